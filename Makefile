@@ -1,0 +1,35 @@
+# make demo: the demo study, from nothing to its report.   make test: all tests.   Both set up .venv from the lock file.
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint lock clean
+
+demo: .venv/installed
+	$(BIN)/snakemake --cores $(CORES)
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n $(CORES) $(PYTEST_OPTIONS)
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+# The lock file in the environment, made anew when it changes; a half-made one is made again.
+.venv/installed: envs/requirements.lock
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed; this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
+	touch $@
+
+# Resolves envs/requirements.in anew; uv writes one lock for every Python and system.
+lock:
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
+	.venv-lock/bin/uv pip compile --universal --upgrade --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		--no-annotate --no-header envs/requirements.in -o envs/requirements.lock
+	rm -rf .venv-lock
+
+clean:
+	rm -rf results/demo logs/demo
