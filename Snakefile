@@ -1,0 +1,51 @@
+"""From raw ISIC JPEGs to a test AUC: catalog, images, split, train, predict, fuse, evaluate, report.
+
+snakemake --cores 4                                                      the demo study, nothing to download
+snakemake --cores 4 --configfile studies/isic2020.yaml                   another study
+snakemake --profile profiles/slurm --configfile studies/isic2020.yaml    on a cluster
+"""
+
+import sys
+
+from snakemake.utils import min_version, validate
+
+min_version("9.20")
+
+# A study given by --configfile stands alone: merged over the demo, the demo's models would join it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+sys.path.insert(0, f"{workflow.basedir}/scripts")
+from melanoma.study import resolve
+
+config = resolve(config)
+validate(config, f"{workflow.basedir}/schemas/config.schema.yaml")
+
+
+include: "rules/common.smk"
+include: "rules/settings.smk"
+include: "rules/demo.smk"
+include: "rules/catalog.smk"
+include: "rules/images.smk"
+include: "rules/split.smk"
+include: "rules/train.smk"
+include: "rules/predict.smk"
+include: "rules/fuse.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+report: "report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/report/report.html",
+
+
+onsuccess:
+    shell(f"cat {RESULTS}/evaluate/summary.txt")
+    print(f"\nThe report: {RESULTS}/report/report.html")

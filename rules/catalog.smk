@@ -1,0 +1,26 @@
+"""Catalog: every source's table as one, each row checked, each dropped row with its reason."""
+
+
+rule build_catalog:
+    input:
+        code=code("catalog"),
+        settings=settings("catalog"),
+        tables=[source["table"] for source in sources()],
+        drawn=[source["images"] for source in sources() if source["name"] in GENERATED],
+    output:
+        catalog=f"{RESULTS}/catalog/catalog.parquet",
+        problems=f"{RESULTS}/catalog/problems.csv",
+    log:
+        f"{LOGS}/build_catalog.log",
+    benchmark:
+        f"{LOGS}/build_catalog.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --settings {input.settings} --output {output.catalog}"
+        " --problems {output.problems} --log {log}"

@@ -1,0 +1,105 @@
+"""Names and paths that every stage shares. No rules."""
+
+import json
+import os
+from pathlib import Path
+
+from melanoma.dependencies import local_imports, use_this_interpreter
+from melanoma.study import is_tabular, reads_images, training_recipe
+
+use_this_interpreter()
+
+RESULTS = f"results/{config['study']}"
+LOGS = f"logs/{config['study']}"
+ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
+
+MODELS = config["models"]
+NETWORKS = [name for name, recipe in MODELS.items() if not is_tabular(recipe)]
+TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
+FUSIONS = config["fusions"]
+FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
+RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
+SHARDS = [f"{shard:03d}" for shard in range(config["images"]["shards"])]
+HISTORIES = {f"{model}:{run}": f"{RESULTS}/train/{model}/{run}/history.csv" for model in NETWORKS for run in RUNS}
+FIGURES = {
+    "roc": "roc.svg",
+    "precision_recall": "precision_recall.svg",
+    "learning_curves": "learning_curves.svg",
+    "class_balance": "class_balance.svg",
+    "samples": "samples.png",
+}
+GENERATED = {s["name"]: s["generate"] for s in config["data"]["sources"] if "generate" in s}
+
+
+def code(stage):
+    """The script of a stage, then all local modules that it imports: inputs, so that an edit reruns what it changes."""
+    script = Path(workflow.basedir, "scripts", f"{stage}.py")
+    return [os.path.relpath(path) for path in local_imports(script)]
+
+
+def project_file(name):
+    """A file of the project that is neither script nor module, as an input."""
+    return os.path.relpath(Path(workflow.basedir, name))
+
+
+def settings(section):
+    """The file that holds one section of the configuration."""
+    return f"{RESULTS}/config/{section}.yaml"
+
+
+def recipe(wildcards):
+    """The file that holds a model's recipe."""
+    return f"{RESULTS}/config/models/{wildcards.model}.yaml"
+
+
+def asked(resource):
+    """What a model's recipe asks for, as a function of the wildcards."""
+    return lambda wildcards: MODELS[wildcards.model]["resources"][resource]
+
+
+def store(wildcards):
+    """The image store, for a model that looks at pixels."""
+    return f"{RESULTS}/images/images.h5" if reads_images(MODELS[wildcards.model]) else []
+
+
+def needs_test(run):
+    """Whether a run's model predicts the test images."""
+    return run == "refit" or config["predict"]["test"] == "fold_mean"
+
+
+def predictions(name):
+    """The predictions of a model or fusion."""
+    return f"{RESULTS}/{'fuse' if name in FUSIONS else 'predict'}/{name}.parquet"
+
+
+def sources():
+    """The sources as the catalog reads them, with the paths of those that are drawn."""
+    for source in config["data"]["sources"]:
+        if source["name"] in GENERATED:
+            folder = f"{RESULTS}/demo/{source['name']}"
+            yield {
+                "name": source["name"],
+                "layout": source["layout"],
+                "table": f"{folder}/train.csv",
+                "images": f"{folder}/jpeg",
+            }
+        else:
+            yield source
+
+
+def figure(name, category):
+    """A figure as an output that Snakemake's own report shows, too."""
+    return report(
+        f"{RESULTS}/report/{FIGURES[name]}",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"figure": name.replace("_", " ")},
+    )
+
+
+wildcard_constraints:
+    model="|".join(MODELS),
+    fusion="|".join(FUSIONS) or "none",
+    run="fold-[0-9]+|refit",
+    fold="[0-9]+",
+    shard="[0-9]+",

@@ -1,0 +1,30 @@
+"""Demo: photographs of lesions drawn by the workflow, in Kaggle's layout, with a known best possible AUROC."""
+
+
+rule draw_lesions:
+    input:
+        code=code("demo"),
+    output:
+        table=f"{RESULTS}/demo/{{source}}/train.csv",
+        images=directory(f"{RESULTS}/demo/{{source}}/jpeg"),
+        truth=f"{RESULTS}/demo/{{source}}/truth.json",
+    log:
+        f"{LOGS}/draw_lesions/{{source}}.log",
+    benchmark:
+        f"{LOGS}/draw_lesions/{{source}}.tsv"
+    wildcard_constraints:
+        source="|".join(GENERATED) or "none",
+    conda:
+        ENVIRONMENT
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=30,
+        gpu=0,
+    params:
+        options=lambda wildcards: [
+            f"--{name.replace('_', '-')}={value}" for name, value in GENERATED[wildcards.source].items()
+        ],
+    shell:
+        "python {input.code[0]} {params.options} --processes {threads} --output-table {output.table}"
+        " --output-images {output.images} --output-truth {output.truth} --log {log}"

@@ -1,0 +1,49 @@
+"""Images: JPEGs decoded, cropped and resized in shards, and one store over all shards."""
+
+
+rule prepare_shard:
+    input:
+        code=code("images"),
+        settings=settings("images"),
+        catalog=f"{RESULTS}/catalog/catalog.parquet",
+    output:
+        images=f"{RESULTS}/images/shards/shard-{{shard}}.h5",
+        quality=f"{RESULTS}/images/shards/shard-{{shard}}.parquet",
+    log:
+        f"{LOGS}/prepare_shard/{{shard}}.log",
+    benchmark:
+        f"{LOGS}/prepare_shard/{{shard}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: config["images"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --settings {input.settings} --catalog {input.catalog} --shard {wildcards.shard}"
+        " --processes {threads} --output {output.images} --quality {output.quality} --log {log}"
+
+
+rule join_shards:
+    input:
+        code=code("merge_images"),
+        images=expand(f"{RESULTS}/images/shards/shard-{{shard}}.h5", shard=SHARDS),
+        qualities=expand(f"{RESULTS}/images/shards/shard-{{shard}}.parquet", shard=SHARDS),
+    output:
+        images=f"{RESULTS}/images/images.h5",
+        quality=f"{RESULTS}/images/quality.parquet",
+    log:
+        f"{LOGS}/join_shards.log",
+    benchmark:
+        f"{LOGS}/join_shards.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --shards {input.images} --qualities {input.qualities}"
+        " --output {output.images} --quality {output.quality} --log {log}"

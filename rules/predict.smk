@@ -1,0 +1,85 @@
+"""Predict: each model on its out-of-fold and its test images, without their labels."""
+
+PREDICTED = {"tabular": "|".join(TABULAR) or "none", "network": "|".join(NETWORKS) or "none"}
+
+
+rule predict_run:
+    input:
+        code=code("predict"),
+        weights=f"{RESULTS}/train/{{model}}/{{run}}/weights.pt",
+        train=f"{RESULTS}/split/train.parquet",
+        test=f"{RESULTS}/split/test.parquet",
+        images=store,
+    output:
+        f"{RESULTS}/predict/{{model}}/{{run}}.parquet",
+    log:
+        f"{LOGS}/predict/{{model}}/{{run}}.log",
+    benchmark:
+        f"{LOGS}/predict/{{model}}/{{run}}.tsv"
+    wildcard_constraints:
+        model=PREDICTED["network"],
+    conda:
+        ENVIRONMENT
+    threads: asked("threads")
+    resources:
+        mem_mb=asked("mem_mb"),
+        runtime=asked("runtime"),
+        gpu=asked("gpus"),
+    params:
+        images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
+        test=lambda wildcards, input: f"--test {input.test}" if needs_test(wildcards.run) else "",
+    shell:
+        "python {input.code[0]} --weights {input.weights} --train {input.train} {params.test} {params.images}"
+        " --threads {threads} --output {output} --log {log}"
+
+
+rule gather_predictions:
+    input:
+        code=code("gather"),
+        runs=expand(f"{RESULTS}/predict/{{{{model}}}}/{{run}}.parquet", run=RUNS),
+    output:
+        f"{RESULTS}/predict/{{model}}.parquet",
+    log:
+        f"{LOGS}/gather_predictions/{{model}}.log",
+    benchmark:
+        f"{LOGS}/gather_predictions/{{model}}.tsv"
+    wildcard_constraints:
+        model=PREDICTED["network"],
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --runs {input.runs} --output {output} --log {log}"
+
+
+rule predict_tabular:
+    input:
+        code=code("tabular"),
+        recipe=recipe,
+        train=f"{RESULTS}/split/train.parquet",
+        test=f"{RESULTS}/split/test.parquet",
+    output:
+        predictions=f"{RESULTS}/predict/{{model}}.parquet",
+    log:
+        f"{LOGS}/predict_tabular/{{model}}.log",
+    benchmark:
+        f"{LOGS}/predict_tabular/{{model}}.tsv"
+    wildcard_constraints:
+        model=PREDICTED["tabular"],
+    conda:
+        ENVIRONMENT
+    threads: asked("threads")
+    resources:
+        mem_mb=asked("mem_mb"),
+        runtime=asked("runtime"),
+        gpu=asked("gpus"),
+    params:
+        folds=config["split"]["run_folds"],
+        test=config["predict"]["test"],
+    shell:
+        "python {input.code[0]} --recipe {input.recipe} --train {input.train} --test {input.test}"
+        " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output} --log {log}"

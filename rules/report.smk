@@ -1,0 +1,120 @@
+"""Report: the figures, and one self-contained page that holds all of a study."""
+
+SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in FIGURES.items() if HISTORIES or name != "learning_curves"}
+TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
+
+
+rule plot_curves:
+    input:
+        code=code("plot"),
+        curves=f"{RESULTS}/evaluate/curves.json",
+        metrics=f"{RESULTS}/evaluate/metrics.json",
+    output:
+        roc=figure("roc", "Evaluation"),
+        precision_recall=figure("precision_recall", "Evaluation"),
+    log:
+        f"{LOGS}/plot_curves.log",
+    benchmark:
+        f"{LOGS}/plot_curves.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --log {log} roc --curves {input.curves} --metrics {input.metrics}"
+        " --output {output.roc} && "
+        "python {input.code[0]} --log {log} precision-recall --curves {input.curves} --metrics {input.metrics}"
+        " --output {output.precision_recall}"
+
+
+rule plot_learning:
+    input:
+        code=code("plot"),
+        histories=list(HISTORIES.values()),
+        recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+    output:
+        figure("learning_curves", "Training"),
+    log:
+        f"{LOGS}/plot_learning.log",
+    benchmark:
+        f"{LOGS}/plot_learning.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        histories=[f"{name}={path}" for name, path in HISTORIES.items()],
+        recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+    shell:
+        "python {input.code[0]} --log {log} learning --histories {params.histories} --recipes {params.recipes}"
+        " --output {output}"
+
+
+rule plot_data:
+    input:
+        code=code("plot"),
+        images=f"{RESULTS}/images/images.h5",
+        split=f"{RESULTS}/split/split.parquet",
+        train=f"{RESULTS}/split/train.parquet",
+        labels=f"{RESULTS}/split/test_labels.parquet",
+    output:
+        balance=figure("class_balance", "Data"),
+        samples=figure("samples", "Data"),
+    log:
+        f"{LOGS}/plot_data.log",
+    benchmark:
+        f"{LOGS}/plot_data.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --log {log} balance --split {input.split} --train {input.train}"
+        " --test-labels {input.labels} --output {output.balance} && "
+        "python {input.code[0]} --log {log} samples --images {input.images} --train {input.train}"
+        " --output {output.samples}"
+
+
+rule write_report:
+    input:
+        code=code("report"),
+        template=project_file("scripts/melanoma/report.html.j2"),
+        captions=[project_file(f"report/{name}.rst") for name in SHOWN],
+        metrics=f"{RESULTS}/evaluate/metrics.json",
+        figures=list(SHOWN.values()),
+        leakage=f"{RESULTS}/split/leakage.json",
+        problems=f"{RESULTS}/catalog/problems.csv",
+        quality=f"{RESULTS}/images/quality.parquet",
+        recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in MODELS],
+        study=settings("study"),
+        truths=TRUTHS,
+    output:
+        f"{RESULTS}/report/report.html",
+    log:
+        f"{LOGS}/write_report.log",
+    benchmark:
+        f"{LOGS}/write_report.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        study=config["study"],
+        figures=[f"{name}={path}" for name, path in SHOWN.items()],
+        truth=[f"--truth {path}" for path in TRUTHS],
+    shell:
+        "python {input.code[0]} --study {params.study} --metrics {input.metrics} --figures {params.figures}"
+        " --leakage {input.leakage} --problems {input.problems} --quality {input.quality}"
+        " --recipes {input.recipes} --config {input.study} {params.truth} --output {output} --log {log}"

@@ -1,0 +1,65 @@
+"""Train: one job per network and fold, then a refit on all of train for the number of epochs that the folds chose.
+
+A killed job goes on from its last checkpoint, in the folder `resume`, which is no output: Snakemake would delete it.
+"""
+
+
+rule train_fold:
+    input:
+        code=code("train"),
+        recipe=recipe,
+        train=f"{RESULTS}/split/train.parquet",
+        images=store,
+    output:
+        weights=f"{RESULTS}/train/{{model}}/fold-{{fold}}/weights.pt",
+        history=f"{RESULTS}/train/{{model}}/fold-{{fold}}/history.csv",
+    log:
+        f"{LOGS}/train/{{model}}/fold-{{fold}}.log",
+    benchmark:
+        f"{LOGS}/train/{{model}}/fold-{{fold}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: asked("threads")
+    resources:
+        mem_mb=asked("mem_mb"),
+        runtime=asked("runtime"),
+        gpu=asked("gpus"),
+    params:
+        images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
+        resume=f"{RESULTS}/train/{{model}}/fold-{{fold}}/resume",
+        curves=f"{LOGS}/tensorboard/{{model}}/fold-{{fold}}",
+    shell:
+        "python {input.code[0]} --recipe {input.recipe} --train {input.train} {params.images} --fold {wildcards.fold}"
+        " --threads {threads} --resume {params.resume} --tensorboard {params.curves}"
+        " --weights {output.weights} --history {output.history} --log {log}"
+
+
+rule train_refit:
+    input:
+        code=code("train"),
+        recipe=recipe,
+        train=f"{RESULTS}/split/train.parquet",
+        images=store,
+        folds=expand(f"{RESULTS}/train/{{{{model}}}}/{{run}}/history.csv", run=FOLD_RUNS),
+    output:
+        weights=f"{RESULTS}/train/{{model}}/refit/weights.pt",
+        history=f"{RESULTS}/train/{{model}}/refit/history.csv",
+    log:
+        f"{LOGS}/train/{{model}}/refit.log",
+    benchmark:
+        f"{LOGS}/train/{{model}}/refit.tsv"
+    conda:
+        ENVIRONMENT
+    threads: asked("threads")
+    resources:
+        mem_mb=asked("mem_mb"),
+        runtime=asked("runtime"),
+        gpu=asked("gpus"),
+    params:
+        images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
+        resume=f"{RESULTS}/train/{{model}}/refit/resume",
+        curves=f"{LOGS}/tensorboard/{{model}}/refit",
+    shell:
+        "python {input.code[0]} --recipe {input.recipe} --train {input.train} {params.images}"
+        " --epochs-from {input.folds} --threads {threads} --resume {params.resume} --tensorboard {params.curves}"
+        " --weights {output.weights} --history {output.history} --log {log}"

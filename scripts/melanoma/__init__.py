@@ -1,0 +1,1 @@
+"""The workflow's library: one module per subject, importing downwards only."""

@@ -1,0 +1,71 @@
+"""What every script shares: a --log option, log lines with the time, errors in the user's language, progress."""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from melanoma.errors import InputError
+
+log = logging.getLogger("melanoma")
+Item = TypeVar("Item")
+
+
+def run(
+    describe: Callable[[argparse.ArgumentParser], None],
+    main: Callable[[argparse.Namespace], None],
+    doc: str | None,
+) -> None:
+    """Parse the command line, set up logging, call `main`; exit 1 with a plain message on an InputError.
+
+    `describe` adds the script's own arguments; `doc` is the script's docstring, shown by --help.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    describe(parser)
+    parser.add_argument("--log", type=Path, metavar="FILE", help="also write the log to this file")
+    args = parser.parse_args()
+    _start_logging(args.log)
+    try:
+        main(args)
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(1)
+    except BaseException as error:
+        if not isinstance(error, SystemExit):
+            log.exception("stopped by %s", type(error).__name__)
+        raise
+
+
+def progress(items: Iterable[Item], label: str, total: int | None = None, every: float = 10.0) -> Iterator[Item]:
+    """Yield from `items` with a bar on a terminal, else a log line at most every `every` seconds."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=label, total=total, leave=False)
+        return
+    start = said = time.monotonic()
+    for count, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - said >= every:
+            said = now
+            rate = count / (now - start)
+            left = f", {(total - count) / rate:.0f} s left" if total else ""
+            log.info("%s: %d of %s, %.1f a second%s", label, count, total or "?", rate, left)
+
+
+def _start_logging(path: Path | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w"))
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
+    )

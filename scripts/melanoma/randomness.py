@@ -1,0 +1,35 @@
+"""Randomness as a function of where it is used, not as a state: nothing to save, nothing to restore.
+
+A number depends on (seed, epoch, position, stream) alone, through the mixing function of SplitMix64 (Steele, Lea and
+Flood, OOPSLA 2014), so it is the same whatever process draws it, in whatever order, however often a run was killed.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+def uniforms(seed: int, epoch: int, positions: NDArray[np.integer], streams: int) -> NDArray[np.float64]:
+    """Return numbers in [0, 1), shape (positions, streams), independent over all four arguments."""
+    epoch_key = _mix(_mix(np.uint64(seed)) ^ np.uint64(epoch))
+    with np.errstate(over="ignore"):
+        position_keys = _mix(epoch_key + _STEP * (positions.astype(np.uint64) + np.uint64(1)))
+        keys = _mix(position_keys[:, None] + _STEP * (np.arange(streams, dtype=np.uint64) + np.uint64(1)))
+    return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def derived_seed(*parts: int) -> int:
+    """Return a seed in [0, 2**31) that is a function of `parts`, for libraries that want a seed of their own."""
+    key = np.uint64(0)
+    for part in parts:
+        key = _mix(key ^ np.uint64(part))
+    return int(key >> np.uint64(33))
+
+
+def _mix(key: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64] | np.uint64:
+    with np.errstate(over="ignore"):
+        key = key + _STEP
+        key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return key ^ (key >> np.uint64(31))

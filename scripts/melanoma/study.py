@@ -1,0 +1,164 @@
+"""A study's configuration: checked against the schema in plain words, defaults filled in, and what follows from it."""
+
+import difflib
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from melanoma.errors import InputError, listing
+
+SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes")
+
+
+def load_schema() -> dict[str, Any]:
+    """Read the schema of the configuration."""
+    return yaml.safe_load(SCHEMA.read_text())
+
+
+def resolve(config: dict[str, Any]) -> dict[str, Any]:
+    """Return `config` with every default of the schema filled in.
+
+    Raises InputError that lists every unknown key, wrong value and broken reference at once.
+    """
+    schema = load_schema()
+    errors = [line for error in Draft202012Validator(schema).iter_errors(config) for line in _explain(error)]
+    if not errors:
+        config = _filled(config, schema, schema["$defs"])
+        errors = list(_broken_references(config))
+    if errors:
+        raise InputError(f"The configuration has {len(errors)} error(s):\n{listing(errors, limit=30)}")
+    return config
+
+
+def is_tabular(recipe: dict[str, Any]) -> bool:
+    """Tell whether the recipe's model is one of scikit-learn's, on metadata alone."""
+    return recipe["network"] in TABULAR_NETWORKS
+
+
+def reads_images(recipe: dict[str, Any]) -> bool:
+    """Tell whether the recipe's model looks at pixels."""
+    return recipe["network"] not in (*TABULAR_NETWORKS, "metadata_mlp")
+
+
+def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return what training reads of a recipe: all but memory, threads and run time, which decide no result."""
+    return {key: value for key, value in recipe.items() if key != "resources"} | {"gpus": recipe["resources"]["gpus"]}
+
+
+def _filled(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
+    """Return a copy of `value` with the defaults of `schema` at every level."""
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rsplit("/", 1)[-1]] | schema
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        result = {
+            key: deepcopy(value.get(key, sub.get("default")))
+            for key, sub in ((k, _dereferenced(s, definitions)) for k, s in properties.items())
+            if key in value or "default" in sub
+        } | {key: item for key, item in value.items() if key not in properties}
+        other = schema.get("additionalProperties")
+        return {
+            key: _filled(item, properties.get(key, other if isinstance(other, dict) else {}), definitions)
+            for key, item in result.items()
+        }
+    if isinstance(value, list) and "items" in schema:
+        return [_filled(item, schema["items"], definitions) for item in value]
+    return value
+
+
+def _dereferenced(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    return definitions[schema["$ref"].rsplit("/", 1)[-1]] | schema if "$ref" in schema else schema
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    """Say in plain words what is wrong, where, what is allowed, and what was probably meant."""
+    where = ".".join(str(part) for part in error.absolute_path) or "the top level"
+    if error.validator == "additionalProperties":
+        allowed = list(error.schema["properties"])
+        for key in error.instance:
+            if key not in allowed:
+                yield f"{where}: unknown key {key!r}{_nearest(key, allowed)}; allowed: {', '.join(allowed)}"
+    elif error.validator == "enum":
+        allowed = [str(item) for item in error.validator_value]
+        meant = _nearest(error.instance, allowed)
+        yield f"{where}: {error.instance!r} is not allowed{meant}; allowed: {', '.join(allowed)}"
+    elif error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        yield f"{where}: missing {', '.join(map(repr, missing))}{_described(error, missing)}"
+    elif error.validator == "oneOf":
+        choices = " or ".join(" and ".join(choice["required"]) for choice in error.validator_value)
+        yield f"{where}: give either {choices}, not both and not neither"
+    elif error.validator == "type":
+        yield f"{where}: expected {_types(error.validator_value)}, got {error.instance!r}{_number_hint(error)}"
+    elif error.validator == "pattern":
+        yield f"{where}: {error.instance!r} must be lower-case letters, digits and underscores, a letter first"
+    else:
+        yield f"{where}: {error.message}"
+
+
+def _nearest(word: Any, allowed: list[str]) -> str:
+    match = difflib.get_close_matches(str(word), allowed, n=1, cutoff=0.5)
+    return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+def _types(names: str | list[str]) -> str:
+    words = {"null": "null", "object": "a block of keys", "array": "a list", "string": "a text"}
+    words |= {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    return " or ".join(words[name] for name in ([names] if isinstance(names, str) else names))
+
+
+def _number_hint(error: ValidationError) -> str:
+    """YAML 1.1 reads 1e-3 as a text: only 1.0e-3 is a number."""
+    if not isinstance(error.instance, str):
+        return ""
+    try:
+        number = float(error.instance)
+    except ValueError:
+        return ""
+    return f"; YAML takes this for a text, write {number!r} or, with an exponent, as in 1.0e-3"
+
+
+def _described(error: ValidationError, keys: list[str]) -> str:
+    described = [f"{key}: {error.schema['properties'][key].get('description', '')}" for key in keys]
+    return f" ({'; '.join(described)})"
+
+
+def _broken_references(config: dict[str, Any]) -> Iterator[str]:
+    """Find what the schema cannot say: names that must exist elsewhere, and numbers that must fit each other."""
+    models = config["models"]
+    folds = config["split"]["folds"]
+    for fold in config["split"]["run_folds"]:
+        if fold >= folds:
+            yield f"split.run_folds: there is no fold {fold}; split.folds is {folds}, so 0 to {folds - 1}"
+    names = [source["name"] for source in config["data"]["sources"]]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"data.sources: two sources are named {name!r}; each name may be used once"
+    for name, fusion in config["fusions"].items():
+        if name in models:
+            yield f"fusions.{name}: a model has that name; give the fusion another"
+        for member in fusion["members"]:
+            if member not in models:
+                meant = _nearest(member, list(models))
+                yield f"fusions.{name}.members: no model {member!r}{meant}; models: {', '.join(models)}"
+        if fusion["weights"] is not None and set(fusion["weights"]) != set(fusion["members"]):
+            yield f"fusions.{name}.weights: give one number for each of {', '.join(fusion['members'])}"
+        if fusion["weights"] is not None and fusion["method"] != "weighted":
+            yield f"fusions.{name}.weights: only method weighted takes weights; method is {fusion['method']}"
+    for name, recipe in models.items():
+        layers = recipe["baseline_cnn"]
+        if len(layers["channels"]) != len(layers["kernels"]):
+            yield (
+                f"models.{name}.baseline_cnn: {len(layers['channels'])} channels but {len(layers['kernels'])} kernels;"
+                " give one kernel size for each convolution"
+            )
+        if recipe["head"] == "joint" and not reads_images(recipe):
+            yield f"models.{name}.head: joint needs an image network; {recipe['network']} reads metadata alone"
+        stored, seen = config["images"]["size"], recipe["input_size"]
+        if seen is not None and seen > stored:
+            yield f"models.{name}.input_size: {seen} is larger than images.size {stored}"

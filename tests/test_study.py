@@ -1,0 +1,126 @@
+"""The configuration: every default from the schema, every mistake named with what is allowed and what was meant."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from melanoma.errors import InputError
+from melanoma.study import load_schema, resolve, training_recipe
+
+ROOT = Path(__file__).parents[1]
+STUDIES = [
+    ROOT / "config.yaml",
+    *sorted(ROOT.glob("studies/*.yaml")),
+    *sorted(ROOT.glob("tests/studies/*.yaml")),
+]
+MINIMAL = {
+    "study": "mine",
+    "data": {"sources": [{"name": "mine", "table": "train.csv", "images": "jpeg"}]},
+    "models": {"cnn": {"network": "baseline_cnn"}, "mlp": {"network": "metadata_mlp"}},
+}
+
+
+def with_(path: str, value) -> dict:
+    """Return the minimal configuration with `value` at a dotted path."""
+    config = deepcopy(MINIMAL)
+    *parents, last = path.split(".")
+    at = config
+    for key in parents:
+        at = at.setdefault(key, {})
+    at[last] = value
+    return config
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
+def test_every_study_file_is_valid(path):
+    resolve(yaml.safe_load(path.read_text()))
+
+
+def test_a_minimal_study_gets_every_default_and_a_resolved_one_stays_as_it_is():
+    resolved = resolve(MINIMAL)
+    assert resolved["split"]["folds"] == 5 and resolved["images"]["size"] == 512
+    assert resolved["models"]["cnn"]["augmentation"]["affine"]["probability"] == 0
+    assert resolved["data"]["sources"][0]["layout"] == "kaggle"
+    assert "generate" not in resolved["data"]["sources"][0]
+    assert resolve(resolved) == resolved
+
+
+def test_resolving_leaves_the_configuration_it_was_given_alone():
+    before = deepcopy(MINIMAL)
+    resolve(MINIMAL)
+    assert before == MINIMAL
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("modles", {}, r"unknown key 'modles' \(did you mean 'models'\?\); allowed: study, data"),
+        ("images.sise", 256, r"images: unknown key 'sise' \(did you mean 'size'\?\)"),
+        ("images.fit", "center-crop", r"images.fit: 'center-crop' is not allowed \(did you mean 'center_crop'\?\)"),
+        ("images.size", "512", r"images.size: expected a whole number, got '512'; YAML takes this for a text"),
+        ("models.cnn.optimizer", {"learning_rate": "1e-3"}, r"learning_rate: expected a number, got '1e-3'.*1.0e-3"),
+        ("models.cnn.epochs", 0, r"models.cnn.epochs: 0 is less than the minimum of 1"),
+        ("models.cnn", {}, r"models.cnn: missing 'network' \(network: baseline_cnn reads images"),
+        ("study", "My Study", r"study: 'My Study' must be lower-case"),
+        ("data.sources", [{"name": "a", "table": "t.csv"}], r"sources.0: give either table and images or generate"),
+        ("split", {"folds": 5, "run_folds": [5]}, r"there is no fold 5; split.folds is 5, so 0 to 4"),
+        ("fusions", {"f": {"members": ["cnn", "mpl"]}}, r"fusions.f.members: no model 'mpl' \(did you mean 'mlp'\?\)"),
+        ("fusions", {"cnn": {"members": ["cnn", "mlp"]}}, r"fusions.cnn: a model has that name"),
+        (
+            "fusions",
+            {"f": {"method": "weighted", "members": ["cnn", "mlp"], "weights": {"cnn": 1}}},
+            r"fusions.f.weights: give one number for each of cnn, mlp",
+        ),
+        ("fusions", {"f": {"members": ["cnn", "mlp"], "weights": {"cnn": 1, "mlp": 1}}}, r"only method weighted"),
+        ("models.mlp.head", "joint", r"models.mlp.head: joint needs an image network"),
+        ("models.cnn.baseline_cnn", {"channels": [8]}, r"1 channels but 6 kernels"),
+        ("models.cnn.input_size", 600, r"models.cnn.input_size: 600 is larger than images.size 512"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_what_is_allowed(path, value, message):
+    with pytest.raises(InputError, match=message):
+        resolve(with_(path, value))
+
+
+def test_all_mistakes_are_reported_at_once():
+    config = with_("images", {"size": "x", "shards": 0, "colour": 1})
+    with pytest.raises(InputError, match=r"3 error\(s\)"):
+        resolve(config)
+
+
+def test_the_schema_is_a_schema_and_describes_every_option():
+    schema = load_schema()
+    Draft202012Validator.check_schema(schema)
+
+    def undescribed(node, path):
+        for name, sub in node.get("properties", {}).items():
+            if "description" not in sub and "$ref" not in sub:
+                yield f"{path}.{name}"
+            yield from undescribed(sub, f"{path}.{name}")
+        for key in ("items", "additionalProperties"):
+            if isinstance(node.get(key), dict):
+                yield from undescribed(node[key], f"{path}[]")
+
+    missing = [*undescribed(schema, ""), *undescribed(schema["$defs"]["recipe"], "recipe")]
+    assert not [*missing, *undescribed(schema["$defs"]["augmentation"], "augmentation")]
+
+
+def test_the_demo_study_spells_out_every_option():
+    """config.yaml is the documentation of what can be configured, so nothing may be missing there."""
+    schema, config = load_schema(), yaml.safe_load((ROOT / "config.yaml").read_text())
+    used = {key for recipe in config["models"].values() for key in recipe}
+    assert used == set(schema["$defs"]["recipe"]["properties"])
+    for section in ("data", "images", "split", "predict", "evaluate"):
+        assert set(config[section]) == set(schema["properties"][section]["properties"])
+    assert set(config["models"]["cnn"]["augmentation"]) == set(schema["$defs"]["augmentation"]["properties"])
+
+
+def test_memory_threads_and_run_time_are_no_part_of_what_training_reads():
+    recipes = [
+        training_recipe(resolve(with_("models.cnn.resources", resources))["models"]["cnn"])
+        for resources in ({"mem_mb": 1000, "threads": 1}, {"mem_mb": 9000, "threads": 4, "runtime": 5})
+    ]
+    assert recipes[0] == recipes[1]

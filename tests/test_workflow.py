@@ -1,0 +1,291 @@
+"""The workflow as a user runs it: plans everywhere, runs to its report, runs again only what a change touches."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from melanoma.dependencies import local_imports
+from real_data import real_data
+
+ROOT = Path(__file__).parents[1]
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+PROJECT = (
+    "Snakefile",
+    "config.yaml",
+    "rules",
+    "scripts",
+    "schemas",
+    "studies",
+    "profiles",
+    "envs",
+    "report",
+    "tests",
+)
+PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
+NOT_A_JOB = {"all"}
+
+
+def snakemake(folder: Path, *options: object) -> str:
+    """Run snakemake in `folder`, with no activated environment, and return what it printed; it must succeed."""
+    done = failing(folder, *options)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def failing(folder: Path, *options: object) -> subprocess.CompletedProcess:
+    path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if Path(p) != SNAKEMAKE.parent)
+    command = [SNAKEMAKE, *map(str, options)]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def clone(folder: Path) -> Path:
+    """Copy the project's files to `folder`, as a clone would."""
+    for name in PROJECT:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def jobs(printed: str) -> dict[str, int]:
+    """Return how many jobs of each rule a dry run lists."""
+    table = printed.split("Job stats:")[1].split("total")[0] if "Job stats:" in printed else ""
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+def planned(folder: Path, *options: object) -> dict[str, int]:
+    return jobs(snakemake(folder, "-n", *options))
+
+
+@pytest.fixture
+def project(tmp_path):
+    return clone(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A clone in which the tiny study has run to its report."""
+    folder = clone(tmp_path_factory.mktemp("finished"))
+    printed = snakemake(folder, "--cores", 2, "--configfile", "tests/studies/tiny.yaml")
+    return folder, printed
+
+
+TINY = ("--configfile", "tests/studies/tiny.yaml")
+
+
+def put_kaggle_tables(folder: Path, rows: int = 40) -> None:
+    """Put small tables where studies/isic2020.yaml expects the official ones."""
+    data = folder / "data" / "isic2020"
+    data.mkdir(parents=True)
+    header = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
+    lines = [f"ISIC_{n:07d},IP_{n},male,40.0,torso,nevus,benign,0" for n in range(rows)]
+    (data / "train.csv").write_text("\n".join([header, *lines]))
+    (data / "ISIC_2020_Training_Duplicates.csv").write_text("image_name_1,image_name_2\n")
+
+
+def test_the_snakefile_names_the_stages_and_nothing_else():
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 50
+
+
+def test_snakemake_lint_is_silent(project):
+    assert "good condition" in snakemake(project, "--lint")
+
+
+def test_a_dry_run_of_the_demo_study_needs_no_option(project):
+    assert {"draw_lesions", "prepare_shard", "train_fold", "evaluate_models", "write_report"} <= set(planned(project))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
+def test_every_profile_plans_every_study_without_a_scheduler(project, profile, study):
+    put_kaggle_tables(project)
+    counts = planned(project, "--profile", f"profiles/{profile}", "--configfile", study)
+    assert counts["all"] == 1 and counts["train_fold"] >= 1
+
+
+def test_a_study_given_by_name_has_nothing_of_the_demo_in_it(project):
+    put_kaggle_tables(project)
+    counts = planned(project, "--configfile", "studies/isic2020.yaml")
+    models = yaml.safe_load((ROOT / "studies" / "isic2020.yaml").read_text())["models"]
+    assert counts["write_recipe"] == len(models) and "draw_lesions" not in counts
+
+
+def test_the_number_of_jobs_does_not_depend_on_the_number_of_images(tmp_path):
+    counts = []
+    for rows in (40, 40_000):
+        folder = tmp_path / str(rows)
+        folder.mkdir()
+        put_kaggle_tables(clone(folder), rows)
+        counts.append(planned(folder, "--configfile", "studies/isic2020.yaml"))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.real_data
+def test_the_official_tables_plan(project):
+    tables = real_data("isic2020-tables")
+    (project / "data").mkdir()
+    (project / "data" / "isic2020").symlink_to(tables)
+    counts = planned(project, "--configfile", "studies/isic2020.yaml")
+    assert counts["prepare_shard"] == 64 and sum(counts.values()) < 150
+
+
+@pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
+def test_every_job_states_its_memory_run_time_and_gpus(project, study):
+    put_kaggle_tables(project)
+    printed = snakemake(project, "-n", "--profile", "profiles/slurm", "--configfile", study)
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", printed, re.MULTILINE)
+    assert blocks
+    for name, block in blocks:
+        if name not in NOT_A_JOB:
+            for word in ("mem_mb=", "runtime=", "gpu=", "    log: ", "    benchmark: "):
+                assert word in block, f"{name} has no {word}"
+
+
+def test_every_rule_named_in_a_profile_exists():
+    rules = set(
+        re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk")), re.MULTILINE)
+    )
+    for name in PROFILES:
+        profile = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+        for key in ("set-resources", "set-threads"):
+            assert set(profile.get(key, {})) <= rules
+
+
+def test_no_profile_is_loaded_by_default():
+    assert "default" not in PROFILES
+
+
+def test_no_rule_retries_by_itself():
+    """Retries of a rule and of a profile would multiply."""
+    assert not [path for path in (ROOT / "rules").glob("*.smk") if re.search(r"^    retries:", path.read_text(), re.M)]
+
+
+def test_a_mistake_in_the_configuration_stops_before_any_job(project):
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    config["models"]["cnn"]["optimiser"] = config["models"]["cnn"].pop("optimizer")
+    (project / "mine.yaml").write_text(yaml.safe_dump(config))
+    done = failing(project, "-n", "--configfile", "mine.yaml")
+    assert done.returncode != 0
+    assert "unknown key 'optimiser' (did you mean 'optimizer'?)" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_bad_input_stops_with_its_message_on_the_screen_and_in_the_log(project):
+    put_kaggle_tables(project)
+    done = failing(project, "--cores", 2, "--configfile", "studies/isic2020.yaml")
+    assert done.returncode != 0
+    assert "data/isic2020/jpeg/train" in done.stdout
+    assert "data/isic2020/jpeg/train" in (project / "logs/isic2020/build_catalog.log").read_text()
+
+
+def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
+    folder, printed = finished
+    results = folder / "results" / "tiny"
+    metrics = json.loads((results / "evaluate" / "metrics.json").read_text())
+    assert set(metrics) == {"cnn", "joint", "logistic", "mean", "weighted"}
+    for model in metrics.values():
+        assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
+    assert (results / "evaluate" / "summary.txt").read_text().strip() in printed
+    assert "results/tiny/report/report.html" in printed.splitlines()[-1]
+    page = (results / "report" / "report.html").read_text()
+    assert "<svg" in page and not re.search(r'(?:src|href)="(?!data:|#)', page)
+
+
+def test_nothing_is_written_but_results_and_logs(finished):
+    folder, _ = finished
+    assert {path.name for path in folder.iterdir()} == {*PROJECT, "results", "logs", ".snakemake"}
+
+
+def test_a_second_run_does_nothing(finished):
+    folder, _ = finished
+    assert "Nothing to be done" in snakemake(folder, "--cores", 2, *TINY)
+
+
+def test_a_touched_or_copied_tree_runs_nothing(finished):
+    """A clone or pull gives every file a new time and leaves its content."""
+    folder, _ = finished
+    for path in [*(folder / "scripts").rglob("*.py"), *(folder / "rules").iterdir(), folder / "config.yaml"]:
+        path.touch()
+    assert planned(folder, *TINY) == {}
+
+
+def test_an_edited_script_runs_again_what_depends_on_it(finished):
+    folder, _ = finished
+    module = folder / "scripts" / "melanoma" / "fusion.py"
+    before = module.read_text()
+    try:
+        module.write_text(before + "\n# edited\n")
+        again = set(planned(folder, *TINY))
+    finally:
+        module.write_text(before)
+    assert "fuse_models" in again and "evaluate_models" in again
+    assert not again & {"build_catalog", "prepare_shard", "split_study", "train_fold", "predict_run"}
+
+
+def test_a_changed_recipe_runs_that_model_again_and_no_other(finished):
+    folder, _ = finished
+    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
+    study["models"]["joint"]["seed"] = 2
+    (folder / "tests/studies/changed.yaml").write_text(yaml.safe_dump(study))
+    printed = snakemake(folder, "-n", "--configfile", "tests/studies/changed.yaml")
+    trained = re.findall(r"^rule train_fold:(?:\n    .*)*?\n    wildcards: model=(\w+)", printed, re.MULTILINE)
+    assert trained and set(trained) == {"joint"}
+    assert not set(jobs(printed)) & {"build_catalog", "prepare_shard", "split_study"}
+
+
+def test_more_memory_runs_nothing_again(finished):
+    folder, _ = finished
+    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
+    study["models"]["cnn"]["resources"] |= {"mem_mb": 9000, "runtime": 99}
+    (folder / "tests/studies/more.yaml").write_text(yaml.safe_dump(study))
+    assert set(planned(folder, "--configfile", "tests/studies/more.yaml")) <= {
+        "write_settings",
+        "write_report",
+        "all",
+    }
+
+
+def test_snakemakes_own_report_holds_the_figures(finished):
+    folder, _ = finished
+    snakemake(folder, *TINY, "--report", "report.html")
+    page = (folder / "report.html").read_text()
+    (folder / "report.html").unlink()
+    assert "roc.svg" in page and "class balance" in page
+
+
+def test_training_and_prediction_are_given_no_test_labels(finished):
+    """The labels of the test are one file, and only what judges reads it."""
+    folder, _ = finished
+    printed = snakemake(folder, "-n", "--forceall", *TINY)
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)\n", printed, re.MULTILINE)
+    readers = {name for name, inputs in blocks if "test_labels" in inputs or "catalog.parquet" in inputs}
+    assert readers == {"prepare_shard", "split_study", "evaluate_models", "plot_data"}
+
+
+def test_local_imports_are_found_at_any_depth(tmp_path):
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "__init__.py").write_text("")
+    (tmp_path / "library" / "a.py").write_text("def f():\n    from library.b import x\n")
+    (tmp_path / "library" / "b.py").write_text("import os\nimport library.c\n")
+    (tmp_path / "library" / "c.py").write_text("")
+    (tmp_path / "library" / "unused.py").write_text("")
+    (tmp_path / "script.py").write_text("from library import a\nimport numpy\n")
+    found = [path.relative_to(tmp_path).as_posix() for path in local_imports(tmp_path / "script.py")]
+    assert found[0] == "script.py"
+    assert set(found[1:]) == {"library/__init__.py", "library/a.py", "library/b.py", "library/c.py"}
