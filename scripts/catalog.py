@@ -1,0 +1,29 @@
+"""Join the tables of all sources into one checked catalog.
+
+python scripts/catalog.py --settings catalog.yaml --output catalog.parquet --problems problems.csv
+"""
+
+import argparse
+from pathlib import Path
+
+from melanoma.catalog import build_catalog
+from melanoma.command import run
+from melanoma.files import read_yaml, write_csv, write_parquet
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add this script's arguments."""
+    parser.add_argument("--settings", type=Path, required=True, help="YAML: on_bad_row and sources")
+    parser.add_argument("--output", type=Path, required=True, help="catalog to write, Parquet")
+    parser.add_argument("--problems", type=Path, required=True, help="dropped rows and why, CSV to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Build the catalog and write it with its problems."""
+    catalog, problems = build_catalog(read_yaml(args.settings))
+    write_csv(args.problems, problems)
+    write_parquet(args.output, catalog)
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)
