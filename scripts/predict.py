@@ -1,0 +1,60 @@
+"""Predict with one trained network: the fold that it did not see, and the test images where asked.
+
+python scripts/predict.py --weights fold-0/weights.pt --train split/train.parquet --images images/images.h5 \\
+    --output predict/cnn/fold-0.parquet
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from melanoma.batches import Examples
+from melanoma.command import run
+from melanoma.encoder import MetadataEncoder
+from melanoma.files import write_parquet
+from melanoma.networks import build_network
+from melanoma.training import device_of, predict_logits, set_up_torch
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--train", type=Path, required=True, help="the training images, with their folds")
+    parser.add_argument("--test", type=Path, help="the test images, without labels")
+    parser.add_argument("--images", type=Path, help="the image store, for a network that looks at pixels")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, required=True)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the predictions of the held-out fold's images and of the test images."""
+    set_up_torch(args.threads)
+    trained = torch.load(io.BytesIO(args.weights.read_bytes()), weights_only=True)
+    table = rows_to_predict(args, trained["fold"])
+    recipe, encoder = trained["recipe"], MetadataEncoder.from_dict(trained["encoder"])
+    device = device_of(recipe)
+    examples = Examples.of(table, encoder, args.images, recipe["input_size"])
+    model = build_network(recipe, trained["size"], examples.metadata.shape[1])
+    model.load_state_dict(trained["weights"])
+    workers = max(args.threads - 1, 1) if device.type == "cuda" else 0
+    model.to(device, memory_format=torch.channels_last)
+    logits = predict_logits(model, examples, device, workers)
+    predicted = table[["image", "patient", "part", "fold"]]
+    write_parquet(args.output, predicted.assign(logit=logits, probability=1 / (1 + np.exp(-logits))))
+
+
+def rows_to_predict(args: argparse.Namespace, fold: int | None) -> pd.DataFrame:
+    """Return the rows of the fold that the model did not see, then the test rows where asked, without any label."""
+    train = pd.read_parquet(args.train).drop(columns="target")
+    parts = [train[train["fold"] == fold].assign(part="train")] if fold is not None else []
+    if args.test is not None:
+        parts.append(pd.read_parquet(args.test).assign(part="test", fold=np.int8(-1)))
+    return pd.concat(parts, ignore_index=True)
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)

@@ -1,0 +1,84 @@
+"""Train one network by its recipe, on all folds but one or on all of train.
+
+python scripts/train.py --recipe recipe.yaml --train split/train.parquet --images images/images.h5 --fold 0 \\
+    --resume fold-0/resume --weights fold-0/weights.pt --history fold-0/history.csv
+python scripts/train.py --recipe recipe.yaml --train split/train.parquet --images images/images.h5 \\
+    --epochs-from fold-0/history.csv --resume refit/resume --weights refit/weights.pt --history refit/history.csv
+
+Killed at any moment and started again with the same command, it goes on from its last checkpoint in --resume.
+"""
+
+import argparse
+from pathlib import Path
+from statistics import mean
+
+import pandas as pd
+
+from melanoma.checkpoint import Checkpoints, serialise
+from melanoma.command import log, run
+from melanoma.errors import InputError
+from melanoma.files import read_yaml, write_bytes, write_csv
+from melanoma.training import Run, best_epoch, set_up_torch, train
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("--recipe", type=Path, required=True)
+    parser.add_argument("--train", type=Path, required=True, help="the training images, with their folds")
+    parser.add_argument("--images", type=Path, help="the image store, for a network that looks at pixels")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--fold", type=int, help="the fold that is validation; the others train")
+    which.add_argument(
+        "--epochs-from", type=Path, nargs="+", metavar="HISTORY", help="train on all, for these folds' best epochs"
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--resume", type=Path, required=True, help="folder of the checkpoints")
+    parser.add_argument("--tensorboard", type=Path, help="folder of TensorBoard's curves")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--history", type=Path, required=True)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train, write weights and history, and remove the checkpoints."""
+    set_up_torch(args.threads)
+    job = fold_run(args) if args.fold is not None else refit_run(args)
+    checkpoints = Checkpoints(args.resume, job.stamp())
+    trained, history = train(job, checkpoints, args.tensorboard)
+    write_bytes(args.weights, serialise(trained | {"fold": args.fold}))
+    write_csv(args.history, history)
+    checkpoints.clear()
+    log.info("the weights are those of epoch %d: %s", trained["epoch"], args.weights)
+
+
+def fold_run(args: argparse.Namespace) -> Run:
+    """Return the training on all folds but one, judged on that one."""
+    recipe, table = read_yaml(args.recipe), pd.read_parquet(args.train)
+    held_out = table["fold"] == args.fold
+    if not held_out.any():
+        raise InputError(f"{args.train}: no image is in fold {args.fold}; its folds are {sorted(set(table['fold']))}")
+    return Run(
+        recipe=recipe,
+        table=table[~held_out].reset_index(drop=True),
+        validation=table[held_out].reset_index(drop=True),
+        images=args.images,
+        epochs=recipe["epochs"],
+        threads=args.threads,
+    )
+
+
+def refit_run(args: argparse.Namespace) -> Run:
+    """Return the training on all of train, for the mean of the folds' best epochs."""
+    recipe = read_yaml(args.recipe)
+    chosen = [best_epoch(pd.read_csv(path), recipe["choose_epoch_by"]) for path in args.epochs_from]
+    return Run(
+        recipe=recipe,
+        table=pd.read_parquet(args.train),
+        validation=None,
+        images=args.images,
+        epochs=max(round(mean(chosen)), 1),
+        threads=args.threads,
+    )
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)

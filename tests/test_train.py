@@ -1,0 +1,292 @@
+"""Training: learns, goes on after any kill to the same bits, notices damage, never trains on what judges it."""
+
+import hashlib
+import os
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+import quick
+import tiny
+from melanoma.batches import EpochBatches, Examples, loader
+from melanoma.checkpoint import Checkpoints
+from melanoma.encoder import MetadataEncoder
+from melanoma.errors import InputError
+from melanoma.networks import BaselineCNN, build_network
+from melanoma.study import load_schema
+from melanoma.training import Run, best_epoch, device_of, is_best, learning_rate, set_up_torch, train
+
+
+class TinyStudy:
+    """A study's files in a folder, and the commands of training and prediction as a rule would run them."""
+
+    def __init__(self, folder: Path, **changes):
+        self.folder = folder
+        self.rows = tiny.table()
+        self.rows.to_parquet(folder / "train.parquet")
+        self.images = tiny.write_store(folder / "images.h5", self.rows)
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(tiny.recipe(**changes)))
+
+    def options(self, name: str) -> list[object]:
+        out = self.folder / name
+        return [
+            *("--recipe", self.folder / "recipe.yaml", "--train", self.folder / "train.parquet"),
+            *("--images", self.images, "--resume", out / "resume"),
+            *("--weights", out / "weights.pt", "--history", out / "history.csv"),
+        ]
+
+    def train(self, name: str, *options: object) -> None:
+        quick.run("train", *self.options(name), *(options or ("--fold", 0)))
+
+    def results(self, name: str) -> list[str]:
+        files = (self.folder / name / file for file in ("weights.pt", "history.csv"))
+        return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+
+@pytest.fixture
+def study(tmp_path):
+    return TinyStudy(tmp_path)
+
+
+def run_of(study: TinyStudy, recipe=None, epochs=3) -> Run:
+    held_out = study.rows["fold"] == 0
+    return Run(
+        recipe=recipe or tiny.recipe(),
+        table=study.rows[~held_out].reset_index(drop=True),
+        validation=study.rows[held_out].reset_index(drop=True),
+        images=study.images,
+        epochs=epochs,
+        threads=1,
+    )
+
+
+def trained(study: TinyStudy, name="resume", **kwargs):
+    run = run_of(study, **kwargs)
+    set_up_torch(1)
+    return train(run, Checkpoints(study.folder / name, run.stamp()), None)
+
+
+def same_weights(left, right) -> bool:
+    return all(torch.equal(left["weights"][name], right["weights"][name]) for name in left["weights"])
+
+
+def test_the_baseline_network_has_the_published_layer_shapes():
+    layers = load_schema()["$defs"]["recipe"]["properties"]["baseline_cnn"]["properties"]
+    network = BaselineCNN(512, {name: layer["default"] for name, layer in layers.items()}).eval()
+    sides, images = [512], torch.zeros(1, 3, 512, 512)
+    for layer in network.convolutions:
+        images = layer(images)
+        if isinstance(layer, torch.nn.MaxPool2d):
+            sides.append(images.shape[-1])
+    assert sides == [512, 253, 124, 59, 26, 11, 3]
+    convolutions = [layer for layer in network.convolutions if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.out_channels for layer in convolutions] == [6, 15, 30, 60, 80, 100]
+    linear = [layer for layer in network.hidden.modules() if isinstance(layer, torch.nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(900, 512), (512, 512)]
+
+
+def test_an_image_too_small_for_the_network_is_an_error_that_says_what_to_change():
+    with pytest.raises(InputError, match="after convolution 3 of 3; take a larger input_size"):
+        BaselineCNN(16, {"channels": [4, 4, 4], "kernels": [5, 5, 5], "padding": "valid", "hidden": []})
+
+
+def test_the_joint_network_puts_image_and_metadata_features_into_one_last_layer():
+    network = build_network(tiny.recipe(head="joint"), tiny.SIZE, columns=9)
+    assert network.last.in_features == 8 + 8
+    assert network(torch.zeros(4, 3, 32, 32), torch.zeros(4, 9)).shape == (4,)
+
+
+def test_training_learns_what_tells_the_classes_apart(study):
+    _, history = trained(study, recipe=tiny.recipe(epochs=8, optimizer={"learning_rate": 0.02}), epochs=8)
+    assert history["validation_auroc"].max() > 0.95
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+
+
+@pytest.mark.parametrize("head", ["logit", "joint"])
+def test_the_same_recipe_gives_the_same_bits(study, head):
+    first, history = trained(study, "one", recipe=tiny.recipe(head=head))
+    second, again = trained(study, "two", recipe=tiny.recipe(head=head))
+    assert same_weights(first, second)
+    pd.testing.assert_frame_equal(history, again, check_exact=True)
+
+
+def test_another_seed_gives_other_weights(study):
+    assert not same_weights(trained(study, "one")[0], trained(study, "two", recipe=tiny.recipe(seed=2))[0])
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_are_the_same_bits_whatever_the_number_of_workers(study, workers):
+    encoder = MetadataEncoder.fit(study.rows)
+    examples = Examples.of(study.rows, encoder, study.images, None)
+    batches = EpochBatches(examples, tiny.recipe(), epoch=1)
+    numbers = range(2, len(batches))
+    for alone, worked in zip(loader(batches, numbers, 0, False), loader(batches, numbers, workers, False), strict=True):
+        assert torch.equal(alone.images, worked.images)
+        assert torch.equal(alone.metadata, worked.metadata)
+        assert torch.equal(alone.colour, worked.colour)
+
+
+def test_killed_at_any_moment_and_started_again_ends_in_the_same_bits(tmp_path):
+    """SIGKILL at random moments, from the start of the process to its end, then the same command again until it ends.
+
+    KILLS sets how many kills there are; each run is killed several times on its way.
+    """
+    study = TinyStudy(tmp_path, epochs=6)
+    study.train("warm-up")
+    started = time.monotonic()
+    study.train("whole")
+    whole = time.monotonic() - started
+    moments = random.Random(os.environ.get("KILL_SEED", 1))
+    wanted, kills, runs = int(os.environ.get("KILLS", 20)), 0, 0
+    while kills < wanted:
+        runs += 1
+        for _ in range(4):
+            process = quick.start("train", *study.options(f"run-{runs}"), "--fold", 0)
+            process.join(moments.uniform(0, whole))
+            kills += process.is_alive()
+            process.kill()
+            process.join()
+        study.train(f"run-{runs}")
+        assert study.results(f"run-{runs}") == study.results("whole")
+        assert not list((study.folder / f"run-{runs}").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5, 7, 11])
+def test_stopped_after_any_batch_it_goes_on_to_the_same_bits(study, monkeypatch, stop):
+    """Each batch in turn raises what a kill would cut off; with a checkpoint every two batches, some work is redone."""
+    expected, history = trained(study, "whole")
+    step = torch.optim.Adam.step
+    steps = iter(range(1, 1000))
+
+    def stopping(self, *args, **kwargs):
+        if next(steps) == stop:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        trained(study)
+    monkeypatch.undo()
+    resumed, again = trained(study)
+    assert same_weights(expected, resumed)
+    pd.testing.assert_frame_equal(history, again, check_exact=True)
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(study):
+    expected, _ = trained(study, "whole")
+    trained(study)
+    newest, before = sorted((study.folder / "resume").glob("*.pt"), reverse=True)[:2]
+    damaged = bytearray(newest.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    newest.write_bytes(damaged)
+    before.write_bytes(before.read_bytes()[:-100])
+    assert same_weights(expected, trained(study)[0])
+
+
+def test_three_checkpoints_are_kept(study):
+    trained(study)
+    assert len(list((study.folder / "resume").iterdir())) == 3
+
+
+@pytest.mark.parametrize("change", ["recipe", "data", "split", "epochs"])
+def test_a_changed_recipe_data_or_split_never_resumes(study, change):
+    run = run_of(study)
+    stamp = run.stamp()
+    if change == "recipe":
+        other = run_of(study, recipe=tiny.recipe(batch_size=9))
+    elif change == "data":
+        tiny.write_store(study.images, study.rows, seed=1)
+        other = run_of(study)
+    elif change == "split":
+        study.rows["fold"] = (study.rows["fold"] + 1) % 3
+        other = run_of(study)
+    else:
+        other = run_of(study, epochs=4)
+    assert other.stamp() != stamp
+    checkpoints = Checkpoints(study.folder / "resume", stamp)
+    checkpoints.save({"epoch": 2}, step=1)
+    assert checkpoints.load() == {"epoch": 2}
+    assert Checkpoints(study.folder / "resume", other.stamp()).load() is None
+
+
+def test_a_finished_training_leaves_no_checkpoints(study):
+    study.train("run")
+    assert not (study.folder / "run" / "resume").exists()
+
+
+def test_the_refit_trains_on_all_for_the_best_epoch_of_the_folds(study):
+    (study.folder / "fold.csv").write_text("epoch,validation_auroc,validation_loss\n1,.6,.1\n2,.9,.5\n3,.7,.4\n")
+    study.train("refit", "--epochs-from", study.folder / "fold.csv")
+    history = pd.read_csv(study.folder / "refit" / "history.csv")
+    assert history["epoch"].tolist() == [1, 2]
+    assert history["validation_auroc"].isna().all()
+
+
+def test_the_encoder_is_fitted_on_training_rows_alone(study):
+    study.rows.loc[study.rows["fold"] == 0, ["age", "site"]] = [85.0, "only in validation"]
+    model, _ = trained(study)
+    encoder = MetadataEncoder.from_dict(model["encoder"])
+    assert "only in validation" not in encoder.sites
+    assert encoder.age_mean == pytest.approx(study.rows.loc[study.rows["fold"] != 0, "age"].mean())
+
+
+def test_missing_and_unseen_values_are_levels_of_their_own():
+    encoder = MetadataEncoder.fit(
+        pd.DataFrame({"age": [40.0, 60.0], "sex": ["male", "female"], "site": ["torso", "torso"]})
+    )
+    rows = pd.DataFrame({"age": [50.0, np.nan], "sex": ["male", None], "site": ["head/neck", "torso"]})
+    values = pd.DataFrame(encoder.transform(rows), columns=encoder.names)
+    assert values["age"].tolist() == [0, 0] and values["age missing"].tolist() == [0, 1]
+    assert values["sex=male"].tolist() == [1, 0] and values["sex=missing"].tolist() == [0, 1]
+    assert values["site=torso"].tolist() == [0, 1] and values["site=missing"].tolist() == [1, 0]
+
+
+def test_the_step_schedule_multiplies_after_every_so_many_epochs():
+    recipe = tiny.recipe(optimizer={"learning_rate": 0.8}, schedule={"name": "step", "factor": 0.5, "every": 2})
+    assert [learning_rate(recipe, epoch) for epoch in range(5)] == pytest.approx([0.8, 0.8, 0.4, 0.4, 0.2])
+    constant = tiny.recipe(optimizer={"learning_rate": 0.8}, schedule={"name": "constant"})
+    assert learning_rate(constant, 7) == 0.8
+
+
+def test_the_best_epoch_is_the_first_of_equals():
+    history = pd.DataFrame({"epoch": [1, 2, 3], "validation_auroc": [0.5, 0.9, 0.9], "validation_loss": [3, 2, 1]})
+    assert best_epoch(history, "auroc") == 2 and best_epoch(history, "loss") == 3
+    assert not is_best(history.to_dict("records"), "auroc") and is_best(history.to_dict("records"), "loss")
+
+
+def test_a_gpu_asked_for_and_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    with pytest.raises(InputError, match=r"asks for 1 GPU.*job 4711, CUDA_VISIBLE_DEVICES=7.*gpus to 0"):
+        device_of(tiny.recipe(resources={"gpus": 1}))
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_images(study):
+    with pytest.raises(InputError, match=r"not a finite number in epoch 1, batch .*learning_rate.*ISIC_00"):
+        trained(study, recipe=tiny.recipe(optimizer={"learning_rate": 1e30}))
+
+
+def test_prediction_needs_no_labels_and_covers_the_held_out_fold_and_test(study):
+    study.train("run", "--fold", 1)
+    test = tiny.table(20, seed=9).drop(columns=["target", "fold", "diagnosis"])
+    test["image"] = [f"TEST_{number}" for number in range(20)]
+    test.to_parquet(study.folder / "test.parquet")
+    quick.run(
+        "predict",
+        *("--weights", study.folder / "run" / "weights.pt", "--train", study.folder / "train.parquet"),
+        *("--test", study.folder / "test.parquet", "--images", study.images),
+        *("--output", study.folder / "predictions.parquet"),
+    )
+    predictions = pd.read_parquet(study.folder / "predictions.parquet")
+    held_out = study.rows[study.rows["fold"] == 1]["image"].tolist()
+    assert predictions["image"].tolist() == held_out + test["image"].tolist()
+    assert predictions["fold"].tolist() == [1] * len(held_out) + [-1] * 20
+    assert "target" not in predictions
+    np.testing.assert_allclose(predictions["probability"], 1 / (1 + np.exp(-predictions["logit"])))
