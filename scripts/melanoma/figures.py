@@ -1,0 +1,238 @@
+"""The figures of a study. The same data give the same file, byte for byte."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from melanoma.errors import InputError
+from melanoma.evaluation import interval_text
+from melanoma.files import atomic_path
+
+# Okabe and Ito's palette, told apart under every common colour blindness; its yellow is too pale for lines.
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5))]
+BENIGN, MELANOMA = "#A9C6DC", "#B3382C"
+INK, FAINT = "#222222", "#8A8A8A"
+CHANCE = {"color": FAINT, "linewidth": 1, "linestyle": (0, (2, 2)), "zorder": 1}
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.7,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.7,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "melanoma",
+}
+styled = mpl.rc_context(STYLE)
+
+
+@styled
+def save(figure: Figure, path: str | Path) -> None:
+    """Write `figure` as SVG or PNG, by the name's ending, atomically and without a date."""
+    path = Path(path)
+    kind = path.suffix.lstrip(".").lower()
+    undated = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+    if kind not in undated:
+        raise InputError(f"{path}: figures are written as .svg or .png")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=kind, metadata=undated[kind])
+
+
+@styled
+def roc(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
+    """Draw each model's ROC curve, with its AUROC and interval in the legend; the diagonal is chance."""
+    figure, axes = _square("False positive rate (1 - specificity)", "True positive rate (sensitivity)")
+    for number, (name, curve) in enumerate(curves.items()):
+        points = curve["roc"]["false_positive_rate"], curve["roc"]["true_positive_rate"]
+        axes.plot(*points, **_line(number), label=f"{name}  {interval_text(metrics[name]['auroc'])}")
+    axes.plot([0, 1], [0, 1], **CHANCE, label="chance  0.5000")
+    _legend_below(axes, f"AUROC{_confidence(metrics)}")
+    return figure
+
+
+@styled
+def precision_recall(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
+    """Draw each model's precision over recall in steps, with its average precision, the area below.
+
+    The dashed line, at the share of melanomas, is chance.
+    """
+    figure, axes = _square("Recall (sensitivity)", "Precision (positive predictive value)")
+    for number, (name, curve) in enumerate(curves.items()):
+        recall, precision = curve["precision_recall"]["recall"], curve["precision_recall"]["precision"]
+        label = f"{name}  {interval_text(metrics[name]['average_precision'])}"
+        steps = [0.0, *recall], [precision[0], *precision]
+        axes.plot(*steps, drawstyle="steps-pre", **_line(number), label=label)
+    for prevalence in sorted({curve["prevalence"] for curve in curves.values()}):
+        axes.axhline(prevalence, **CHANCE, label=f"chance  {prevalence:.4f}")
+    _legend_below(axes, f"Average precision{_confidence(metrics)}")
+    return figure
+
+
+@styled
+def learning_curves(histories: dict[str, dict[str, pd.DataFrame]], choose_by: dict[str, str]) -> Figure:
+    """Draw loss (left) and validation AUROC (right) by epoch, a row for each model, a colour for each run.
+
+    `histories` maps model -> run -> history (see SPEC of history.csv: epoch, train_loss, validation_loss,
+    validation_auroc); a run without validation, the refit, shows its training loss alone. `choose_by` maps
+    model to 'loss' or 'auroc' (the default): the epoch that is best by it is marked.
+    """
+    figure = Figure(figsize=(8.4, 2.75 * len(histories)))
+    grid = figure.subplots(len(histories), 2, squeeze=False)
+    for (loss, auroc), (model, runs) in zip(grid, histories.items(), strict=True):
+        for number, (run, history) in enumerate(runs.items()):
+            _learning_curve(loss, auroc, history, run, number, choose_by.get(model, "auroc"))
+        loss.set(title=model, ylabel="Loss", xlabel="Epoch")
+        auroc.set(ylabel="Validation AUROC", xlabel="Epoch")
+        for axes in (loss, auroc):
+            axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+        _learning_legend(loss, auroc)
+    return figure
+
+
+@styled
+def class_balance(counts: pd.DataFrame) -> Figure:
+    """Draw images (left) and patients (right) of each part and fold, by class; see `balance`."""
+    figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(counts)))
+    grid = figure.subplots(1, 2, sharey=True)
+    names = counts.index.tolist()
+    for axes, unit in zip(grid, ("images", "patients"), strict=True):
+        benign, melanoma = counts[f"benign_{unit}"], counts[f"melanoma_{unit}"]
+        axes.barh(names, benign, color=BENIGN, height=0.68)
+        axes.barh(names, melanoma, left=benign, color=MELANOMA, height=0.68)
+        for place, (rest, found) in enumerate(zip(benign, melanoma, strict=True)):
+            share = found / max(rest + found, 1)
+            axes.text(
+                rest + found,
+                place,
+                f"  {found:,} of {rest + found:,} ({share:.1%})",
+                va="center",
+                fontsize=7.5,
+            )
+        axes.set_xlim(0, 1.45 * (benign + melanoma).max())
+        axes.set_title(unit.capitalize())
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", visible=False)
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
+    grid[0].invert_yaxis()
+    keys = [
+        Patch(color=MELANOMA, label="melanoma (a patient with one or more)"),
+        Patch(color=BENIGN, label="benign only"),
+    ]
+    figure.legend(handles=keys, loc="outside lower left", ncols=2)
+    return figure
+
+
+def balance(split: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Count images and patients by class in each fold of train and in test, in that order.
+
+    `split` has image, patient, part, fold; `labels` has image, target for all of them. A patient with any
+    melanoma counts as melanoma. Columns: benign_images, melanoma_images, benign_patients, melanoma_patients.
+    """
+    table = split.merge(labels, on="image", how="left", validate="one_to_one")
+    if table["target"].isna().any():
+        raise InputError(f"{int(table['target'].isna().sum())} images of the split have no label in train or test")
+    table["name"] = np.where(table["part"] == "test", "test", "fold " + table["fold"].astype(str))
+    order = table.sort_values(["part", "fold"], ascending=[False, True])["name"].unique()
+    images = table.groupby("name")["target"].agg(["size", "sum"])
+    patients = table.groupby(["name", "patient"])["target"].max().groupby("name").agg(["size", "sum"])
+    counts = pd.DataFrame(
+        {
+            "benign_images": images["size"] - images["sum"],
+            "melanoma_images": images["sum"],
+            "benign_patients": patients["size"] - patients["sum"],
+            "melanoma_patients": patients["sum"],
+        }
+    )
+    return counts.loc[order].astype(np.int64)
+
+
+@styled
+def samples(benign: list[np.ndarray], melanoma: list[np.ndarray]) -> Figure:
+    """Draw a contact sheet, benign images above, melanomas below; each image uint8 (side, side, 3)."""
+    columns = 8
+    rows = [-(-len(images) // columns) for images in (benign, melanoma)]
+    figure = Figure(figsize=(columns, 1.02 * sum(rows) + 0.5))
+    blocks = figure.subfigures(2, 1, height_ratios=[max(count, 0.3) for count in rows])
+    for block, name, images, count in zip(blocks, ("Benign", "Melanoma"), (benign, melanoma), rows, strict=True):
+        block.suptitle(name, x=0.005, ha="left", fontsize=10, fontweight="bold")
+        for place, axes in enumerate(block.subplots(max(count, 1), columns, squeeze=False).flat):
+            axes.axis("off")
+            if place < len(images):
+                axes.imshow(images[place])
+    return figure
+
+
+def choose_samples(train: pd.DataFrame, target: int, count: int, seed: int) -> list[int]:
+    """Choose at random the store's rows of `count` training images of one class, or all there are."""
+    rows = np.sort(train.loc[train["target"] == target, "row"].to_numpy())
+    chosen = np.random.default_rng([seed, target]).permutation(len(rows))[:count]
+    return rows[chosen].tolist()
+
+
+def _square(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.0, 5.4))
+    axes = figure.subplots()
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=xlabel, ylabel=ylabel, aspect="equal")
+    return figure, axes
+
+
+def _legend_below(axes: Axes, title: str) -> None:
+    legend = axes.figure.legend(title=title, loc="outside lower center")
+    legend.get_title().set_fontweight("bold")
+
+
+def _confidence(metrics: dict[str, Any]) -> str:
+    made = next(iter(metrics.values()))["bootstrap"]
+    return f" [{made['confidence']:.0%} interval]"
+
+
+def _line(number: int) -> dict[str, Any]:
+    return {
+        "color": PALETTE[number % len(PALETTE)],
+        "linestyle": DASHES[number // len(PALETTE) % len(DASHES)],
+    }
+
+
+def _learning_curve(loss: Axes, auroc: Axes, history: pd.DataFrame, run: str, number: int, choose_by: str) -> None:
+    color = FAINT if run == "refit" else PALETTE[number % len(PALETTE)]
+    loss.plot(history["epoch"], history["train_loss"], color=color, linestyle=DASHES[1], linewidth=1.3)
+    validated = history.dropna(subset=["validation_loss"])
+    if validated.empty:
+        auroc.plot([], [], color=color, label=run)
+        return
+    loss.plot(validated["epoch"], validated["validation_loss"], color=color)
+    auroc.plot(validated["epoch"], validated["validation_auroc"], color=color, label=run)
+    best = validated["validation_loss"].idxmin() if choose_by == "loss" else validated["validation_auroc"].idxmax()
+    chosen = validated.loc[best]
+    for axes, column in ((loss, "validation_loss"), (auroc, "validation_auroc")):
+        axes.plot(chosen["epoch"], chosen[column], "o", color=color, markeredgecolor="white", markersize=7)
+
+
+def _learning_legend(loss: Axes, auroc: Axes) -> None:
+    for style, name in ((DASHES[1], "training"), (DASHES[0], "validation")):
+        loss.plot([], [], color=INK, linestyle=style, label=name)
+    loss.legend()
+    auroc.plot([], [], "o", color=INK, markeredgecolor="white", markersize=7, label="chosen epoch")
+    auroc.legend()

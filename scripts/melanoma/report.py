@@ -1,0 +1,186 @@
+"""The study's report: one HTML page that needs nothing but itself."""
+
+import base64
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from melanoma.errors import InputError
+from melanoma.evaluation import interval_note
+from melanoma.files import read_json, read_yaml
+
+ROOT = Path(__file__).parents[2]
+MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
+PACKAGES = [
+    "snakemake",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "opencv-python-headless",
+    "h5py",
+    "matplotlib",
+]
+SHOWN_ROWS = 200  # of a table of problems; the file holds all
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that a report is made of; those that are None or empty leave their section out."""
+
+    metrics: Path
+    config: Path
+    figures: dict[str, Path] = field(default_factory=dict)
+    leakage: Path | None = None
+    problems: Path | None = None
+    quality: Path | None = None
+    recipes: list[Path] = field(default_factory=list)
+    truths: list[Path] = field(default_factory=list)
+    captions: Path = ROOT / "report"
+    command: str | None = None
+
+
+def render(study: str, sources: Sources) -> str:
+    """Return the report as HTML with every image inside; the same sources give the same text."""
+    metrics = read_json(sources.metrics)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    config = read_yaml(sources.config)
+    return environment.get_template("report.html.j2").render(
+        study=study,
+        metrics=metrics,
+        note=interval_note(metrics),
+        unclustered=[name for name, entry in metrics.items() if entry["bootstrap"]["clusters"] == "image"],
+        one_test=len({(entry["n"], entry["melanomas"], entry["patients"]) for entry in metrics.values()}) == 1,
+        axis=axis(metrics),
+        figures=[figure(name, path, sources.captions) for name, path in sources.figures.items()],
+        truth=best_possible(sources.truths),
+        split=config.get("split") or {},
+        leakage=leakage(sources.leakage),
+        problems=problems(sources.problems),
+        quality=quality(sources.quality),
+        recipes={path.stem: path.read_text() for path in sources.recipes},
+        config=sources.config.read_text(),
+        command=sources.command or f"snakemake --cores all --configfile {sources.config}",
+        versions=versions(),
+        commit=commit(),
+        shown_rows=SHOWN_ROWS,
+    )
+
+
+def figure(name: str, path: Path, captions: Path) -> dict[str, str]:
+    """Return name, title, data URI and caption of a figure; the caption is `name`.rst in `captions`."""
+    if path.suffix not in MEDIA:
+        raise InputError(f"{path}: a figure must be one of {', '.join(MEDIA)}")
+    caption = captions / f"{name}.rst"
+    return {
+        "name": name,
+        "title": name.replace("_", " "),
+        "uri": f"data:{MEDIA[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}",
+        "caption": caption.read_text().strip() if caption.exists() else "",
+    }
+
+
+def axis(metrics: dict[str, Any]) -> tuple[float, float]:
+    """Return the axis of the bars in the table: in tenths, from 0.5 or the least AUROC bound, to 1."""
+    bounds = [entry["auroc"][key] for entry in metrics.values() for key in ("low", "value")]
+    lowest = min(0.5, *(bound for bound in bounds if bound is not None))
+    return int(lowest * 10) / 10, 1.0
+
+
+def best_possible(paths: list[Path]) -> dict[str, float]:
+    """Return the AUROCs that the best possible model reaches on made-up images, by what it may look at.
+
+    Empty without made-up images, and with several sources of them, whose truths do not add up to one number.
+    """
+    return read_json(paths[0])["bayes_auroc"]["cohort"] if len(paths) == 1 else {}
+
+
+def leakage(path: Path | None) -> dict[str, Any] | None:
+    """Return the findings of the leakage gate, and what it checked as a table: header and rows."""
+    if path is None:
+        return None
+    found = read_json(path)
+    checked = found.get("checked", {})
+    parts = {name: counts for name, counts in checked.items() if isinstance(counts, dict)}
+    columns = list(dict.fromkeys(column for counts in parts.values() for column in counts))
+    return {
+        "findings": found["findings"],
+        "header": columns,
+        "rows": [(name, [counts.get(column, "") for column in columns]) for name, counts in parts.items()],
+        "facts": {name: value for name, value in checked.items() if not isinstance(value, dict)},
+    }
+
+
+def problems(path: Path | None) -> dict[str, Any] | None:
+    """Return the problem rows of the tables: how many of each kind, and the first of them."""
+    if path is None:
+        return None
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except pd.errors.EmptyDataError:
+        table = pd.DataFrame()
+    if table.empty:
+        return {"total": 0}
+    counts = table.groupby(["source", "column", "problem", "action"], as_index=False).size()
+    return {"total": len(table), "counts": _records(counts), "rows": _records(table.head(SHOWN_ROWS))}
+
+
+def quality(path: Path | None) -> dict[str, Any] | None:
+    """Return how many image files were read, their commonest sizes, and those with a problem."""
+    if path is None:
+        return None
+    table = pd.read_parquet(path)
+    readable = table["readable"].astype(bool)
+    bad = table[~readable | table["problem"].notna()]
+    sizes = table[readable].groupby(["width", "height"]).size().sort_values(ascending=False, kind="stable")
+    return {
+        "total": len(table),
+        "unreadable": int((~readable).sum()),
+        "sizes": [(f"{width} x {height}", int(count)) for (width, height), count in sizes.head(5).items()],
+        "kinds": len(sizes),
+        "problems": _records(bad[["image", "file", "readable", "problem"]].head(SHOWN_ROWS)),
+        "bad": len(bad),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide results, without importing them."""
+    found = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def commit() -> dict[str, Any] | None:
+    """Return the git commit of the code and whether files differ from it; None outside a git checkout."""
+    try:
+        digest = _git("rev-parse", "HEAD")
+        return {"digest": digest, "changed": bool(_git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.astype(object).where(table.notna(), "").to_dict("records")

@@ -1,0 +1,103 @@
+"""Draw one figure of a study, as SVG or PNG by the output's name.
+
+    python scripts/plot.py roc --curves curves.json --metrics metrics.json --output roc.svg
+    python scripts/plot.py precision-recall --curves curves.json --metrics metrics.json --output pr.svg
+    python scripts/plot.py learning --histories cnn:fold-0=history.csv --output learning_curves.svg
+    python scripts/plot.py balance --split split.parquet --train train.parquet \\
+        --test-labels test_labels.parquet --output class_balance.svg
+    python scripts/plot.py samples --images images.h5 --train train.parquet --output samples.png
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import pandas as pd
+
+from melanoma import figures
+from melanoma.command import run
+from melanoma.errors import InputError
+from melanoma.files import read_json, read_yaml
+from melanoma.predictions import named_path, read_labels
+
+HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc"]
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add a subcommand for each figure."""
+    commands = parser.add_subparsers(dest="figure", required=True)
+
+    def add(name: str, draw: Callable[[argparse.Namespace], None]) -> Callable[..., argparse.Action]:
+        command = commands.add_parser(name, help=draw.__doc__, description=draw.__doc__)
+        command.set_defaults(draw=draw)
+        command.add_argument("--output", type=Path, required=True, metavar="FILE", help="figure, .svg or .png")
+        return command.add_argument
+
+    for name, draw in (("roc", draw_roc), ("precision-recall", draw_precision_recall)):
+        option = add(name, draw)
+        option("--curves", type=Path, required=True, metavar="JSON", help="curves of evaluate.py")
+        option("--metrics", type=Path, required=True, metavar="JSON", help="metrics of evaluate.py")
+    option = add("learning", draw_learning)
+    option("--histories", nargs="+", required=True, metavar="MODEL:RUN=CSV", help="history of each run")
+    option("--recipes", nargs="*", default=[], metavar="MODEL=YAML", help="recipes, for how the epoch is chosen")
+    option = add("balance", draw_balance)
+    option("--split", type=Path, required=True, metavar="FILE", help="image, patient, part, fold")
+    option("--train", type=Path, required=True, metavar="FILE", help="labels of train")
+    option("--test-labels", type=Path, required=True, metavar="FILE", help="labels of test")
+    option = add("samples", draw_samples)
+    option("--images", type=Path, required=True, metavar="H5", help="image store")
+    option("--train", type=Path, required=True, metavar="FILE", help="row and target of train")
+    option("--count", type=int, default=16, help="images of each class (default %(default)s)")
+    option("--seed", type=int, default=1, help="another seed, other images (default %(default)s)")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Draw the figure that was asked for."""
+    args.draw(args)
+
+
+def draw_roc(args: argparse.Namespace) -> None:
+    """Draw ROC curves."""
+    figures.save(figures.roc(read_json(args.curves), read_json(args.metrics)), args.output)
+
+
+def draw_precision_recall(args: argparse.Namespace) -> None:
+    """Draw precision-recall curves."""
+    figures.save(figures.precision_recall(read_json(args.curves), read_json(args.metrics)), args.output)
+
+
+def draw_learning(args: argparse.Namespace) -> None:
+    """Draw loss and validation AUROC by epoch."""
+    histories: dict[str, dict[str, pd.DataFrame]] = {}
+    for name, path in map(named_path, args.histories):
+        model, _, run_name = name.partition(":")
+        history = pd.read_csv(path)
+        missing = [column for column in HISTORY if column not in history]
+        if missing or history.empty:
+            raise InputError(f"{path}: no history of training: missing {', '.join(missing) or 'any epoch'}")
+        histories.setdefault(model, {})[run_name or path.parent.name] = history
+    recipes = {name: read_yaml(path) for name, path in map(named_path, args.recipes)}
+    choose_by = {name: recipe.get("choose_epoch_by", "auroc") for name, recipe in recipes.items()}
+    figures.save(figures.learning_curves(histories, choose_by), args.output)
+
+
+def draw_balance(args: argparse.Namespace) -> None:
+    """Draw images and patients by part, fold and class."""
+    labels = pd.concat([read_labels(args.train), read_labels(args.test_labels)], ignore_index=True)
+    figures.save(figures.class_balance(figures.balance(pd.read_parquet(args.split), labels)), args.output)
+
+
+def draw_samples(args: argparse.Namespace) -> None:
+    """Draw a contact sheet of benign and melanoma training images."""
+    train = pd.read_parquet(args.train)
+    with h5py.File(args.images) as store:
+        benign, melanoma = (
+            [store["images"][row] for row in figures.choose_samples(train, target, args.count, args.seed)]
+            for target in (0, 1)
+        )
+    figures.save(figures.samples(benign, melanoma), args.output)
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)

@@ -1,0 +1,52 @@
+"""Write the report of a study: one HTML page that works offline.
+
+    python scripts/report.py --study demo --metrics metrics.json --config config.yaml \\
+        --figures roc=roc.svg samples=samples.png --leakage leakage.json --problems problems.csv \\
+        --quality quality.parquet --recipes cnn.yaml mlp.yaml --truth truth.json --output report.html
+
+A figure's caption is report/NAME.rst. All but metrics and config may be left out.
+"""
+
+import argparse
+from pathlib import Path
+
+from melanoma.command import run
+from melanoma.files import write_text
+from melanoma.predictions import named_paths
+from melanoma.report import Sources, render
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this script."""
+    add = parser.add_argument
+    add("--study", required=True, help="name of the study")
+    add("--metrics", type=Path, required=True, metavar="JSON", help="metrics of evaluate.py")
+    add("--config", type=Path, required=True, metavar="YAML", help="configuration of the study")
+    add("--figures", nargs="*", default=[], metavar="NAME=FILE", help="figures, SVG or PNG, in their order")
+    add("--leakage", type=Path, metavar="JSON", help="result of the leakage gate")
+    add("--problems", type=Path, metavar="CSV", help="problem rows of the tables")
+    add("--quality", type=Path, metavar="FILE", help="quality of the image files")
+    add("--recipes", nargs="*", type=Path, default=[], metavar="YAML", help="recipe of each model")
+    add("--truth", type=Path, action="append", metavar="JSON", help="best AUROCs of made-up images")
+    add("--command", metavar="TEXT", help="the command line that made the study, shown to reproduce it")
+    add("--output", type=Path, required=True, metavar="HTML", help="the report")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Gather the sources and write the page."""
+    sources = Sources(
+        metrics=args.metrics,
+        config=args.config,
+        figures=named_paths(args.figures),
+        leakage=args.leakage,
+        problems=args.problems,
+        quality=args.quality,
+        recipes=args.recipes,
+        truths=args.truth or [],
+        command=args.command,
+    )
+    write_text(args.output, render(args.study, sources))
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)

@@ -1,0 +1,283 @@
+"""Predictions of any origin are checked, judged on test alone, and every number has its interval."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+import evaluate as script
+from melanoma.errors import InputError
+from melanoma.evaluation import Settings, curves, evaluate, summary, validate
+from melanoma.files import read_json, write_parquet, write_yaml
+from melanoma.metrics import confusion
+from melanoma.predictions import join_labels, named_paths, read_labels, read_predictions
+from real_data import real_data
+
+QUICK = Settings(replicates=100)
+
+
+def study(seed: int = 0) -> pd.DataFrame:
+    """Make labelled predictions of 60 patients: folds 0 and 1 out of fold, and test."""
+    generator = np.random.default_rng(seed)
+    n = 300
+    patient = np.arange(n) % 60
+    target = (generator.random(n) < 0.3).astype(int)
+    value = 2 * target - 2 + generator.normal(size=n)
+    fold = np.array([-1, 0, 1])[patient % 3]
+    return pd.DataFrame(
+        {
+            "image": [f"ISIC_{i:07d}" for i in range(n)],
+            "patient": [f"IP_{p:02d}" for p in patient],
+            "part": np.where(fold < 0, "test", "train"),
+            "fold": fold.astype(np.int8),
+            "logit": value,
+            "probability": 1 / (1 + np.exp(-value)),
+            "target": pd.array(target, "Int8"),
+        }
+    )
+
+
+def write_study(folder: Path, table: pd.DataFrame) -> list[str]:
+    """Write predictions and labels as the workflow does; return the options that name them."""
+    write_parquet(folder / "cnn.parquet", table.drop(columns="target"))
+    for part, name in (("train", "train"), ("test", "test_labels")):
+        rows = table.loc[table["part"] == part, ["image", "target"]].astype({"target": "int8"})
+        write_parquet(folder / f"{name}.parquet", rows)
+    return [
+        *("--predictions", f"cnn={folder / 'cnn.parquet'}"),
+        *("--labels", str(folder / "test_labels.parquet"), "--train", str(folder / "train.parquet")),
+    ]
+
+
+def run_evaluate(folder: Path, *options: str) -> dict[str, dict[str, object]]:
+    parser = argparse.ArgumentParser()
+    script.describe(parser)
+    script.main(parser.parse_args([*options, "--output", str(folder / "metrics.json")]))
+    return read_json(folder / "metrics.json")
+
+
+def csv(folder: Path, text: str) -> Path:
+    path = folder / "mine.csv"
+    path.write_text(text)
+    return path
+
+
+def test_only_test_is_judged_and_out_of_fold_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = study()
+    settings = tmp_path / "evaluate.yaml"
+    write_yaml(settings, {"replicates": 150, "confidence": 0.9, "seed": 3})
+    more = ["--settings", str(settings), "--replicates", "100"]
+    outputs = ["--summary", str(tmp_path / "summary.txt"), "--curves", str(tmp_path / "curves.json")]
+    entry = run_evaluate(tmp_path, *write_study(tmp_path, table), *more, *outputs)["cnn"]
+    for part, judged in (("test", entry), ("train", entry["validation"])):
+        rows = table[table["part"] == part]
+        pair = rows["target"].to_numpy(int), rows["probability"]
+        assert judged["auroc"]["value"] == pytest.approx(roc_auc_score(*pair), abs=1e-12)
+        assert judged["average_precision"]["value"] == pytest.approx(average_precision_score(*pair), abs=1e-12)
+        assert judged["brier"]["value"] == pytest.approx(brier_score_loss(*pair), abs=1e-12)
+        assert (judged["n"], judged["melanomas"]) == (len(rows), rows["target"].sum())
+        assert judged["patients"] == rows["patient"].nunique()
+        for metric in ("auroc", "average_precision", "brier"):
+            assert judged[metric]["low"] < judged[metric]["value"] < judged[metric]["high"]
+    made = {
+        "replicates": 100,
+        "confidence": 0.9,
+        "seed": 3,
+        "clusters": "patient",
+        "degenerate_replicates": 0,
+    }
+    assert entry["bootstrap"] == made
+    fold = table[table["fold"] == 1]
+    expected = roc_auc_score(fold["target"].to_numpy(int), fold["probability"])
+    assert entry["validation"]["fold_auroc"]["1"] == pytest.approx(expected, abs=1e-12)
+    assert capsys.readouterr().out == (tmp_path / "summary.txt").read_text()
+    assert set(read_json(tmp_path / "curves.json")["cnn"]) == {"prevalence", "roc", "precision_recall"}
+
+
+def test_out_of_fold_predictions_do_not_change_the_test(tmp_path: Path) -> None:
+    table = study()
+    entry = run_evaluate(tmp_path, *write_study(tmp_path, table), "--replicates", "100")["cnn"]
+    table.loc[table["part"] == "train", "probability"] = 0.5
+    other = run_evaluate(tmp_path, *write_study(tmp_path, table), "--replicates", "100")["cnn"]
+    assert other.pop("validation") != entry.pop("validation")
+    assert other == entry
+
+
+def test_any_csv_is_scored_under_the_name_of_its_file(tmp_path: Path) -> None:
+    table = study().rename(columns={"image": "image_name", "patient": "patient_id", "probability": "prob"})
+    table[["image_name", "patient_id", "target", "prob"]].to_csv(tmp_path / "mine.csv", index=False)
+    options = ["--predictions", str(tmp_path / "mine.csv"), "--replicates", "100", "--threshold", "0.3"]
+    entry = run_evaluate(tmp_path, *options)["mine"]
+    assert entry["n"] == 300
+    assert entry["patients"] == 60
+    cells = confusion(table["target"].to_numpy(int), table["prob"], 0.3)
+    judged = entry["at_threshold"]
+    counts = [cells.tp, cells.fp, cells.tn, cells.fn]
+    assert [judged[cell] for cell in ("tp", "fp", "tn", "fn")] == counts
+    assert judged["sensitivity"]["value"] == pytest.approx(cells.sensitivity)
+    assert judged["specificity"]["low"] < cells.specificity < judged["specificity"]["high"]
+
+
+def test_without_patients_images_are_resampled_and_the_result_says_so() -> None:
+    entry = evaluate(study().assign(patient=None), "cnn", QUICK)
+    assert entry["bootstrap"]["clusters"] == "image"
+    assert entry["patients"] is None
+    assert "resamples of images" in summary({"cnn": entry})
+    assert "unknown" in summary({"cnn": entry})
+
+
+def test_the_summary_is_a_table_in_the_order_given() -> None:
+    entry = evaluate(study(), "cnn", QUICK)
+    lines = summary({"zoo_of_models": entry, "cnn": entry}).splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["model", "-------------", "zoo_of_models", "cnn"]
+    column = lines[0].index("AUROC")
+    assert lines[2][column:].startswith(f"{entry['auroc']['value']:.4f} [{entry['auroc']['low']:.4f}, ")
+    assert lines[3][column:] == lines[2][column:]
+    assert lines[-1].startswith("In brackets: 95% percentile intervals over 100 bootstrap resamples of patients")
+
+
+def test_curves_keep_their_areas_with_few_points() -> None:
+    table = study()
+    drawn, entry = curves(table, "cnn"), evaluate(table, "cnn", QUICK)
+    roc, recall = drawn["roc"], drawn["precision_recall"]["recall"]
+    area = np.trapezoid(roc["true_positive_rate"], roc["false_positive_rate"])
+    assert area == pytest.approx(entry["auroc"]["value"], abs=1e-12)
+    area = np.sum(np.diff(recall, prepend=0) * drawn["precision_recall"]["precision"])
+    assert area == pytest.approx(entry["average_precision"]["value"], abs=1e-12)
+    assert len(recall) == entry["melanomas"]
+    assert len(roc["true_positive_rate"]) < len(table) / 2
+
+
+def test_a_fold_of_one_class_has_no_auroc() -> None:
+    table = study()
+    table = table[(table["part"] == "train") & ~((table["fold"] == 0) & (table["target"] == 1))]
+    assert validate(table, "cnn", QUICK)["fold_auroc"]["0"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image_name,target\na,1\n", r"no column 'probability' or 'prob' among image, target"),
+        ("image_name,porb\na,1\n", r"is 'porb' meant\?"),
+        ("image_name,prob\n", "no rows"),
+        ("", "not a CSV table"),
+        ("image_name,prob\na,0.5\nb,1.5\n", r"(?s)not in 0 to 1, in 1 of 2 rows.*line 3, image b: 1.5"),
+        ("image_name,prob\na,0.5\n\nb,\n", r"line 4, image b: nan"),
+        ("image_name,prob\na,high\n", r"line 2, image a: high"),
+        ("image_name,prob\na,0.5\nb,0.1\na,0.2\n", r"(?s)image given before.*line 4, image a"),
+        ("image_name,prob\n,0.5\n", r"no image name"),
+        ("image_name,prob,target\na,0.5,2\n", r"label not 0 or 1.*\n.*line 2, image a: 2"),
+        ("image_name,prob,target\na,0.5,1\nb,0.5,\n", r"line 3, image b: nan"),
+        ("image_name,prob,part\na,0.5,tset\n", r"part not 'train' or 'test'"),
+    ],
+)
+def test_predictions_that_cannot_be_judged_are_refused_by_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as raised:
+        read_predictions(csv(tmp_path, text))
+    assert str(raised.value).startswith(str(tmp_path))
+
+
+def test_a_wrong_row_of_a_parquet_file_is_named_by_row(tmp_path: Path) -> None:
+    table = study().drop(columns="target")
+    table.loc[4, "probability"] = np.nan
+    write_parquet(tmp_path / "cnn.parquet", table)
+    with pytest.raises(InputError, match="row 5, image ISIC_0000004: nan"):
+        read_predictions(tmp_path / "cnn.parquet")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(InputError, match=r"nowhere\.csv: no such file"):
+        read_predictions("nowhere.csv")
+
+
+def test_a_csv_is_read_to_the_last_bit(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random(1000)
+    text = "image,probability\n" + "".join(f"i{i},{value!r}\n" for i, value in enumerate(values.tolist()))
+    assert read_predictions(csv(tmp_path, text))["probability"].tolist() == values.tolist()
+
+
+def test_image_names_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
+    table = read_predictions(csv(tmp_path, "image,patient,prob\n007,0012,0.5\n"))
+    assert (table.loc[0, "image"], table.loc[0, "patient"]) == ("007", "0012")
+
+
+def test_predictions_and_labels_must_cover_the_same_images() -> None:
+    table = study()
+    labels = table[["image", "target"]]
+    with pytest.raises(InputError, match=r"(?s)cnn: 2 images with a prediction but no label.*ISIC_0000298"):
+        join_labels(table, labels.iloc[:-2], "cnn")
+    with pytest.raises(InputError, match=r"(?s)cnn: 3 images with a label but no prediction.*ISIC_0000297"):
+        join_labels(table.iloc[:-3], labels, "cnn")
+    assert len(join_labels(table.iloc[:-3], labels, "cnn", subset=True)) == 297
+
+
+def test_labels_are_joined_by_image_not_by_row() -> None:
+    table = study()
+    labels = table[["image", "target"]].sample(frac=1, random_state=0)
+    assert join_labels(table.drop(columns="target"), labels, "cnn")["target"].equals(table["target"])
+
+
+def test_labels_are_read_with_their_checks(tmp_path: Path) -> None:
+    assert read_labels(csv(tmp_path, "image_name,target\na,1\nb,0\n"))["target"].tolist() == [1, 0]
+    with pytest.raises(InputError, match="no column 'target'"):
+        read_labels(csv(tmp_path, "image_name,label\na,1\n"))
+
+
+def test_what_has_no_auroc_is_refused() -> None:
+    table = study()
+    with pytest.raises(InputError, match="all 300 images are benign"):
+        evaluate(table.assign(target=0), "cnn", QUICK)
+    with pytest.raises(InputError, match="no labels"):
+        evaluate(table.assign(target=pd.NA), "cnn", QUICK)
+    with pytest.raises(InputError, match="no rows to judge"):
+        evaluate(table.iloc[:0], "cnn", QUICK)
+
+
+@pytest.mark.parametrize("wrong", [{"replicates": 0}, {"confidence": 1.0}, {"confidence": 95}])
+def test_settings_without_an_interval_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="replicates must be 1 or more"):
+        Settings(**wrong)
+
+
+def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    write_yaml(tmp_path / "evaluate.yaml", {"replicate": 10})
+    with pytest.raises(InputError, match="unknown keys replicate; settings are replicates, confidence, seed"):
+        run_evaluate(tmp_path, *write_study(tmp_path, study()), "--settings", str(tmp_path / "evaluate.yaml"))
+
+
+def test_files_are_named_once() -> None:
+    assert named_paths(["cnn=a/b.csv", "x/y=z/mine.csv"]) == {
+        "cnn": Path("a/b.csv"),
+        "mine": Path("x/y=z/mine.csv"),
+    }
+    with pytest.raises(InputError, match="given twice: mine"):
+        named_paths(["a/mine.csv", "b/mine.csv"])
+
+
+PUBLISHED = {
+    "CNN": (6626, 114, 0.851786, 0.101940, 0.1756, 0.5802363157, (4981, 1531, 23, 91)),
+    "ResNeSt269": (6626, 114, 0.929175, 0.280555, 0.0313, 0.0034711277, (5293, 1219, 12, 102)),
+    "ResNeSt200": (8282, 147, 0.907188, 0.197096, None, 0.3476248085, (6695, 1440, 24, 123)),
+}
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_predictions_have_their_known_figures(tmp_path: Path, name: str) -> None:
+    n, melanomas, auroc, precision, brier, printed, (tn, fp, fn, tp) = PUBLISHED[name]
+    path = real_data(f"published-predictions/{name}_test_predictions.csv")
+    # Printed thresholds are a melanoma's own score cut to ten digits, and that score counted as below it.
+    scores = read_predictions(path)["probability"]
+    threshold = np.nextafter(scores[(scores - printed).abs().idxmin()], 1)
+    options = ["--predictions", str(path), "--replicates", "100", "--threshold", repr(float(threshold))]
+    entry = run_evaluate(tmp_path, *options)[f"{name}_test_predictions"]
+    assert (entry["n"], entry["melanomas"]) == (n, melanomas)
+    assert entry["auroc"]["value"] == pytest.approx(auroc, abs=1e-6)
+    assert entry["average_precision"]["value"] == pytest.approx(precision, abs=1e-6)
+    if brier is not None:
+        assert entry["brier"]["value"] == pytest.approx(brier, abs=5e-5)
+    assert [entry["at_threshold"][cell] for cell in ("tn", "fp", "fn", "tp")] == [tn, fp, fn, tp]
+    assert entry["bootstrap"]["clusters"] == "patient"

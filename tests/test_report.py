@@ -1,0 +1,311 @@
+"""Figures are the same bytes for the same data; the report is one page that needs nothing but itself."""
+
+import argparse
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+import plot
+import report as script
+from melanoma import figures, report
+from melanoma.errors import InputError
+from melanoma.evaluation import Settings, curves, evaluate, validate
+from melanoma.files import write_csv, write_json, write_parquet, write_text, write_yaml
+
+RUNS = ("fold-0", "fold-1", "refit")
+COMMANDS = ("roc", "precision-recall", "learning", "balance", "samples")
+
+
+def call(module: ModuleType, *options: object) -> None:
+    parser = argparse.ArgumentParser()
+    module.describe(parser)
+    module.main(parser.parse_args([str(option) for option in options]))
+
+
+def history(validated: bool) -> pd.DataFrame:
+    epoch = np.arange(1, 6)
+    table = pd.DataFrame({"epoch": epoch, "lr": 1e-3, "train_loss": 1 / epoch})
+    for column, value in (
+        ("loss", 1.2 / epoch),
+        ("auroc", 1 - 0.3 / epoch),
+        ("average_precision", 0.1 * epoch),
+    ):
+        table[f"validation_{column}"] = value if validated else np.nan
+    return table
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write all the files that figures and report read, of a small study of 200 images."""
+    folder = tmp_path_factory.mktemp("study")
+    generator = np.random.default_rng(0)
+    n = 200
+    patient = np.arange(n) // 4
+    target = (generator.random(n) < 0.3).astype(np.int8)
+    fold = (patient % 4 - 1).astype(np.int8)
+    table = pd.DataFrame(
+        {
+            "row": np.arange(n),
+            "image": [f"ISIC_{i:07d}" for i in range(n)],
+            "patient": [f"IP_{p:02d}" for p in patient],
+            "part": np.where(fold < 0, "test", "train"),
+            "fold": fold,
+            "target": target,
+            "probability": 1 / (1 + np.exp(-(2 * target - 2 + generator.normal(size=n)))),
+        }
+    )
+    test, train = table[table["part"] == "test"], table[table["part"] == "train"]
+    write_parquet(folder / "split.parquet", table[["image", "patient", "part", "fold"]])
+    write_parquet(folder / "train.parquet", train[["row", "image", "patient", "target", "fold"]])
+    write_parquet(folder / "test_labels.parquet", test[["image", "target"]])
+    entry = evaluate(test, "cnn", Settings(replicates=100))
+    entry["validation"] = validate(train, "cnn", Settings(replicates=100))
+    write_json(folder / "metrics.json", {"cnn": entry, "mlp": entry})
+    write_json(folder / "curves.json", {name: curves(test, name) for name in ("cnn", "mlp")})
+    for run in RUNS:
+        write_csv(folder / f"{run}.csv", history(run != "refit"))
+    with h5py.File(folder / "images.h5", "w") as store:
+        store["images"] = generator.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
+    write_yaml(folder / "cnn.yaml", {"network": "baseline_cnn", "choose_epoch_by": "loss"})
+    split = {"test_fraction": 0.25, "folds": 3, "run_folds": [0, 1], "group_by": ["patient"], "seed": 7}
+    write_yaml(folder / "config.yaml", {"study": "demo", "split": {**split, "allow_leaks": False}})
+    checked = {
+        "test": {"images": 52, "patients": 13},
+        "fold 0": {"images": 52, "patients": 13},
+        "duplicates": 3,
+    }
+    write_json(folder / "leakage.json", {"findings": [], "checked": checked})
+    write_text(
+        folder / "problems.csv",
+        "source,table,row,image,column,value,problem,action\n"
+        "demo,train.csv,7,ISIC_X,age_approx,<b>-4</b>,age not in 0 to 120,dropped\n",
+    )
+    quality = pd.DataFrame({"image": table["image"], "file": "a.jpg", "bytes": 1, "width": 640, "height": 480})
+    quality["readable"] = quality.index != 3
+    quality["problem"] = np.where(quality["readable"], None, "truncated")
+    write_parquet(folder / "quality.parquet", quality)
+    bayes = {"joint": 0.9123, "image": 0.85, "metadata": 0.8}
+    write_json(folder / "truth.json", {"bayes_auroc": {"population": bayes, "cohort": bayes}})
+    return folder
+
+
+def draw(folder: Path, command: str, output: Path) -> bytes:
+    curve = ["--curves", folder / "curves.json", "--metrics", folder / "metrics.json"]
+    histories = [f"cnn:{run}={folder / run}.csv" for run in RUNS]
+    options = {
+        "roc": curve,
+        "precision-recall": curve,
+        "learning": ["--histories", *histories, "--recipes", f"cnn={folder / 'cnn.yaml'}"],
+        "balance": ["--split", folder / "split.parquet", "--test-labels", folder / "test_labels.parquet"],
+        "samples": ["--images", folder / "images.h5"],
+    }[command]
+    if command in ("balance", "samples"):
+        options += ["--train", folder / "train.parquet"]
+    call(plot, command, *options, "--output", output)
+    return output.read_bytes()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_same_data_draw_the_same_bytes(study: Path, tmp_path: Path, command: str) -> None:
+    kind = "png" if command == "samples" else "svg"
+    first = draw(study, command, tmp_path / f"first.{kind}")
+    assert first == draw(study, command, tmp_path / f"second.{kind}")
+    assert first.startswith(b"\x89PNG" if kind == "png" else b"<?xml")
+    assert b"<dc:date>" not in first
+
+
+def test_a_figure_of_another_kind_is_refused(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\.svg or \.png"):
+        draw(study, "roc", tmp_path / "roc.gif")
+
+
+def test_the_roc_legend_holds_auroc_with_its_interval(study: Path) -> None:
+    metrics = pd.read_json(study / "metrics.json").to_dict()
+    made = figures.roc(pd.read_json(study / "curves.json").to_dict(), metrics)
+    labels = [text.get_text() for text in made.legends[0].get_texts()]
+    auroc = metrics["cnn"]["auroc"]
+    assert labels[0] == f"cnn  {auroc['value']:.4f} [{auroc['low']:.4f}, {auroc['high']:.4f}]"
+    assert labels[-1] == "chance  0.5000"
+
+
+@pytest.mark.parametrize(("choose_by", "epoch"), [("loss", 4), ("auroc", 2)])
+def test_the_chosen_epoch_is_marked_by_what_the_recipe_chooses_by(choose_by: str, epoch: int) -> None:
+    table = history(True)
+    table["validation_loss"] = [5.0, 4, 3, 2, 9]
+    table["validation_auroc"] = [0.5, 0.9, 0.6, 0.7, 0.8]
+    made = figures.learning_curves({"cnn": {"fold-0": table}}, {"cnn": choose_by})
+    marks = [line.get_xdata()[0] for line in made.axes[0].lines if line.get_marker() == "o"]
+    assert marks == [epoch]
+
+
+def test_a_history_without_its_columns_is_refused(study: Path, tmp_path: Path) -> None:
+    write_text(tmp_path / "history.csv", "epoch,loss\n1,0.5\n")
+    with pytest.raises(InputError, match="missing train_loss, validation_loss"):
+        call(plot, "learning", "--histories", f"cnn:fold-0={tmp_path / 'history.csv'}", "--output", "x.svg")
+
+
+def test_balance_counts_images_and_patients_of_each_fold_then_test() -> None:
+    split = pd.DataFrame(
+        {
+            "image": list("abcdef"),
+            "patient": ["p", "p", "q", "r", "s", "s"],
+            "part": ["train"] * 3 + ["train"] + ["test"] * 2,
+            "fold": [0, 0, 0, 1, -1, -1],
+        }
+    )
+    labels = pd.DataFrame({"image": list("fedcba"), "target": [1, 1, 0, 0, 1, 0]})
+    counts = figures.balance(split, labels)
+    assert counts.index.tolist() == ["fold 0", "fold 1", "test"]
+    assert counts.loc["fold 0"].tolist() == [2, 1, 1, 1]
+    assert counts.loc["fold 1"].tolist() == [1, 0, 1, 0]
+    assert counts.loc["test"].tolist() == [0, 2, 0, 1]
+    with pytest.raises(InputError, match="1 images of the split have no label"):
+        figures.balance(split, labels.iloc[1:])
+
+
+def test_samples_are_drawn_from_their_class_by_seed() -> None:
+    train = pd.DataFrame({"row": np.arange(100, 200), "target": [0, 1] * 50})
+    chosen = figures.choose_samples(train, 1, 16, seed=1)
+    assert len(set(chosen)) == 16
+    assert all(row % 2 == 1 for row in chosen)
+    assert chosen == figures.choose_samples(train.sample(frac=1, random_state=0), 1, 16, seed=1)
+    assert chosen != figures.choose_samples(train, 1, 16, seed=2)
+    assert len(figures.choose_samples(train, 0, 1000, seed=1)) == 50
+
+
+def write_report(study: Path, folder: Path, **changed: Path) -> str:
+    """Write the report of the study, with some of its files exchanged, and return it."""
+    files = {
+        "metrics": study / "metrics.json",
+        "config": study / "config.yaml",
+        "leakage": study / "leakage.json",
+        "problems": study / "problems.csv",
+        "quality": study / "quality.parquet",
+        "recipes": study / "cnn.yaml",
+        "truth": study / "truth.json",
+    } | changed
+    draw(study, "roc", folder / "roc.svg")
+    draw(study, "samples", folder / "samples.png")
+    drawn = ["--figures", f"roc={folder / 'roc.svg'}", f"samples={folder / 'samples.png'}"]
+    options = [option for name, path in files.items() for option in (f"--{name}", path)]
+    call(script, "--study", "demo", *drawn, *options, "--output", folder / "report.html")
+    return (folder / "report.html").read_text()
+
+
+class Links(HTMLParser):
+    """Collects what a page refers to, and checks that each tag is closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        if tag not in ("meta", "img", "br", "link", "hr"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_report_refers_to_nothing_outside_itself(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    links = Links()
+    links.feed(page)
+    assert links.open == []
+    assert all(link.startswith(("data:", "#")) for link in links.found)
+    assert sum(link.startswith("data:image/svg+xml") for link in links.found) == 1
+    assert sum(link.startswith("data:image/png") for link in links.found) == 1
+    assert "<script" not in page
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_links_within_the_report_lead_somewhere(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    targets = set(re.findall(r'id="([^"]+)"', page))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= targets
+
+
+def test_the_report_holds_results_split_problems_recipes_versions_and_limits(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    entry = pd.read_json(study / "metrics.json")["cnn"]
+    for text in (
+        f"{entry['auroc']['value']:.4f}",
+        f"[{entry['auroc']['low']:.4f}, {entry['auroc']['high']:.4f}]",
+        f"{entry['validation']['auroc']['value']:.4f}",
+        "0.9123",
+        "Leakage gate passed",
+        "25 % of the images",
+        "age not in 0 to 120",
+        "truncated",
+        "choose_epoch_by: loss",
+        "scikit-learn",
+        f"--configfile {study / 'config.yaml'}",
+        "not a medical device",
+        (report.ROOT / "report" / "roc.rst").read_text().strip()[:40],
+    ):
+        assert text in page, text
+
+
+def test_the_report_is_the_same_text_again(study: Path, tmp_path: Path) -> None:
+    assert write_report(study, tmp_path) == write_report(study, tmp_path)
+
+
+def test_what_tables_hold_cannot_become_markup(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    assert "<b>-4</b>" not in page
+    assert "&lt;b&gt;-4&lt;/b&gt;" in page
+
+
+def test_a_leak_is_a_red_banner(study: Path, tmp_path: Path) -> None:
+    finding = {"kind": "patient", "boundary": "train/test", "count": 2, "images": ["ISIC_1", "ISIC_2"]}
+    write_json(tmp_path / "leakage.json", {"findings": [finding], "checked": {}})
+    page = write_report(study, tmp_path, leakage=tmp_path / "leakage.json")
+    assert 'class="banner bad"' in page
+    assert 'class="banner good"' not in page
+    assert "not to be believed" in page
+    assert "ISIC_1, ISIC_2" in page
+
+
+def test_allowed_leaks_are_a_red_banner_even_if_none_was_found(study: Path, tmp_path: Path) -> None:
+    write_yaml(tmp_path / "config.yaml", {"study": "demo", "split": {"allow_leaks": True}})
+    page = write_report(study, tmp_path, config=tmp_path / "config.yaml")
+    assert "Leaks were allowed" in page
+
+
+def test_a_study_without_problems_says_so(study: Path, tmp_path: Path) -> None:
+    write_text(tmp_path / "problems.csv", "source,table,row,image,column,value,problem,action\n")
+    assert "every row of the tables was used" in write_report(study, tmp_path, problems=tmp_path / "problems.csv")
+
+
+def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None:
+    metrics = pd.read_json(study / "metrics.json").to_dict()
+    alone = {key: value for key, value in metrics["cnn"].items() if key != "validation"}
+    alone["bootstrap"] = alone["bootstrap"] | {"clusters": "image"}
+    write_json(tmp_path / "metrics.json", {"mine": alone | {"patients": None}})
+    write_text(tmp_path / "config.yaml", "study: demo\n")
+    sources = report.Sources(metrics=tmp_path / "metrics.json", config=tmp_path / "config.yaml")
+    page = report.render("demo", sources)
+    assert "No patients are known for mine" in page
+    assert "banner" not in page.split("</style>")[1]
+
+
+def test_every_figure_has_a_caption() -> None:
+    captions = {path.stem for path in (report.ROOT / "report").glob("*.rst")}
+    assert {
+        "workflow",
+        "roc",
+        "precision_recall",
+        "learning_curves",
+        "class_balance",
+        "metrics",
+        "samples",
+    } <= captions
