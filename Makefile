@@ -3,7 +3,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint docs lock clean
 
 demo: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -16,6 +16,9 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+
+docs: .venv/installed
+	$(BIN)/python scripts/configuration.py --output docs/configuration.md
 
 # The lock file in the environment, made anew when it changes; a half-made one is made again.
 .venv/installed: envs/requirements.lock

@@ -44,8 +44,3 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report/report.html",
-
-
-onsuccess:
-    shell(f"cat {RESULTS}/evaluate/summary.txt")
-    print(f"\nThe report: {RESULTS}/report/report.html")

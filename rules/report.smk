@@ -118,3 +118,8 @@ rule write_report:
         "python {input.code[0]} --study {params.study} --metrics {input.metrics} --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} --quality {input.quality}"
         " --recipes {input.recipes} --config {input.study} {params.truth} --output {output} --log {log}"
+
+
+onsuccess:
+    shell(f"cat {RESULTS}/evaluate/summary.txt")
+    print(f"\nThe report: {RESULTS}/report/report.html")

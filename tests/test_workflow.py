@@ -86,6 +86,9 @@ def finished(tmp_path_factory):
     return folder, printed
 
 
+# One worker runs these, so that the tiny study runs once.
+on_finished = pytest.mark.xdist_group("finished")
+
 TINY = ("--configfile", "tests/studies/tiny.yaml")
 
 
@@ -100,7 +103,7 @@ def put_kaggle_tables(folder: Path, rows: int = 40) -> None:
 
 
 def test_the_snakefile_names_the_stages_and_nothing_else():
-    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 50
+    assert len((ROOT / "Snakefile").read_text().splitlines()) < 50
 
 
 def test_snakemake_lint_is_silent(project):
@@ -194,6 +197,7 @@ def test_bad_input_stops_with_its_message_on_the_screen_and_in_the_log(project):
     assert "data/isic2020/jpeg/train" in (project / "logs/isic2020/build_catalog.log").read_text()
 
 
+@on_finished
 def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     folder, printed = finished
     results = folder / "results" / "tiny"
@@ -202,21 +206,24 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     for model in metrics.values():
         assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
     assert (results / "evaluate" / "summary.txt").read_text().strip() in printed
-    assert "results/tiny/report/report.html" in printed.splitlines()[-1]
+    assert any("results/tiny/report/report.html" in line for line in printed.splitlines()[-5:])
     page = (results / "report" / "report.html").read_text()
     assert "<svg" in page and not re.search(r'(?:src|href)="(?!data:|#)', page)
 
 
+@on_finished
 def test_nothing_is_written_but_results_and_logs(finished):
     folder, _ = finished
     assert {path.name for path in folder.iterdir()} == {*PROJECT, "results", "logs", ".snakemake"}
 
 
+@on_finished
 def test_a_second_run_does_nothing(finished):
     folder, _ = finished
     assert "Nothing to be done" in snakemake(folder, "--cores", 2, *TINY)
 
 
+@on_finished
 def test_a_touched_or_copied_tree_runs_nothing(finished):
     """A clone or pull gives every file a new time and leaves its content."""
     folder, _ = finished
@@ -225,6 +232,7 @@ def test_a_touched_or_copied_tree_runs_nothing(finished):
     assert planned(folder, *TINY) == {}
 
 
+@on_finished
 def test_an_edited_script_runs_again_what_depends_on_it(finished):
     folder, _ = finished
     module = folder / "scripts" / "melanoma" / "fusion.py"
@@ -238,6 +246,7 @@ def test_an_edited_script_runs_again_what_depends_on_it(finished):
     assert not again & {"build_catalog", "prepare_shard", "split_study", "train_fold", "predict_run"}
 
 
+@on_finished
 def test_a_changed_recipe_runs_that_model_again_and_no_other(finished):
     folder, _ = finished
     study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
@@ -249,6 +258,7 @@ def test_a_changed_recipe_runs_that_model_again_and_no_other(finished):
     assert not set(jobs(printed)) & {"build_catalog", "prepare_shard", "split_study"}
 
 
+@on_finished
 def test_more_memory_runs_nothing_again(finished):
     folder, _ = finished
     study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
@@ -261,6 +271,7 @@ def test_more_memory_runs_nothing_again(finished):
     }
 
 
+@on_finished
 def test_snakemakes_own_report_holds_the_figures(finished):
     folder, _ = finished
     snakemake(folder, *TINY, "--report", "report.html")
@@ -269,6 +280,7 @@ def test_snakemakes_own_report_holds_the_figures(finished):
     assert "roc.svg" in page and "class balance" in page
 
 
+@on_finished
 def test_training_and_prediction_are_given_no_test_labels(finished):
     """The labels of the test are one file, and only what judges reads it."""
     folder, _ = finished

@@ -1,0 +1,26 @@
+"""Write the page that documents every option of a study, from the schema.
+
+python scripts/configuration.py --output docs/configuration.md
+"""
+
+import argparse
+from pathlib import Path
+
+from melanoma.command import run
+from melanoma.configuration import configuration_page
+from melanoma.files import write_text
+from melanoma.study import load_schema
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("--output", type=Path, required=True)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the page."""
+    write_text(args.output, configuration_page(load_schema()))
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)

@@ -1,0 +1,63 @@
+"""The schema of the configuration as a page of documentation."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def configuration_page(schema: dict[str, Any]) -> str:
+    """Return a Markdown page with a table of every option: its key, values, default and meaning."""
+    lines = [
+        "# Configuration",
+        "",
+        "A study is one YAML file. Every key that it may have is below; unknown keys are errors, and what is left out",
+        "takes the default. `config.yaml` shows all of it used. This page is made from `schemas/config.schema.yaml` by",
+        "`make docs`.",
+    ]
+    sections = {name: sub for name, sub in schema["properties"].items() if name != "models"}
+    sections["models.<name>"] = schema["$defs"]["recipe"]
+    for name, section in sections.items():
+        lines += ["", f"## {name}", "", section["description"]]
+        rows = list(_rows(section, "", schema["$defs"]))
+        if rows:
+            lines += ["", "| key | values | default | meaning |", "|---|---|---|---|", *rows]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(schema: dict[str, Any], prefix: str, definitions: dict[str, Any]) -> Iterator[str]:
+    """One row for each option below `schema`, depth first."""
+    schema = _resolved(schema, definitions)
+    for name, option in schema.get("properties", {}).items():
+        option = _resolved(option, definitions)
+        key = f"{prefix}{name}"
+        if not option.get("properties"):
+            absent = "required" if name in schema.get("required", []) else "-"
+            default = _shown(option["default"]) if "default" in option else absent
+            yield f"| `{key}` | {_values(option)} | {default} | {option.get('description', '')} |"
+        yield from _rows(option, f"{key}.", definitions)
+    for child, mark in (("items", "[]."), ("additionalProperties", "<name>.")):
+        if isinstance(schema.get(child), dict):
+            yield from _rows(schema[child], f"{prefix.removesuffix('.')}{mark}", definitions)
+
+
+def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    return definitions[schema["$ref"].rsplit("/", 1)[-1]] | schema if "$ref" in schema else schema
+
+
+def _shown(value: Any) -> str:
+    words = {True: "true", False: "false"}
+    return f"`{'null' if value is None else words[value] if isinstance(value, bool) else value}`"
+
+
+def _values(option: dict[str, Any]) -> str:
+    """Say which values an option takes, in words."""
+    if "enum" in option:
+        return ", ".join(f"`{value}`" for value in option["enum"])
+    types = option.get("type", "")
+    kinds = " or ".join([types] if isinstance(types, str) else types)
+    if types == "array" and "items" in option:
+        kinds = f"list of {_values(option['items'])}"
+    low = [f"≥ {option['minimum']}"] if "minimum" in option else []
+    low += [f"> {option['exclusiveMinimum']}"] if "exclusiveMinimum" in option else []
+    high = [f"≤ {option['maximum']}"] if "maximum" in option else []
+    high += [f"< {option['exclusiveMaximum']}"] if "exclusiveMaximum" in option else []
+    return " ".join([kinds, ", ".join(low + high)]).strip()
