@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.tensorboard import SummaryWriter
 
-from melanoma.batches import EpochBatches, Examples, PlainBatches, loader, to_device
+from melanoma.batches import Batch, EpochBatches, Examples, PlainBatches, loader, to_device
 from melanoma.checkpoint import Checkpoints
 from melanoma.command import log, progress
 from melanoma.encoder import MetadataEncoder
@@ -88,76 +88,109 @@ def train(run: Run, checkpoints: Checkpoints, curves: Path | None) -> tuple[dict
 
     The model has the weights of the best epoch on the validation rows, or of the last where there are none.
     """
-    recipe, device = run.recipe, device_of(run.recipe)
-    encoder = MetadataEncoder.fit(run.table)
-    examples = Examples.of(run.table, encoder, run.images, recipe["input_size"])
-    held_out = None
-    if run.validation is not None:
-        held_out = Examples.of(run.validation, encoder, run.images, recipe["input_size"])
-    torch.manual_seed(derived_seed(recipe["seed"], 0))
-    model = build_network(recipe, examples.seen, examples.metadata.shape[1])
-    model.to(device, memory_format=torch.channels_last)
-    settings = recipe["optimizer"]
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
-    )
+    trainer = Trainer(run, checkpoints)
+    trainer.restore()
+    with _writer(curves, trainer.state["epoch"]) as writer:
+        for epoch in range(trainer.state["epoch"], run.epochs):
+            trainer.train_epoch(epoch)
+            report_epoch(trainer.finish_epoch(epoch), run.epochs, writer)
+    return trainer.trained(), pd.DataFrame(trainer.state["history"], columns=HISTORY)
 
-    state = {"epoch": 0, "batch": 0, "loss": 0.0, "history": [], "best": None}
-    found = checkpoints.load()
-    if found is not None:
-        model.load_state_dict(found.pop("model"))
-        optimizer.load_state_dict(found.pop("optimizer"))
-        state = found
-    workers = max(run.threads - 1, 1) if device.type == "cuda" else 0
-    step = 0
 
-    def save() -> None:
-        checkpoints.save(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, step)
+class Trainer:
+    """One training on its way: network, optimiser, and `state`, which is where it stands and what it has found.
 
-    with _writer(curves, state["epoch"]) as writer:
-        for epoch in range(state["epoch"], run.epochs):
-            batches = EpochBatches(examples, recipe, epoch)
-            rate = learning_rate(recipe, epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            model.train()
-            left = range(state["batch"], len(batches))
-            loaded = loader(batches, left, workers, pinned=device.type == "cuda")
-            for number, batch in zip(left, progress(loaded, f"epoch {epoch + 1} of {run.epochs}"), strict=True):
-                step = epoch * len(batches) + number + 1
-                torch.manual_seed(derived_seed(recipe["seed"], 1, step))
-                images, metadata, targets = to_device(batch, device)
-                loss = binary_cross_entropy_with_logits(model(images, metadata), targets)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                value = loss.item()
-                if not np.isfinite(value):
-                    raise InputError(_not_finite(epoch, number, batches, run.table))
-                state["loss"] += value * len(targets)
-                state["batch"] = number + 1
-                if state["batch"] % recipe["checkpoint_batches"] == 0 and state["batch"] < len(batches):
-                    save()
+    `state` has the epoch and the batch to do next, the optimiser steps taken, the epoch's loss so far, the history, and
+    the best weights.
+    """
 
-            row = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": state["loss"] / len(batches.order)}
-            row |= judge(model, held_out, device, workers) if held_out is not None else {}
-            state["history"].append(row)
-            if held_out is None or is_best(state["history"], recipe["choose_epoch_by"]):
-                weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-                state["best"] = {"epoch": epoch + 1, "weights": weights}
-            state |= {"epoch": epoch + 1, "batch": 0, "loss": 0.0}
-            save()
-            report_epoch(row, run.epochs, writer)
+    def __init__(self, run: Run, checkpoints: Checkpoints) -> None:
+        self.run, self.recipe, self.checkpoints = run, run.recipe, checkpoints
+        self.device = device_of(self.recipe)
+        self.workers = max(run.threads - 1, 1) if self.device.type == "cuda" else 0
+        self.encoder = MetadataEncoder.fit(run.table)
+        self.examples = self._examples(run.table)
+        self.held_out = self._examples(run.validation) if run.validation is not None else None
+        torch.manual_seed(derived_seed(self.recipe["seed"], 0))
+        self.model = build_network(self.recipe, self.examples.seen, self.examples.metadata.shape[1])
+        self.model.to(self.device, memory_format=torch.channels_last)
+        settings = self.recipe["optimizer"]
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
+        )
+        self.state: dict[str, Any] = {"epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "history": [], "best": None}
 
-    best = state["best"]
-    trained = {
-        "recipe": recipe,
-        "encoder": encoder.to_dict(),
-        "size": examples.seen,
-        "epoch": best["epoch"],
-        "weights": best["weights"],
-    }
-    return trained, pd.DataFrame(state["history"], columns=HISTORY)
+    def restore(self) -> None:
+        """Go on from the newest good checkpoint, where there is one."""
+        found = self.checkpoints.load()
+        if found is not None:
+            self.model.load_state_dict(found.pop("model"))
+            self.optimizer.load_state_dict(found.pop("optimizer"))
+            self.state = found
+
+    def train_epoch(self, epoch: int) -> None:
+        """Train on the batches of an epoch that are left, with a checkpoint every so many."""
+        batches = EpochBatches(self.examples, self.recipe, epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, epoch)
+        self.model.train()
+        left = range(self.state["batch"], len(batches))
+        loaded = loader(batches, left, self.workers, pinned=self.device.type == "cuda")
+        label = f"epoch {epoch + 1} of {self.run.epochs}"
+        for number, batch in zip(left, progress(loaded, label, len(left)), strict=True):
+            step = self.state["step"] + 1
+            loss = self._train_batch(batch, step)
+            if not np.isfinite(loss):
+                raise InputError(_not_finite(epoch, number, batches, self.run.table))
+            self.state["loss"] += loss * len(batch.targets) / len(batches.order)
+            self.state |= {"batch": number + 1, "step": step}
+            if self.state["batch"] % self.recipe["checkpoint_batches"] == 0 and number + 1 < len(batches):
+                self._save()
+
+    def finish_epoch(self, epoch: int) -> dict[str, float]:
+        """Judge the epoch, keep its weights if they are the best, save a checkpoint, and return the history's row."""
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": learning_rate(self.recipe, epoch),
+            "train_loss": self.state["loss"],
+        }
+        if self.held_out is not None:
+            row |= judge(self.model, self.held_out, self.device, self.workers)
+        self.state["history"].append(row)
+        if self.held_out is None or is_best(self.state["history"], self.recipe["choose_epoch_by"]):
+            weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
+            self.state["best"] = {"epoch": epoch + 1, "weights": weights}
+        self.state |= {"epoch": epoch + 1, "batch": 0, "loss": 0.0}
+        self._save()
+        return row
+
+    def trained(self) -> dict[str, Any]:
+        """Return all that prediction needs: recipe, encoder, image size and the chosen epoch's weights."""
+        best = self.state["best"]
+        return {
+            "recipe": self.recipe,
+            "encoder": self.encoder.to_dict(),
+            "size": self.examples.seen,
+            "epoch": best["epoch"],
+            "weights": best["weights"],
+        }
+
+    def _examples(self, table: pd.DataFrame) -> Examples:
+        return Examples.of(table, self.encoder, self.run.images, self.recipe["input_size"])
+
+    def _train_batch(self, batch: Batch, step: int) -> float:
+        """Take one optimiser step and return the batch's mean loss; dropout is seeded by the step."""
+        torch.manual_seed(derived_seed(self.recipe["seed"], 1, step))
+        images, metadata, targets = to_device(batch, self.device)
+        loss = binary_cross_entropy_with_logits(self.model(images, metadata), targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def _save(self) -> None:
+        model, optimizer = self.model.state_dict(), self.optimizer.state_dict()
+        self.checkpoints.save(self.state | {"model": model, "optimizer": optimizer}, self.state["step"])
 
 
 def learning_rate(recipe: dict[str, Any], epoch: int) -> float:
