@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,7 @@ def run(
     parser.add_argument("--log", type=Path, metavar="FILE", help="also write the log to this file")
     args = parser.parse_args()
     _start_logging(args.log)
+    log.debug("python %s", shlex.join(sys.argv))
     try:
         main(args)
     except InputError as error:
@@ -62,10 +64,11 @@ def progress(items: Iterable[Item], label: str, total: int | None = None, every:
 
 
 def _start_logging(path: Path | None) -> None:
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(logging.INFO)
+    handlers: list[logging.Handler] = [screen]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w"))
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
-    )
+        handlers.append(logging.FileHandler(path))  # appended to: what a killed attempt said stays
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T", handlers=handlers)
+    log.setLevel(logging.DEBUG)

@@ -30,14 +30,15 @@ def build_classifier(recipe: dict[str, Any], threads: int) -> ClassifierMixin:
         )
     from sklearn.naive_bayes import GaussianNB
 
-    return GaussianNB()
+    # A level that only one class has is a column without variance there, which would outweigh all other columns.
+    return GaussianNB(var_smoothing=0.1)
 
 
 def fit(recipe: dict[str, Any], table: pd.DataFrame, threads: int) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
     """Fit encoder and classifier to `table`; return a function from a table to probabilities of melanoma (n,)."""
     encoder = MetadataEncoder.fit(table)
     classifier = build_classifier(recipe, threads).fit(encoder.transform(table), table["target"].to_numpy())
-    return lambda rows: classifier.predict_proba(encoder.transform(rows))[:, 1]
+    return lambda rows: classifier.predict_proba(encoder.transform(rows))[:, 1].astype(float)
 
 
 def out_of_fold_and_test(
