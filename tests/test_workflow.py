@@ -208,7 +208,7 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     assert (results / "evaluate" / "summary.txt").read_text().strip() in printed
     assert any("results/tiny/report/report.html" in line for line in printed.splitlines()[-5:])
     page = (results / "report" / "report.html").read_text()
-    assert "<svg" in page and not re.search(r'(?:src|href)="(?!data:|#)', page)
+    assert "data:image/svg+xml" in page and not re.search(r'(?:src|href)="(?!data:|#)', page)
 
 
 @on_finished
