@@ -121,5 +121,6 @@ rule write_report:
 
 
 onsuccess:
-    shell(f"cat {RESULTS}/evaluate/summary.txt")
-    print(f"\nThe report: {RESULTS}/report/report.html")
+    if os.path.exists(f"{RESULTS}/report/report.html"):
+        shell(f"cat {RESULTS}/evaluate/summary.txt")
+        print(f"\nThe report: {RESULTS}/report/report.html")
