@@ -16,7 +16,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from melanoma.command import run
+from melanoma.command import log, run
 from melanoma.errors import InputError
 from melanoma.evaluation import Settings, curves, evaluate, summary, validate
 from melanoma.files import read_yaml, write_json, write_text
@@ -56,6 +56,8 @@ def main(args: argparse.Namespace) -> None:
         if train is not None and len(out_of_fold):
             out_of_fold = join_labels(out_of_fold, train, name, subset=True)
             metrics[name]["validation"] = validate(out_of_fold, name, settings)
+        if metrics[name]["patients"] is None:
+            log.warning("%s: no patients are given, so images are resampled; the intervals come out too narrow", name)
     write_json(args.output, metrics)
     if args.curves:
         write_json(args.curves, drawn)

@@ -281,3 +281,10 @@ def test_published_predictions_have_their_known_figures(tmp_path: Path, name: st
         assert entry["brier"]["value"] == pytest.approx(brier, abs=5e-5)
     assert [entry["at_threshold"][cell] for cell in ("tn", "fp", "fn", "tp")] == [tn, fp, fn, tp]
     assert entry["bootstrap"]["clusters"] == "patient"
+
+
+def test_patients_are_given_for_all_images_or_for_none(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("image_name,target,prob,patient_id\na,1,.9,p\nb,0,.2,\nc,0,.4,r\n")
+    with pytest.raises(InputError, match=r"no patient, in 1 of 3 rows.*\n.*line 3, image b"):
+        read_predictions(path)

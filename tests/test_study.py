@@ -124,3 +124,19 @@ def test_memory_threads_and_run_time_are_no_part_of_what_training_reads():
         for resources in ({"mem_mb": 1000, "threads": 1}, {"mem_mb": 9000, "threads": 4, "runtime": 5})
     ]
     assert recipes[0] == recipes[1]
+
+
+def test_a_network_that_leaves_nothing_of_the_image_is_found_before_anything_runs():
+    with pytest.raises(InputError, match=r"of an image of 64 pixels nothing is left after convolution 4 of 6"):
+        resolve(with_("images.size", 64))
+    assert resolve(with_("images.size", 342))
+
+
+def test_a_recipe_holds_nothing_of_other_networks():
+    models = {name: {"network": name} for name in ("logistic_regression", "random_forest", "metadata_mlp")}
+    recipes = {
+        name: training_recipe(recipe) for name, recipe in resolve(MINIMAL | {"models": models})["models"].items()
+    }
+    assert set(recipes["logistic_regression"]) == {"network", "seed"}
+    assert set(recipes["random_forest"]) == {"network", "seed", "random_forest"}
+    assert not {"baseline_cnn", "augmentation", "random_forest"} & set(recipes["metadata_mlp"])

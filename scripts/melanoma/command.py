@@ -66,6 +66,8 @@ def progress(items: Iterable[Item], label: str, total: int | None = None, every:
 def _start_logging(path: Path | None) -> None:
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(logging.INFO)
+    job = "/".join(path.with_suffix("").parts[2:]) + " " if path is not None else ""
+    screen.setFormatter(logging.Formatter(f"%(asctime)s {job}%(levelname)s %(message)s", datefmt="%T"))
     handlers: list[logging.Handler] = [screen]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

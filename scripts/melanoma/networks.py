@@ -26,7 +26,8 @@ class BaselineCNN(nn.Module):
             if size < 1:
                 raise InputError(
                     f"baseline_cnn: nothing is left of the image after convolution {number + 1} of"
-                    f" {len(settings['kernels'])}; take a larger input_size, fewer channels, or padding: same"
+                    f" {len(settings['kernels'])}; take a larger input_size, fewer convolutions (shorter channels and"
+                    " kernels), or padding: same"
                 )
             if number > 0:
                 layers.append(nn.BatchNorm2d(outputs))

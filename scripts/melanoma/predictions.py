@@ -2,6 +2,7 @@
 
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     probability = _probabilities(table, path)
     columns: dict[str, object] = {
         "image": table["image"].astype(str),
-        "patient": table["patient"].astype("str") if "patient" in table else pd.array([None] * len(table), "str"),
+        "patient": _patients(table, path),
         "part": _parts(table, path) if "part" in table else "test",
         "fold": table["fold"].astype(np.int8) if "fold" in table else np.int8(-1),
         "logit": table["logit"].astype(np.float64) if "logit" in table else logit(probability),
@@ -140,9 +141,21 @@ def _check_images(table: pd.DataFrame, path: str | Path) -> None:
     _refuse(table["image"].duplicated(), table, path, "image given before", "keep one row per image")
 
 
+def _patients(table: pd.DataFrame, path: str | Path) -> pd.Series | Any:
+    """Patients, all or none: with some of them unknown, images of one patient could not be kept together."""
+    if "patient" not in table:
+        return pd.array([None] * len(table), "str")
+    unknown = table["patient"].isna()
+    if not unknown.all():
+        remedy = "name the patient, or give the row an id of its own; without the column, images are resampled instead"
+        _refuse(unknown, table, path, "no patient", remedy)
+    return table["patient"].astype("str")
+
+
 def _probabilities(table: pd.DataFrame, path: str | Path) -> pd.Series:
     number = pd.to_numeric(table["probability"], errors="coerce").astype(np.float64)
     wrong = ~number.between(0, 1)
+    _refuse(number.isna(), table, path, "probability empty or not a number", "give a number from 0 to 1", "probability")
     _refuse(wrong, table, path, "probability not in 0 to 1", "give a probability, not a logit", "probability")
     return number
 

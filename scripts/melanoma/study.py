@@ -47,8 +47,15 @@ def reads_images(recipe: dict[str, Any]) -> bool:
 
 
 def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return what training reads of a recipe: all but memory, threads and run time, which decide no result."""
-    return {key: value for key, value in recipe.items() if key != "resources"} | {"gpus": recipe["resources"]["gpus"]}
+    """Return what training reads of a recipe: not memory, threads and run time, nor what is another network's."""
+    if is_tabular(recipe):
+        return {key: recipe[key] for key in ("network", "seed", recipe["network"]) if key in recipe}
+    unread = {"resources", "random_forest"}
+    if recipe["network"] == "metadata_mlp":
+        unread |= {"baseline_cnn", "augmentation"}
+    elif recipe["head"] == "logit":
+        unread |= {"metadata"}
+    return {key: value for key, value in recipe.items() if key not in unread} | {"gpus": recipe["resources"]["gpus"]}
 
 
 def _filled(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
@@ -159,6 +166,22 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
             )
         if recipe["head"] == "joint" and not reads_images(recipe):
             yield f"models.{name}.head: joint needs an image network; {recipe['network']} reads metadata alone"
+        if recipe["network"] == "baseline_cnn":
+            yield from _vanished_image(f"models.{name}", layers, recipe["input_size"] or config["images"]["size"])
         stored, seen = config["images"]["size"], recipe["input_size"]
         if seen is not None and seen > stored:
             yield f"models.{name}.input_size: {seen} is larger than images.size {stored}"
+
+
+def _vanished_image(where: str, layers: dict[str, Any], size: int) -> Iterator[str]:
+    """Follow the side of the image through the baseline network, which must leave a pixel of it."""
+    side = size
+    for number, kernel in enumerate(layers["kernels"], start=1):
+        side = (side if layers["padding"] == "same" else side - kernel + 1) // 2
+        if side < 1:
+            yield (
+                f"{where}.baseline_cnn: of an image of {size} pixels nothing is left after convolution {number} of"
+                f" {len(layers['kernels'])}; take larger images, fewer convolutions (shorter channels and kernels), or"
+                " padding: same"
+            )
+            return
