@@ -21,12 +21,13 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from melanoma.study import resolve
 
 config = resolve(config)
-validate(config, f"{workflow.basedir}/schemas/config.schema.yaml")
+validate(config, f"{workflow.basedir}/schemas/config.schema.yaml", set_default=False)
 
 
 include: "rules/common.smk"
 include: "rules/settings.smk"
 include: "rules/demo.smk"
+include: "rules/fetch.smk"
 include: "rules/catalog.smk"
 include: "rules/images.smk"
 include: "rules/split.smk"

@@ -5,8 +5,9 @@ rule build_catalog:
     input:
         code=code("catalog"),
         settings=settings("catalog"),
-        tables=[source["table"] for source in sources()],
-        drawn=[source["images"] for source in sources() if source["name"] in GENERATED],
+        tables=[table for source in sources() for table in tables(source)],
+        # A folder's time says nothing about its images.
+        folders=ancient([folder for source in sources() for folder in folders(source)]),
     output:
         catalog=f"{RESULTS}/catalog/catalog.parquet",
         problems=f"{RESULTS}/catalog/problems.csv",

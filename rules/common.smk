@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 from melanoma.dependencies import local_imports, use_this_interpreter
@@ -29,6 +30,7 @@ FIGURES = {
     "samples": "samples.png",
 }
 GENERATED = {s["name"]: s["generate"] for s in config["data"]["sources"] if "generate" in s}
+FETCHED = {path: download for path, download in config["fetch"].items() if not os.path.lexists(path)}
 
 
 def code(stage):
@@ -77,14 +79,20 @@ def sources():
     for source in config["data"]["sources"]:
         if source["name"] in GENERATED:
             folder = f"{RESULTS}/demo/{source['name']}"
-            yield {
-                "name": source["name"],
-                "layout": source["layout"],
-                "table": f"{folder}/train.csv",
-                "images": f"{folder}/jpeg",
-            }
-        else:
-            yield source
+            drawn = {"layout": "kaggle", "table": f"{folder}/train.csv", "images": f"{folder}/jpeg"}
+            source = {key: value for key, value in source.items() if key != "generate"} | drawn
+        yield source
+
+
+def tables(source):
+    """The tables of a source."""
+    return [path for path in (source["table"], source["metadata"]) if path]
+
+
+def folders(source):
+    """The folders of a source's images, but for those that nothing makes: the catalog names them among its findings."""
+    given = [source["images"]] if isinstance(source["images"], str) else source["images"]
+    return [folder for folder in given if source["name"] in GENERATED or folder in FETCHED or os.path.isdir(folder)]
 
 
 def figure(name, category):

@@ -1,6 +1,38 @@
-"""Evaluate: every model and fusion on the test images; the first stage that opens their labels."""
+"""Evaluate: every model and fusion on the test images; once nothing was found to leak."""
 
 JUDGED = [*MODELS, *FUSIONS]
+
+
+rule audit_models:
+    input:
+        code=code("audit"),
+        settings=settings("split"),
+        leakage=f"{RESULTS}/split/leakage.json",
+        train=f"{RESULTS}/split/train.parquet",
+        test=f"{RESULTS}/split/test.parquet",
+        labels=f"{RESULTS}/split/test_labels.parquet",
+        weights=[f"{RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in RUNS],
+        predictions=[predictions(model) for model in MODELS],
+    output:
+        f"{RESULTS}/evaluate/leakage.json",
+    log:
+        f"{LOGS}/audit_models.log",
+    benchmark:
+        f"{LOGS}/audit_models.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+        gpu=0,
+    params:
+        weights=[f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in RUNS],
+        predictions=[f"{model}={predictions(model)}" for model in MODELS],
+    shell:
+        "python {input.code[0]} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
+        " --test {input.test} --test-labels {input.labels} --weights {params.weights}"
+        " --predictions {params.predictions} --output {output} --log {log}"
 
 
 rule evaluate_models:
@@ -10,7 +42,7 @@ rule evaluate_models:
         predictions=[predictions(name) for name in JUDGED],
         train=f"{RESULTS}/split/train.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
-        leakage=f"{RESULTS}/split/leakage.json",
+        audit=f"{RESULTS}/evaluate/leakage.json",
     output:
         metrics=report(
             f"{RESULTS}/evaluate/metrics.json",

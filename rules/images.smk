@@ -17,7 +17,8 @@ rule prepare_shard:
         ENVIRONMENT
     threads: config["images"]["threads"]
     resources:
-        mem_mb=4000,
+        # A progressive JPEG of images.max_pixels is decoded in 500 MB, one in each thread.
+        mem_mb=1000 + 500 * config["images"]["threads"],
         runtime=120,
         gpu=0,
     shell:

@@ -61,6 +61,7 @@ rule predict_tabular:
         code=code("tabular"),
         recipe=recipe,
         train=f"{RESULTS}/split/train.parquet",
+        leakage=f"{RESULTS}/split/leakage.json",
         test=f"{RESULTS}/split/test.parquet",
     output:
         predictions=f"{RESULTS}/predict/{{model}}.parquet",

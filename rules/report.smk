@@ -91,7 +91,7 @@ rule write_report:
         captions=[project_file(f"report/{name}.rst") for name in SHOWN],
         metrics=f"{RESULTS}/evaluate/metrics.json",
         figures=list(SHOWN.values()),
-        leakage=f"{RESULTS}/split/leakage.json",
+        leakage=f"{RESULTS}/evaluate/leakage.json",
         problems=f"{RESULTS}/catalog/problems.csv",
         quality=f"{RESULTS}/images/quality.parquet",
         recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in MODELS],

@@ -1,7 +1,38 @@
-"""Split: test and folds, no patient on both sides, and the leakage gate that everything after depends on.
+"""Split: near-duplicates found, test and folds drawn, and the leakage gate that training depends on.
 
 Test labels leave this stage in a file of their own, which training and prediction never see.
 """
+
+NEAR_DUPLICATES = config["split"]["near_duplicates"]
+PREDEFINED = config["split"]["predefined"] if config["split"]["method"] == "predefined" else None
+PAIRS = f"{RESULTS}/split/near_duplicates.csv" if NEAR_DUPLICATES["search"] else []
+
+
+rule find_near_duplicates:
+    input:
+        code=code("near_duplicates"),
+        images=f"{RESULTS}/images/images.h5",
+        quality=f"{RESULTS}/images/quality.parquet",
+    output:
+        f"{RESULTS}/split/near_duplicates.csv",
+    log:
+        f"{LOGS}/find_near_duplicates.log",
+    benchmark:
+        f"{LOGS}/find_near_duplicates.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 4
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=0,
+    params:
+        hash_distance=NEAR_DUPLICATES["hash_distance"],
+        max_difference=NEAR_DUPLICATES["max_difference"],
+    shell:
+        "python {input.code[0]} --quality {input.quality} --images {input.images}"
+        " --hash-distance {params.hash_distance} --max-difference {params.max_difference} --threads {threads}"
+        " --output {output} --log {log}"
 
 
 rule split_study:
@@ -10,13 +41,15 @@ rule split_study:
         settings=settings("split"),
         catalog=f"{RESULTS}/catalog/catalog.parquet",
         quality=f"{RESULTS}/images/quality.parquet",
+        near_duplicates=PAIRS,
         duplicates=config["split"]["duplicates"] or [],
+        predefined=PREDEFINED["table"] if PREDEFINED else [],
     output:
         split=f"{RESULTS}/split/split.parquet",
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
-        leakage=f"{RESULTS}/split/leakage.json",
+        left_out=f"{RESULTS}/split/left_out.csv",
     log:
         f"{LOGS}/split_study.log",
     benchmark:
@@ -28,7 +61,41 @@ rule split_study:
         mem_mb=4000,
         runtime=30,
         gpu=0,
+    params:
+        near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
     shell:
         "python {input.code[0]} --settings {input.settings} --catalog {input.catalog} --quality {input.quality}"
-        " --split {output.split} --train {output.train} --test {output.test} --test-labels {output.labels}"
-        " --leakage {output.leakage} --log {log}"
+        " {params.near_duplicates} --split {output.split} --train {output.train} --test {output.test}"
+        " --test-labels {output.labels} --left-out {output.left_out} --log {log}"
+
+
+rule check_leakage:
+    input:
+        code=code("leakage"),
+        settings=settings("split"),
+        train=f"{RESULTS}/split/train.parquet",
+        test=f"{RESULTS}/split/test.parquet",
+        labels=f"{RESULTS}/split/test_labels.parquet",
+        left_out=f"{RESULTS}/split/left_out.csv",
+        quality=f"{RESULTS}/images/quality.parquet",
+        near_duplicates=PAIRS,
+        duplicates=config["split"]["duplicates"] or [],
+    output:
+        f"{RESULTS}/split/leakage.json",
+    log:
+        f"{LOGS}/check_leakage.log",
+    benchmark:
+        f"{LOGS}/check_leakage.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+        gpu=0,
+    params:
+        near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
+    shell:
+        "python {input.code[0]} --settings {input.settings} --train {input.train} --test {input.test}"
+        " --test-labels {input.labels} --left-out {input.left_out} --quality {input.quality}"
+        " {params.near_duplicates} --output {output} --log {log}"

@@ -9,6 +9,7 @@ rule train_fold:
         code=code("train"),
         recipe=recipe,
         train=f"{RESULTS}/split/train.parquet",
+        leakage=f"{RESULTS}/split/leakage.json",
         images=store,
     output:
         weights=f"{RESULTS}/train/{{model}}/fold-{{fold}}/weights.pt",
@@ -39,6 +40,7 @@ rule train_refit:
         code=code("train"),
         recipe=recipe,
         train=f"{RESULTS}/split/train.parquet",
+        leakage=f"{RESULTS}/split/leakage.json",
         images=store,
         folds=expand(f"{RESULTS}/train/{{{{model}}}}/{{run}}/history.csv", run=FOLD_RUNS),
     output:

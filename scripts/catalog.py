@@ -15,7 +15,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add this script's arguments."""
     parser.add_argument("--settings", type=Path, required=True, help="YAML: on_bad_row and sources")
     parser.add_argument("--output", type=Path, required=True, help="catalog to write, Parquet")
-    parser.add_argument("--problems", type=Path, required=True, help="dropped rows and why, CSV to write")
+    parser.add_argument(
+        "--problems", type=Path, required=True, help="what was dropped, changed or doubted, CSV to write"
+    )
 
 
 def main(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from melanoma.images import shard_rows, write_shard
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add this script's arguments."""
-    parser.add_argument("--settings", type=Path, required=True, help="YAML: size, fit, shards, on_unreadable")
+    parser.add_argument("--settings", type=Path, required=True, help="YAML: the section images of the configuration")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog, Parquet")
     parser.add_argument("--shard", type=int, required=True, help="which shard, from 0")
     parser.add_argument("--output", type=Path, required=True, help="shard to write, HDF5")

@@ -16,7 +16,9 @@ import pytest
 
 import catalog as catalog_script
 import images as images_script
+import leakage as leakage_script
 import merge_images as merge_script
+import near_duplicates as near_duplicates_script
 import split as split_script
 from melanoma.errors import InputError
 from melanoma.files import write_yaml
@@ -83,13 +85,21 @@ def prepare_images(policy: str = "fail") -> pd.DataFrame:
 
 
 def split_images(**changes: Any) -> None:
-    """Split by the script."""
-    settings = {"test_fraction": 0.3, "folds": 2, "seed": 1, "group_by": ["patient", "lesion"]}
-    write_yaml("split.yaml", settings | {"duplicates": None, "allow_leaks": False} | changes)
+    """Find near-duplicates, split and check for leaks by the scripts."""
+    settings = {"method": "grouped", "test_fraction": 0.3, "folds": 2, "seed": 1, "group_by": ["patient", "lesion"]}
+    settings |= {"stratify": ["target"], "duplicates": None, "predefined": None, "allow_leaks": False}
+    write_yaml("split.yaml", settings | changes)
+    run(near_duplicates_script, "--quality quality.parquet --images images.h5 --output near.csv")
     run(
         split_script,
-        "--settings split.yaml --catalog catalog.parquet --quality quality.parquet --split split.parquet"
-        " --train train.parquet --test test.parquet --test-labels test_labels.parquet --leakage leakage.json",
+        "--settings split.yaml --catalog catalog.parquet --quality quality.parquet --near-duplicates near.csv"
+        " --split split.parquet --train train.parquet --test test.parquet --test-labels test_labels.parquet"
+        " --left-out left_out.csv",
+    )
+    run(
+        leakage_script,
+        "--settings split.yaml --train train.parquet --test test.parquet --test-labels test_labels.parquet"
+        " --quality quality.parquet --near-duplicates near.csv --left-out left_out.csv --output leakage.json",
     )
 
 
@@ -264,14 +274,40 @@ def test_a_split_that_leaks_stops_after_its_report(rows: pd.DataFrame) -> None:
     text = message(split_images, group_by=["lesion"])
     requires(text, "patient: ", "across train/test: images ISIC_", "split.group_by", "split.allow_leaks: true")
     assert json.loads(Path("leakage.json").read_text())["findings"]
-    assert not Path("train.parquet").exists()
 
 
 def test_a_split_that_leaks_goes_on_where_that_is_allowed(rows: pd.DataFrame) -> None:
     build_catalog(rows)
     prepare_images()
     split_images(group_by=["lesion"], allow_leaks=True)
-    assert json.loads(Path("leakage.json").read_text())["findings"] and Path("train.parquet").exists()
+    assert json.loads(Path("leakage.json").read_text())["findings"]
+
+
+def test_one_photograph_under_two_patients_is_kept_together(rows: pd.DataFrame) -> None:
+    for number in range(IMAGES):
+        random = np.random.default_rng(number)
+        coarse = cv2.resize(random.integers(60, 200, (10, 15, 3)).astype(np.uint8), (60, 40))
+        jpeg(number).write_bytes(cv2.imencode(".jpg", coarse)[1].tobytes())
+    again = cv2.imencode(".jpg", cv2.imread(str(jpeg(3))), [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+    jpeg(20).write_bytes(again.tobytes())
+    jpeg(21).write_bytes(jpeg(10).read_bytes())
+    build_catalog(rows)
+    prepare_images()
+    split_images()
+    near = pd.read_csv("near.csv")[["image_1", "image_2"]].to_numpy().tolist()
+    assert ["ISIC_03", "ISIC_20"] in near and ["ISIC_10", "ISIC_21"] in near
+    group = pd.read_parquet("split.parquet").set_index("image")["group"]
+    assert group["ISIC_03"] == group["ISIC_20"] and group["ISIC_10"] == group["ISIC_21"]
+
+
+def test_a_split_in_file_order_needs_leaks_to_be_allowed(rows: pd.DataFrame) -> None:
+    build_catalog(rows)
+    prepare_images()
+    text = message(split_images, method="sequential", test_fraction=0.2)
+    requires(text, "patient: ", "split.method grouped", "split.allow_leaks: true")
+    split_images(method="sequential", test_fraction=0.2, allow_leaks=True)
+    test = pd.read_parquet("test.parquet")["image"].tolist()
+    assert test == [f"ISIC_{number:02d}" for number in range(19, IMAGES)]
 
 
 def test_the_command_line_ends_with_the_message_and_no_traceback(rows: pd.DataFrame) -> None:

@@ -1,6 +1,6 @@
 """Image preparation: from a file to the right pixels, and no file that is not whole taken for an image."""
 
-import io
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -15,34 +15,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from melanoma.errors import InputError
-from melanoma.images import Unreadable, decode, header_size, prepare_file, shard_rows, write_shard
+from melanoma.header import Unreadable
+from melanoma.images import prepare_file, shard_rows, write_shard
+from melanoma.quality import measure
+from pictures import decode, encode, header_size, jpeg_with, smooth
 from real_data import real_data
 
 SETTINGS = {"size": 32, "fit": "center_crop", "shards": 1, "on_unreadable": "fail"}
-
-
-def smooth(width: int, height: int, seed: int = 0) -> np.ndarray:
-    """A smooth random RGB image, as skin is."""
-    coarse = np.random.default_rng(seed).integers(64, 192, (6, 6, 3), np.uint8)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-
-
-def encode(pixels: np.ndarray, suffix: str = ".jpg", quality: int = 95) -> bytes:
-    """Encode RGB pixels; 4:4:4, as subsampled colours would blur the comparison."""
-    options = [
-        cv2.IMWRITE_JPEG_QUALITY,
-        quality,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    ]
-    return cv2.imencode(suffix, pixels[..., ::-1], options if suffix == ".jpg" else [])[1].tobytes()
-
-
-def jpeg_with(pixels: np.ndarray, **options: object) -> bytes:
-    """Encode RGB pixels by another encoder, with what OpenCV cannot write: EXIF, thumbnail, CMYK."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).convert(str(options.pop("mode", "RGB"))).save(file, "JPEG", quality=95, **options)
-    return file.getvalue()
 
 
 def area_mean(pixels: np.ndarray, factor: int) -> np.ndarray:
@@ -154,7 +133,7 @@ BROKEN = {
     "header_only": (WHOLE[:100], "truncated: it ends inside its header"),
     "three_bytes": (WHOLE[:3], "truncated: it ends inside its header"),
     "no_image": (b"\xff\xd8\xff\xd9", "cannot be decoded: a JPEG without an image"),
-    "bomb": (TALL, "30000 x 30000 pixels, more than the 200,000,000 that are decoded"),
+    "bomb": (TALL, "30000 x 30000 pixels, more than images.max_pixels = 50000000"),
     "truncated_png": (encode(smooth(300, 200), ".png")[:-20], "truncated: no end-of-image marker"),
 }
 
@@ -164,12 +143,12 @@ def test_a_file_that_is_no_whole_image_is_unreadable_with_a_reason(tmp_path: Pat
     data, reason = BROKEN[fault]
     path = tmp_path / "image.jpg"
     path.write_bytes(data)
-    result = prepare_file(path, 32, "resize")
+    result = prepare_file(path, {"size": 32, "fit": "resize"})
     assert result.pixels is None and result.problem == reason and result.bytes == len(data)
 
 
 def test_a_missing_file_is_unreadable_with_a_reason(tmp_path: Path) -> None:
-    assert prepare_file(tmp_path / "no.jpg", 32, "resize").problem == "cannot be opened: No such file or directory"
+    assert prepare_file(tmp_path / "no.jpg", SETTINGS).problem == "cannot be opened: No such file or directory"
 
 
 @given(cut=st.integers(1, len(WHOLE) - 1))
@@ -252,6 +231,39 @@ def test_a_failing_shard_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         write_shard(tmp_path / "out" / "shard.h5", catalog, SETTINGS, at_a_time=1)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_a_killed_job_left_of_a_shard_is_removed_by_the_next(tmp_path: Path) -> None:
+    for name in (".shard.h5.123.tmp", ".other.h5.123.tmp"):
+        (tmp_path / name).write_bytes(b"half a shard")
+    write_shard(tmp_path / "shard.h5", files(tmp_path / "jpeg", {"good": WHOLE}), SETTINGS, at_a_time=1)
+    assert {path.name for path in tmp_path.iterdir()} == {"jpeg", "shard.h5", ".other.h5.123.tmp"}
+
+
+def test_the_quality_table_says_what_each_file_is(tmp_path: Path) -> None:
+    contents = {"jpeg": WHOLE, "png": encode(smooth(50, 40), ".png"), "bad": WHOLE[:-9]}
+    settings = SETTINGS | {"on_unreadable": "drop"}
+    quality = write_shard(tmp_path / "shard.h5", files(tmp_path, contents), settings, at_a_time=2)
+    assert quality["sha256"].tolist() == [hashlib.sha256(data).hexdigest() for data in contents.values()]
+    assert quality["format"].tolist()[:2] == ["jpeg", "png"] and quality["readable"].tolist() == [True, True, False]
+    kinds = {name: str(kind) for name, kind in quality.dtypes.items()}
+    assert kinds["phash"] == "uint64" and kinds["hair"] == "float32" and kinds["sha256"] == "str"
+    assert quality["phash"].tolist()[2] == 0 and np.isnan(quality["sharpness"][2])
+    with h5py.File(tmp_path / "shard.h5") as file:
+        assert quality["phash"].tolist()[:2] == [measure(image).phash for image in file["images"][:]]
+
+
+@pytest.mark.parametrize("compression", ["lzf", "gzip-1", "gzip-9"])
+def test_compression_changes_no_pixel(tmp_path: Path, compression: str) -> None:
+    catalog = files(tmp_path, {f"i{k}": encode(smooth(90, 60, seed=k)) for k in range(5)})
+    stored = []
+    for name in ("none", compression):
+        write_shard(tmp_path / f"{name}.h5", catalog, SETTINGS | {"compression": name}, 1)
+        with h5py.File(tmp_path / f"{name}.h5") as file:
+            assert file["images"].compression == (None if name == "none" else name.split("-")[0])
+            assert file["images"].fletcher32
+            stored.append((file["images"][:], file.attrs["digest"]))
+    assert (stored[0][0] == stored[1][0]).all() and stored[0][1] == stored[1][1]
 
 
 def test_a_killed_shard_leaves_no_output(tmp_path: Path) -> None:

@@ -281,6 +281,24 @@ def test_allowed_leaks_are_a_red_banner_even_if_none_was_found(study: Path, tmp_
     assert "Leaks were allowed" in page
 
 
+def test_a_sequential_split_is_a_red_banner_whatever_the_gate_found(study: Path, tmp_path: Path) -> None:
+    split = {"method": "sequential", "test_fraction": 0.2, "folds": 5, "run_folds": [4], "allow_leaks": True}
+    write_yaml(tmp_path / "config.yaml", {"study": "demo", "split": split})
+    page = write_report(study, tmp_path, config=tmp_path / "config.yaml")
+    assert "Leaky split: the results below are not to be believed" in page
+    assert "The last 20 % of the rows, in file order" in page
+    assert 'class="banner good"' not in page
+
+
+def test_a_predefined_split_says_where_it_comes_from(study: Path, tmp_path: Path) -> None:
+    predefined = {"table": "folds.csv", "column": "tfrecord", "test": [0, 1], "folds": [[2], [3]]}
+    split = {"method": "predefined", "folds": 2, "run_folds": [0], "predefined": predefined}
+    write_yaml(tmp_path / "config.yaml", {"study": "demo", "split": split})
+    page = write_report(study, tmp_path, config=tmp_path / "config.yaml")
+    assert "read from column tfrecord of folds.csv: test is 0, 1" in page
+    assert 'class="banner good"' in page
+
+
 def test_a_study_without_problems_says_so(study: Path, tmp_path: Path) -> None:
     write_text(tmp_path / "problems.csv", "source,table,row,image,column,value,problem,action\n")
     assert "every row of the tables was used" in write_report(study, tmp_path, problems=tmp_path / "problems.csv")

@@ -12,11 +12,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from melanoma.errors import InputError
-from melanoma.leakage import check, require_no_leaks
-from melanoma.split import assign, group_images, read_pairs, split_images, usable_images
+from melanoma.leakage import Tables, check, require_no_leaks
+from melanoma.split import assign, group_images, read_pairs, usable_images
+from melanoma.split import split_images as split_study
 from real_data import real_data
 
 SETTINGS = {
+    "method": "grouped",
+    "predefined": None,
+    "stratify": ["target", "images_per_patient"],
     "test_fraction": 0.2,
     "folds": 5,
     "seed": 1,
@@ -36,6 +40,12 @@ def cohort(patients: list[int], targets: list[int], lesions: list[int | None]) -
             "patient": pd.Series([f"IP_{k}" for k in patients], dtype="str"),
             "lesion": pd.Series([None if k is None else f"IL_{k}" for k in lesions], dtype="str"),
             "target": np.array(targets, np.int8),
+            "sex": pd.Series([None] * count, dtype="str"),
+            "age": np.nan,
+            "site": pd.Series([None] * count, dtype="str"),
+            "width": np.where(np.arange(count) % 3, 6000, 640),
+            "height": np.where(np.arange(count) % 3, 4000, 480),
+            "role": pd.Series(["study"] * count, dtype="str"),
         }
     )
 
@@ -63,7 +73,15 @@ def cohorts(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def gate(split: pd.DataFrame, pairs: pd.DataFrame = NO_PAIRS) -> dict[str, Any]:
     test = split["part"] == "test"
-    return check(split[~test], split[test].drop(columns="target"), split.loc[test, ["image", "target"]], pairs)
+    files = pd.DataFrame({"image": split["image"], "sha256": split["image"]})
+    folds = int(split["fold"].max()) + 1
+    features = ["row", "image", "patient", "lesion", "sex", "age", "site"]
+    train, labels = split.loc[~test, [*features, "target", "fold"]], split.loc[test, ["image", "target"]]
+    return check(Tables(train, split.loc[test, features], labels, files, pairs, NO_PAIRS, folds))
+
+
+def split_images(images: pd.DataFrame, pairs: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+    return split_study(images, pairs, settings).images
 
 
 def split_or_skip(images: pd.DataFrame, pairs: pd.DataFrame, changes: dict[str, Any]) -> pd.DataFrame:
@@ -156,10 +174,30 @@ def test_the_seed_alone_changes_who_is_in_test() -> None:
     common=st.lists(st.integers(1, 60), min_size=6, max_size=12),
 )
 def test_equal_parts_all_get_a_class_that_has_a_group_for_each(rare: list[int], common: list[int]) -> None:
-    counts = np.array([[0, size] for size in rare] + [[size, 0] for size in common])
-    parts = assign(counts, [1 / 6] * 6, np.random.default_rng(0))
+    rares, commons = np.array([[size, 0] for size in rare] + [[0, size] for size in common]).T
+    parts = assign(rares[:, None], commons[:, None], [1 / 6] * 6, np.random.default_rng(0))
     for part in range(6):
-        assert (counts[parts == part].sum(axis=0) > 0).all()
+        assert rares[parts == part].sum() > 0 and commons[parts == part].sum() > 0
+
+
+def test_on_request_each_size_of_each_class_is_shared_out() -> None:
+    images = random_cohort(600, seed=1)
+    images["width"] = np.where(pd.factorize(images["patient"])[0] % 3, 6000, 640)
+    spread = {}
+    for stratify in (["target"], ["target", "size"]):
+        split = split_images(images, NO_PAIRS, SETTINGS | {"stratify": stratify})
+        folds = split[(split["target"] == 1) & (split["fold"] >= 0)]
+        counts = folds.groupby(["width", "fold"]).size().unstack()
+        spread[len(stratify)] = (counts.max(axis=1) - counts.min(axis=1)).max()
+    assert spread[2] <= 2 < spread[1]
+
+
+def test_patients_with_few_and_with_many_images_are_shared_out() -> None:
+    split = split_images(random_cohort(1000, seed=1), NO_PAIRS, SETTINGS)
+    patients = split.groupby("patient").agg(size=("image", "size"), fold=("fold", "first"))
+    counts = patients.groupby([np.frexp(patients["size"])[1], "fold"]).size().unstack(fill_value=0)
+    folds = counts.drop(columns=-1)
+    assert (folds.max(axis=1) - folds.min(axis=1)).max() <= 8
 
 
 def test_grouping_by_lesion_alone_is_caught_by_the_gate() -> None:
@@ -171,51 +209,88 @@ def test_grouping_by_lesion_alone_is_caught_by_the_gate() -> None:
         ("patient", "folds"),
     }
     with pytest.raises(InputError, match=r"patient: \d+ across train/test: images ISIC_.*\n(.*\n)*.*split.group_by"):
-        require_no_leaks(report)
+        require_no_leaks(report["findings"])
 
 
-def clean_split() -> pd.DataFrame:
-    images = cohort(list(range(12)), [0, 1] * 6, [None] * 12)
-    return images.assign(part=["test"] * 4 + ["train"] * 8, fold=np.array([-1] * 4 + [0] * 4 + [1] * 4, np.int8))
+def test_an_image_of_another_source_trains_in_every_fold_and_is_never_judged() -> None:
+    images = random_cohort(60, seed=2)
+    extra = cohort(list(range(1000, 1030)), [0, 1] * 15, [None] * 30)
+    extra = extra.assign(image="EXTRA_" + extra["image"], role="extra_train", row=extra["row"] + len(images))
+    split = split_images(pd.concat([images, extra], ignore_index=True), NO_PAIRS, SETTINGS)
+    from_extra = split[split["role"] == "extra_train"]
+    assert len(from_extra) == 30
+    assert (from_extra["part"] == "train").all() and (from_extra["fold"] == -1).all()
+    alone = split_images(images, NO_PAIRS, SETTINGS)
+    pd.testing.assert_series_equal(split.loc[split["role"] == "study", "fold"], alone["fold"])
 
 
-def test_the_gate_passes_a_clean_split_and_counts_what_it_saw() -> None:
-    report = gate(clean_split())
-    assert report["findings"] == []
-    assert report["checked"] == {
-        "fold 0": {"images": 4, "melanomas": 2, "patients": 4},
-        "fold 1": {"images": 4, "melanomas": 2, "patients": 4},
-        "test": {"images": 4, "melanomas": 2, "patients": 4},
-        "duplicate_pairs": 0,
-    }
-
-
-@pytest.mark.parametrize(("one", "other", "boundary"), [(0, 5, "train/test"), (5, 9, "folds")])
-@pytest.mark.parametrize("kind", ["patient", "lesion", "duplicate pair"])
-def test_the_gate_finds_one_leak_and_names_its_images(one: int, other: int, boundary: str, kind: str) -> None:
-    split, pairs = clean_split(), NO_PAIRS
-    names = split.loc[[one, other], "image"].tolist()
-    if kind == "duplicate pair":
-        pairs = pd.DataFrame({"first": names[:1], "second": names[1:]}, dtype="str")
+@pytest.mark.parametrize("link", ["patient", "lesion", "pair"])
+def test_an_extra_image_linked_to_the_study_is_left_out_with_its_group_and_reason(link: str) -> None:
+    images = random_cohort(60, seed=2)
+    extra = cohort([1000, 1000, 1001], [0, 1, 1], [None] * 3)
+    extra = extra.assign(image="EXTRA_" + extra["image"], role="extra_train", row=extra["row"] + len(images))
+    pairs = NO_PAIRS
+    if link == "pair":
+        pairs = pd.DataFrame({"first": ["EXTRA_ISIC_00000"], "second": ["ISIC_00000"]}, dtype="str")
     else:
-        split.loc[[one, other], kind] = "the same"
-    assert gate(split, pairs)["findings"] == [{"kind": kind, "boundary": boundary, "count": 1, "images": names}]
+        extra.loc[0, link] = images.loc[0, link] = "the same"
+    split = split_study(pd.concat([images, extra], ignore_index=True), pairs, SETTINGS)
+    lost = ["EXTRA_ISIC_00000"] if link == "patient" else ["EXTRA_ISIC_00000", "EXTRA_ISIC_00001"]
+    assert split.left_out["image"].tolist() == lost
+    assert set(split.left_out["reason"]) == {"extra_train image linked to an image of the study"}
+    assert not split.images["image"].isin(lost).any() and "EXTRA_ISIC_00002" in set(split.images["image"])
+    assert gate(split.images, pairs)["findings"] == []
 
 
-def test_the_gate_finds_an_image_that_is_there_twice() -> None:
-    split = clean_split()
-    twice = pd.concat([split, split.iloc[[5]]])
-    assert gate(twice)["findings"] == [
-        {"kind": "image", "boundary": "several rows", "count": 1, "images": ["ISIC_00005"]}
-    ]
-    across = pd.concat([split, split.iloc[[5]].assign(part="test", fold=-1)])
-    kinds = {(finding["kind"], finding["boundary"]) for finding in gate(across)["findings"]}
-    assert ("image", "train/test") in kinds
+def test_sequential_cuts_the_tables_in_their_order_and_is_found_to_leak() -> None:
+    images = random_cohort(100, seed=4).iloc[:500]
+    split = split_images(images, NO_PAIRS, SETTINGS | {"method": "sequential"})
+    assert split["fold"].tolist() == [0] * 80 + [1] * 80 + [2] * 80 + [3] * 80 + [4] * 80 + [-1] * 100
+    assert ("patient", "train/test") in {(each["kind"], each["boundary"]) for each in gate(split)["findings"]}
+
+
+def predefined(tmp_path: Path, values: list[object], **changes: Any) -> dict[str, Any]:
+    path = tmp_path / "folds.csv"
+    names = [f"ISIC_{k:05d}" for k in range(len(values))]
+    pd.DataFrame({"image_name": names, "shard": values}).to_csv(path, index=False)
+    given = {"table": str(path), "image": "image_name", "column": "shard", "test": [0], "folds": [[1, 2], [3]]}
+    return SETTINGS | {"method": "predefined", "folds": 2, "predefined": given | changes}
+
+
+def test_a_predefined_split_is_read_from_a_column_and_other_values_are_left_out(tmp_path: Path) -> None:
+    images = cohort(list(range(10)), [0, 1] * 5, [None] * 10)
+    split = split_study(images, NO_PAIRS, predefined(tmp_path, [0, 0, 1, 1, 2, 2, 3, 3, -1, -1]))
+    assert split.images["fold"].tolist() == [-1, -1, 0, 0, 0, 0, 1, 1]
+    assert split.left_out["image"].tolist() == ["ISIC_00008", "ISIC_00009"]
+
+
+@pytest.mark.parametrize(
+    ("values", "changes", "message"),
+    [
+        ([0] * 9, {}, r"1 images of the study have no shard:\n  - ISIC_00009\nAdd them"),
+        ([0] * 10, {"column": "tfrecord"}, "no column tfrecord; the columns there are image_name, shard"),
+        ([0] * 10, {"folds": [[1]]}, "lists the values of 1 folds, split.folds is 2"),
+        ([0] * 10, {"folds": [[1], [1]]}, "1 is in two of test and folds"),
+        ([0] * 10, {"table": "nowhere.csv"}, "no such table of a predefined split. Correct split.predefined.table"),
+        ([0] * 10, {}, "fold 0, fold 1: no melanoma"),
+    ],
+)
+def test_a_predefined_split_that_cannot_be_is_refused(
+    tmp_path: Path, values: list[object], changes: dict[str, Any], message: str
+) -> None:
+    images = cohort(list(range(10)), [0, 1] * 5, [None] * 10)
+    with pytest.raises(InputError, match=message):
+        split_study(images, NO_PAIRS, predefined(tmp_path, values, **changes))
+
+
+def test_a_predefined_split_needs_its_table() -> None:
+    with pytest.raises(InputError, match=r"give split.predefined the table"):
+        split_study(random_cohort(9, 0), NO_PAIRS, SETTINGS | {"method": "predefined"})
 
 
 def test_unreadable_images_are_left_out_and_rows_are_those_of_the_store() -> None:
     catalog = pd.DataFrame({"image": ["a", "b", "c", "d"]}, dtype="str")
-    quality = catalog.assign(readable=[True, False, True, True])
+    quality = catalog.assign(readable=[True, False, True, True], width=640, height=480)
     usable = usable_images(catalog, quality)
     assert usable["image"].tolist() == ["a", "c", "d"] and usable["row"].tolist() == [0, 1, 2]
 
@@ -270,18 +345,56 @@ def test_400_000_images_of_50_000_patients_take_seconds() -> None:
     assert time.perf_counter() - start < 60
 
 
+def official_table() -> pd.DataFrame:
+    table = pd.read_csv(real_data("isic2020-tables/ISIC_2020_Training_GroundTruth_v2.csv"))
+    sizes = pd.read_csv(real_data("isic2020-tables/train_folds_and_sizes.csv"))
+    names = {"image_name": "image", "patient_id": "patient", "lesion_id": "lesion", "age_approx": "age"}
+    names["anatom_site_general_challenge"] = "site"
+    table = table.merge(sizes, on="image_name", how="left").rename(columns=names)
+    return table.assign(row=np.arange(len(table)), role=pd.Series(["study"] * len(table), dtype="str"))
+
+
 @pytest.mark.real_data
-def test_the_official_table_is_split_evenly_with_no_leak_in_seconds() -> None:
-    table = pd.read_csv(real_data("isic2020-tables/train.csv"))
-    table = table.rename(columns={"image_name": "image", "patient_id": "patient"}).assign(
-        lesion=pd.Series([None] * len(table), dtype="str"), row=np.arange(len(table))
-    )
+@pytest.mark.parametrize("stratify", [["target", "images_per_patient"], ["target", "images_per_patient", "size"]])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_official_table_is_split_into_even_fifths_and_no_listed_pair_ever_is(
+    stratify: list[str], seed: int
+) -> None:
+    """Test and four folds of equal share are five folds of the whole set."""
     pairs = read_pairs(real_data("isic2020-tables/ISIC_2020_Training_Duplicates.csv"))
+    settings = SETTINGS | {"folds": 4, "stratify": stratify, "seed": seed}
     start = time.perf_counter()
-    split = split_images(table, pairs, SETTINGS | {"folds": 4})
-    report = gate(split, pairs)
+    split = split_images(official_table(), pairs, settings)
     assert time.perf_counter() - start < 15
-    assert report["findings"] == [] and len(pairs) == 425
-    for part in ("test", "fold 0", "fold 1", "fold 2", "fold 3"):
-        assert 112 <= report["checked"][part]["melanomas"] <= 121
-        assert abs(report["checked"][part]["images"] - 33126 / 5) < 20
+    place = split.set_index("image")["fold"]
+    assert len(pairs) == 425 and (place[pairs["first"]].to_numpy() == place[pairs["second"]].to_numpy()).all()
+    for _, part in split.groupby("fold"):
+        assert 115 <= part["target"].sum() <= 118
+        assert abs(len(part) - 33126 / 5) < 20
+    assert gate(split, pairs)["findings"] == []
+
+
+@pytest.mark.real_data
+def test_a_split_in_file_order_is_that_of_the_published_predictions() -> None:
+    published = pd.read_csv(real_data("published-predictions/CNN_test_predictions.csv"))["image_name"]
+    table = official_table().set_index("image")
+    order = pd.read_csv(real_data("isic2020-tables/train.csv"))["image_name"]
+    split = split_images(table.loc[order].reset_index(), NO_PAIRS, SETTINGS | {"method": "sequential"})
+    assert split.loc[split["part"] == "test", "image"].tolist() == published.tolist()
+
+
+@pytest.mark.real_data
+def test_the_widely_used_shards_can_be_the_split() -> None:
+    given = {
+        "table": str(real_data("isic2020-tables/train_folds_and_sizes.csv")),
+        "image": "image_name",
+        "column": "tfrecord",
+        "test": [0, 1, 2],
+        "folds": [[3, 4, 5], [6, 7, 8], [9, 10, 11], [12, 13, 14]],
+    }
+    split = split_study(
+        official_table(), NO_PAIRS, SETTINGS | {"method": "predefined", "folds": 4, "predefined": given}
+    )
+    assert len(split.left_out) == 434
+    crossing = {each["kind"]: each["count"] for each in gate(split.images)["findings"]}
+    assert crossing == {}

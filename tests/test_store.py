@@ -1,5 +1,6 @@
 """The image store: one virtual data set over all shards, and a reader that never returns a wrong image."""
 
+import fcntl
 import multiprocessing
 import pickle
 import shutil
@@ -228,3 +229,38 @@ def test_no_image_at_all_is_an_error(tmp_path: Path) -> None:
     table = catalog(tmp_path).iloc[4:5]
     with pytest.raises(InputError, match="no image could be read"):
         build(tmp_path, table, 1)
+
+
+def test_few_shards_are_open_at_a_time_however_many_there_are(tmp_path: Path) -> None:
+    table = catalog(tmp_path, 40)
+    path = build(tmp_path, table, shards=40)
+    store, all_open = ImageStore(path, open_shards=3), ImageStore(path)
+    rows = np.random.default_rng(0).integers(0, len(store), 200)
+    assert (store.read(rows) == all_open.read(rows)).all()
+    del all_open
+    held = [str(link.resolve()) for link in Path("/proc/self/fd").iterdir()]
+    assert sum(str(tmp_path) in name for name in held) == 3
+
+
+def test_thousands_of_shards_are_joined(tmp_path: Path) -> None:
+    """What is said of so many is more than the 64 kB that an HDF5 attribute may hold."""
+    first = build(tmp_path, catalog(tmp_path, 1), shards=1).parent / "shards" / "shard-000.h5"
+    shards, qualities = [], []
+    for number in range(1100):
+        shards.append(tmp_path / "many" / f"a-rather-long-name-of-a-shard-so-that-it-counts-{number:04d}.h5")
+        qualities.append(shards[-1].with_suffix(".parquet"))
+        shards[-1].parent.mkdir(exist_ok=True)
+        shutil.copy(first, shards[-1])
+        with h5py.File(shards[-1], "r+") as file:
+            file["image"][0] = f"I_{number:05d}".encode()
+        pd.DataFrame({"image": [f"I_{number:05d}"], "readable": [True]}).to_parquet(qualities[-1])
+    merge_shards(shards, qualities, tmp_path / "many.h5")
+    store = ImageStore(tmp_path / "many.h5")
+    assert len(store) == 1100 and store.read([1099, 0]).shape == (2, SIZE, SIZE, 3)
+
+
+def test_a_store_is_read_where_the_file_system_refuses_locks(built: Path, pixels: np.ndarray) -> None:
+    """A lock that another holds would stop a reader that asks for one."""
+    with (built.parent / "shards" / "shard-000.h5").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert (ImageStore(built).read([0, 5]) == pixels[[0, 5]]).all()

@@ -93,13 +93,14 @@ TINY = ("--configfile", "tests/studies/tiny.yaml")
 
 
 def put_kaggle_tables(folder: Path, rows: int = 40) -> None:
-    """Put small tables where studies/isic2020.yaml expects the official ones."""
+    """Put small tables, and a folder without images, where studies/isic2020.yaml expects the official ones."""
     data = folder / "data" / "isic2020"
     data.mkdir(parents=True)
     header = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
     lines = [f"ISIC_{n:07d},IP_{n},male,40.0,torso,nevus,benign,0" for n in range(rows)]
     (data / "train.csv").write_text("\n".join([header, *lines]))
     (data / "ISIC_2020_Training_Duplicates.csv").write_text("image_name_1,image_name_2\n")
+    (data / "jpeg" / "train").mkdir(parents=True)
 
 
 def test_the_snakefile_names_the_stages_and_nothing_else():
@@ -287,7 +288,7 @@ def test_training_and_prediction_are_given_no_test_labels(finished):
     printed = snakemake(folder, "-n", "--forceall", *TINY)
     blocks = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)\n", printed, re.MULTILINE)
     readers = {name for name, inputs in blocks if "test_labels" in inputs or "catalog.parquet" in inputs}
-    assert readers == {"prepare_shard", "split_study", "evaluate_models", "plot_data"}
+    assert readers == {"prepare_shard", "split_study", "check_leakage", "audit_models", "evaluate_models", "plot_data"}
 
 
 def test_local_imports_are_found_at_any_depth(tmp_path):

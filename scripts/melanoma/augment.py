@@ -88,19 +88,22 @@ def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], seen: int) -> N
     result = np.empty((len(images), seen, seen, 3), np.uint8)
     shrink = np.diag([1 / factor, 1 / factor]) if factor > 1 else np.eye(2)
     shift = np.full(2, (1 / factor - 1) / 2 if factor > 1 else 0.0)
+    # OpenCV resamples four channels in half the time of three, to the same values.
+    side = images.shape[1] // max(factor, 1)
+    padded, warped = np.empty((side, side, 4), np.uint8), np.empty((seen, seen, 4), np.uint8)
     for image, map_, out in zip(images, affine, result, strict=True):
         if factor > 1:
-            side = image.shape[0] // factor
             image = cv2.resize(image[: side * factor, : side * factor], (side, side), interpolation=cv2.INTER_AREA)
             map_ = np.column_stack([shrink @ map_[:, :2], shrink @ map_[:, 2] + shift])
         cv2.warpAffine(
-            image,
+            cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, dst=padded),
             map_,
             (seen, seen),
-            dst=out,
+            dst=warped,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT_101,
         )
+        cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=out)
     return result
 
 

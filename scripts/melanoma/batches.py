@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -138,15 +139,38 @@ def to_device(batch: Batch, device: torch.device) -> tuple[Tensor | None, Tensor
     """
     images = None
     if batch.images is not None:
-        pixels = batch.images.to(device, non_blocking=True).flatten(1, 2).float()
-        colour = batch.colour.to(device, non_blocking=True)
-        for index in torch.nonzero(batch.noise).flatten().tolist():
-            generator = torch.Generator(device).manual_seed(batch.noise_seeds[index])
-            noise = torch.randn(pixels.shape[1:], generator=generator, device=device)
-            pixels[index] += noise * batch.noise[index].item()
-        mapped = torch.baddbmm(colour[:, None, :, 3], pixels, colour[:, :, :3].mT)
-        images = mapped.unflatten(1, batch.images.shape[1:3]).permute(0, 3, 1, 2)
+        map_colours = _map_colours_on_cpu if device.type == "cpu" else _map_colours
+        images = map_colours(batch, device).unflatten(1, batch.images.shape[1:3]).permute(0, 3, 1, 2)
     return images, batch.metadata.to(device, non_blocking=True), batch.targets.to(device, non_blocking=True)
+
+
+def _map_colours(batch: Batch, device: torch.device) -> Tensor:
+    """Add the noise to the images and apply their colour maps; return (n, pixels, 3) float32."""
+    pixels = batch.images.to(device, non_blocking=True).flatten(1, 2).float()
+    colour = batch.colour.to(device, non_blocking=True)
+    for index in torch.nonzero(batch.noise).flatten().tolist():
+        pixels[index] += _noise(batch, index, device)
+    return torch.baddbmm(colour[:, None, :, 3], pixels, colour[:, :, :3].mT)
+
+
+def _map_colours_on_cpu(batch: Batch, device: torch.device) -> Tensor:
+    """Do the same image by image, which stays in the cache, by OpenCV: torch takes ten times as long on a CPU."""
+    result = torch.empty(len(batch.images), batch.images[0].numel() // 3, 3)
+    for index, pixels in enumerate(result):
+        pixels.copy_(batch.images[index].flatten(0, 1))
+        if batch.noise[index]:
+            pixels += _noise(batch, index, device)
+        image = pixels.numpy()[None]
+        cv2.transform(image, batch.colour[index].numpy(), dst=image)
+    return result
+
+
+def _noise(batch: Batch, index: int, device: torch.device) -> Tensor:
+    """Draw the noise of one image, (pixels, 3) in grey levels: a function of its seed."""
+    generator = torch.Generator(device).manual_seed(batch.noise_seeds[index])
+    return (
+        torch.randn(batch.images[index].numel() // 3, 3, generator=generator, device=device) * batch.noise[index].item()
+    )
 
 
 def _batch(examples: Examples, indices: NDArray[np.int64], maps: Maps | None) -> Batch:

@@ -1,12 +1,6 @@
 """The catalog: all sources' tables as one, each row checked, each finding with its place and its remedy."""
 
-import csv
-import difflib
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,20 +9,15 @@ import pandera.pandas as pa
 
 from melanoma.command import log
 from melanoma.errors import InputError, listing
-
-MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "None"}
-IMAGE_SUFFIXES = (".jpg", ".jpeg")
+from melanoma.layouts import Source, noting, read_source
+from melanoma.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonise, nearest
 
 SCHEMA = pa.DataFrameSchema(
     {
-        "image": pa.Column(str, unique=True, report_duplicates="exclude_first"),
+        "image": pa.Column(str),
         "patient": pa.Column(str),
         "lesion": pa.Column(str, nullable=True),
-        "sex": pa.Column(
-            str,
-            pa.Check.isin(["male", "female"], error="expected male, female or nothing; correct it or leave it empty"),
-            nullable=True,
-        ),
+        "sex": pa.Column(str, nullable=True),
         "age": pa.Column(
             float,
             pa.Check.in_range(0, 120, error="expected years from 0 to 120; correct it or leave it empty"),
@@ -41,208 +30,229 @@ SCHEMA = pa.DataFrameSchema(
             pa.Check.isin([0, 1], error="expected 0 (benign) or 1 (melanoma); correct it or remove the row"),
         ),
         "source": pa.Column(str),
+        "role": pa.Column(str, pa.Check.isin(["study", "extra_train"])),
         "file": pa.Column(str, nullable=True),
     },
     strict=True,
     ordered=True,
 )
-PANDERA_WORDS = {
-    "not_nullable": "is empty; fill it in or remove the row",
-    "field_uniqueness": "this image is in an earlier row already; remove one of the two",
+EMPTY = "is empty; fill it in or remove the row"
+EXPECTED = {
+    "sex": "expected male, female or nothing",
+    "site": "expected a site of the vocabulary or nothing",
+    "diagnosis": "expected a diagnosis of the vocabulary or nothing",
 }
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a kind of table is laid out: its column for each of ours, and which of ours it may lack."""
-
-    columns: dict[str, str]
-    optional: frozenset[str]
-
-
-LAYOUTS = {
-    "kaggle": Layout(
-        columns={
-            "image": "image_name",
-            "patient": "patient_id",
-            "lesion": "lesion_id",
-            "sex": "sex",
-            "age": "age_approx",
-            "site": "anatom_site_general_challenge",
-            "diagnosis": "diagnosis",
-            "behaviour": "benign_malignant",
-            "target": "target",
-        },
-        optional=frozenset({"lesion", "diagnosis", "behaviour"}),
-    )
-}
+PROBLEM_COLUMNS = ["source", "table", "row", "image", "column", "value", "problem", "action"]
+KINDS_SHOWN = 30
 
 
 def build_catalog(settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read and check all sources; return the catalog and the problems of the rows that were dropped.
+    """Read and check all sources; return the catalog, and what was dropped, changed or doubted, and why.
 
-    The catalog has one row per image, in table order, with the columns and types of SCHEMA. `settings` holds
-    `sources` (each with name, layout, table, images) and `on_bad_row` (fail or drop).
-    Raises InputError that lists all findings at once: always where a source cannot be used as a whole, and
+    The catalog has one row per image, in table order, with the columns and types of SCHEMA; a problem that concerns
+    a whole source has neither row nor image. `settings` holds `sources` (see read_source) and `on_bad_row` (fail or
+    drop). Raises InputError that lists all findings at once: always where a source cannot be used as a whole, and
     with on_bad_row: fail where a single row is wrong.
     """
-    tables: list[pd.DataFrame] = []
+    sources: list[Source] = []
     faults: list[str] = []
-    for source in settings["sources"]:
-        with _noting(faults):
-            tables.append(read_source(source))
-    if not tables:
+    for given in settings["sources"]:
+        with noting(faults):
+            sources.append(read_source(given))
+    if not sources:
         raise InputError("\n".join(faults))
-    cells = pd.concat(tables, ignore_index=True)
-    problems = find_problems(cells)
+    cells = join(sources)
+    words = {column: harmonise(cells[column], vocabulary) for column, vocabulary in VOCABULARIES.items()}
+    typed = canonical(cells, words)
+    problems = find_problems(cells, typed, words, sources)
     if len(problems) and (faults or settings["on_bad_row"] == "fail"):
         faults.append(
             f"{_rows(problems.index.nunique())} cannot be used:\n{describe(problems)}\n"
             "Correct them, or set on_bad_row: drop to leave these rows out and list them in problems.csv."
         )
-    good = cells[~cells.index.isin(problems.index)]
-    faults += _one_class_sources(cells["source"].unique(), good)
+    kept = ~cells.index.isin(problems.index)
+    faults += _unusable_sources(sources, typed[kept])
     if faults:
         raise InputError("\n".join(faults))
-    catalog = SCHEMA.validate(canonical(good).reset_index(drop=True))
-    _log_summary(catalog, problems)
-    return catalog, problems.assign(action="dropped").reset_index(drop=True)
+    catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
+    notes = pd.DataFrame(find_doubts(cells[kept], typed[kept], words, sources), columns=PROBLEM_COLUMNS)
+    _log_summary(catalog, problems, notes)
+    joined = [part for part in (problems.assign(action="dropped"), notes) if len(part)] or [notes]
+    return catalog, pd.concat(joined, ignore_index=True).astype({"row": "Int64"})
 
 
-def read_source(source: dict[str, Any]) -> pd.DataFrame:
-    """Read a source's table and list its folder; every cell a stripped text, None where missing.
+def join(sources: list[Source]) -> pd.DataFrame:
+    """Join the sources' cells, with columns source, role, derived (the target) and stands_in (for the patient).
 
-    Columns: ours, behaviour (the table's benign_malignant), source, table, row (line in the file), layout,
-    folder, file (None where the folder has no such image), fields (None, or what is wrong with the row's
-    length). Raises InputError that says all that makes the source unusable.
+    Where a source knows no patient, its lesion stands in, or the image itself, with the source's name before it.
     """
-    layout, table, folder = LAYOUTS[source["layout"]], Path(source["table"]), Path(source["images"])
-    faults: list[str] = []
-    with _noting(faults):
-        cells = read_table(table, layout)
-    with _noting(faults):
-        files = list_images(folder)
-    if faults:
-        raise InputError("\n".join(f"source {source['name']}: {fault}" for fault in faults))
-    place = {"source": source["name"], "table": str(table), "layout": source["layout"], "folder": str(folder)}
-    return cells.assign(**place, file=cells["image"].map(files).astype("str"))
+    tables = [
+        source.cells.assign(
+            source=source.name,
+            role=source.role,
+            derived="target" not in source.places,
+            stands_in=source.cells["patient"].isna() & (not source.patient_required),
+        )
+        for source in sources
+    ]
+    cells = pd.concat(tables, ignore_index=True)
+    instead = cells["source"] + ":" + cells["lesion"].fillna(cells["image"])
+    return cells.assign(patient=cells["patient"].mask(cells["stands_in"], instead))
 
 
-def read_table(path: Path, layout: Layout) -> pd.DataFrame:
-    """Read a CSV table into our columns, a text or None in each cell, with row and fields of read_source."""
-    header, rows = _read_csv(path)
-    _check_header(path, header, layout)
-    if not rows:
-        raise InputError(f"{path}: the table is empty: it has a header and no row. Give the complete table")
-    width = len(header)
-    faults = [None if len(row) == width else f"{len(row)} fields, expected {width} as in the header" for _, row in rows]
-    padded = [(row + [""] * width)[:width] for _, row in rows]
-    columns = dict(zip(header, zip(*padded, strict=True), strict=True))
-    empty = ("",) * len(rows)
-    cells = {ours: _texts(columns.get(theirs, empty)) for ours, theirs in layout.columns.items()}
-    return pd.DataFrame(cells | {"row": [line for line, _ in rows], "fields": pd.Series(faults, dtype="str")})
-
-
-def list_images(folder: Path) -> dict[str, str]:
-    """Map each JPEG's name without its suffix to its path, from one listing of the folder."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted((entry.name for entry in entries), reverse=True)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            f"{folder}: no such folder of images. Correct its path in the configuration, or fetch the images"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{folder}: the folder of images cannot be listed: {error.strerror}") from error
-    # Not pathlib: a Path for each of 400,000 names takes seconds.
-    split = (os.path.splitext(name) for name in names)  # noqa: PTH122
-    return {stem: f"{folder}/{stem}{suffix}" for stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
-
-
-def canonical(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return `cells` in the columns and types of SCHEMA.
+def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return `cells` in the columns and types of SCHEMA, with the vocabulary's `words`.
 
     An age that is no number becomes infinite, a target that is not 0 or 1 becomes -1, so that the schema
     rejects them: taken for missing they would slip through.
     """
     age = pd.to_numeric(cells["age"], errors="coerce").astype(float)
-    target = pd.to_numeric(cells["target"], errors="coerce")
+    diagnosis = words["diagnosis"]["word"]
+    target = pd.to_numeric(cells["target"], errors="coerce").astype(float)
+    benign = diagnosis.notna() | (cells["behaviour"].str.lower() == "benign").fillna(False)
+    from_diagnosis = np.where(diagnosis == MELANOMA, 1.0, np.where(benign, 0.0, -1.0))
+    target = target.mask(cells["derived"], pd.Series(from_diagnosis, index=cells.index))
     return cells.assign(
+        **{column: found["word"] for column, found in words.items()},
         age=age.mask(age.isna() & cells["age"].notna(), np.inf),
         target=target.where(target.isin([0, 1]), -1).astype(np.int8),
     )[list(SCHEMA.columns)]
 
 
-def find_problems(cells: pd.DataFrame) -> pd.DataFrame:
+def find_problems(
+    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[Source]
+) -> pd.DataFrame:
     """Check every row; return one row per wrong cell, indexed as `cells`.
 
     Columns: source, table, row (line in the file), image, column (the table's name for it), value, problem.
     """
-    typed = canonical(cells)
     rules = [
         pd.DataFrame({"index": cells.index[broken], "column": column, "problem": problem})
-        for broken, column, problem in _rules(cells, typed)
+        for broken, column, problem in [*_rules(cells, typed, words, sources), *_unknown_words(cells, words)]
     ]
-    found = pd.concat([_against_schema(typed), *rules]).drop_duplicates(["index", "column"])
-    found = found.sort_values("index", kind="stable").set_index("index")
-    rows = cells.loc[found.index]
-    values = cells.to_numpy(object)[found.index, cells.columns.get_indexer(found["column"])]
-    names = [LAYOUTS[layout].columns.get(c, c) for layout, c in zip(rows["layout"], found["column"], strict=True)]
-    return rows[["source", "table", "row", "image"]].assign(
-        column=names, value=pd.Series(values, index=found.index, dtype="str"), problem=found["problem"]
-    )
+    found = pd.concat([*rules, _against_schema(typed)])
+    # A target that follows from the diagnosis has no cell of its own to be wrong; in a row of the wrong length every
+    # cell may be another column's.
+    own = cells.loc[found["index"].astype(int), ["derived", "fields"]]
+    follows = (found["column"] == "target").to_numpy() & own["derived"].to_numpy()
+    shifted = (found["column"] != "fields").to_numpy() & own["fields"].notna().to_numpy()
+    found = found[~follows & ~shifted]
+    found = found.drop_duplicates(["index", "column"]).sort_values("index", kind="stable").set_index("index")
+    parts = [_placed(group, cells.loc[group.index], name, sources) for name, group in found.groupby("column")]
+    if not parts:
+        return pd.DataFrame(columns=PROBLEM_COLUMNS[:-1])
+    return pd.concat(parts).sort_index(kind="stable")
 
 
 def describe(problems: pd.DataFrame) -> str:
     """Say all problems, those of a kind together, each with its table, column, line, image and value."""
     kinds = []
-    for (table, column, problem), rows in problems.groupby(["table", "column", "problem"], sort=False):
+    groups = problems.groupby(["table", "column", "problem"], sort=False)
+    for (table, column, problem), rows in groups:
+        if len(kinds) == KINDS_SHOWN:
+            kinds.append(f"... and {groups.ngroups - KINDS_SHOWN} more kinds of problems")
+            break
+        word = "row" if str(table).endswith((".parquet", ".pq")) else "line"
         shown = [
-            f"line {row.row}, image {row.image}" + (f": {row.value!r}" if pd.notna(row.value) else "")
-            for row in rows.itertuples()
+            f"{word} {row.row}, image {row.image}" + (f": {row.value!r}" if pd.notna(row.value) else "")
+            for row in rows.head(5).itertuples()
         ]
-        kinds.append(f"{table}: {column}: {problem} ({_rows(len(rows))})\n{listing(shown, limit=5)}")
+        more = f"\n  ... and {len(rows) - 5} more" if len(rows) > 5 else ""
+        kinds.append(f"{table}: {column}: {problem} ({_rows(len(rows))})\n{listing(shown)}{more}")
     return "\n".join(kinds)
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header and the rows that are not blank, each with its line number."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, row) for row in reader if any(row)]
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such table. Correct its path in the configuration or fetch it") from error
-    except OSError as error:
-        raise InputError(f"{path}: the table cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a CSV table in UTF-8 ({error}). Save it as CSV in UTF-8") from error
-    except csv.Error as error:
-        where = f"{path}: line {reader.line_num}"
-        raise InputError(f"{where} is not valid CSV: {error}. Save the table as CSV") from error
-    return header, rows
+def find_doubts(
+    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[Source]
+) -> Iterator[dict[str, Any]]:
+    """Yield what was changed or is in doubt, once per source and kind, in the columns of the problems."""
+    for source in sources:
+        rows = cells[cells["source"] == source.name]
+        own = typed.loc[rows.index]
+
+        def note(column: str, value: Any, problem: str, action: str, source: Source = source) -> dict[str, Any]:
+            place = source.places.get(column) or source.places["image"]
+            name = place.column if column in source.places else column
+            told = {"source": source.name, "table": place.table, "row": None, "image": None, "column": name}
+            return told | {"value": value, "problem": problem, "action": action}
+
+        for column, found in words.items():
+            translated = found.loc[rows.index]
+            pairs = pd.DataFrame({"theirs": rows[column], "ours": translated["word"]})[translated["alias"]]
+            for (theirs, ours), count in pairs.groupby(["theirs", "ours"]).size().items():
+                yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "changed")
+        if source.suffixes:
+            yield note(
+                "image", None, f"{_rows(source.suffixes)} with a suffix as .jpg, left out of the name", "changed"
+            )
+        if rows["stands_in"].any():
+            lesions = int((rows["stands_in"] & rows["lesion"].notna()).sum())
+            images = int(rows["stands_in"].sum())
+            told = f"{images} images without a patient: the lesion stands in for {lesions}, the image for the others"
+            yield note("patient", None, f"{told}; one patient's images may be taken for several patients'", "doubted")
+        lacking = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
+        if lacking:
+            yield note("image", None, f"{_rows(lacking)} not in {source.metadata}, its columns are missing", "doubted")
+        for key, column in (("lesion", "patient"), ("lesion", "target"), ("patient", "sex")):
+            several = own.groupby(key)[column].nunique()
+            several = several.index[several > 1]
+            if len(several):
+                told = f"{len(several)} {key}(s) with more than one {column}, as {', '.join(several[:3])}"
+                yield note(key, None, told, "doubted")
 
 
-def _check_header(path: Path, header: list[str], layout: Layout) -> None:
-    if not any(header):
-        raise InputError(f"{path}: the table is empty. Give the complete table")
-    faults = [f"column {name} is there twice" for name in sorted(set(header)) if header.count(name) > 1]
-    for ours, theirs in layout.columns.items():
-        if theirs not in header and ours not in layout.optional:
-            nearest = difflib.get_close_matches(theirs, header, n=1)
-            faults.append(f"no column {theirs}" + (f" (is {nearest[0]} meant?)" if nearest else ""))
-    if faults:
-        hint = ". Columns must be separated by commas" if len(header) == 1 else ""
-        raise InputError(
-            f"{path}: {'; '.join(faults)}. The columns there are: {', '.join(header)}{hint}. "
-            "Rename or add them, or give the layout of this table"
+def _rules(
+    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[Source]
+) -> Iterator[tuple[pd.Series, str, str]]:
+    """Yield what the schema cannot say, each rule as the rows that break it, the column and the problem."""
+    yield (
+        cells["fields"].notna(),
+        "fields",
+        "wrong number of fields; add the missing comma, or quote the text with one",
+    )
+    yield from _repeated_images(cells)
+    for source in sources:
+        own = (cells["source"] == source.name) & cells["image"].notna()
+        remedy = "fetch the images, correct the folder, or remove the rows"
+        yield own & cells["file"].isna(), "image", f"no such .jpg, .jpeg or .png in {source.folders}; {remedy}"
+        yield own & cells["twice"], "image", f"is twice in {source.metadata}; remove one of the two rows there"
+    yield cells["one_hot_fault"], "target", "expected 1 in one class and 0 in the others; correct it or remove the row"
+    behaviour = cells["behaviour"].str.lower()
+    diagnosis, target = typed["diagnosis"], typed["target"]
+    against = (behaviour == "benign") & (target == 1)
+    against |= (behaviour == "malignant") & (target == 0) & (diagnosis.isna() | diagnosis.isin(BENIGN))
+    yield against.fillna(False), "behaviour", "contradicts the target of the row; correct the one that is wrong"
+    other = diagnosis.notna() & (diagnosis != MELANOMA)
+    yield (diagnosis == MELANOMA) & (target == 0), "diagnosis", "contradicts target 0; correct the one that is wrong"
+    yield other & (target == 1), "diagnosis", "contradicts target 1; correct the one that is wrong"
+    unlabelled = cells["derived"] & (target == -1) & words["diagnosis"]["known"]
+    yield unlabelled, "diagnosis", "does not tell whether this is a melanoma; fill it in or remove the row"
+
+
+def _repeated_images(cells: pd.DataFrame) -> Iterator[tuple[pd.Series, str, str]]:
+    repeated = cells["image"].duplicated() & cells["image"].notna()
+    first = cells.loc[cells["image"].isin(cells["image"][repeated]) & ~repeated].set_index("image")["source"]
+    sources = cells["image"][repeated].map(first[~first.index.duplicated()]).reindex(cells.index)
+    within = sources == cells["source"]
+    yield repeated & within, "image", "this image is in an earlier row already; remove one of the two"
+    for name in sources[repeated & ~within].unique():
+        yield (
+            repeated & ~within & (sources == name),
+            "image",
+            f"this image is in source {name} already; remove it from one of the two",
         )
 
 
-def _texts(cells: tuple[str, ...]) -> pd.Series:
-    stripped = [cell.strip() for cell in cells]
-    return pd.Series([None if cell in MISSING else cell for cell in stripped], dtype="str")
+def _unknown_words(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> Iterator[tuple[pd.Series, str, str]]:
+    """Yield the texts that no vocabulary has, each with the word that was probably meant."""
+    for column, found in words.items():
+        unknown = ~found["known"]
+        meant = nearest(cells[column][unknown].unique(), VOCABULARIES[column])
+        remedy = "correct it, map it under `values` of the source, or leave it empty"
+        for text, word in meant.items():
+            hint = f"is {word!r} meant? " if word != UNKNOWN else ""
+            yield unknown & (cells[column] == text), column, f"{EXPECTED[column]}; {hint}{remedy}"
+        yield unknown & ~cells[column].isin(list(meant)), column, f"{EXPECTED[column]}; {remedy}"
 
 
 def _against_schema(typed: pd.DataFrame) -> pd.DataFrame:
@@ -250,53 +260,50 @@ def _against_schema(typed: pd.DataFrame) -> pd.DataFrame:
         SCHEMA.validate(typed, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.astype({"index": int})
-        return cases.assign(problem=cases["check"].replace(PANDERA_WORDS))[["index", "column", "problem"]]
+        return cases.assign(problem=cases["check"].replace("not_nullable", EMPTY))[["index", "column", "problem"]]
     return pd.DataFrame({"index": np.zeros(0, int), "column": "", "problem": ""})
 
 
-def _rules(cells: pd.DataFrame, typed: pd.DataFrame) -> Iterator[tuple[pd.Series, str, str]]:
-    """Yield what the schema cannot say, each rule as the rows that break it, the column and the problem."""
-    yield (
-        cells["fields"].notna(),
-        "fields",
-        "wrong number of fields; add the missing comma, or quote the text with one",
+def _placed(found: pd.DataFrame, rows: pd.DataFrame, column: str, sources: list[Source]) -> pd.DataFrame:
+    """Add to the problems of one column where they stand: the table, its name for the column, and the row there."""
+    places = {source.name: source.places.get(column) for source in sources}
+    tables = {s.name: (places[s.name] or s.places["image"]).table for s in sources}
+    names = {name: place.column if place else column for name, place in places.items()}
+    metadata = rows["source"].map({name: bool(place and place.metadata) for name, place in places.items()})
+    return pd.DataFrame(
+        {
+            "source": rows["source"],
+            "table": rows["source"].map(tables),
+            "row": rows["row"].mask(metadata & (rows["metadata_row"] > 0), rows["metadata_row"]),
+            "image": rows["image"],
+            "column": rows["source"].map(names),
+            "value": rows[column],
+            "problem": found["problem"],
+        }
     )
-    for folder in cells["folder"].unique():
-        lacking = (cells["folder"] == folder) & cells["file"].isna() & cells["image"].notna()
-        remedy = "fetch the images, correct the folder, or remove the rows"
-        yield lacking, "image", f"no such .jpg or .jpeg in {folder}; {remedy}"
-    behaviour = cells["behaviour"].str.lower().map({"benign": 0, "malignant": 1})
-    against = behaviour.notna() & (typed["target"] >= 0) & (behaviour != typed["target"])
-    yield against, "behaviour", "contradicts the target of the row; correct the one that is wrong"
-    melanoma = (cells["diagnosis"].str.lower() == "melanoma") & (typed["target"] == 0)
-    yield melanoma, "diagnosis", "contradicts target 0; correct the one that is wrong"
 
 
-@contextmanager
-def _noting(faults: list[str]) -> Iterator[None]:
-    """Note an InputError and go on, so that all faults are told at once."""
-    try:
-        yield
-    except InputError as error:
-        faults.append(str(error))
-
-
-def _one_class_sources(names: Any, good: pd.DataFrame) -> Iterator[str]:
-    targets = canonical(good).groupby("source")["target"]
+def _unusable_sources(sources: list[Source], good: pd.DataFrame) -> Iterator[str]:
+    targets = good.groupby("source")["target"]
     melanomas, images = targets.sum(), targets.size()
-    for name in names:
-        n, m = int(images.get(name, 0)), int(melanomas.get(name, 0))
-        if n == 0 or m in (0, n):
+    for source in sources:
+        n, m = int(images.get(source.name, 0)), int(melanomas.get(source.name, 0))
+        if n == 0 or (source.role == "study" and m in (0, n)):
             yield (
-                f"source {name}: {m} melanomas among {n} usable images, expected both classes. "
+                f"source {source.name}: {m} melanomas among {n} usable images, expected both classes. "
                 "Give the complete table, or join it with that of another source"
             )
+    if not any(source.role == "study" for source in sources):
+        yield "data.sources: every source has role extra_train. Give at least one of them role study, to be split"
 
 
-def _log_summary(catalog: pd.DataFrame, problems: pd.DataFrame) -> None:
+def _log_summary(catalog: pd.DataFrame, problems: pd.DataFrame, notes: pd.DataFrame) -> None:
     for name, rows in catalog.groupby("source", sort=False):
         counts = len(rows), rows["target"].sum(), rows["patient"].nunique()
         log.info("%s: %d images, %d melanomas, %d patients", name, *counts)
+    for note in notes.itertuples():
+        value = f"{note.value!r} " if pd.notna(note.value) else ""
+        log.info("%s: %s: %s%s", note.action, note.column, value, note.problem)
     if len(problems):
         log.warning("%s dropped:\n%s", _rows(problems.index.nunique()), describe(problems))
 

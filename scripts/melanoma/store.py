@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,10 @@ from melanoma.files import atomic_path
 # Readable from HDF5 1.10 on; unlike the oldest format it has checksums over its own structure.
 FORMAT = ("v110", "v110")
 REMEDY = "Delete it and run the workflow again, which prepares it anew"
+# A process may hold 1,024 files open on most systems; a training job has several loaders.
+OPEN_SHARDS = 64
+# HDF5 reports a damaged file as any of these, by where the damage is.
+DAMAGE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
 
 
 def open_hdf5(path: str | Path) -> h5py.File:
@@ -26,14 +30,17 @@ def open_hdf5(path: str | Path) -> h5py.File:
         return h5py.File(path, "r", locking=False)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image store. Run the workflow's images stage") from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise InputError(f"{path}: cannot be opened as HDF5: {error}. {REMEDY}") from error
 
 
 class ShardWriter:
-    """Adds images to a shard one by one, with a running digest over size, names and pixels."""
+    """Adds images to a shard one by one, with a running digest over size, names and pixels.
 
-    def __init__(self, file: h5py.File, capacity: int, size: int, fit: str) -> None:
+    `compression` is none, lzf, or gzip with its level after a hyphen, such as gzip-4: HDF5's own filters.
+    """
+
+    def __init__(self, file: h5py.File, capacity: int, size: int, fit: str, compression: str = "none") -> None:
         self.file, self.size, self.fit = file, size, fit
         self.names: list[str] = []
         self.digest = hashlib.sha256(f"{size}\0".encode())
@@ -44,6 +51,7 @@ class ShardWriter:
             maxshape=(None, size, size, 3),
             chunks=(1, size, size, 3),
             fletcher32=True,
+            **_filter(compression),
         )
 
     def add(self, name: str, pixels: np.ndarray) -> None:
@@ -77,18 +85,18 @@ def merge_shards(shards: list[Path], qualities: list[Path], path: Path) -> pd.Da
         raise InputError("no image could be read. See the column problem of the shards' quality tables")
     ((size, fit),) = kinds
     files = [os.path.relpath(shard, path.parent) for shard in shards]
-    digests = [part.digest for part in parts]
+    counts = [len(part.names) for part in parts]
     with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=FORMAT) as file:
         layout = h5py.VirtualLayout((len(names), size, size, 3), np.uint8)
-        start = 0
-        for name, part in zip(files, parts, strict=True):
-            count = len(part.names)
+        for name, count, start in zip(files, counts, np.cumsum([0, *counts]), strict=False):
             if count:
                 layout[start : start + count] = h5py.VirtualSource(name, "images", (count, size, size, 3))
-            start += count
         file.create_virtual_dataset("images", layout)
-        _describe(file, names, size, fit, hashlib.sha256("".join(digests).encode()).hexdigest())
-        file.attrs["shards"], file.attrs["shard_digests"] = files, digests
+        digests = [part.digest for part in parts]
+        _describe(file, names, size, fit, _joint_digest(digests))
+        _write_texts(file, "shards/file", files)
+        _write_texts(file, "shards/digest", digests)
+        file.create_dataset("shards/images", data=np.array(counts, np.int64), chunks=True, fletcher32=True)
     return quality
 
 
@@ -102,26 +110,38 @@ class _Part(NamedTuple):
 
 
 class _Shard(NamedTuple):
+    """A shard as the store knows it before it is opened."""
+
+    path: Path
+    digest: str
+    images: int
+
+
+class _Open(NamedTuple):
     """An open shard; its low-level handle, as h5py's own indexing costs as much as reading an image."""
 
-    path: str
     file: h5py.File
     dataset: h5py.h5d.DatasetID
 
 
 class ImageStore:
-    """The images of a study by row: uint8 RGB squares of `size` pixels.
+    """The images of a study by row: uint8 RGB squares of `size` pixels, in one shard or in many that were merged.
 
-    Each process opens the files anew, so a store can be pickled to a spawned worker and used in a forked one.
-    Opening checks that each shard is there, whole, and the one that was merged: HDF5 itself would read the
-    images of a missing shard as black.
+    Each process opens the shards anew, when it first reads from one, so a store can be pickled to a spawned worker and
+    used in a forked one. Making one checks that each shard is there, whole, and the one that was merged: HDF5 itself
+    would read the images of a missing shard as black. At most `open_shards` files are open at a time.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, open_shards: int = OPEN_SHARDS) -> None:
+        self.path, self.open_shards = Path(path), open_shards
         self.names, self.digest, self.size, _ = _read_part(self.path)
-        self._process, self._shards, self._starts = None, [], []
-        self._open()
+        self._shards = self._list_shards()
+        self._starts = np.cumsum([0, *(shard.images for shard in self._shards)])
+        if self._starts[-1] != len(self):
+            raise InputError(f"{self.path}: its shards hold {self._starts[-1]} images, it names {len(self)}. {REMEDY}")
+        self._process, self._open = os.getpid(), OrderedDict[int, _Open]()
+        for number in range(len(self._shards)):
+            self._dataset(number)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -129,7 +149,7 @@ class ImageStore:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open files behind when pickled."""
-        return {**self.__dict__, "_process": None, "_shards": [], "_starts": []}
+        return {**self.__dict__, "_process": None, "_open": OrderedDict()}
 
     def index_of(self, names: Sequence[str]) -> np.ndarray:
         """Return the row of each named image, int64; InputError lists the names that are not there."""
@@ -152,8 +172,7 @@ class ImageStore:
             raise ValueError(f"out: expected C-contiguous uint8 {shape}, got {out.dtype} {out.shape}")
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
             raise IndexError(f"{self.path}: rows {rows.min()} to {rows.max()} asked, expected 0 to {len(self) - 1}")
-        self._open()
-        # In the order of the file, so that a disk or a network file system reads forwards.
+        # In the order of the file, so that a disk or a network file system reads forwards and a shard is opened once.
         for position in np.argsort(rows, kind="stable").tolist():
             self._read_one(int(rows[position]), out[position])
         return out
@@ -163,57 +182,101 @@ class ImageStore:
         return {name: row for row, name in enumerate(self.names)}
 
     def _read_one(self, row: int, out: np.ndarray) -> None:
-        number = bisect_right(self._starts, row) - 1
-        shard = self._shards[number]
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        dataset = self._dataset(number)
         shape = (1, self.size, self.size, 3)
-        space = shard.dataset.get_space()
-        space.select_hyperslab((row - self._starts[number], 0, 0, 0), shape)
         try:
-            shard.dataset.read(h5py.h5s.create_simple(shape), space, out)
-        except OSError as error:
+            space = dataset.get_space()
+            space.select_hyperslab((row - int(self._starts[number]), 0, 0, 0), shape)
+            dataset.read(h5py.h5s.create_simple(shape), space, out)
+        except DAMAGE as error:
             raise InputError(
-                f"{shard.path}: image {self.names[row]} (row {row} of the store) is damaged: {error}. {REMEDY}"
+                f"{self._shards[number].path}: image {self.names[row]} (row {row} of the store) is damaged: {error}. "
+                f"{REMEDY}"
             ) from error
 
-    def _open(self) -> None:
-        """Open all shards, once in each process: after a fork anew, as handles are the parent's."""
-        if self._process == os.getpid():
-            return
+    def _list_shards(self) -> list[_Shard]:
+        """Return the shards that were merged, or this file itself where it is a shard."""
         with open_hdf5(self.path) as file:
-            names = file.attrs.get("shards", [self.path.name])
-            digests = file.attrs.get("shard_digests", [self.digest])
-        shards, starts, total = [], [], 0
-        for name, digest in zip(names, digests, strict=True):
-            shard = self._open_shard(self.path.parent / name, digest)
-            starts.append(total)
-            shards.append(shard)
-            total += shard.dataset.shape[0]
-        if total != len(self):
-            raise InputError(f"{self.path}: its shards hold {total} images, it names {len(self)}. {REMEDY}")
-        self._shards, self._starts, self._process = shards, starts, os.getpid()
+            if "shards" not in file:
+                return [_Shard(self.path, self.digest, len(self))]
+            try:
+                files = file["shards/file"].asstr()[:]
+                digests = file["shards/digest"].asstr()[:].tolist()
+                counts = file["shards/images"][:].tolist()
+            except DAMAGE as error:
+                raise InputError(f"{self.path}: damaged: {error}. {REMEDY}") from error
+        if _joint_digest(digests) != self.digest:
+            raise InputError(f"{self.path}: damaged: its digest is not that of its shards. {REMEDY}")
+        folder = self.path.parent
+        return [
+            _Shard(folder / name, digest, count) for name, digest, count in zip(files, digests, counts, strict=True)
+        ]
 
-    def _open_shard(self, path: Path, digest: str) -> _Shard:
-        file = open_hdf5(path)
+    def _dataset(self, number: int) -> h5py.h5d.DatasetID:
+        """Return a shard's open data set; the shard used longest ago is closed where too many are open."""
+        if self._process != os.getpid():
+            # After a fork the handles are the parent's; closing them here would disturb it.
+            self._process, self._open = os.getpid(), OrderedDict()
+        if number in self._open:
+            self._open.move_to_end(number)
+        else:
+            if len(self._open) >= self.open_shards:
+                self._open.popitem(last=False)[1].file.close()
+            self._open[number] = self._open_shard(self._shards[number])
+        return self._open[number].dataset
+
+    def _open_shard(self, shard: _Shard) -> _Open:
+        file = open_hdf5(shard.path)
         try:
-            dataset, found = file["images"].id, file.attrs["digest"]
-        except (KeyError, OSError) as error:
-            raise InputError(f"{path}: not an image store, or damaged: {error}. {REMEDY}") from error
-        if found != digest or dataset.shape[1:] != (self.size, self.size, 3):
+            images, digest = file["images"], _text(file, "digest")
+            fits = images.dtype == np.uint8 and images.shape[1:] == (self.size, self.size, 3)
+            known = digest == shard.digest and len(images) == shard.images
+        except DAMAGE as error:
+            file.close()
+            raise InputError(f"{shard.path}: not an image store, or damaged: {error}. {REMEDY}") from error
+        if not fits or not known:
+            file.close()
             raise InputError(
-                f"{path}: not the shard that {self.path} was merged from. Delete {self.path} and run the workflow again"
+                f"{shard.path}: not the shard that {self.path} was merged from. "
+                f"Delete {self.path} and run the workflow again"
             )
-        return _Shard(str(path), file, dataset)
+        return _Open(file, images.id)
+
+
+def _filter(compression: str) -> dict[str, Any]:
+    name, _, level = compression.partition("-")
+    return {} if name == "none" else {"compression": name, "compression_opts": int(level) if level else None}
 
 
 def _describe(file: h5py.File, names: list[str], size: int, fit: str, digest: str) -> None:
-    file.create_dataset("image", data=names, dtype=h5py.string_dtype(), shape=(len(names),))
-    file.attrs.update({"size": size, "fit": fit, "colour": "RGB", "digest": digest})
+    _write_texts(file, "image", names)
+    file.attrs["size"] = size
+    for key, text in (("fit", fit), ("colour", "RGB"), ("digest", digest)):
+        file.attrs.create(key, text.encode(), dtype=h5py.string_dtype(length=len(text.encode())))
+
+
+def _text(file: h5py.File, key: str) -> str:
+    """Return an attribute, written at a fixed length here and at any length by others."""
+    value = file.attrs[key]
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _write_texts(file: h5py.File, name: str, texts: list[str]) -> None:
+    """Write texts at a fixed length: others lie in a heap without checksum, where HDF5 can hang on damage."""
+    encoded = [text.encode() for text in texts]
+    data = np.array(encoded, dtype=h5py.string_dtype(length=max(map(len, encoded), default=1)))
+    file.create_dataset(name, data=data, chunks=(max(len(texts), 1),), maxshape=(None,), fletcher32=True)
+
+
+def _joint_digest(digests: list[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _read_part(path: Path) -> _Part:
     with open_hdf5(path) as file:
         try:
             names = file["image"].asstr()[:].tolist()
-            return _Part(names, str(file.attrs["digest"]), int(file.attrs["size"]), str(file.attrs["fit"]))
-        except (KeyError, OSError) as error:
+            return _Part(names, _text(file, "digest"), int(file.attrs["size"]), _text(file, "fit"))
+        except DAMAGE as error:
             raise InputError(f"{path}: not an image store, or damaged: {error}. {REMEDY}") from error

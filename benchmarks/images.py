@@ -1,0 +1,201 @@
+"""Measures the preparation of images against OpenCV's usual way and against the floor, decoding alone.
+
+python benchmarks/images.py --images ../shared/data/isic2020-subset/jpeg/train --output benchmarks/results/images.md
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import cv2
+import h5py
+import numpy as np
+import pandas as pd
+import simplejpeg
+from conditions import conditions, markdown
+
+from melanoma.files import sha256, write_text
+from melanoma.header import read_header
+from melanoma.images import DEFAULTS, prepare_file, write_shard
+from melanoma.lesions import draw_photograph
+from melanoma.quality import measure
+from melanoma.square import to_square
+from melanoma.store import ImageStore
+
+SIZE = 512
+SETTINGS = DEFAULTS | {"size": SIZE, "fit": "center_crop", "on_unreadable": "fail"}
+SIZES = {"24 Mpx": (6000, 4000), "1080p": (1920, 1080), "640 x 480": (640, 480)}
+NOISE, JPEG_QUALITY = 4.0, 95
+REPEATS = 11
+
+
+def photograph(source: np.ndarray, width: int, height: int) -> bytes:
+    """Enlarge RGB pixels, add a sensor's noise and encode them as a camera would."""
+    large = cv2.resize(source, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    large += np.random.default_rng(0).standard_normal(large.shape, dtype=np.float32) * NOISE
+    bgr = large.clip(0, 255).astype(np.uint8)[..., ::-1]
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+
+def full_and_area(data: bytes) -> np.ndarray:
+    """Decode and shrink as is usual: at full size, then by area."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = cv2.resize(pixels[top : top + side, left : left + side], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(square, cv2.COLOR_BGR2RGB)
+
+
+def medians(functions: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return each function's median time in ms; they take turns, so that a change of the machine meets all."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(REPEATS + 1):
+        for name, function in functions.items():
+            start = time.thread_time()
+            function()
+            if turn:
+                times[name].append((time.thread_time() - start) * 1e3)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def one_core(source: np.ndarray, folder: Path) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the rows of the table of ratios and of the table of parts."""
+    ratios, parts = [], []
+    for label, (width, height) in SIZES.items():
+        data = photograph(source, width, height)
+        path = folder / f"{width}.jpg"
+        path.write_bytes(data)
+        header = read_header(data)
+        factor = next(f for f in (8, 4, 2, 1) if min(width, height) // f >= SIZE or f == 1)
+        least = {"min_width": -(-width // factor), "min_height": -(-height // factor)}
+        square = to_square(data, header, SETTINGS)
+        took = medians(
+            {
+                "ours": lambda path=path: prepare_file(path, SETTINGS),
+                "full": lambda data=data: full_and_area(data),
+                "floor": lambda data=data, least=least: simplejpeg.decode_jpeg(data, strict=False, **least),
+                "strict": lambda data=data, least=least: simplejpeg.decode_jpeg(data, strict=True, **least),
+                "square": lambda data=data, header=header: to_square(data, header, SETTINGS),
+                "sha256": lambda data=data: sha256(data),
+                "measure": lambda square=square: measure(square),
+            }
+        )
+        difference = np.abs(square.astype(int) - full_and_area(data)).mean()
+        ratios.append(
+            [
+                label,
+                f"{len(data) / 1e6:.1f}",
+                *(f"{took[name]:.2f}" for name in ("ours", "full", "floor")),
+                f"**{took['full'] / took['ours']:.2f}**",
+                f"**{took['floor'] / took['ours']:.2f}**",
+                f"{took['floor'] / took['square']:.2f}",
+                f"{difference:.2f}",
+            ]
+        )
+        strict = took["strict"] - took["floor"]
+        parts.append([label, *(f"{value:.2f}" for value in (strict, took["sha256"], took["measure"]))])
+    return ratios, parts
+
+
+def several_processes(folder: Path, count: int) -> list[list[str]]:
+    """Return the time of a shard of `count` 24 Mpx images by 1, 2 and 4 at a time, by the script's own function."""
+    path = folder / f"{SIZES['24 Mpx'][0]}.jpg"
+    catalog = pd.DataFrame({"image": [f"i{k}" for k in range(count)], "file": [str(path)] * count})
+    catalog.to_parquet(folder / "catalog.parquet")
+    code = (
+        "import sys, time, pandas as pd; from pathlib import Path; from melanoma.images import write_shard\n"
+        "catalog = pd.read_parquet(sys.argv[1]); start = time.perf_counter()\n"
+        f"write_shard(Path(sys.argv[2]), catalog, {SETTINGS!r}, int(sys.argv[3])); print(time.perf_counter() - start)"
+    )
+    times: dict[int, list[float]] = {1: [], 2: [], 4: []}
+    for _ in range(3):
+        for at_a_time, values in times.items():
+            command = [sys.executable, "-c", code, folder / "catalog.parquet", folder / "s.h5", at_a_time]
+            where = Path(__file__).parents[1] / "scripts"
+            result = subprocess.run(list(map(str, command)), cwd=where, check=True, capture_output=True, text=True)
+            values.append(float(result.stdout))
+    took = {at_a_time: statistics.median(values) for at_a_time, values in times.items()}
+    return [[str(k), f"{count / v:.1f}", f"{took[1] / v:.2f}"] for k, v in took.items()]
+
+
+def filters(source: np.ndarray, sources: list[np.ndarray], folder: Path) -> list[list[str]]:
+    """Return size, writing and reading time of a shard for each HDF5 filter."""
+    pixels = sources or [source]
+    rows = []
+    names = []
+    for number, image in enumerate(pixels[:48]):
+        name = folder / f"f{number}.png"
+        cv2.imwrite(str(name), cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)[..., ::-1])
+        names.append(str(name))
+    catalog = pd.DataFrame({"image": [Path(name).stem for name in names], "file": names})
+    stored = [cv2.imread(name)[..., ::-1] for name in names]
+    for compression in ("none", "lzf", "gzip-1", "gzip-4"):
+        path = folder / f"{compression}.h5"
+        write_shard(path, catalog, SETTINGS | {"compression": compression}, 1)
+        store, order = ImageStore(path), np.random.default_rng(0).permutation(len(names))
+        out = np.empty((len(names), SIZE, SIZE, 3), np.uint8)
+
+        def write(compression: str = compression) -> None:
+            options = {"none": {}, "lzf": {"compression": "lzf"}}.get(compression) or (
+                {"compression": "gzip", "compression_opts": int(compression[-1])} if "-" in compression else {}
+            )
+            with h5py.File(folder / "w.h5", "w") as file:
+                file.create_dataset(
+                    "images", data=np.stack(stored), chunks=(1, SIZE, SIZE, 3), fletcher32=True, **options
+                )
+
+        took = medians({"read": lambda store=store, order=order, out=out: store.read(order, out), "write": write})
+        size = path.stat().st_size / len(names) / 1e3
+        rows.append([compression, f"{size:.0f}", *(f"{took[k] / len(names):.2f}" for k in ("write", "read"))])
+    return rows
+
+
+def main() -> None:
+    """Measure and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, help="folder of JPEGs to enlarge; without it a lesion is drawn")
+    parser.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
+    parser.add_argument(
+        "--count", type=int, default=48, help="images of the shard that is written by 1, 2, 4 at a time"
+    )
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    sources = [cv2.imread(str(path))[..., ::-1] for path in sorted(args.images.iterdir())[:48]] if args.images else []
+    with tempfile.TemporaryDirectory() as folder:
+        source = sources[0] if sources else draw_photograph(np.random.default_rng(0), (1500, 1000), 0.0)
+        ratios, parts = one_core(source, Path(folder))
+        kinds = filters(source, sources, Path(folder))
+        scaling = several_processes(Path(folder), args.count) if len(os.sched_getaffinity(0)) >= 4 else []
+    columns = ["image", "MB", "ours, ms", "full decode + area, ms", "floor, ms", "full / ours", "floor / ours"]
+    text = [
+        "# Preparation of images\n",
+        conditions(f"median CPU time of {REPEATS}, taken in turns; noise {NOISE}, JPEG quality {JPEG_QUALITY}"),
+        "Ours is everything: read, SHA-256, strict decode, crop, resize, perceptual hash, quality. The floor is",
+        "the scaled decode alone, by the same library, not strict. `floor / square` leaves out reading, hashes and",
+        "quality.\n",
+        markdown([*columns, "floor / square", "mean difference, grey levels"], ratios),
+        "What is in it, ms an image:\n",
+        markdown(["image", "strict checking", "SHA-256", "perceptual hash and quality"], parts),
+        "HDF5 filters, one core, shard of 512 px images, each with its checksum:\n",
+        markdown(["compression", "kB an image", "write, ms an image", "read, ms an image"], kinds),
+    ]
+    if scaling:
+        text += [
+            f"A shard of {args.count} images of 24 Mpx, wall time, median of 3:\n",
+            markdown(["at a time", "images a second", "times one"], scaling),
+        ]
+    write_text(args.output, "\n".join(text))
+    print(args.output.read_text())
+
+
+if __name__ == "__main__":
+    main()

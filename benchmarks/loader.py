@@ -1,0 +1,211 @@
+"""Measures loading of augmented training batches against a torchvision chain over JPEG files, and against the floor.
+
+python benchmarks/loader.py --images ../shared/data/isic2020-subset/jpeg/train --output benchmarks/results/loader.md
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from conditions import conditions, markdown
+from torch.utils.data import DataLoader, Dataset
+from torchvision.io import ImageReadMode, read_image
+from torchvision.transforms import v2
+
+from melanoma.augment import random_maps, warp
+from melanoma.batches import EpochBatches, Examples, loader, to_device
+from melanoma.files import write_text
+from melanoma.images import write_shard
+from melanoma.lesions import draw_photograph
+from melanoma.store import ImageStore
+from melanoma.study import resolve, training_recipe
+
+STORED, SEEN, BATCH, IMAGES, REPEATS = 512, 416, 16, 160, 11
+CPU = torch.device("cpu")
+AUGMENTATION = {
+    "flip_horizontal": 0.5,
+    "flip_vertical": 0.5,
+    "crop": {"scale": [0.8, 1.0]},
+    "affine": {"probability": 1.0, "rotate": 30, "shift": 0.1},
+    "brightness_contrast": {"probability": 1.0, "brightness": 0.1, "contrast": 0.1},
+    "hue_saturation_value": {"probability": 1.0, "hue": 5, "saturation": 0.1},
+}
+
+
+class Files(Dataset):
+    """JPEG files, each augmented as a torchvision training script does."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+        self.chain = v2.Compose(
+            [
+                v2.RandomResizedCrop(SEEN, scale=(0.8, 1.0), ratio=(1.0, 1.0), antialias=True),
+                v2.RandomHorizontalFlip(),
+                v2.RandomVerticalFlip(),
+                v2.RandomAffine(degrees=30, translate=(0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
+                v2.ColorJitter(brightness=0.1, contrast=0.1, saturation=0.1, hue=5 / 360),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            ]
+        )
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """Return an augmented image, float32 (3, SEEN, SEEN)."""
+        return self.chain(read_image(str(self.files[index]), ImageReadMode.RGB))
+
+
+def training_examples(folder: Path, files: list[Path]) -> Examples:
+    """Prepare the files to a store and return all of it as examples."""
+    catalog = pd.DataFrame({"image": [path.stem for path in files], "file": [str(path) for path in files]})
+    settings = {"size": STORED, "fit": "center_crop", "on_unreadable": "fail"}
+    write_shard(folder / "shard.h5", catalog, settings, 1)
+    count = len(files)
+    return Examples(
+        metadata=np.zeros((count, 3), np.float32),
+        targets=np.zeros(count, np.float32),
+        store=ImageStore(folder / "shard.h5"),
+        rows=np.arange(count),
+        seen=SEEN,
+    )
+
+
+def measured_recipe() -> dict:
+    """Return a recipe with the augmentation that is measured."""
+    model = {
+        "network": "baseline_cnn",
+        "batch_size": BATCH,
+        "augmentation": AUGMENTATION,
+        "sampling": {"name": "natural"},
+    }
+    study = {"study": "loader", "data": {"sources": [{"name": "a", "table": "a", "images": "a"}]}}
+    return training_recipe(resolve(study | {"models": {"model": model}})["models"]["model"])
+
+
+def ours(examples: Examples, recipe: dict, epoch: int) -> Iterator[torch.Tensor]:
+    """Yield the batches of an epoch as the network sees them."""
+    dataset = EpochBatches(examples, recipe, epoch)
+    for batch in loader(dataset, range(len(dataset)), workers=0, pinned=False):
+        yield to_device(batch, CPU)[0]
+
+
+def theirs(files: Files, epoch: int) -> Iterator[torch.Tensor]:
+    """Yield the batches of a shuffled DataLoader."""
+    generator = torch.Generator().manual_seed(epoch)
+    yield from DataLoader(files, batch_size=BATCH, shuffle=True, num_workers=0, generator=generator)
+
+
+def medians(functions: dict[str, Callable[[], object]], turns: int) -> dict[str, float]:
+    """Return each function's median CPU time in ms; they take turns, so that a change of the machine meets all."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(turns + 1):
+        for name, function in functions.items():
+            start = time.thread_time()
+            function()
+            if turn:
+                times[name].append((time.thread_time() - start) * 1e3)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def measured(examples: Examples, files: list[Path]) -> dict[str, float]:
+    """Return ms an image of both ways, of each part of ours, and of the floors."""
+    sources, epochs = Files(files), iter(range(1, 1000))
+    recipe = measured_recipe()
+    maps = random_maps(recipe["augmentation"], 1, 0, np.arange(BATCH), STORED, SEEN)
+    rows = np.random.default_rng(0).permutation(len(files))[:BATCH]
+    stored = examples.store.read(rows)
+    copy, batch = np.empty_like(stored), EpochBatches(examples, recipe, 0)[0]
+    warped = np.empty((SEEN, SEEN, 3), np.uint8)
+    flags = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REFLECT_101}
+
+    def plain_warp() -> None:
+        for image, map_ in zip(stored, maps.affine, strict=True):
+            cv2.warpAffine(image, map_, (SEEN, SEEN), dst=warped, **flags)
+
+    parts = medians(
+        {
+            "read with checksum": lambda: examples.store.read(rows, copy),
+            "augmentation maps": lambda: random_maps(
+                recipe["augmentation"], 1, next(epochs), np.arange(BATCH), STORED, SEEN
+            ),
+            "our warp": lambda: warp(stored, maps.affine, SEEN),
+            "colours": lambda: to_device(batch, CPU),
+            "copy": lambda: np.copyto(copy, stored),
+            "cv2.warpAffine": plain_warp,
+        },
+        3 * REPEATS,
+    )
+    whole = medians(
+        {
+            "ours": lambda: [images.shape for images in ours(examples, recipe, next(epochs))],
+            "theirs": lambda: [images.shape for images in theirs(sources, next(epochs))],
+        },
+        REPEATS,
+    )
+    per_batch = {name: value / BATCH for name, value in parts.items()}
+    return per_batch | {name: value / len(files) for name, value in whole.items()}
+
+
+def main() -> None:
+    """Measure and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, help="folder of JPEGs; without it lesions are drawn")
+    parser.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        files = stored_jpegs(args.images, Path(folder))
+        took = measured(training_examples(Path(folder), files), files)
+    floor = took["copy"] + took["cv2.warpAffine"]
+    best = took["copy"] + took["our warp"]
+    whole = [
+        ["ours", f"{took['ours']:.2f}", f"{1e3 / took['ours']:.0f}", "1"],
+        ["torchvision v2 over JPEGs", f"{took['theirs']:.2f}", f"{1e3 / took['theirs']:.0f}", "**%.1f**"],
+        ["floor: copy + cv2.warpAffine", f"{floor:.2f}", f"{1e3 / floor:.0f}", "**%.2f**"],
+        ["floor: copy + our warp", f"{best:.2f}", f"{1e3 / best:.0f}", "%.2f"],
+    ]
+    for row, value in zip(whole[1:], (took["theirs"], floor, best), strict=True):
+        row[3] %= value / took["ours"]
+    names = ("read with checksum", "augmentation maps", "our warp", "colours", "copy", "cv2.warpAffine")
+    text = [
+        "# Loading of training batches\n",
+        conditions(f"one thread, median CPU time of {REPEATS} epochs of {IMAGES} images, taken in turns"),
+        f"Shuffled batches of {BATCH} images of {STORED} px, augmented to {SEEN} px, float32, ready for the network.\n",
+        markdown(["way", "ms an image", "images a second", "its time / ours"], whole),
+        "Parts and floors:\n",
+        markdown(["part", "ms an image"], [[name, f"{took[name]:.3f}"] for name in names]),
+    ]
+    write_text(args.output, "\n".join(text))
+    print(args.output.read_text())
+
+
+def stored_jpegs(images: Path | None, folder: Path) -> list[Path]:
+    """Write JPEGs of the stored size, as others keep them, and return their paths."""
+    sources = sorted(images.iterdir())[:IMAGES] if images else [None] * IMAGES
+    files = []
+    for number, source in enumerate(sources):
+        if source is None:
+            pixels = draw_photograph(np.random.default_rng(number), (STORED, STORED), 0.0)[..., ::-1]
+        else:
+            pixels = cv2.resize(cv2.imread(str(source)), (STORED, STORED), interpolation=cv2.INTER_AREA)
+        files.append(folder / f"i{number:03d}.jpg")
+        cv2.imwrite(str(files[-1]), pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return files
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Fetch: what the configuration names, is not there and can be downloaded, each as one job where the network is.
+
+What is there has no rule: Snakemake can neither download it again nor delete it.
+"""
+
+for path, download in FETCHED.items():
+    slug = re.sub(r"\W+", "_", path)
+
+    rule:
+        name:
+            f"fetch_{slug}"
+        input:
+            code=code("fetch"),
+        output:
+            directory(path) if download["unzip"] == "folder" else path,
+        log:
+            f"{LOGS}/fetch/{slug}.log",
+        benchmark:
+            f"{LOGS}/fetch/{slug}.tsv"
+        localrule: True
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=1440,
+            gpu=0,
+        params:
+            download=[f"--{key}={value}" for key, value in download.items() if value is not None],
+        shell:
+            "python {input.code[0]} {params.download:q} --output {output:q} --log {log:q}"

@@ -1,0 +1,68 @@
+"""The second half of the leakage gate: what was trained and predicted, before any test label is used to judge it.
+
+python scripts/audit.py --settings split.yaml --leakage leakage.json --train train.parquet --test test.parquet \\
+    --test-labels test_labels.parquet --weights cnn:fold-0=fold-0/weights.pt --predictions cnn=cnn.parquet \\
+    --output audited.json
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from melanoma.command import log, run
+from melanoma.errors import InputError
+from melanoma.files import read_json, read_yaml, write_json
+from melanoma.leakage import check_encoder, check_epoch, check_predictions, require_no_leaks
+from melanoma.predictions import named_paths
+from melanoma.sampling import epoch_order
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add this script's arguments."""
+    add = parser.add_argument
+    add("--settings", type=Path, required=True, help="YAML: allow_leaks")
+    add("--leakage", type=Path, required=True, help="findings of leakage.py, to which those of here are added")
+    add("--train", type=Path, required=True, help="training images with targets and folds, Parquet")
+    add("--test", type=Path, required=True, help="test images, Parquet")
+    add("--test-labels", type=Path, required=True, help="targets of the test images, Parquet")
+    add("--weights", nargs="*", default=[], metavar="MODEL:RUN=FILE", help="trained networks")
+    add("--predictions", nargs="*", default=[], metavar="MODEL=FILE", help="their and others' predictions, Parquet")
+    add("--output", type=Path, required=True, help="all findings, JSON to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Check every network and every table of predictions, and fail if anything is found and not allowed."""
+    train, test, labels = (pd.read_parquet(path) for path in (args.train, args.test, args.test_labels))
+    found = []
+    for name, path in named_paths(args.weights).items():
+        found += check_network(path, train, test, name)
+    for name, path in named_paths(args.predictions).items():
+        found += check_predictions(pd.read_parquet(path), train, test, labels, name)
+    report = read_json(args.leakage)
+    report["findings"] += found
+    report["checked"] |= {"networks": len(args.weights), "tables of predictions": len(args.predictions)}
+    write_json(args.output, report)
+    try:
+        require_no_leaks(found)
+    except InputError as leaks:
+        if not read_yaml(args.settings)["allow_leaks"]:
+            raise
+        log.warning("going on as allow_leaks is set: %s", leaks)
+
+
+def check_network(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str) -> list[dict]:
+    """Check the encoder of a trained network, and what its first epoch showed, against the rows it may have seen."""
+    trained = torch.load(path, weights_only=True)
+    held_out = train[train["fold"] == trained["fold"]] if trained["fold"] is not None else train.iloc[:0]
+    seen = train.drop(held_out.index).reset_index(drop=True)
+    recipe = trained["recipe"]
+    order = epoch_order(seen["target"].to_numpy(), recipe["sampling"], recipe["seed"], 0)
+    others = {"validation": held_out, "test": test, "both": pd.concat([held_out, test])}
+    unseen = others["both"]
+    return check_encoder(trained["encoder"], seen, others, name) + check_epoch(order, seen, unseen, name)
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)

@@ -1,0 +1,71 @@
+"""What is measured on every stored image, cheaply: sharpness, exposure, dark border, hair, and a perceptual hash."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# Side of the small image that border and hair are measured on.
+SMALL = 256
+BLACK = 40
+# At 256 pixels a side a hair is 1 to 4 pixels wide: a closing by 9 fills it and leaves lesions alone.
+HAIR_WIDTH, HAIR_DEPTH = 9, 20
+HASH_SIDE, HASH_IMAGE = 8, 32
+
+
+class Quality(NamedTuple):
+    """Measures of one stored image.
+
+    phash: 64 bits; sharpness: variance of the Laplacian, in squared grey levels; exposure: mean luminance, 0 black to
+    1 white; border_fraction: share of the image that is dark and connected to its edge (frame, vignette); hair: share
+    of the image that is dark, thin and not border.
+    """
+
+    phash: int
+    sharpness: float
+    exposure: float
+    border_fraction: float
+    hair: float
+
+
+UNMEASURED = Quality(0, float("nan"), float("nan"), float("nan"), float("nan"))
+
+
+def measure(pixels: NDArray[np.uint8]) -> Quality:
+    """Measure a stored image, uint8 (S, S, 3) RGB."""
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
+    border = _border(small)
+    return Quality(
+        phash=perceptual_hash(small),
+        # A Laplacian's mean is 0 but for the image's edge, so its variance is its mean square.
+        sharpness=cv2.norm(cv2.Laplacian(grey, cv2.CV_16S), cv2.NORM_L2SQR) / grey.size,
+        exposure=cv2.mean(small)[0] / 255,
+        border_fraction=float(np.count_nonzero(border)) / small.size,
+        hair=_hair(small, border),
+    )
+
+
+def perceptual_hash(grey: NDArray[np.uint8]) -> int:
+    """Return the 64-bit DCT hash (pHash) of a grey image, uint8 (S, S): alike images differ in few bits.
+
+    The image is shrunk to 32 x 32; the signs of its 8 x 8 lowest cosine coefficients about their median are the bits,
+    row by row from the highest.
+    """
+    tiny = cv2.resize(grey, (HASH_IMAGE, HASH_IMAGE), interpolation=cv2.INTER_AREA)
+    low = cv2.dct(tiny.astype(np.float32))[:HASH_SIDE, :HASH_SIDE].ravel()
+    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
+
+
+def _border(small: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Mask of what is dark and connected to the edge."""
+    dark = cv2.copyMakeBorder((small < BLACK).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    cv2.floodFill(dark, None, (0, 0), 2)
+    return dark[1:-1, 1:-1] == 2
+
+
+def _hair(small: NDArray[np.uint8], border: NDArray[np.bool_]) -> float:
+    """Share of pixels that a morphological closing lightens by much: thin dark lines (DullRazor, Lee et al. 1997)."""
+    depth = cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, np.ones((HAIR_WIDTH, HAIR_WIDTH), np.uint8))
+    return float(np.count_nonzero((depth > HAIR_DEPTH) > border)) / small.size
