@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="folder of JPEGs to enlarge; without it a lesion is drawn")
     parser.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
     parser.add_argument(
-        "--count", type=int, default=48, help="images of the shard that is written by 1, 2, 4 at a time"
+        "--count", type=int, default=192, help="images of the shard that is written by 1, 2, 4 at a time"
     )
     args = parser.parse_args()
     cv2.setNumThreads(1)

@@ -3,12 +3,16 @@
 import json
 import os
 import re
+import time
 from pathlib import Path
 
+from melanoma.command import failures
 from melanoma.dependencies import local_imports, use_this_interpreter
 from melanoma.study import is_tabular, reads_images, training_recipe
 
 use_this_interpreter()
+
+STARTED = time.time()
 
 RESULTS = f"results/{config['study']}"
 LOGS = f"logs/{config['study']}"

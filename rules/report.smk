@@ -95,6 +95,7 @@ rule write_report:
         problems=f"{RESULTS}/catalog/problems.csv",
         quality=f"{RESULTS}/images/quality.parquet",
         recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in MODELS],
+        fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
         study=settings("study"),
         truths=TRUTHS,
     output:
@@ -113,11 +114,17 @@ rule write_report:
     params:
         study=config["study"],
         figures=[f"{name}={path}" for name, path in SHOWN.items()],
+        fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
         "python {input.code[0]} --study {params.study} --metrics {input.metrics} --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} --quality {input.quality}"
-        " --recipes {input.recipes} --config {input.study} {params.truth} --output {output} --log {log}"
+        " --recipes {input.recipes} --fusions {params.fusions} --config {input.study} {params.truth} --output {output} --log {log}"
+
+
+onerror:
+    for failure in failures(LOGS, STARTED):
+        print(f"\n{failure}")
 
 
 onsuccess:

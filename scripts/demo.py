@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     write_json(args.output_truth, facts)
     best = facts["bayes_auroc"]["population"]
     log.info(
-        "%d images of %d patients, %d melanomas; best AUROC from image %.3f, metadata %.3f, both %.3f",
+        "%d images of %d patients, %d melanomas; best AUROC of many such: image %.3f, metadata %.3f, both %.3f",
         facts["images"],
         facts["patients"],
         facts["melanomas"],

@@ -27,6 +27,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--problems", type=Path, metavar="CSV", help="problem rows of the tables")
     add("--quality", type=Path, metavar="FILE", help="quality of the image files")
     add("--recipes", nargs="*", type=Path, default=[], metavar="YAML", help="recipe of each model")
+    add("--fusions", nargs="*", default=[], metavar="NAME=JSON", help="weights of each fusion, of fuse.py")
     add("--truth", type=Path, action="append", metavar="JSON", help="best AUROCs of made-up images")
     add("--command", metavar="TEXT", help="the command line that made the study, shown to reproduce it")
     add("--output", type=Path, required=True, metavar="HTML", help="the report")
@@ -42,6 +43,7 @@ def main(args: argparse.Namespace) -> None:
         problems=args.problems,
         quality=args.quality,
         recipes=args.recipes,
+        fusions=named_paths(args.fusions),
         truths=args.truth or [],
         command=args.command,
     )

@@ -168,6 +168,14 @@ def test_a_duplicated_image_is_named_and_its_first_row_kept(rows: pd.DataFrame) 
     assert build_catalog(rows, "drop").count("ISIC_04") == 1
 
 
+def test_one_image_with_two_labels_is_named_and_neither_row_kept(rows: pd.DataFrame) -> None:
+    twice = pd.concat([rows, rows.iloc[[0]].assign(target=str(1 - int(rows.loc[0, "target"])), benign_malignant=None)])
+    twice["diagnosis"] = None
+    requires(message(build_catalog, twice), rows.loc[0, "image_name"], "in several rows with different targets")
+    build_catalog(twice, "drop")
+    assert rows.loc[0, "image_name"] not in pd.read_parquet("catalog.parquet")["image"].tolist()
+
+
 def test_a_row_of_the_wrong_length_is_named(rows: pd.DataFrame) -> None:
     TABLE.write_text(rows.to_csv(index=False).replace("ISIC_05,IP_2,male", "ISIC_05,IP_2"))
     requires(message(build_catalog, None), TABLE, "line 7", "ISIC_05", "7 fields, expected 8", "comma")
@@ -253,7 +261,7 @@ def test_a_class_that_a_fold_lacks_is_named_with_counts_and_remedy(rows: pd.Data
     build_catalog(rows)
     prepare_images()
     text = message(split_images, folds=6)
-    requires(text, "fold 3, ", "no melanoma", "8 of 4 patients", "6 folds", "Use fewer folds")
+    requires(text, "fold 3, ", "no melanoma", "8, of 4 patient(s)", "6 folds", "Use fewer folds")
     assert not Path("train.parquet").exists()
 
 

@@ -330,7 +330,7 @@ def test_a_class_that_cannot_fill_the_folds_is_an_error_that_says_what_to_do() -
     with pytest.raises(InputError) as caught:
         split_images(images, NO_PAIRS, SETTINGS)
     message = str(caught.value)
-    assert "fold 2, fold 3, fold 4: no melanoma. There are 3 of 3 patients, in 3 groups" in message.replace(
+    assert "fold 2, fold 3, fold 4: no melanoma. There are 3, of 3 patient(s), in 3 group(s)" in message.replace(
         "test, ", ""
     )
     assert "Use fewer folds" in message

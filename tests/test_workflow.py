@@ -190,7 +190,7 @@ def test_a_mistake_in_the_configuration_stops_before_any_job(project):
     assert "Traceback" not in done.stdout
 
 
-def test_bad_input_stops_with_its_message_on_the_screen_and_in_the_log(project):
+def test_bad_input_stops_with_its_message_last_on_the_screen_and_in_the_log(project):
     put_kaggle_tables(project)
     done = failing(project, "--cores", 2, "--configfile", "studies/isic2020.yaml")
     assert done.returncode != 0

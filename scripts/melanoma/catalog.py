@@ -210,7 +210,7 @@ def _rules(
         "fields",
         "wrong number of fields; add the missing comma, or quote the text with one",
     )
-    yield from _repeated_images(cells)
+    yield from _repeated_images(cells, typed["target"])
     for source in sources:
         own = (cells["source"] == source.name) & cells["image"].notna()
         remedy = "fetch the images, correct the folder, or remove the rows"
@@ -229,8 +229,11 @@ def _rules(
     yield unlabelled, "diagnosis", "does not tell whether this is a melanoma; fill it in or remove the row"
 
 
-def _repeated_images(cells: pd.DataFrame) -> Iterator[tuple[pd.Series, str, str]]:
+def _repeated_images(cells: pd.DataFrame, target: pd.Series) -> Iterator[tuple[pd.Series, str, str]]:
     repeated = cells["image"].duplicated() & cells["image"].notna()
+    labels = target.where(target.isin([0, 1])).groupby([cells["source"], cells["image"]])
+    remedy = "is in several rows with different targets; remove the wrong ones"
+    yield labels.transform("nunique") > 1, "image", f"this image {remedy}"
     first = cells.loc[cells["image"].isin(cells["image"][repeated]) & ~repeated].set_index("image")["source"]
     sources = cells["image"][repeated].map(first[~first.index.duplicated()]).reindex(cells.index)
     within = sources == cells["source"]

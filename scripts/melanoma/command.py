@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import shlex
 import sys
 import time
@@ -15,6 +16,7 @@ from melanoma.errors import InputError
 
 log = logging.getLogger("melanoma")
 Item = TypeVar("Item")
+NEXT_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z]+ ", re.MULTILINE)
 
 
 def run(
@@ -61,6 +63,17 @@ def progress(items: Iterable[Item], label: str, total: int | None = None, every:
             rate = count / (now - start)
             left = f", {(total - count) / rate:.0f} s left" if total else ""
             log.info("%s: %d of %s, %.1f a second%s", label, count, total or "?", rate, left)
+
+
+def failures(folder: str, since: float) -> list[str]:
+    """Return what the jobs that failed since a time (seconds of the epoch) said last, each with its log's name."""
+    said = []
+    for path in sorted(Path(folder).rglob("*.log")):
+        if path.stat().st_mtime >= since:
+            _, error, message = path.read_text().rpartition(" ERROR ")
+            if error and not NEXT_LINE.search(message):
+                said.append(f"{path}: {message.strip()}")
+    return said
 
 
 def _start_logging(path: Path | None) -> None:

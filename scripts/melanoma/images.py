@@ -161,6 +161,7 @@ def _judge(quality: pd.DataFrame, on_unreadable: str) -> None:
     message = f"{len(bad)} of {len(quality)} image files are unreadable:\n{listing(lines, limit=len(lines))}"
     if on_unreadable == "fail":
         raise InputError(
-            f"{message}\nFetch these files again, or set on_unreadable: drop to leave them out of the study"
+            f"Of this shard {message}\nFetch these files again, or set images.on_unreadable: drop to leave them out of"
+            " the study. snakemake --keep-going looks through the other shards, too"
         )
     log.warning("left out: %s", message)

@@ -43,6 +43,7 @@ class Sources:
     problems: Path | None = None
     quality: Path | None = None
     recipes: list[Path] = field(default_factory=list)
+    fusions: dict[str, Path] = field(default_factory=dict)
     truths: list[Path] = field(default_factory=list)
     captions: Path = ROOT / "report"
     command: str | None = None
@@ -73,6 +74,7 @@ def render(study: str, sources: Sources) -> str:
         problems=problems(sources.problems),
         quality=quality(sources.quality),
         recipes={path.stem: path.read_text() for path in sources.recipes},
+        fusions={name: read_json(path) for name, path in sources.fusions.items()},
         config=sources.config.read_text(),
         command=sources.command or f"snakemake --cores all --configfile {sources.config}",
         versions=versions(),
@@ -172,7 +174,7 @@ def commit() -> dict[str, Any] | None:
     """Return the git commit of the code and whether files differ from it; None outside a git checkout."""
     try:
         digest = _git("rev-parse", "HEAD")
-        return {"digest": digest, "changed": bool(_git("status", "--porcelain"))}
+        return {"digest": digest, "changed": bool(_git("status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -226,13 +226,14 @@ def _require_both_classes(images: pd.DataFrame, folds: int) -> None:
         if lacking:
             patients, groups = of_class["patient"].nunique(), of_class["group"].nunique()
             faults.append(
-                f"{', '.join(lacking)}: no {word}. There are {len(of_class)} of {patients} patients,"
-                f" in {groups} groups that stay together, for test and {folds} folds"
+                f"{', '.join(lacking)}: no {word}. There are {len(of_class)}, of {patients} patient(s), in {groups}"
+                f" group(s) that stay together, for test and {folds} folds"
             )
     if faults:
         raise InputError(
             f"the split leaves a class out:\n{listing(faults)}\n"
-            "Use fewer folds (split.folds), for test a larger split.test_fraction, or more patients"
+            "Use fewer folds (split.folds), for test a larger split.test_fraction, or more patients. A single group for"
+            " many images is often a patient_id such as 'unknown' that stands for many patients: give each its own"
         )
 
 
