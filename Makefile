@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: demo test lint docs lock clean
 
 demo: .venv/installed
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n $(CORES) $(PYTEST_OPTIONS)
