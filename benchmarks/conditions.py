@@ -1,8 +1,10 @@
-"""What every table of results states: the machine and the versions it was measured with."""
+"""What every table of results shares: how times are taken, and the machine and versions they were taken with."""
 
 import os
 import platform
-from collections.abc import Sequence
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +16,18 @@ def conditions(how: str) -> str:
     cores = len(os.sched_getaffinity(0))
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return f"{cores} cores of {_processor()}; Python {platform.python_version()}, {versions}; {how}.\n"
+
+
+def medians(functions: dict[str, Callable[[], object]], turns: int) -> dict[str, float]:
+    """Return each function's median CPU time in ms; they take turns, so that a change of the machine meets all."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(turns + 1):
+        for name, function in functions.items():
+            start = time.thread_time()
+            function()
+            if turn:
+                times[name].append((time.thread_time() - start) * 1e3)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,8 +9,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
@@ -20,7 +18,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import simplejpeg
-from conditions import conditions, markdown
+from conditions import conditions, markdown, medians
 
 from melanoma.files import sha256, write_text
 from melanoma.header import read_header
@@ -61,18 +59,6 @@ def full_and_area(data: bytes) -> np.ndarray:
     return cv2.cvtColor(square, cv2.COLOR_BGR2RGB)
 
 
-def medians(functions: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return each function's median time in ms; they take turns, so that a change of the machine meets all."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(REPEATS + 1):
-        for name, function in functions.items():
-            start = time.thread_time()
-            function()
-            if turn:
-                times[name].append((time.thread_time() - start) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 def one_core(source: np.ndarray, folder: Path) -> tuple[list[list[str]], list[list[str]]]:
     """Return the rows of the table of ratios and of the table of parts."""
     ratios, parts = [], []
@@ -93,7 +79,8 @@ def one_core(source: np.ndarray, folder: Path) -> tuple[list[list[str]], list[li
                 "square": lambda data=data, header=header: to_square(data, header, SETTINGS),
                 "sha256": lambda data=data: sha256(data),
                 "measure": lambda square=square: measure(square),
-            }
+            },
+            REPEATS,
         )
         difference = np.abs(square.astype(int) - full_and_area(data)).mean()
         ratios.append(
@@ -159,7 +146,9 @@ def filters(source: np.ndarray, sources: list[np.ndarray], folder: Path) -> list
                     "images", data=np.stack(stored), chunks=(1, SIZE, SIZE, 3), fletcher32=True, **options
                 )
 
-        took = medians({"read": lambda store=store, order=order, out=out: store.read(order, out), "write": write})
+        took = medians(
+            {"read": lambda store=store, order=order, out=out: store.read(order, out), "write": write}, REPEATS
+        )
         size = path.stat().st_size / len(names) / 1e3
         rows.append([compression, f"{size:.0f}", *(f"{took[k] / len(names):.2f}" for k in ("write", "read"))])
     return rows

@@ -4,11 +4,9 @@ python benchmarks/loader.py --images ../shared/data/isic2020-subset/jpeg/train -
 """
 
 import argparse
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
@@ -17,7 +15,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from conditions import conditions, markdown
+from conditions import conditions, markdown, medians
 from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, read_image
 from torchvision.transforms import v2
@@ -106,18 +104,6 @@ def theirs(files: Files, epoch: int) -> Iterator[torch.Tensor]:
     """Yield the batches of a shuffled DataLoader."""
     generator = torch.Generator().manual_seed(epoch)
     yield from DataLoader(files, batch_size=BATCH, shuffle=True, num_workers=0, generator=generator)
-
-
-def medians(functions: dict[str, Callable[[], object]], turns: int) -> dict[str, float]:
-    """Return each function's median CPU time in ms; they take turns, so that a change of the machine meets all."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(turns + 1):
-        for name, function in functions.items():
-            start = time.thread_time()
-            function()
-            if turn:
-                times[name].append((time.thread_time() - start) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def measured(examples: Examples, files: list[Path]) -> dict[str, float]:
