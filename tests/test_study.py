@@ -63,7 +63,7 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("images.size", "512", r"images.size: expected a whole number, got '512'; YAML takes this for a text"),
         ("models.cnn.optimizer", {"learning_rate": "1e-3"}, r"learning_rate: expected a number, got '1e-3'.*1.0e-3"),
         ("models.cnn.epochs", 0, r"models.cnn.epochs: 0 is less than the minimum of 1"),
-        ("models.cnn", {}, r"models.cnn: missing 'network' \(network: baseline_cnn reads images"),
+        ("models.cnn", {}, r"models.cnn: missing 'network' \(network: baseline_cnn, "),
         ("study", "My Study", r"study: 'My Study' must be lower-case"),
         ("data.sources", [{"name": "a", "table": "t.csv"}], r"sources.0: give either table and images or generate"),
         ("split", {"folds": 5, "run_folds": [5]}, r"there is no fold 5; split.folds is 5, so 0 to 4"),

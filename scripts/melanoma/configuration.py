@@ -29,6 +29,10 @@ def _rows(schema: dict[str, Any], prefix: str, definitions: dict[str, Any]) -> I
     for name, option in schema.get("properties", {}).items():
         option = _resolved(option, definitions)
         key = f"{prefix}{name}"
+        if option.get("properties") and option.get("default"):
+            # A known download: its one line is enough, the keys stand below once.
+            yield f"| `{key}` | object | `{option['default']['url']}` | {option['description']} |"
+            continue
         if not option.get("properties"):
             absent = "required" if name in schema.get("required", []) else "-"
             default = _shown(option["default"]) if "default" in option else absent
@@ -50,6 +54,10 @@ def _shown(value: Any) -> str:
 
 def _values(option: dict[str, Any]) -> str:
     """Say which values an option takes, in words."""
+    if "anyOf" in option:
+        return ", ".join(_values(choice) for choice in option["anyOf"])
+    if "pattern" in option:
+        return f"`{option['pattern'].strip('^$')}`"
     if "enum" in option:
         return ", ".join(f"`{value}`" for value in option["enum"])
     types = option.get("type", "")

@@ -14,6 +14,7 @@ from melanoma.errors import InputError, listing
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes")
+OWN_NETWORKS = ("baseline_cnn", "multilevel_cnn")
 
 
 def load_schema() -> dict[str, Any]:
@@ -46,16 +47,24 @@ def reads_images(recipe: dict[str, Any]) -> bool:
     return recipe["network"] not in (*TABULAR_NETWORKS, "metadata_mlp")
 
 
+def is_backbone(recipe: dict[str, Any]) -> bool:
+    """Tell whether the recipe's network is one of resnest, torchvision or timm."""
+    return reads_images(recipe) and recipe["network"] not in OWN_NETWORKS
+
+
 def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return what training reads of a recipe: not memory, threads and run time, nor what is another network's."""
     if is_tabular(recipe):
         return {key: recipe[key] for key in ("network", "seed", recipe["network"]) if key in recipe}
-    unread = {"resources", "random_forest"}
-    if recipe["network"] == "metadata_mlp":
-        unread |= {"baseline_cnn", "augmentation"}
+    unread = {"resources", "tta", "random_forest", *OWN_NETWORKS} - {recipe["network"]}
+    if not is_backbone(recipe):
+        unread |= {"backbone"}
+    if not reads_images(recipe):
+        unread |= {"augmentation"}
     elif recipe["head"] == "logit":
         unread |= {"metadata"}
-    return {key: value for key, value in recipe.items() if key not in unread} | {"gpus": recipe["resources"]["gpus"]}
+    devices = {key: recipe["resources"][key] for key in ("gpus", "nodes")}
+    return {key: value for key, value in recipe.items() if key not in unread} | devices
 
 
 def _filled(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
@@ -91,8 +100,8 @@ def _explain(error: ValidationError) -> Iterator[str]:
         for key in error.instance:
             if key not in allowed:
                 yield f"{where}: unknown key {key!r}{_nearest(key, allowed)}; allowed: {', '.join(allowed)}"
-    elif error.validator == "enum":
-        allowed = [str(item) for item in error.validator_value]
+    elif error.validator in ("enum", "anyOf"):
+        allowed = _allowed(error)
         meant = _nearest(error.instance, allowed)
         yield f"{where}: {error.instance!r} is not allowed{meant}; allowed: {', '.join(allowed)}"
     elif error.validator == "required":
@@ -107,6 +116,13 @@ def _explain(error: ValidationError) -> Iterator[str]:
         yield f"{where}: {error.instance!r} must be lower-case letters, digits and underscores, a letter first"
     else:
         yield f"{where}: {error.message}"
+
+
+def _allowed(error: ValidationError) -> list[str]:
+    """The values that an enum allows, or an enum beside patterns."""
+    choices = [error.schema] if error.validator == "enum" else error.validator_value
+    words = [str(item) for choice in choices for item in choice.get("enum", [])]
+    return words + [choice["pattern"].strip("^$") for choice in choices if "pattern" in choice]
 
 
 def _nearest(word: Any, allowed: list[str]) -> str:
