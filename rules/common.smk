@@ -63,6 +63,18 @@ def asked(resource):
     return lambda wildcards: MODELS[wildcards.model]["resources"][resource]
 
 
+def gpus(wildcards):
+    """The GPUs of a model's job, over all its nodes."""
+    return asked("gpus")(wildcards) * asked("nodes")(wildcards)
+
+
+def launcher(wildcards):
+    """What starts a model's script: Python, or torchrun with a process for each GPU."""
+    if gpus(wildcards) <= 1:
+        return "python"
+    return f"torchrun --standalone --nproc-per-node={asked('gpus')(wildcards)}"
+
+
 def store(wildcards):
     """The image store, for a model that looks at pixels."""
     return f"{RESULTS}/images/images.h5" if reads_images(MODELS[wildcards.model]) else []
