@@ -64,13 +64,13 @@ def prior_shift(targets: NDArray[np.integer], sampling: dict[str, Any], loss: di
 
 
 def positive_weight(loss: dict[str, Any], targets: NDArray[np.integer]) -> float:
-    """Return the weight of a melanoma in weighted_bce: the given one, or benign images per melanoma."""
+    """Return the weight of a melanoma in weighted_bce: as given, or benign images per melanoma in `targets`."""
     if loss["positive_weight"] is not None:
         return float(loss["positive_weight"])
     benign, melanoma = np.bincount(targets, minlength=2)
     if melanoma == 0:
         raise InputError(
-    """Return the weight of a melanoma in weighted_bce: as given, or benign images per melanoma among `targets`."""
+            f"loss.positive_weight is to follow from the training images, but none of the {benign} is a melanoma; give a"
             " number, or add melanomas"
         )
     return float(benign / melanoma)
