@@ -70,8 +70,8 @@ def positive_weight(loss: dict[str, Any], targets: NDArray[np.integer]) -> float
     benign, melanoma = np.bincount(targets, minlength=2)
     if melanoma == 0:
         raise InputError(
-            f"loss.positive_weight is to follow from the training images, but none of the {benign} is a melanoma; give a"
-            " number, or add melanomas"
+            f"loss.positive_weight is to follow from the training images, but none of the {benign} is a melanoma; give"
+            " a number, or add melanomas"
         )
     return float(benign / melanoma)
 
