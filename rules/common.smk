@@ -30,6 +30,7 @@ FIGURES = {
     "roc": "roc.svg",
     "precision_recall": "precision_recall.svg",
     "learning_curves": "learning_curves.svg",
+    "schedules": "schedules.svg",
     "class_balance": "class_balance.svg",
     "samples": "samples.png",
 }
