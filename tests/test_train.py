@@ -14,11 +14,12 @@ import yaml
 
 import quick
 import tiny
+from melanoma.baseline_cnn import BaselineCNN
 from melanoma.batches import EpochBatches, Examples, loader
 from melanoma.checkpoint import Checkpoints
 from melanoma.encoder import MetadataEncoder
 from melanoma.errors import InputError
-from melanoma.networks import BaselineCNN, build_network
+from melanoma.networks import build_network
 from melanoma.study import load_schema
 from melanoma.training import Run, best_epoch, device_of, is_best, learning_rate, set_up_torch, train
 
@@ -99,7 +100,7 @@ def test_an_image_too_small_for_the_network_is_an_error_that_says_what_to_change
 def test_the_joint_network_puts_image_and_metadata_features_into_one_last_layer():
     network = build_network(tiny.recipe(head="joint"), tiny.SIZE, columns=9)
     assert network.last.in_features == 8 + 8
-    assert network(torch.zeros(4, 3, 32, 32), torch.zeros(4, 9)).shape == (4,)
+    assert network(torch.zeros(4, 3, 32, 32), torch.zeros(4, 9)).shape == (4, 1)
 
 
 def test_training_learns_what_tells_the_classes_apart(study):
