@@ -92,7 +92,11 @@ def recipe_of(case: Case, gpus: int) -> dict[str, Any]:
 def table(files: list[Path]) -> pd.DataFrame:
     """Return the training rows of the files; every third is a melanoma."""
     count = len(files)
-    columns = {"row": range(count), "image": [path.stem for path in files], "target": [int(i % 3 == 0) for i in range(count)]}
+    columns = {
+        "row": range(count),
+        "image": [path.stem for path in files],
+        "target": [int(i % 3 == 0) for i in range(count)],
+    }
     return pd.DataFrame(columns).assign(age=50.0, sex="male", site="torso", diagnosis=None)
 
 
@@ -125,7 +129,11 @@ def usual(recipe: dict[str, Any], files: list[Path], folder: Path, threads: int)
     device, step = _plain_training(recipe)
     workers = max(threads - 1, 1) if recipe["gpus"] else 0
     batches = DataLoader(
-        Files(files, recipe["input_size"]), recipe["batch_size"], shuffle=True, num_workers=workers, pin_memory=workers > 0
+        Files(files, recipe["input_size"]),
+        recipe["batch_size"],
+        shuffle=True,
+        num_workers=workers,
+        pin_memory=workers > 0,
     )
     while True:
         for images in batches:
@@ -184,7 +192,9 @@ def in_turns(case: Case, names: list[str], folder: Path, threads: int, gpus: int
         for way in WAYS:
             job = {"way": way, "case": [case.network, case.size, case.batch, case.variant], "files": names}
             job |= {"folder": str(folder), "threads": threads, "gpus": gpus}
-            answer = subprocess.run([sys.executable, __file__, "--job", json.dumps(job)], capture_output=True, text=True)
+            answer = subprocess.run(
+                [sys.executable, __file__, "--job", json.dumps(job)], capture_output=True, text=True
+            )
             if answer.returncode:
                 sys.exit(f"{case.label}, {way}: {answer.stderr}")
             found[way].append(json.loads(answer.stdout.splitlines()[-1]))

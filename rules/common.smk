@@ -9,6 +9,7 @@ from pathlib import Path
 from melanoma.command import failures
 from melanoma.dependencies import local_imports, use_this_interpreter
 from melanoma.study import is_tabular, reads_images, training_recipe
+from melanoma.weights_files import weights_file
 
 use_this_interpreter()
 
@@ -79,6 +80,11 @@ def launcher(wildcards):
 def store(wildcards):
     """The image store, for a model that looks at pixels."""
     return f"{RESULTS}/images/images.h5" if reads_images(MODELS[wildcards.model]) else []
+
+
+def weights_of(wildcards):
+    """The file of pretrained weights that a model starts from, where there is one."""
+    return weights_file(MODELS[wildcards.model]) or []
 
 
 def needs_test(run):

@@ -42,9 +42,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--epochs-from", type=Path, nargs="+", metavar="HISTORY", help="train on all, for these folds' best epochs"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of all processes on this node")
-    parser.add_argument("--workers", type=int, help="processes that load batches; without it as many as there is use for")
     parser.add_argument(
-        "--limit", type=float, metavar="MINUTES", help="time after which the scheduler, where there is one, kills this job"
+        "--workers", type=int, help="processes that load batches; without it as many as there is use for"
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        metavar="MINUTES",
+        help="time after which the scheduler, where there is one, kills this job",
     )
     parser.add_argument("--resume", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--tensorboard", type=Path, help="folder of TensorBoard's curves")

@@ -66,10 +66,7 @@ def test_sharded_prediction_is_that_of_one_process_bit_for_bit(tmp_path):
 def test_two_processes_that_are_stopped_go_on_to_the_same_bits(tmp_path):
     study, _ = trained(tmp_path, "two", 2, checkpoint_batches=2)
     expected = weights(study, "run")
-    first = [
-        quick.start("train", *study.options("again"), "--fold", 0, environment=world)
-        for world in quick.worlds(2)
-    ]
+    first = [quick.start("train", *study.options("again"), "--fold", 0, environment=world) for world in quick.worlds(2)]
     while not list((study.folder / "again" / "resume").glob("step-*.pt")):
         assert all(process.is_alive() for process in first)
     first[1].terminate()
@@ -85,7 +82,9 @@ def test_two_processes_that_are_stopped_go_on_to_the_same_bits(tmp_path):
 def test_a_number_of_processes_that_the_recipe_does_not_ask_for_is_an_error(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with (
-        pytest.raises(InputError, match=r"2 node\(s\) with 4 GPU\(s\) each, so 8 processes, and there are 1.*--nnodes=2"),
+        pytest.raises(
+            InputError, match=r"2 node\(s\) with 4 GPU\(s\) each, so 8 processes, and there are 1.*--nnodes=2"
+        ),
         joined({"gpus": 4, "nodes": 2}),
     ):
         pass
@@ -97,7 +96,9 @@ def test_alone_there_is_nothing_to_share():
     assert torch.equal(alone.total(torch.tensor([1.0, 2.0])), torch.tensor([1.0, 2.0]))
 
 
-@pytest.mark.parametrize(("layer", "shape"), [(torch.nn.BatchNorm2d(3), (8, 3, 5, 5)), (torch.nn.BatchNorm1d(3), (8, 3))])
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(torch.nn.BatchNorm2d(3), (8, 3, 5, 5)), (torch.nn.BatchNorm1d(3), (8, 3))]
+)
 def test_synchronised_batch_norm_of_one_process_is_batch_norm(tmp_path, layer, shape):
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     try:

@@ -19,7 +19,12 @@ VIEWS_AT_ONCE = 64
 
 
 def judge(
-    model: nn.Module, held_out: Examples, recipe: dict[str, Any], device: torch.device, workers: int, processes: Processes
+    model: nn.Module,
+    held_out: Examples,
+    recipe: dict[str, Any],
+    device: torch.device,
+    workers: int,
+    processes: Processes,
 ) -> dict[str, float]:
     """Return the loss, AUROC and average precision of the model on the validation rows."""
     logits = predict_logits(model, held_out, recipe, NO_TTA, device, workers, processes)

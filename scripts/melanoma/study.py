@@ -186,6 +186,10 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
         yield from _useless_optimisation(f"models.{name}", recipe)
         if recipe["network"] == "baseline_cnn":
             yield from _vanished_image(f"models.{name}", layers, recipe["input_size"] or config["images"]["size"])
+        if is_backbone(recipe):
+            yield from _unknown_weights(f"models.{name}", recipe)
+        if recipe["dropout_samples"] > 1 and recipe["dropout"] == 0:
+            yield f"models.{name}.dropout_samples: without dropout all samples are alike; set dropout, such as 0.5"
         stored, seen = config["images"]["size"], recipe["input_size"]
         if seen is not None and seen > stored:
             yield f"models.{name}.input_size: {seen} is larger than images.size {stored}"
@@ -207,6 +211,17 @@ def _useless_optimisation(where: str, recipe: dict[str, Any]) -> Iterator[str]:
             re.compile(group["match"])
         except re.error as error:
             yield f"{where}.optimizer.groups: {group['match']!r} is no regular expression: {error}"
+
+
+def _unknown_weights(where: str, recipe: dict[str, Any]) -> Iterator[str]:
+    """No one file of weights is that of a network of timm, so the recipe must name one."""
+    settings = recipe["backbone"]
+    if recipe["network"].startswith("timm/") and settings["pretrained"] and settings["weights"] is None:
+        yield (
+            f"{where}.backbone.weights: {recipe['network']} starts from pretrained weights: name their file here, and"
+            " under fetch its address where it is to be downloaded; or set backbone.pretrained to false to start from"
+            " random weights"
+        )
 
 
 def _vanished_image(where: str, layers: dict[str, Any], size: int) -> Iterator[str]:

@@ -169,9 +169,7 @@ class Trainer:
         with self.average.swapped_in(self.model) if self.average is not None else nullcontext():
             self.processes.share_buffers(self.model)
             if self.held_out is not None:
-                row |= judge(
-                    self.model, self.held_out, self.recipe, self.device, self.run.workers, self.processes
-                )
+                row |= judge(self.model, self.held_out, self.recipe, self.device, self.run.workers, self.processes)
             self.state["history"].append(row)
             if self.held_out is None or is_best(self.state["history"], self.recipe["choose_epoch_by"]):
                 weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
