@@ -75,6 +75,7 @@ def training_examples(folder: Path, files: list[Path]) -> Examples:
     return Examples(
         metadata=np.zeros((count, 3), np.float32),
         targets=np.zeros(count, np.float32),
+        diagnoses=np.full(count, -1),
         store=ImageStore(folder / "shard.h5"),
         rows=np.arange(count),
         seen=SEEN,

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.tensorboard import SummaryWriter
 
-from melanoma.batches import Batch, EpochBatches, Examples, PlainBatches, loader, to_device
+from melanoma.batches import Batch, EpochBatches, Examples, PredictionBatches, loader, to_device
 from melanoma.checkpoint import Checkpoints
 from melanoma.command import log, progress
 from melanoma.encoder import MetadataEncoder
@@ -32,6 +32,7 @@ from melanoma.metrics import auroc, average_precision
 from melanoma.networks import build_network
 from melanoma.randomness import derived_seed
 from melanoma.store import ImageStore
+from melanoma.tta import NO_TTA
 
 HISTORY = (
     "epoch", "learning_rate", "train_loss", "validation_loss", "validation_auroc", "validation_average_precision",
@@ -181,7 +182,7 @@ class Trainer:
     def _train_batch(self, batch: Batch, step: int) -> float:
         """Take one optimiser step and return the batch's mean loss; dropout is seeded by the step."""
         torch.manual_seed(derived_seed(self.recipe["seed"], 1, step))
-        images, metadata, targets = to_device(batch, self.device)
+        images, metadata, targets, _ = to_device(batch, self.device)
         loss = binary_cross_entropy_with_logits(self.model(images, metadata), targets)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -216,10 +217,10 @@ def judge(model: nn.Module, held_out: Examples, device: torch.device, workers: i
 def predict_logits(model: nn.Module, examples: Examples, device: torch.device, workers: int) -> NDArray[np.float64]:
     """Return the logits of all examples, shape (n,)."""
     model.eval()
-    batches = PlainBatches(examples, PREDICTION_BATCH)
+    batches = PredictionBatches(examples, PREDICTION_BATCH, NO_TTA, {})
     logits = []
     for batch in progress(loader(batches, range(len(batches)), workers, device.type == "cuda"), "predicting"):
-        images, metadata, _ = to_device(batch, device)
+        images, metadata, _, _ = to_device(batch, device)
         logits.append(model(images, metadata).double().cpu().numpy())
     return np.concatenate(logits)
 
