@@ -3,8 +3,8 @@
 python benchmarks/training.py --images ../shared/data/isic2020-subset/jpeg/train --output benchmarks/results/training.md
 
 The usual way is a DataLoader over JPEG files of the stored size with torchvision's v2 transforms, the same network and
-the same optimiser. Each way runs in a process of its own; they take turns. On a GPU (--gpu) the variants of precision and
-compilation are measured, too.
+optimiser. Each way runs in a process of its own; they take turns. On a GPU (--gpu) variants of precision and compilation
+are measured, too.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import cv2
+import pandas as pd
 import torch
 from conditions import conditions, markdown
 from loader import AUGMENTATION, Files, stored_jpegs
@@ -31,7 +32,6 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
 
-import pandas as pd
 from melanoma.checkpoint import Checkpoints
 from melanoma.device import set_up_torch
 from melanoma.distributed import Processes

@@ -18,7 +18,7 @@ NO_BATCH_NORM = {
     "optimizer": {"name": "sgd", "learning_rate": 0.01},
 }
 SYNCHRONISED = {"synchronised_batch_norm": True, "optimizer": {"name": "sgd", "learning_rate": 0.1}}
-# 40 training images, a quarter of them melanomas and over-sampled to 1:1: 60 in batches of 6 are 20 steps in two epochs.
+# 40 training images, a quarter melanomas, over-sampled to 1:1: 60 in batches of 6 are 20 steps in two epochs.
 TWENTY_STEPS = {"epochs": 2, "batch_size": 6, "checkpoint_batches": 500}
 
 

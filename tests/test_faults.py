@@ -13,8 +13,8 @@ FAULTS = ("kill", "terminate", "truncate", "workers", "disk full")
 
 
 def test_after_any_faults_training_ends_in_the_same_bits(tmp_path):
-    """SIGKILL, SIGTERM, a newest checkpoint cut short, another number of workers, a full disk: at random moments, several
-    to a run, and then to its end. FAULTS sets how many, FAULT_SEED which.
+    """SIGKILL, SIGTERM, a newest checkpoint cut short, another number of workers, a full disk: at random moments,
+    several to a run, and then to its end. FAULTS sets how many, FAULT_SEED which.
     """
     study = TinyStudy(tmp_path, epochs=6)
     study.train("warm-up")

@@ -1,9 +1,6 @@
 """Training: learns, goes on after any kill to the same bits, notices damage, never trains on what judges it."""
 
 import hashlib
-import os
-import random
-import time
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +113,7 @@ def test_batches_are_the_same_bits_whatever_the_number_of_workers(study, workers
 @pytest.mark.parametrize("stop", [1, 2, 5, 7, 11])
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_stopped_after_any_batch_it_goes_on_to_the_same_bits(study, monkeypatch, stop, ema):
-    """Each batch in turn raises what a kill would cut off; of the checkpoints, every two batches, one interval is lost."""
+    """Each batch in turn raises what a kill would cut off; at most the two batches of one interval are done again."""
     recipe = tiny.recipe(ema=ema)
     step, taken = torch.optim.Adam.step, []
 
@@ -157,7 +154,25 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(study):
 
 def test_three_checkpoints_are_kept(study):
     trained(study)
-    assert len(list((study.folder / "resume").iterdir())) == 3
+    assert len(list((study.folder / "resume").glob("*.pt"))) == 3
+
+
+def test_of_two_jobs_with_one_training_the_one_that_came_last_goes_on(study):
+    """As after a controller or node was lost: the old job may still run, and must not write beside the new one."""
+    old, new = (Checkpoints(study.folder / "resume", "stamp") for _ in range(2))
+    old.claim()
+    old.save({"epoch": 1}, step=1)
+    new.claim()
+    with pytest.raises(InputError, match="another job has taken over this training"):
+        old.save({"epoch": 2}, step=2)
+    assert new.load() == {"epoch": 1}
+    new.save({"epoch": 3}, step=3)
+    old.clear()
+    assert new.load() == {"epoch": 3}
+    new.clear()
+    assert not (study.folder / "resume").exists()
+    with pytest.raises(InputError, match="another job"):
+        old.save({"epoch": 2}, step=2)
 
 
 @pytest.mark.parametrize("change", ["recipe", "data", "split", "epochs"])
@@ -176,6 +191,7 @@ def test_a_changed_recipe_data_or_split_never_resumes(study, change):
         other = run_of(study, epochs=4)
     assert other.stamp() != stamp
     checkpoints = Checkpoints(study.folder / "resume", stamp)
+    checkpoints.claim()
     checkpoints.save({"epoch": 2}, step=1)
     assert checkpoints.load() == {"epoch": 2}
     assert Checkpoints(study.folder / "resume", other.stamp()).load() is None

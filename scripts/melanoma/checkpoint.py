@@ -50,8 +50,8 @@ class Checkpoints:
             write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         except OSError as error:
             raise InputError(
-                f"The checkpoint {path} of {len(payload) / 1e6:.0f} MB cannot be written: {error.strerror}. Those before it"
-                " are kept. Make room or raise the quota; the same command then goes on from the newest."
+                f"The checkpoint {path} of {len(payload) / 1e6:.0f} MB cannot be written: {error.strerror}. Those"
+                " before it are kept. Make room or raise the quota; the same command then goes on from the newest."
             ) from error
         for old in self._newest_first()[KEPT:]:
             old.unlink(missing_ok=True)

@@ -28,8 +28,9 @@ def device_of(recipe: dict[str, Any], local: int = 0) -> torch.device:
     if local >= found or recipe["gpus"] > found:
         raise InputError(
             f"The recipe asks for {recipe['gpus']} GPU(s), and torch sees {found or 'none'} on {socket.gethostname()}"
-            f" (scheduler job {scheduler_job() or 'none'}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}). Ask the"
-            " scheduler for as many, or set the model's resources.gpus to what there is, 0 to train on the CPU."
+            f" (scheduler job {scheduler_job() or 'none'},"
+            f" CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}). Ask the scheduler for as"
+            " many, or set the model's resources.gpus to what there is, 0 to train on the CPU."
         )
     device = torch.device("cuda", local)
     torch.cuda.set_device(device)

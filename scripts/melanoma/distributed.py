@@ -62,8 +62,8 @@ def joined(recipe: dict[str, Any]) -> Iterator[Processes]:
     wanted = recipe["gpus"] * recipe["nodes"]
     if wanted and found.count != wanted:
         raise InputError(
-            f"The recipe asks for {recipe['nodes']} node(s) with {recipe['gpus']} GPU(s) each, so {wanted} processes, and"
-            f" there are {found.count}. Start it through torchrun --nnodes={recipe['nodes']}"
+            f"The recipe asks for {recipe['nodes']} node(s) with {recipe['gpus']} GPU(s) each, so {wanted} processes,"
+            f" and there are {found.count}. Start it through torchrun --nnodes={recipe['nodes']}"
             f" --nproc-per-node={recipe['gpus']} scripts/train.py ..., or change the model's resources.gpus and nodes."
         )
     if found.count == 1:

@@ -1,4 +1,4 @@
-"""Logits of a trained network: on the validation images of an epoch, and for prediction, with test-time augmentation."""
+"""Logits of a network: on the validation images of an epoch, and for prediction, with test-time augmentation."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from melanoma.batches import Examples, PredictionBatches, loader, to_device
 from melanoma.command import progress
 from melanoma.distributed import Processes
 from melanoma.metrics import auroc, average_precision
-from melanoma.tta import average, view_count
+from melanoma.tta import average
 
 NO_TTA = {"name": "none", "mean_of": "logit"}
 VIEWS_AT_ONCE = 64
@@ -57,11 +57,12 @@ def predict_logits(
     share = range(processes.rank, len(batches), processes.count)
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=recipe["precision"] == "bfloat16")
     mine = {}
-    for number, batch in zip(share, progress(loader(batches, share, workers, device.type == "cuda"), "predicting")):
+    loaded = loader(batches, share, workers, pinned=device.type == "cuda")
+    for number, batch in zip(share, progress(loaded, "predicting", len(share)), strict=True):
         inputs = to_device(batch, device)
         with mixed:
             outputs = model(inputs.images, inputs.metadata)
-        logits = outputs[:, 0].double().cpu().numpy().reshape(-1, view_count(tta))
+        logits = outputs[:, 0].double().cpu().numpy().reshape(-1, batches.views)
         mine[number] = average(logits, tta["mean_of"])
     found = {number: logits for part in processes.gather(mine) for number, logits in part.items()}
     return np.concatenate([found[number] for number in range(len(batches))])

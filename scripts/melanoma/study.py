@@ -190,6 +190,7 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
             yield from _unknown_weights(f"models.{name}", recipe)
         if recipe["dropout_samples"] > 1 and recipe["dropout"] == 0:
             yield f"models.{name}.dropout_samples: without dropout all samples are alike; set dropout, such as 0.5"
+        yield from _mixed_labels(f"models.{name}", recipe)
         stored, seen = config["images"]["size"], recipe["input_size"]
         if seen is not None and seen > stored:
             yield f"models.{name}.input_size: {seen} is larger than images.size {stored}"
@@ -222,6 +223,22 @@ def _unknown_weights(where: str, recipe: dict[str, Any]) -> Iterator[str]:
             " under fetch its address where it is to be downloaded; or set backbone.pretrained to false to start from"
             " random weights"
         )
+
+
+def _mixed_labels(where: str, recipe: dict[str, Any]) -> Iterator[str]:
+    """Mixing blends two images and their targets; metadata and diagnosis have no blend that means anything."""
+    for kind in ("mixup", "cutmix"):
+        if recipe["augmentation"][kind]["probability"] > 0:
+            if recipe["head"] == "joint":
+                yield (
+                    f"{where}.augmentation.{kind}: not with head joint: the metadata of two patients cannot be mixed;"
+                    " set its probability to 0 or head to logit"
+                )
+            if recipe["diagnosis_weight"] > 0:
+                yield (
+                    f"{where}.augmentation.{kind}: not with diagnosis_weight above 0: a diagnosis cannot be mixed; set"
+                    " either to 0"
+                )
 
 
 def _vanished_image(where: str, layers: dict[str, Any], size: int) -> Iterator[str]:

@@ -163,7 +163,7 @@ class Trainer:
             self._stop()
 
     def finish_epoch(self, epoch: int) -> dict[str, float]:
-        """Judge the epoch, keep its weights if they are the best, save a checkpoint, and return the history's row."""
+        """Judge the epoch, keep its weights if they are the best, save a checkpoint; return the history's row."""
         rate = self.recipe["optimizer"]["learning_rate"] * self._rate_factor(float(epoch))
         row = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": self.state["loss"]}
         with self.average.swapped_in(self.model) if self.average is not None else nullcontext():
@@ -204,7 +204,7 @@ class Trainer:
         return model.to(self.device, memory_format=torch.channels_last)
 
     def _wrapped(self) -> Any:
-        """The model as it is called in training: with its gradients shared among the processes, compiled if so asked."""
+        """The model as training calls it: with its gradients shared among the processes, compiled if so asked."""
         model = self.model
         if self.processes.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
@@ -273,7 +273,7 @@ class Trainer:
         return self.processes.total(torch.stack([loss, loss.new_tensor(stop), loss.new_tensor(due)]))
 
     def _settle(self) -> tuple[bool, bool]:
-        """Read the report of the step before, while a GPU may be busy with this one; return whether to stop and to save."""
+        """Read the report of the step before, while a GPU may do this one; return whether to stop, and to save."""
         if self._unsettled is None:
             return False, False
         (batches, number, report), self._unsettled = self._unsettled, None
@@ -326,14 +326,15 @@ def _writer(folder: Path | None, epoch: int) -> Iterator[SummaryWriter | None]:
 def _not_finite(batches: EpochBatches, number: int, table: pd.DataFrame) -> str:
     names = table["image"].iloc[batches.order[batches.slices[number]]].tolist()
     return (
-        f"The loss is not a finite number in epoch {batches.epoch + 1}, batch {number + 1}. Lower optimizer.learning_rate,"
-        f" clip the gradient (optimizer.clip_norm), or look at the images of the batch: {', '.join(names)}"
+        f"The loss is not a finite number in epoch {batches.epoch + 1}, batch {number + 1}. Lower"
+        " optimizer.learning_rate, clip the gradient (optimizer.clip_norm), or look at the images of the batch:"
+        f" {', '.join(names)}"
     )
 
 
 def _no_memory(recipe: dict[str, Any], side: int, images: int) -> str:
     return (
-        f"There is not enough memory on the device for {images} images of {side} pixels in {recipe['accumulate']} part(s)."
-        " Raise the recipe's accumulate, which cuts a batch into more parts; or set backbone.recompute: true or precision:"
-        " bfloat16; or lower batch_size or input_size."
+        f"There is not enough memory on the device for {images} images of {side} pixels in {recipe['accumulate']}"
+        " part(s). Raise the recipe's accumulate, which cuts a batch into more parts; or set backbone.recompute: true"
+        " or precision: bfloat16; or lower batch_size or input_size."
     )
