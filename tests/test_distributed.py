@@ -11,13 +11,12 @@ from melanoma.distributed import Processes, SynchronisedBatchNorm, joined, synch
 from melanoma.errors import InputError
 from test_train import TinyStudy
 
-# Layer norm has no statistics of a batch, so cutting a batch into parts changes nothing but the order of sums.
+# The first convolution has no batch norm, so cutting a batch into parts changes nothing but the order of sums.
 NO_BATCH_NORM = {
-    "network": "timm/convnext_atto",
-    "backbone": {"pretrained": False},
-    "optimizer": {"name": "sgd", "learning_rate": 0.01},
+    "baseline_cnn": {"channels": [8], "kernels": [3], "padding": "same", "pooling": "average", "hidden": []},
+    "optimizer": {"name": "sgd", "learning_rate": 0.1},
 }
-SYNCHRONISED = {"synchronised_batch_norm": True, "optimizer": {"name": "sgd", "learning_rate": 0.1}}
+SYNCHRONISED = {"synchronised_batch_norm": True, "optimizer": {"name": "sgd", "learning_rate": 0.01}}
 # 40 training images, a quarter melanomas, over-sampled to 1:1: 60 in batches of 6 are 20 steps in two epochs.
 TWENTY_STEPS = {"epochs": 2, "batch_size": 6, "checkpoint_batches": 500}
 
@@ -114,7 +113,7 @@ def test_synchronised_batch_norm_of_one_process_is_batch_norm(tmp_path, layer, s
         assert torch.allclose(twins[0].grad, twins[1].grad, atol=1e-4)
         for name, value in layer.state_dict().items():
             assert torch.allclose(value.double(), ours.state_dict()[name].double(), atol=1e-5), name
-        assert torch.equal(layer.eval()(inputs), ours.eval()(inputs))
+        assert torch.allclose(layer.eval()(inputs), ours.eval()(inputs), atol=1e-5)
     finally:
         torch.distributed.destroy_process_group()
 

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from melanoma.errors import InputError
 
@@ -88,10 +87,10 @@ class SynchronisedBatchNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(inputs)
         over = [axis for axis in range(inputs.dim()) if axis != 1]
         shape = [1, -1] + [1] * (inputs.dim() - 2)
-        count = all_reduce(inputs.new_tensor(inputs.numel() / inputs.shape[1]))
-        mean = all_reduce(inputs.sum(over)) / count
+        count = _Sum.apply(inputs.new_tensor(inputs.numel() / inputs.shape[1]))
+        mean = _Sum.apply(inputs.sum(over)) / count
         centred = inputs - mean.view(shape)
-        variance = all_reduce(centred.square().sum(over)) / count
+        variance = _Sum.apply(centred.square().sum(over)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
@@ -101,6 +100,22 @@ class SynchronisedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def _check_input_dim(self, inputs: Tensor) -> None:
         """Take images and vectors alike."""
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, whose gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor) -> Tensor:
+        """Return the sum of `values`."""
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        """Return the sum of `gradient`."""
+        return _Sum.forward(context, gradient)
 
 
 def synchronise_batch_norm(module: nn.Module) -> nn.Module:
