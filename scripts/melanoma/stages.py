@@ -82,8 +82,8 @@ def _cutout(image: NDArray[np.uint8], settings: dict[str, Any], generator: Gener
     """Fill squares with ImageNet's mean colour; their middles lie anywhere, so they may reach beyond the edge."""
     side = max(round(settings["size"] * len(image)), 1)
     for _ in range(settings["count"]):
-        top, left = generator.integers(0, len(image), 2) - side // 2
-        image[max(top, 0) : top + side, max(left, 0) : left + side] = MEAN_COLOUR
+        left, top = (generator.integers(0, len(image), 2) - side // 2).tolist()
+        cv2.rectangle(image, (left, top, side, side), MEAN_COLOUR.tolist(), cv2.FILLED)
 
 
 STAGES: dict[str, Callable[[NDArray[np.uint8], dict[str, Any], Generator], None]] = {
