@@ -3,7 +3,7 @@
 python benchmarks/training.py --images ../shared/data/isic2020-subset/jpeg/train --output benchmarks/results/training.md
 
 The usual way is a DataLoader over JPEG files of the stored size with torchvision's v2 transforms, the same network and
-optimiser. Each way runs in a process of its own; they take turns. On a GPU (--gpu) precision and compilation are varied.
+optimiser. Each way runs in a process of its own; they take turns. On a GPU (--gpu) precision and compiling vary.
 """
 
 import argparse

@@ -22,6 +22,7 @@ ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 MODELS = config["models"]
 NETWORKS = [name for name, recipe in MODELS.items() if not is_tabular(recipe)]
 TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
+SEEING = [name for name, recipe in MODELS.items() if reads_images(recipe)]
 FUSIONS = config["fusions"]
 FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
 RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
@@ -35,6 +36,7 @@ FIGURES = {
     "class_balance": "class_balance.svg",
     "samples": "samples.png",
 }
+SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}
 GENERATED = {s["name"]: s["generate"] for s in config["data"]["sources"] if "generate" in s}
 FETCHED = {path: download for path, download in config["fetch"].items() if not os.path.lexists(path)}
 

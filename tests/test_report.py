@@ -352,4 +352,5 @@ def test_every_figure_has_a_caption() -> None:
         "class_balance",
         "metrics",
         "samples",
+        "augmentation",
     } <= captions

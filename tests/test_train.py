@@ -233,7 +233,9 @@ def test_a_gpu_asked_for_and_not_there_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    with pytest.raises(InputError, match=r"asks for 1 GPU.*job 4711, CUDA_VISIBLE_DEVICES=7.*resources.gpus to what there is"):
+    with pytest.raises(
+        InputError, match=r"asks for 1 GPU.*job 4711, CUDA_VISIBLE_DEVICES=7.*resources.gpus to what there is"
+    ):
         device_of(tiny.recipe(resources={"gpus": 1}))
 
 

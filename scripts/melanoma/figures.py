@@ -215,6 +215,22 @@ def samples(benign: list[np.ndarray], melanoma: list[np.ndarray]) -> Figure:
     return figure
 
 
+@styled
+def augmentation(sheet: np.ndarray, model: str) -> Figure:
+    """Draw a model's contact sheet, uint8 (images, 1 + epochs, side, side, 3): a row an image, itself first."""
+    rows, columns = sheet.shape[:2]
+    figure = Figure(figsize=(columns, 0.97 * rows + 0.5))
+    figure.suptitle(f"Augmentation of {model}", x=0.005, ha="left", fontsize=10, fontweight="bold")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for images, line in zip(sheet, grid, strict=True):
+        for image, axes in zip(images, line, strict=True):
+            axes.imshow(image)
+            axes.axis("off")
+    for place, axes in enumerate(grid[0]):
+        axes.set_title(f"epoch {place}" if place else "as it is", fontsize=8.5, fontweight="normal", loc="center")
+    return figure
+
+
 def choose_samples(train: pd.DataFrame, target: int, count: int, seed: int) -> list[int]:
     """Choose at random the store's rows of `count` training images of one class, or all there are."""
     rows = np.sort(train.loc[train["target"] == target, "row"].to_numpy())

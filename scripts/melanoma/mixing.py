@@ -16,7 +16,7 @@ def mix(images: Tensor, targets: Tensor, settings: dict[str, Any], seed: int, st
     `settings` are the recipe's augmentation: `mixup` (Zhang et al., ICLR 2018) and, where it is not drawn, `cutmix`
     (Yun et al., ICCV 2019), each with its probability per batch. The share that an image keeps is drawn from
     Beta(alpha, alpha), one for the batch; the partners are a permutation of the same images. All of it is a function of
-    (seed, step), drawn on the CPU. Of a batch that is cut over GPUs or accumulation steps, each part is mixed in itself.
+    (seed, step), drawn on the CPU. Of a batch that is cut over GPUs or accumulation steps, each part is mixed alone.
 
     Metadata and diagnoses are not mixed: they would stay those of the image that keeps its share, beside a target that
     is also another's. So a recipe with a joint head or a diagnosis task may not mix, which `study.resolve` checks.

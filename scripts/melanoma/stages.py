@@ -67,9 +67,8 @@ def _hair(image: NDArray[np.uint8], settings: dict[str, Any], generator: Generat
 def _curve(generator: Generator) -> NDArray[np.float64]:
     """A curve (points, 2) across the image, in units of its side: middle and direction even, slightly bent."""
     middle, angle = generator.random(2), generator.uniform(0, np.pi)
-    along = np.array([np.cos(angle), np.sin(angle)])
-    half = along * generator.uniform(0.1, 0.5)
-    bend = along[::-1] * [1, -1] * generator.uniform(-0.3, 0.3)
+    half = np.array([np.cos(angle), np.sin(angle)]) * generator.uniform(0.1, 0.5)
+    bend = half[::-1] * [1, -1] * generator.uniform(-1, 1)
     t = np.linspace(0, 1, HAIR_POINTS)[:, None]
     return (1 - t) ** 2 * (middle - half) + 2 * t * (1 - t) * (middle + bend) + t**2 * (middle + half)
 
@@ -83,8 +82,8 @@ def _cutout(image: NDArray[np.uint8], settings: dict[str, Any], generator: Gener
     """Fill squares with ImageNet's mean colour; their middles lie anywhere, so they may reach beyond the edge."""
     side = max(round(settings["size"] * len(image)), 1)
     for _ in range(settings["count"]):
-        top, left = generator.integers(0, len(image), 2) - side // 2
-        image[max(top, 0) : top + side, max(left, 0) : left + side] = MEAN_COLOUR
+        left, top = (generator.integers(0, len(image), 2) - side // 2).tolist()
+        cv2.rectangle(image, (left, top, side, side), MEAN_COLOUR.tolist(), cv2.FILLED)
 
 
 STAGES: dict[str, Callable[[NDArray[np.uint8], dict[str, Any], Generator], None]] = {

@@ -24,12 +24,12 @@ def view_count(tta: dict[str, Any]) -> int:
 
 
 def views(tta: dict[str, Any], recipe: dict[str, Any], indices: NDArray[np.integer], stored: int, seen: int) -> Maps:
-    """Return the maps of all views of the images `indices`: (images * views, ...), view by view for each image in turn.
+    """Return the maps of all views of the images `indices`, (images * views, ...), the views of an image together.
 
     `stored` and `seen` are the sides in pixels of the stored image and of what the network sees. Random views have the
-    geometry, colours and noise of the recipe's augmentation, but not its hair, blur, cutout, mixup and cutmix, which hide
-    what the prediction is to see. They are functions of (seed, index, view), so more views begin with the same ones. Of
-    `recipe`, seed and augmentation are read, and for random views alone.
+    geometry, colours and noise of the recipe's augmentation, but not its hair, blur, cutout, mixup and cutmix: these
+    hide what the prediction is to see. They are functions of (seed, index, view), so more views begin with the same
+    ones. Of `recipe`, seed and augmentation are read, and for random views alone.
     """
     if tta["name"] == "random":
         positions = indices.astype(np.int64)[:, None] * MOST_VIEWS + np.arange(tta["n"])
