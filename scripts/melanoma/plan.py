@@ -30,9 +30,9 @@ HEADINGS = {
 class Row:
     """Jobs of one stage, and of one model where it is trained or predicts.
 
-    `gpus`, `threads`, `memory` (GB) and `limit` (h) are those of one job; `hours` and `runs` those of the longest; `disk`
-    (GB) is what all of them leave. `runs` is in how many runs a job ends under its limit, or the cluster's if that is
-    shorter.
+    `gpus`, `threads`, `memory` (GB) and `limit` (h) are those of one job; `hours` and `runs` those of the longest;
+    `disk` (GB) is what all of them leave. `runs` is in how many runs a job ends under its limit, or the cluster's if
+    that is shorter.
     """
 
     stage: str
@@ -54,9 +54,9 @@ class Row:
 class Plan:
     """A study's rows in the order of its stages, and what concerns all of them.
 
-    `overhead` is the time that the scheduler adds to its jobs as a share of their hours; `path` the hours of the longest
-    chain of jobs, which no number of GPUs shortens; `resume_disk` (GB) is what the checkpoints of all trainings would
-    take at once.
+    `overhead` is the time that the scheduler adds to its jobs as a share of their hours; `path` the hours of the
+    longest chain of jobs, which no number of GPUs shortens; `resume_disk` (GB) is what the checkpoints of all trainings
+    would take at once.
     """
 
     rows: list[Row]
