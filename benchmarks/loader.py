@@ -43,11 +43,11 @@ AUGMENTATION = {
 class Files(Dataset):
     """JPEG files, each augmented as a torchvision training script does."""
 
-    def __init__(self, files: list[Path]) -> None:
+    def __init__(self, files: list[Path], side: int = SEEN) -> None:
         self.files = files
         self.chain = v2.Compose(
             [
-                v2.RandomResizedCrop(SEEN, scale=(0.8, 1.0), ratio=(1.0, 1.0), antialias=True),
+                v2.RandomResizedCrop(side, scale=(0.8, 1.0), ratio=(1.0, 1.0), antialias=True),
                 v2.RandomHorizontalFlip(),
                 v2.RandomVerticalFlip(),
                 v2.RandomAffine(degrees=30, translate=(0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
@@ -62,7 +62,7 @@ class Files(Dataset):
         return len(self.files)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        """Return an augmented image, float32 (3, SEEN, SEEN)."""
+        """Return an augmented image, float32 (3, side, side)."""
         return self.chain(read_image(str(self.files[index]), ImageReadMode.RGB))
 
 
@@ -75,6 +75,7 @@ def training_examples(folder: Path, files: list[Path]) -> Examples:
     return Examples(
         metadata=np.zeros((count, 3), np.float32),
         targets=np.zeros(count, np.float32),
+        diagnoses=np.full(count, -1),
         store=ImageStore(folder / "shard.h5"),
         rows=np.arange(count),
         seen=SEEN,

@@ -9,6 +9,7 @@ from pathlib import Path
 from melanoma.command import failures
 from melanoma.dependencies import local_imports, use_this_interpreter
 from melanoma.study import is_tabular, reads_images, training_recipe
+from melanoma.weights_files import weights_file
 
 use_this_interpreter()
 
@@ -30,6 +31,7 @@ FIGURES = {
     "roc": "roc.svg",
     "precision_recall": "precision_recall.svg",
     "learning_curves": "learning_curves.svg",
+    "schedules": "schedules.svg",
     "class_balance": "class_balance.svg",
     "samples": "samples.png",
 }
@@ -63,9 +65,26 @@ def asked(resource):
     return lambda wildcards: MODELS[wildcards.model]["resources"][resource]
 
 
+def gpus(wildcards):
+    """The GPUs of a model's job, over all its nodes."""
+    return asked("gpus")(wildcards) * asked("nodes")(wildcards)
+
+
+def launcher(wildcards):
+    """What starts a model's script: Python, or torchrun with a process for each GPU."""
+    if gpus(wildcards) <= 1:
+        return "python"
+    return f"torchrun --standalone --nproc-per-node={asked('gpus')(wildcards)}"
+
+
 def store(wildcards):
     """The image store, for a model that looks at pixels."""
     return f"{RESULTS}/images/images.h5" if reads_images(MODELS[wildcards.model]) else []
+
+
+def weights_of(wildcards):
+    """The file of pretrained weights that a model starts from, where there is one."""
+    return weights_file(MODELS[wildcards.model]) or []
 
 
 def needs_test(run):

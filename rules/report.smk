@@ -1,6 +1,7 @@
 """Report: the figures, and one self-contained page that holds all of a study."""
 
-SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in FIGURES.items() if HISTORIES or name != "learning_curves"}
+OF_NETWORKS = ("learning_curves", "schedules")
+SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in FIGURES.items() if NETWORKS or name not in OF_NETWORKS}
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 
 
@@ -54,6 +55,29 @@ rule plot_learning:
     shell:
         "python {input.code[0]} --log {log} learning --histories {params.histories} --recipes {params.recipes}"
         " --output {output}"
+
+
+rule plot_schedules:
+    input:
+        code=code("plot"),
+        recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+    output:
+        figure("schedules", "Training"),
+    log:
+        f"{LOGS}/plot_schedules.log",
+    benchmark:
+        f"{LOGS}/plot_schedules.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+    shell:
+        "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output}"
 
 
 rule plot_data:

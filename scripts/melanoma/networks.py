@@ -1,4 +1,4 @@
-"""Networks by name. To add one: a module with a `width`, and its name in `image_network`."""
+"""Networks by name. To add one: a module with `width` and `depths()`, and its name in `image_network`."""
 
 from itertools import pairwise
 from typing import Any
@@ -6,42 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from melanoma.backbones import Backbone, build_backbone
+from melanoma.baseline_cnn import BaselineCNN
 from melanoma.errors import InputError
-
-
-class BaselineCNN(nn.Module):
-    """Convolutions with ReLU and max pooling, batch norm from the second on, then hidden layers with batch norm.
-
-    Takes images (n, 3, size, size), gives features (n, width). The schema's defaults are the baseline network of the
-    two-network ensemble: sides 512, 253, 124, 59, 26, 11, 3, then 900 features to 512 to 512.
-    """
-
-    def __init__(self, size: int, settings: dict[str, Any]) -> None:
-        super().__init__()
-        channels = [3, *settings["channels"]]
-        layers: list[nn.Module] = []
-        for number, ((inputs, outputs), kernel) in enumerate(zip(pairwise(channels), settings["kernels"], strict=True)):
-            layers.append(nn.Conv2d(inputs, outputs, kernel, padding=settings["padding"]))
-            size = (size if settings["padding"] == "same" else size - kernel + 1) // 2
-            if size < 1:
-                raise InputError(
-                    f"baseline_cnn: nothing is left of the image after convolution {number + 1} of"
-                    f" {len(settings['kernels'])}; take a larger input_size, fewer convolutions (shorter channels and"
-                    " kernels), or padding: same"
-                )
-            if number > 0:
-                layers.append(nn.BatchNorm2d(outputs))
-            layers += [nn.ReLU(), nn.MaxPool2d(2)]
-        self.convolutions = nn.Sequential(*layers)
-        average = settings["pooling"] == "average"
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()) if average else nn.Flatten()
-        widths = [channels[-1] * (1 if average else size * size), *settings["hidden"]]
-        self.hidden = nn.Sequential(*(_hidden_layer(*pair) for pair in pairwise(widths)))
-        self.width = widths[-1]
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the features of `images`."""
-        return self.hidden(self.pool(self.convolutions(images)))
+from melanoma.layers import hidden_layer
+from melanoma.study import is_backbone
 
 
 class MetadataNetwork(nn.Module):
@@ -51,7 +20,7 @@ class MetadataNetwork(nn.Module):
         super().__init__()
         widths = [inputs, *settings["widths"]]
         self.layers = nn.Sequential(
-            *(nn.Sequential(_hidden_layer(*pair), nn.Dropout(settings["dropout"])) for pair in pairwise(widths))
+            *(nn.Sequential(hidden_layer(*pair), nn.Dropout(settings["dropout"])) for pair in pairwise(widths))
         )
         self.width = widths[-1]
 
@@ -61,40 +30,75 @@ class MetadataNetwork(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Features of the image, of the metadata, or both side by side, then one linear layer to one logit."""
+    """Features of the image, of the metadata, or both side by side, then dropout and one linear layer to all outputs.
 
-    def __init__(self, image: nn.Module | None, metadata: nn.Module | None) -> None:
+    In training the outputs are the mean of those under `samples` dropout masks (multi-sample dropout, Inoue 2019, with
+    outputs averaged instead of losses).
+    """
+
+    def __init__(
+        self, image: nn.Module | None, metadata: MetadataNetwork | None, outputs: int, dropout: float, samples: int
+    ) -> None:
         super().__init__()
         self.image, self.metadata = image, metadata
-        self.last = nn.Linear(sum(part.width for part in (image, metadata) if part is not None), 1)
+        self.dropout, self.samples = nn.Dropout(dropout), samples
+        self.last = nn.Linear(sum(part.width for part in (image, metadata) if part is not None), outputs)
 
     def forward(self, images: Tensor | None, metadata: Tensor) -> Tensor:
-        """Return logits (n,) of images (n, 3, size, size) and metadata (n, columns)."""
-        features = []
+        """Return outputs (n, 1 + diagnoses) of images (n, 3, size, size) and metadata (n, columns).
+
+        Column 0 is the logit of melanoma, the others are the logits of the diagnoses.
+        """
+        parts = []
         if self.image is not None:
-            features.append(self.image(images))
+            parts.append(self.image(images))
         if self.metadata is not None:
-            features.append(self.metadata(metadata))
-        return self.last(torch.cat(features, dim=1)).squeeze(1)
+            parts.append(self.metadata(metadata))
+        features = torch.cat(parts, dim=1)
+        masks = self.samples if self.training else 1
+        return torch.stack([self.last(self.dropout(features)) for _ in range(masks)]).mean(dim=0)
+
+    def depths(self) -> dict[str, int]:
+        """Return the layer of each parameter by its name, for layer-wise learning rates.
+
+        0 is the stem of the image's network and each of its stages is one more; metadata network and last layer are
+        one more than all of them.
+        """
+        image = {} if self.image is None else {f"image.{name}": depth for name, depth in self.image.depths().items()}
+        top = max(image.values(), default=-1) + 1
+        return {name: image.get(name, top) for name, _ in self.named_parameters()}
+
+    def freeze(self, frozen: bool) -> None:
+        """Keep the weights and batch norm statistics of the backbone as they are, or train them again.
+
+        Without effect on the pooling, the metadata network, the last layer, and networks that are no backbone.
+        """
+        if isinstance(self.image, Backbone):
+            self.image.freeze(frozen)
 
 
-def build_network(recipe: dict[str, Any], size: int, columns: int) -> Classifier:
-    """Return the recipe's network with random weights, for images of side `size` and `columns` of metadata."""
+def build_network(recipe: dict[str, Any], size: int, columns: int, diagnoses: int = 0) -> Classifier:
+    """Return the recipe's network with random weights.
+
+    It is for images of side `size`, `columns` of metadata, and `diagnoses` classes of an auxiliary task. Raises
+    InputError where the network is not known or cannot take images of that size.
+    """
     reads_metadata = recipe["head"] == "joint" or recipe["network"] == "metadata_mlp"
     return Classifier(
         image=None if recipe["network"] == "metadata_mlp" else image_network(recipe, size),
         metadata=MetadataNetwork(columns, recipe["metadata"]) if reads_metadata else None,
+        outputs=1 + diagnoses,
+        dropout=recipe["dropout"],
+        samples=recipe["dropout_samples"],
     )
 
 
 def image_network(recipe: dict[str, Any], size: int) -> nn.Module:
     """Return the part of the recipe's network that turns images of side `size` into features."""
+    if is_backbone(recipe):
+        return build_backbone(recipe["network"], size, recipe["backbone"])
     match recipe["network"]:
         case "baseline_cnn":
             return BaselineCNN(size, recipe["baseline_cnn"])
         case name:
             raise InputError(f"{name!r} is not an image network")
-
-
-def _hidden_layer(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU())

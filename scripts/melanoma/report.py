@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from melanoma.errors import InputError
 from melanoma.evaluation import interval_note
 from melanoma.files import read_json, read_yaml
+from melanoma.weights_files import start_of
 
 ROOT = Path(__file__).parents[2]
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -21,6 +22,7 @@ PACKAGES = [
     "snakemake",
     "torch",
     "torchvision",
+    "timm",
     "numpy",
     "pandas",
     "scikit-learn",
@@ -73,7 +75,7 @@ def render(study: str, sources: Sources) -> str:
         leakage=leakage(sources.leakage),
         problems=problems(sources.problems),
         quality=quality(sources.quality),
-        recipes={path.stem: path.read_text() for path in sources.recipes},
+        recipes=[(path.stem, start_of(read_yaml(path)), path.read_text()) for path in sources.recipes],
         fusions={name: read_json(path) for name, path in sources.fusions.items()},
         config=sources.config.read_text(),
         command=sources.command or f"snakemake --cores all --configfile {sources.config}",
