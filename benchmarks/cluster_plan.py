@@ -26,7 +26,7 @@ from melanoma.files import read_yaml, write_text
 from melanoma.plan import critical_path
 from melanoma.study import resolve
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 PREVALENCE = 584 / 33126
 COLUMNS = ["images", "GPUs", "preemptions / h", "ideal, h", "GPU hours"]
 COLUMNS += [f"{way}{column}" for way in ("resume", "anew") for column in (", h", ": GPU hours", ": lost", ": runs")]
@@ -135,7 +135,7 @@ def _hours(value: float) -> str:
 def main() -> None:
     """Simulate and publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configfile", type=Path, default=HERE / "ensembles.yaml", help="the study")
+    parser.add_argument("--configfile", type=Path, default=ROOT / "studies" / "isic2020.yaml", help="the study")
     parser.add_argument("--images", type=int, nargs="+", default=[33_126, 400_000])
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 2, 4, 8, 16, 64])
     parser.add_argument("--slots", type=int, default=64, help="CPU threads at once")
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--repair", type=float, default=4, help="hours until a failed node is back")
     parser.add_argument("--checkpoint", type=float, default=10, help="minutes between two")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--output", type=Path, default=HERE / "results" / "cluster_plan.md")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "cluster_plan.md")
     args = parser.parse_args()
     write_text(args.output, page(study_jobs(args.configfile), args))
     print(args.output.read_text())

@@ -132,9 +132,8 @@ def gpu_speed(study: Study, model: str) -> float:
     if known is None:
         own = "baseline_cnn_utilisation" if recipe["network"] == "baseline_cnn" else "utilisation"
         return gpu["peak_tflops"][precision] * 1e3 * gpu[own] / (TRAINING_PASSES * forward_gflops(study, model))
-    published = known["rtx_3090"]
-    family = recipe["network"].rstrip("0123456789").removesuffix("_b")
-    rate = published["images"] * (published["size"] / study.size(model)) ** 2 * gpu["over_rtx_3090"][family]
+    published, faster = known["rtx_3090"], gpu["over_rtx_3090"][known["family"]]
+    rate = published["images"] * (published["size"] / study.size(model)) ** 2 * faster
     return rate if precision == "bfloat16" else rate * gpu["float32_speed"]
 
 

@@ -54,17 +54,19 @@ class Row:
 class Plan:
     """A study's rows in the order of its stages, and what concerns all of them.
 
-    `overhead` is the time that the scheduler adds to its jobs as a share of their hours; `path` the hours of the
-    longest chain of jobs, which no number of GPUs shortens; `resume_disk` (GB) is what the checkpoints of all trainings
-    would take at once.
+    `path` is the hours of the longest chain of jobs, which no number of GPUs shortens. `overhead` is the time that
+    Snakemake's start takes in the scheduler's jobs as a share of their hours; `delay` that and the time until each end
+    is noticed, along the longest chain, as a share of its hours. `resume_disk` (GB) is what the checkpoints of all
+    trainings would take at once.
     """
 
     rows: list[Row]
     scheduler_jobs: int
     local_jobs: int
     job_hours: float
-    overhead: float
     path: float
+    overhead: float
+    delay: float
     resume_disk: float
 
     @property
@@ -81,8 +83,10 @@ def make_plan(jobs: Sequence[Job], study: Study, limit_hours: float) -> Plan:
         stages[_stage(job)][job.model if job.rule in (*TRAINING, "predict_run") else ""].append(job)
     scheduled = [job for job in jobs if not job.local]
     scheduler = study.costs["scheduler"]
-    added = len(scheduled) * (scheduler["start_seconds"] + scheduler["poll_seconds"]) / 3600
+    start, notice = scheduler["start_seconds"] / 3600, scheduler["poll_seconds"] / 3600
     planned = sum(hours[job.id] for job in scheduled)
+    path = critical_path(jobs, hours)
+    delayed = critical_path(jobs, {job.id: hours[job.id] + (0 if job.local else start + notice) for job in jobs})
     return Plan(
         rows=[
             _row(stage, model, group, study, limit_hours)
@@ -92,8 +96,9 @@ def make_plan(jobs: Sequence[Job], study: Study, limit_hours: float) -> Plan:
         scheduler_jobs=len(scheduled),
         local_jobs=len(jobs) - len(scheduled),
         job_hours=planned,
-        overhead=added / planned,
-        path=critical_path(jobs, hours),
+        path=path,
+        overhead=len(scheduled) * start / planned,
+        delay=delayed / path - 1,
         resume_disk=sum(checkpoint_bytes(study, job) for job in jobs) / 1e9,
     )
 
@@ -185,10 +190,10 @@ def _remarks(plan: Plan, study: Study, limit_hours: float) -> str:
     remarks = [
         f"GPU hours are an estimate for one {gpu}, from published speeds; yours: --gpu-speed, --images-per-second. A"
         " training is taken to run all of its epochs.",
-        f"{plan.scheduler_jobs} jobs of the scheduler and {plan.local_jobs} on the login node. The scheduler adds"
-        f" {scheduler['start_seconds']} s to start Snakemake in each and about {scheduler['poll_seconds']} s until its"
-        f" end is noticed: {plan.overhead:.2%} of its jobs' {_number(plan.job_hours)} hours.",
-        f"The longest chain of jobs takes {_duration(plan.path)} with GPUs enough.",
+        f"{plan.scheduler_jobs} jobs of the scheduler and {plan.local_jobs} on the login node. Snakemake's start,"
+        f" {scheduler['start_seconds']} s in each, is {plan.overhead:.2%} of their {_number(plan.job_hours)} hours.",
+        f"The longest chain of jobs takes {_duration(plan.path)} with GPUs enough, and {plan.delay:.2%} more for starts"
+        f" and until each end is noticed, {scheduler['poll_seconds']} s; time in the queue is not counted.",
         f"With no job over {limit_hours:g} h, a training takes {plan.retries + 1} run(s) at most. The profile's retries"
         f" must be at least {plan.retries}, and one more for each fault that a job is to outlive.",
         f"Checkpoints take {_number(plan.resume_disk)} GB if all trainings run at once; they go as each ends.",
