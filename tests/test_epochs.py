@@ -23,6 +23,12 @@ def test_the_best_epoch_is_the_first_of_equals():
     assert is_best(rows[:2], "auroc") and not is_best(rows, "auroc")
 
 
+def test_by_last_the_last_epoch_is_the_best_whatever_it_is_worth():
+    rows = history([0.9, 0.5, nan])
+    assert best_epoch(pd.DataFrame(rows), "last") == 3
+    assert all(is_best(rows[:count], "last") for count in (1, 2, 3)) and not stops_early(rows, "last", 1)
+
+
 def test_a_loss_is_best_where_it_is_least():
     rows = history([3, 1, 2], "loss")
     assert best_epoch(pd.DataFrame(rows), "loss") == 2

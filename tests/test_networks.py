@@ -331,7 +331,6 @@ def test_resnest269_takes_a_training_step():
         ("timm/vgg11", 16, {}, r"timm/vgg11 cannot take images of 16 x 16 pixels .*input_size"),
         ("timm/crossvit_tiny_240", 256, {}, r"cannot take images of 256 x 256 pixels .*input_size"),
         (TRANSFORMER, 64, {"pooling": "gem"}, r"pools no feature map, so gem cannot; set it to average"),
-        ("multilevel_cnn", 64, {}, r"'multilevel_cnn' is not an image network"),
     ],
 )
 def test_what_cannot_be_built_is_an_error_that_says_what_to_do(name, size, settings, message):

@@ -220,7 +220,7 @@ def _prediction_speed(study: Study, model: str) -> float:
 def _parameters(study: Study, model: str) -> float:
     """Parameters of a model; those of the small networks are not worth counting."""
     recipe = study.recipe(model)
-    small = is_tabular(recipe) or recipe["network"] in ("baseline_cnn", "multilevel_cnn", "metadata_mlp")
+    small = is_tabular(recipe) or recipe["network"] in ("baseline_cnn", "metadata_mlp")
     return 1e6 * (1.0 if small or model in study.measured else _network(study, model)["parameters"])
 
 

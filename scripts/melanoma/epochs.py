@@ -1,7 +1,7 @@
 """Which epoch of a training is the best, and when there is no better one to wait for.
 
-Epochs are judged by `choose_by`: loss, where less is better, or auroc. The first of equal epochs is the best, and one
-whose value is no number is worse than any other.
+Epochs are judged by `choose_by`: loss, where less is better, auroc, or last, by which each is better than those before.
+The first of equal epochs is the best, and one whose value is no number is worse than any other.
 """
 
 from math import inf, isnan
@@ -28,6 +28,8 @@ def best_epoch(history: pd.DataFrame, choose_by: str) -> int:
 
 
 def _best(history: list[dict[str, Any]], choose_by: str) -> int:
+    if choose_by == "last":
+        return len(history) - 1
     sign = -1 if choose_by == "loss" else 1
     values = [sign * row[f"validation_{choose_by}"] for row in history]
     scores = [-inf if isnan(value) else value for value in values]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from melanoma.epochs import best_epoch
 from melanoma.errors import InputError
 from melanoma.evaluation import interval_text
 from melanoma.files import atomic_path
@@ -279,7 +280,7 @@ def _learning_curve(loss: Axes, auroc: Axes, history: pd.DataFrame, run: str, nu
         return
     loss.plot(validated["epoch"], validated["validation_loss"], color=color)
     auroc.plot(validated["epoch"], validated["validation_auroc"], color=color, label=run)
-    best = validated["validation_loss"].idxmin() if choose_by == "loss" else validated["validation_auroc"].idxmax()
+    best = validated.index[validated["epoch"] == best_epoch(validated, choose_by)][0]
     chosen = validated.loc[best]
     for axes, column in ((loss, "validation_loss"), (auroc, "validation_auroc")):
         axes.plot(chosen["epoch"], chosen[column], "o", color=color, markeredgecolor="white", markersize=7)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from melanoma.backbones import Backbone, build_backbone
 from melanoma.baseline_cnn import BaselineCNN
-from melanoma.errors import InputError
 from melanoma.layers import hidden_layer
 from melanoma.study import is_backbone
 
@@ -97,8 +96,4 @@ def image_network(recipe: dict[str, Any], size: int) -> nn.Module:
     """Return the part of the recipe's network that turns images of side `size` into features."""
     if is_backbone(recipe):
         return build_backbone(recipe["network"], size, recipe["backbone"])
-    match recipe["network"]:
-        case "baseline_cnn":
-            return BaselineCNN(size, recipe["baseline_cnn"])
-        case name:
-            raise InputError(f"{name!r} is not an image network")
+    return BaselineCNN(size, recipe["baseline_cnn"])

@@ -15,7 +15,6 @@ from melanoma.errors import InputError, listing
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes")
-OWN_NETWORKS = ("baseline_cnn", "multilevel_cnn")
 
 
 def load_schema() -> dict[str, Any]:
@@ -50,14 +49,14 @@ def reads_images(recipe: dict[str, Any]) -> bool:
 
 def is_backbone(recipe: dict[str, Any]) -> bool:
     """Tell whether the recipe's network is one of resnest, torchvision or timm."""
-    return reads_images(recipe) and recipe["network"] not in OWN_NETWORKS
+    return reads_images(recipe) and recipe["network"] != "baseline_cnn"
 
 
 def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return what training reads of a recipe: not memory, threads and run time, nor what is another network's."""
     if is_tabular(recipe):
         return {key: recipe[key] for key in ("network", "seed", recipe["network"]) if key in recipe}
-    unread = {"resources", "tta", "random_forest", *OWN_NETWORKS} - {recipe["network"]}
+    unread = {"resources", "tta", "random_forest", "baseline_cnn"} - {recipe["network"]}
     if not is_backbone(recipe):
         unread |= {"backbone"}
     if not reads_images(recipe):
@@ -207,6 +206,8 @@ def _useless_optimisation(where: str, recipe: dict[str, Any]) -> Iterator[str]:
             f"{where}.schedule: by epoch, a warm-up from 0 trains the first epoch at a learning rate of 0; give"
             " warm_up_from, or per: batch"
         )
+    if recipe["early_stopping"] is not None and recipe["choose_epoch_by"] == "last":
+        yield f"{where}.early_stopping: with choose_epoch_by: last each epoch is the best so far, and it never stops"
     for group in recipe["optimizer"]["groups"]:
         try:
             re.compile(group["match"])
