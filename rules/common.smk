@@ -22,6 +22,7 @@ ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 MODELS = config["models"]
 NETWORKS = [name for name, recipe in MODELS.items() if not is_tabular(recipe)]
 TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
+SEEING = [name for name, recipe in MODELS.items() if reads_images(recipe)]
 FUSIONS = config["fusions"]
 FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
 RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
@@ -31,9 +32,11 @@ FIGURES = {
     "roc": "roc.svg",
     "precision_recall": "precision_recall.svg",
     "learning_curves": "learning_curves.svg",
+    "schedules": "schedules.svg",
     "class_balance": "class_balance.svg",
     "samples": "samples.png",
 }
+SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}
 GENERATED = {s["name"]: s["generate"] for s in config["data"]["sources"] if "generate" in s}
 FETCHED = {path: download for path, download in config["fetch"].items() if not os.path.lexists(path)}
 
@@ -62,6 +65,18 @@ def recipe(wildcards):
 def asked(resource):
     """What a model's recipe asks for, as a function of the wildcards."""
     return lambda wildcards: MODELS[wildcards.model]["resources"][resource]
+
+
+def gpus(wildcards):
+    """The GPUs of a model's job, over all its nodes."""
+    return asked("gpus")(wildcards) * asked("nodes")(wildcards)
+
+
+def launcher(wildcards):
+    """What starts a model's script: Python, or torchrun with a process for each GPU."""
+    if gpus(wildcards) <= 1:
+        return "python"
+    return f"torchrun --standalone --nproc-per-node={asked('gpus')(wildcards)}"
 
 
 def store(wildcards):

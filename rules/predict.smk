@@ -7,6 +7,7 @@ rule predict_run:
     input:
         code=code("predict"),
         weights=f"{RESULTS}/train/{{model}}/{{run}}/weights.pt",
+        tta=settings("tta-{model}"),
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         images=store,
@@ -24,12 +25,14 @@ rule predict_run:
     resources:
         mem_mb=asked("mem_mb"),
         runtime=asked("runtime"),
-        gpu=asked("gpus"),
+        gpu=gpus,
+        nodes=asked("nodes"),
     params:
+        launch=launcher,
         images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
         test=lambda wildcards, input: f"--test {input.test}" if needs_test(wildcards.run) else "",
     shell:
-        "python {input.code[0]} --weights {input.weights} --train {input.train} {params.test} {params.images}"
+        "{params.launch} {input.code[0]} --weights {input.weights} --tta {input.tta} --train {input.train} {params.test} {params.images}"
         " --threads {threads} --output {output} --log {log}"
 
 

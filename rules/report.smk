@@ -1,6 +1,10 @@
 """Report: the figures, and one self-contained page that holds all of a study."""
 
-SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in FIGURES.items() if HISTORIES or name != "learning_curves"}
+OF_NETWORKS = ("learning_curves", "schedules")
+SHOWN = {
+    name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS).items() if NETWORKS or name not in OF_NETWORKS
+}
+CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 
 
@@ -56,6 +60,29 @@ rule plot_learning:
         " --output {output}"
 
 
+rule plot_schedules:
+    input:
+        code=code("plot"),
+        recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+    output:
+        figure("schedules", "Training"),
+    log:
+        f"{LOGS}/plot_schedules.log",
+    benchmark:
+        f"{LOGS}/plot_schedules.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+    shell:
+        "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output}"
+
+
 rule plot_data:
     input:
         code=code("plot"),
@@ -84,11 +111,42 @@ rule plot_data:
         " --output {output.samples}"
 
 
+rule plot_augmentation:
+    input:
+        code=code("contact_sheet"),
+        recipe=recipe,
+        train=f"{RESULTS}/split/train.parquet",
+        images=f"{RESULTS}/images/images.h5",
+    output:
+        report(
+            f"{RESULTS}/report/augmentation/{{model}}.png",
+            caption="../report/augmentation.rst",
+            category="Training",
+            labels={"figure": "augmentation of {model}"},
+        ),
+    log:
+        f"{LOGS}/plot_augmentation/{{model}}.log",
+    benchmark:
+        f"{LOGS}/plot_augmentation/{{model}}.tsv"
+    wildcard_constraints:
+        model="|".join(SEEING) or "none",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --recipe {input.recipe} --train {input.train} --images {input.images}"
+        " --output {output} --log {log}"
+
+
 rule write_report:
     input:
         code=code("report"),
         template=project_file("scripts/melanoma/report.html.j2"),
-        captions=[project_file(f"report/{name}.rst") for name in SHOWN],
+        captions=[project_file(f"report/{name}.rst") for name in CAPTIONS],
         metrics=f"{RESULTS}/evaluate/metrics.json",
         figures=list(SHOWN.values()),
         leakage=f"{RESULTS}/evaluate/leakage.json",

@@ -6,7 +6,9 @@ SECTIONS = {
     "split": config["split"],
     "evaluate": config["evaluate"],
     "study": config,
-} | {f"fusion-{name}": fusion for name, fusion in FUSIONS.items()}
+}
+SECTIONS |= {f"fusion-{name}": fusion for name, fusion in FUSIONS.items()}
+SECTIONS |= {f"tta-{name}": MODELS[name]["tta"] for name in NETWORKS}
 
 
 localrules:

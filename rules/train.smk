@@ -1,6 +1,7 @@
 """Train: one job per network and fold, then a refit on all of train for the number of epochs that the folds chose.
 
-A killed job goes on from its last checkpoint, in the folder `resume`, which is no output: Snakemake would delete it.
+A killed job goes on from its last checkpoint, in the folder `resume`, which is no output: Snakemake would delete it. Under
+a scheduler a job stops itself before its time is over, and the profile's retry goes on.
 """
 
 
@@ -11,6 +12,7 @@ rule train_fold:
         train=f"{RESULTS}/split/train.parquet",
         leakage=f"{RESULTS}/split/leakage.json",
         images=store,
+        pretrained=weights_of,
     output:
         weights=f"{RESULTS}/train/{{model}}/fold-{{fold}}/weights.pt",
         history=f"{RESULTS}/train/{{model}}/fold-{{fold}}/history.csv",
@@ -24,14 +26,16 @@ rule train_fold:
     resources:
         mem_mb=asked("mem_mb"),
         runtime=asked("runtime"),
-        gpu=asked("gpus"),
+        gpu=gpus,
+        nodes=asked("nodes"),
     params:
+        launch=launcher,
         images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
         resume=f"{RESULTS}/train/{{model}}/fold-{{fold}}/resume",
         curves=f"{LOGS}/tensorboard/{{model}}/fold-{{fold}}",
     shell:
-        "python {input.code[0]} --recipe {input.recipe} --train {input.train} {params.images} --fold {wildcards.fold}"
-        " --threads {threads} --resume {params.resume} --tensorboard {params.curves}"
+        "{params.launch} {input.code[0]} --recipe {input.recipe} --train {input.train} {params.images} --fold {wildcards.fold}"
+        " --threads {threads} --limit {resources.runtime} --resume {params.resume} --tensorboard {params.curves}"
         " --weights {output.weights} --history {output.history} --log {log}"
 
 
@@ -42,6 +46,7 @@ rule train_refit:
         train=f"{RESULTS}/split/train.parquet",
         leakage=f"{RESULTS}/split/leakage.json",
         images=store,
+        pretrained=weights_of,
         folds=expand(f"{RESULTS}/train/{{{{model}}}}/{{run}}/history.csv", run=FOLD_RUNS),
     output:
         weights=f"{RESULTS}/train/{{model}}/refit/weights.pt",
@@ -56,12 +61,14 @@ rule train_refit:
     resources:
         mem_mb=asked("mem_mb"),
         runtime=asked("runtime"),
-        gpu=asked("gpus"),
+        gpu=gpus,
+        nodes=asked("nodes"),
     params:
+        launch=launcher,
         images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
         resume=f"{RESULTS}/train/{{model}}/refit/resume",
         curves=f"{LOGS}/tensorboard/{{model}}/refit",
     shell:
-        "python {input.code[0]} --recipe {input.recipe} --train {input.train} {params.images}"
-        " --epochs-from {input.folds} --threads {threads} --resume {params.resume} --tensorboard {params.curves}"
+        "{params.launch} {input.code[0]} --recipe {input.recipe} --train {input.train} {params.images}"
+        " --epochs-from {input.folds} --threads {threads} --limit {resources.runtime} --resume {params.resume} --tensorboard {params.curves}"
         " --weights {output.weights} --history {output.history} --log {log}"

@@ -3,6 +3,7 @@
     python scripts/plot.py roc --curves curves.json --metrics metrics.json --output roc.svg
     python scripts/plot.py precision-recall --curves curves.json --metrics metrics.json --output pr.svg
     python scripts/plot.py learning --histories cnn:fold-0=history.csv --output learning_curves.svg
+    python scripts/plot.py schedules --recipes cnn=cnn.yaml --output schedules.svg
     python scripts/plot.py balance --split split.parquet --train train.parquet \\
         --test-labels test_labels.parquet --output class_balance.svg
     python scripts/plot.py samples --images images.h5 --train train.parquet --output samples.png
@@ -41,6 +42,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     option = add("learning", draw_learning)
     option("--histories", nargs="+", required=True, metavar="MODEL:RUN=CSV", help="history of each run")
     option("--recipes", nargs="*", default=[], metavar="MODEL=YAML", help="recipes, for how the epoch is chosen")
+    option = add("schedules", draw_schedules)
+    option("--recipes", nargs="+", required=True, metavar="MODEL=YAML", help="recipe of each network")
     option = add("balance", draw_balance)
     option("--split", type=Path, required=True, metavar="FILE", help="image, patient, part, fold")
     option("--train", type=Path, required=True, metavar="FILE", help="labels of train")
@@ -80,6 +83,12 @@ def draw_learning(args: argparse.Namespace) -> None:
     recipes = {name: read_yaml(path) for name, path in map(named_path, args.recipes)}
     choose_by = {name: recipe.get("choose_epoch_by", "auroc") for name, recipe in recipes.items()}
     figures.save(figures.learning_curves(histories, choose_by), args.output)
+
+
+def draw_schedules(args: argparse.Namespace) -> None:
+    """Draw the learning rate by epoch."""
+    recipes = {name: read_yaml(path) for name, path in map(named_path, args.recipes)}
+    figures.save(figures.plot_schedules(recipes), args.output)
 
 
 def draw_balance(args: argparse.Namespace) -> None:

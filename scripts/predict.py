@@ -6,6 +6,7 @@ python scripts/predict.py --weights fold-0/weights.pt --train split/train.parque
 
 import argparse
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ import torch
 
 from melanoma.batches import Examples
 from melanoma.command import run
+from melanoma.device import device_of, set_up_torch
+from melanoma.distributed import joined
 from melanoma.encoder import MetadataEncoder
-from melanoma.files import write_parquet
+from melanoma.files import read_yaml, write_parquet
+from melanoma.inference import NO_TTA, predict_logits
 from melanoma.networks import build_network
-from melanoma.training import device_of, predict_logits, set_up_torch
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -26,25 +29,30 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", type=Path, required=True, help="the training images, with their folds")
     parser.add_argument("--test", type=Path, help="the test images, without labels")
     parser.add_argument("--images", type=Path, help="the image store, for a network that looks at pixels")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--tta", type=Path, help="file of the test-time augmentation; without it there is none")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of all processes on this node")
     parser.add_argument("--output", type=Path, required=True)
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the predictions of the held-out fold's images and of the test images."""
-    set_up_torch(args.threads)
+    threads = max(args.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)
+    set_up_torch(threads)
     trained = torch.load(io.BytesIO(args.weights.read_bytes()), weights_only=True)
     table = rows_to_predict(args, trained["fold"])
     recipe, encoder = trained["recipe"], MetadataEncoder.from_dict(trained["encoder"])
-    device = device_of(recipe)
+    tta = read_yaml(args.tta) if args.tta is not None else NO_TTA
     examples = Examples.of(table, encoder, args.images, recipe["input_size"])
-    model = build_network(recipe, trained["size"], examples.metadata.shape[1])
+    model = build_network(recipe, trained["size"], examples.metadata.shape[1], len(trained["diagnoses"]))
     model.load_state_dict(trained["weights"])
-    workers = max(args.threads - 1, 1) if device.type == "cuda" else 0
-    model.to(device, memory_format=torch.channels_last)
-    logits = predict_logits(model, examples, device, workers)
-    predicted = table[["image", "patient", "part", "fold"]]
-    write_parquet(args.output, predicted.assign(logit=logits, probability=1 / (1 + np.exp(-logits))))
+    workers = max(threads - 1, 1) if recipe["gpus"] else 0
+    with joined(recipe) as processes:
+        device = device_of(recipe, processes.local)
+        model.to(device, memory_format=torch.channels_last)
+        logits = predict_logits(model, examples, recipe, tta, device, workers, processes)
+    if processes.first:
+        predicted = table[["image", "patient", "part", "fold"]]
+        write_parquet(args.output, predicted.assign(logit=logits, probability=1 / (1 + np.exp(-logits))))
 
 
 def rows_to_predict(args: argparse.Namespace, fold: int | None) -> pd.DataFrame:

@@ -4,7 +4,7 @@
         --figures roc=roc.svg samples=samples.png --leakage leakage.json --problems problems.csv \\
         --quality quality.parquet --recipes cnn.yaml mlp.yaml --truth truth.json --output report.html
 
-A figure's caption is report/NAME.rst. All but metrics and config may be left out.
+A figure's caption is report/NAME.rst; figures NAME:MODEL share one. All but metrics and config may be left out.
 """
 
 import argparse

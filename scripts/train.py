@@ -5,20 +5,30 @@ python scripts/train.py --recipe recipe.yaml --train split/train.parquet --image
 python scripts/train.py --recipe recipe.yaml --train split/train.parquet --images images/images.h5 \\
     --epochs-from fold-0/history.csv --resume refit/resume --weights refit/weights.pt --history refit/history.csv
 
-Killed at any moment and started again with the same command, it goes on from its last checkpoint in --resume.
+On several GPUs: torchrun --nproc-per-node=4 scripts/train.py ..., on several nodes torchrun --nnodes=2 ... on each.
+
+Killed at any moment and started again with the same command, it goes on from its last checkpoint in --resume. Where it
+stops by itself, on a signal or before its time limit, it saves a checkpoint and exits with 75.
 """
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pandas as pd
 
 from melanoma.checkpoint import Checkpoints, serialise
 from melanoma.command import log, run
+from melanoma.device import set_up_torch
+from melanoma.distributed import joined
+from melanoma.epochs import best_epoch
 from melanoma.errors import InputError
 from melanoma.files import read_yaml, write_bytes, write_csv
-from melanoma.training import Run, best_epoch, set_up_torch, train
+from melanoma.interruption import TRY_AGAIN, Interrupted, Interruption, scheduler_job
+from melanoma.training import Run, train
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +41,16 @@ def describe(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--epochs-from", type=Path, nargs="+", metavar="HISTORY", help="train on all, for these folds' best epochs"
     )
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of all processes on this node")
+    parser.add_argument(
+        "--workers", type=int, help="processes that load batches; without it as many as there is use for"
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        metavar="MINUTES",
+        help="time after which the scheduler, where there is one, kills this job",
+    )
     parser.add_argument("--resume", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--tensorboard", type=Path, help="folder of TensorBoard's curves")
     parser.add_argument("--weights", type=Path, required=True)
@@ -40,19 +59,29 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Train, write weights and history, and remove the checkpoints."""
-    set_up_torch(args.threads)
-    job = fold_run(args) if args.fold is not None else refit_run(args)
+    recipe = read_yaml(args.recipe)
+    threads = max(args.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)
+    set_up_torch(threads)
+    workers = args.workers if args.workers is not None else (max(threads - 1, 1) if recipe["gpus"] else 0)
+    job = fold_run(args, recipe, workers) if args.fold is not None else refit_run(args, recipe, workers)
     checkpoints = Checkpoints(args.resume, job.stamp())
-    trained, history = train(job, checkpoints, args.tensorboard)
-    write_bytes(args.weights, serialise(trained | {"fold": args.fold}))
-    write_csv(args.history, history)
-    checkpoints.clear()
-    log.info("the weights are those of epoch %d: %s", trained["epoch"], args.weights)
+    interruption = Interruption(args.limit * 60 if args.limit and scheduler_job() else None)
+    try:
+        with joined(recipe) as processes, interruption.watching():
+            trained, history = train(job, checkpoints, args.tensorboard, interruption, processes)
+    except Interrupted as reason:
+        log.error("%s", reason)
+        sys.exit(TRY_AGAIN)
+    if processes.first:
+        write_bytes(args.weights, serialise(trained | {"fold": args.fold}))
+        write_csv(args.history, history)
+        checkpoints.clear()
+        log.info("the weights are those of epoch %d: %s", trained["epoch"], args.weights)
 
 
-def fold_run(args: argparse.Namespace) -> Run:
+def fold_run(args: argparse.Namespace, recipe: dict[str, Any], workers: int) -> Run:
     """Return the training on all folds but one, judged on that one."""
-    recipe, table = read_yaml(args.recipe), pd.read_parquet(args.train)
+    table = pd.read_parquet(args.train)
     held_out = table["fold"] == args.fold
     if not held_out.any():
         raise InputError(f"{args.train}: no image is in fold {args.fold}; its folds are {sorted(set(table['fold']))}")
@@ -62,13 +91,12 @@ def fold_run(args: argparse.Namespace) -> Run:
         validation=table[held_out].reset_index(drop=True),
         images=args.images,
         epochs=recipe["epochs"],
-        threads=args.threads,
+        workers=workers,
     )
 
 
-def refit_run(args: argparse.Namespace) -> Run:
+def refit_run(args: argparse.Namespace, recipe: dict[str, Any], workers: int) -> Run:
     """Return the training on all of train, for the mean of the folds' best epochs."""
-    recipe = read_yaml(args.recipe)
     chosen = [best_epoch(pd.read_csv(path), recipe["choose_epoch_by"]) for path in args.epochs_from]
     return Run(
         recipe=recipe,
@@ -76,7 +104,7 @@ def refit_run(args: argparse.Namespace) -> Run:
         validation=None,
         images=args.images,
         epochs=max(round(mean(chosen)), 1),
-        threads=args.threads,
+        workers=workers,
     )
 
 

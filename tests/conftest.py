@@ -1,6 +1,11 @@
 """Settings that every test shares."""
 
+import os
+
 from hypothesis import settings
+
+# Tests run side by side, one on each core: more threads than one would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A first import can take seconds, which is no fault of the example that happens to cause it.
 settings.register_profile("workflow", deadline=None, max_examples=50)

@@ -13,13 +13,14 @@ import pytest
 
 import plot
 import report as script
+import tiny
 from melanoma import figures, report
 from melanoma.errors import InputError
 from melanoma.evaluation import Settings, curves, evaluate, validate
 from melanoma.files import write_csv, write_json, write_parquet, write_text, write_yaml
 
 RUNS = ("fold-0", "fold-1", "refit")
-COMMANDS = ("roc", "precision-recall", "learning", "balance", "samples")
+COMMANDS = ("roc", "precision-recall", "learning", "schedules", "balance", "samples")
 
 
 def call(module: ModuleType, *options: object) -> None:
@@ -72,7 +73,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_csv(folder / f"{run}.csv", history(run != "refit"))
     with h5py.File(folder / "images.h5", "w") as store:
         store["images"] = generator.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
-    write_yaml(folder / "cnn.yaml", {"network": "baseline_cnn", "choose_epoch_by": "loss"})
+    write_yaml(folder / "cnn.yaml", tiny.recipe(choose_epoch_by="loss"))
     split = {"test_fraction": 0.25, "folds": 3, "run_folds": [0, 1], "group_by": ["patient"], "seed": 7}
     write_yaml(folder / "config.yaml", {"study": "demo", "split": {**split, "allow_leaks": False}})
     checked = {
@@ -102,6 +103,7 @@ def draw(folder: Path, command: str, output: Path) -> bytes:
         "roc": curve,
         "precision-recall": curve,
         "learning": ["--histories", *histories, "--recipes", f"cnn={folder / 'cnn.yaml'}"],
+        "schedules": ["--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"],
         "balance": ["--split", folder / "split.parquet", "--test-labels", folder / "test_labels.parquet"],
         "samples": ["--images", folder / "images.h5"],
     }[command]
@@ -148,6 +150,29 @@ def test_a_history_without_its_columns_is_refused(study: Path, tmp_path: Path) -
     write_text(tmp_path / "history.csv", "epoch,loss\n1,0.5\n")
     with pytest.raises(InputError, match="missing train_loss, validation_loss"):
         call(plot, "learning", "--histories", f"cnn:fold-0={tmp_path / 'history.csv'}", "--output", "x.svg")
+
+
+def test_schedules_show_each_models_rates_over_its_own_epochs() -> None:
+    groups = [{"match": "^image", "learning_rate": 3e-5}, {"match": "bias", "weight_decay": 0}]
+    recipes = {
+        "backbone": tiny.recipe(
+            epochs=4, optimizer={"learning_rate": 1e-3, "groups": groups}, schedule={"factor": 0.1}
+        ),
+        "plain": tiny.recipe(epochs=9, optimizer={"learning_rate": 0.1}, schedule={"name": "constant"}),
+    }
+    backbone, plain = figures.plot_schedules(recipes).axes
+    assert [line.get_label() for line in backbone.lines] == ["^image", "all others"]
+    epochs, rates = backbone.lines[1].get_data()
+    assert rates[epochs < 1] == pytest.approx(1e-3) and rates[(epochs >= 2) & (epochs < 3)] == pytest.approx(1e-5)
+    assert epochs.max() < 4 and plain.get_xlim() == (0, 9) and backbone.get_ylim() == plain.get_ylim()
+    assert plain.get_legend() is None and backbone.get_legend() is not None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 12])
+def test_there_is_a_panel_for_each_model_and_no_empty_one(count: int) -> None:
+    recipes = {f"model_{number}": tiny.recipe() for number in range(count)}
+    panels = figures.plot_schedules(recipes).axes
+    assert [axes.get_title(loc="left") for axes in panels] == list(recipes)
 
 
 def test_balance_counts_images_and_patients_of_each_fold_then_test() -> None:
@@ -323,7 +348,9 @@ def test_every_figure_has_a_caption() -> None:
         "roc",
         "precision_recall",
         "learning_curves",
+        "schedules",
         "class_balance",
         "metrics",
         "samples",
+        "augmentation",
     } <= captions

@@ -77,6 +77,19 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("fusions", {"f": {"members": ["cnn", "mlp"], "weights": {"cnn": 1, "mlp": 1}}}, r"only method weighted"),
         ("models.mlp.head", "joint", r"models.mlp.head: joint needs an image network"),
         ("models.cnn.baseline_cnn", {"channels": [8]}, r"1 channels but 6 kernels"),
+        ("models.cnn.schedule", {"warm_up": 11}, r"models.cnn.schedule.warm_up: 11 epochs of warm-up leave none of 11"),
+        ("models.cnn.schedule", {"warm_up": 2}, r"a learning rate of 0; give warm_up_from, or per: batch"),
+        ("models.cnn.optimizer", {"groups": [{"match": "(image"}]}, r"'\(image' is no regular expression: missing \)"),
+        (
+            "models.cnn",
+            {"network": "baseline_cnn", "head": "joint", "augmentation": {"cutmix": {"probability": 0.5}}},
+            r"models.cnn.augmentation.cutmix: not with head joint",
+        ),
+        (
+            "models.cnn",
+            {"network": "baseline_cnn", "diagnosis_weight": 0.2, "augmentation": {"mixup": {"probability": 0.5}}},
+            r"models.cnn.augmentation.mixup: not with diagnosis_weight above 0",
+        ),
         ("models.cnn.input_size", 600, r"models.cnn.input_size: 600 is larger than images.size 512"),
     ],
 )  # fmt: skip

@@ -1,9 +1,6 @@
 """Training: learns, goes on after any kill to the same bits, notices damage, never trains on what judges it."""
 
 import hashlib
-import os
-import random
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +11,14 @@ import yaml
 
 import quick
 import tiny
-from melanoma.baseline_cnn import BaselineCNN
 from melanoma.batches import EpochBatches, Examples, loader
 from melanoma.checkpoint import Checkpoints
+from melanoma.device import device_of, set_up_torch
+from melanoma.distributed import Processes
 from melanoma.encoder import MetadataEncoder
 from melanoma.errors import InputError
-from melanoma.networks import build_network
-from melanoma.study import load_schema
-from melanoma.training import Run, best_epoch, device_of, is_best, learning_rate, set_up_torch, train
+from melanoma.interruption import Interruption
+from melanoma.training import Run, train
 
 
 class TinyStudy:
@@ -42,11 +39,18 @@ class TinyStudy:
             *("--weights", out / "weights.pt", "--history", out / "history.csv"),
         ]
 
-    def train(self, name: str, *options: object) -> None:
-        quick.run("train", *self.options(name), *(options or ("--fold", 0)))
+    def train(self, name: str, *options: object, processes: int = 1) -> None:
+        quick.run("train", *self.options(name), *(options or ("--fold", 0)), processes=processes)
+
+    def predict(self, name: str, processes: int = 1) -> pd.DataFrame:
+        out = self.folder / name
+        inputs = ("--weights", out / "weights.pt", "--train", self.folder / "train.parquet", "--images", self.images)
+        quick.run("predict", *inputs, "--output", out / "predictions.parquet", processes=processes)
+        return pd.read_parquet(out / "predictions.parquet")
 
     def results(self, name: str) -> list[str]:
-        files = (self.folder / name / file for file in ("weights.pt", "history.csv"))
+        self.predict(name)
+        files = (self.folder / name / file for file in ("weights.pt", "history.csv", "predictions.parquet"))
         return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
@@ -63,44 +67,17 @@ def run_of(study: TinyStudy, recipe=None, epochs=3) -> Run:
         validation=study.rows[held_out].reset_index(drop=True),
         images=study.images,
         epochs=epochs,
-        threads=1,
     )
 
 
 def trained(study: TinyStudy, name="resume", **kwargs):
     run = run_of(study, **kwargs)
     set_up_torch(1)
-    return train(run, Checkpoints(study.folder / name, run.stamp()), None)
+    return train(run, Checkpoints(study.folder / name, run.stamp()), None, Interruption(None), Processes())
 
 
 def same_weights(left, right) -> bool:
     return all(torch.equal(left["weights"][name], right["weights"][name]) for name in left["weights"])
-
-
-def test_the_baseline_network_has_the_published_layer_shapes():
-    layers = load_schema()["$defs"]["recipe"]["properties"]["baseline_cnn"]["properties"]
-    network = BaselineCNN(512, {name: layer["default"] for name, layer in layers.items()}).eval()
-    sides, images = [512], torch.zeros(1, 3, 512, 512)
-    for layer in network.convolutions:
-        images = layer(images)
-        if isinstance(layer, torch.nn.MaxPool2d):
-            sides.append(images.shape[-1])
-    assert sides == [512, 253, 124, 59, 26, 11, 3]
-    convolutions = [layer for layer in network.convolutions if isinstance(layer, torch.nn.Conv2d)]
-    assert [layer.out_channels for layer in convolutions] == [6, 15, 30, 60, 80, 100]
-    linear = [layer for layer in network.hidden.modules() if isinstance(layer, torch.nn.Linear)]
-    assert [(layer.in_features, layer.out_features) for layer in linear] == [(900, 512), (512, 512)]
-
-
-def test_an_image_too_small_for_the_network_is_an_error_that_says_what_to_change():
-    with pytest.raises(InputError, match="after convolution 3 of 3; take a larger input_size"):
-        BaselineCNN(16, {"channels": [4, 4, 4], "kernels": [5, 5, 5], "padding": "valid", "hidden": []})
-
-
-def test_the_joint_network_puts_image_and_metadata_features_into_one_last_layer():
-    network = build_network(tiny.recipe(head="joint"), tiny.SIZE, columns=9)
-    assert network.last.in_features == 8 + 8
-    assert network(torch.zeros(4, 3, 32, 32), torch.zeros(4, 9)).shape == (4, 1)
 
 
 def test_training_learns_what_tells_the_classes_apart(study):
@@ -133,50 +110,35 @@ def test_batches_are_the_same_bits_whatever_the_number_of_workers(study, workers
         assert torch.equal(alone.colour, worked.colour)
 
 
-def test_killed_at_any_moment_and_started_again_ends_in_the_same_bits(tmp_path):
-    """SIGKILL at random moments, from the start of the process to its end, then the same command again until it ends.
-
-    KILLS sets how many kills there are; each run is killed several times on its way.
-    """
-    study = TinyStudy(tmp_path, epochs=6)
-    study.train("warm-up")
-    started = time.monotonic()
-    study.train("whole")
-    whole = time.monotonic() - started
-    moments = random.Random(os.environ.get("KILL_SEED", 1))
-    wanted, kills, runs = int(os.environ.get("KILLS", 20)), 0, 0
-    while kills < wanted:
-        runs += 1
-        for _ in range(4):
-            process = quick.start("train", *study.options(f"run-{runs}"), "--fold", 0)
-            process.join(moments.uniform(0, whole))
-            kills += process.is_alive()
-            process.kill()
-            process.join()
-        study.train(f"run-{runs}")
-        assert study.results(f"run-{runs}") == study.results("whole")
-        assert not list((study.folder / f"run-{runs}").rglob("*.tmp"))
-
-
 @pytest.mark.parametrize("stop", [1, 2, 5, 7, 11])
-def test_stopped_after_any_batch_it_goes_on_to_the_same_bits(study, monkeypatch, stop):
-    """Each batch in turn raises what a kill would cut off; with a checkpoint every two batches, some work is redone."""
-    expected, history = trained(study, "whole")
-    step = torch.optim.Adam.step
-    steps = iter(range(1, 1000))
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_stopped_after_any_batch_it_goes_on_to_the_same_bits(study, monkeypatch, stop, ema):
+    """Each batch in turn raises what a kill would cut off; at most the two batches of one interval are done again."""
+    recipe = tiny.recipe(ema=ema)
+    step, taken = torch.optim.Adam.step, []
 
     def stopping(self, *args, **kwargs):
-        if next(steps) == stop:
+        if len(taken) == stop - 1:
             raise KeyboardInterrupt
+        taken.append(1)
         return step(self, *args, **kwargs)
 
+    def counting(self, *args, **kwargs):
+        taken.append(1)
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", counting)
+    expected, history = trained(study, "whole", recipe=recipe)
+    whole = len(taken)
+    taken.clear()
     monkeypatch.setattr(torch.optim.Adam, "step", stopping)
     with pytest.raises(KeyboardInterrupt):
-        trained(study)
-    monkeypatch.undo()
-    resumed, again = trained(study)
+        trained(study, recipe=recipe)
+    monkeypatch.setattr(torch.optim.Adam, "step", counting)
+    resumed, again = trained(study, recipe=recipe)
     assert same_weights(expected, resumed)
     pd.testing.assert_frame_equal(history, again, check_exact=True)
+    assert len(taken) - whole <= recipe["checkpoint_batches"]
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(study):
@@ -192,7 +154,25 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(study):
 
 def test_three_checkpoints_are_kept(study):
     trained(study)
-    assert len(list((study.folder / "resume").iterdir())) == 3
+    assert len(list((study.folder / "resume").glob("*.pt"))) == 3
+
+
+def test_of_two_jobs_with_one_training_the_one_that_came_last_goes_on(study):
+    """As after a controller or node was lost: the old job may still run, and must not write beside the new one."""
+    old, new = (Checkpoints(study.folder / "resume", "stamp") for _ in range(2))
+    old.claim()
+    old.save({"epoch": 1}, step=1)
+    new.claim()
+    with pytest.raises(InputError, match="another job has taken over this training"):
+        old.save({"epoch": 2}, step=2)
+    assert new.load() == {"epoch": 1}
+    new.save({"epoch": 3}, step=3)
+    old.clear()
+    assert new.load() == {"epoch": 3}
+    new.clear()
+    assert not (study.folder / "resume").exists()
+    with pytest.raises(InputError, match="another job"):
+        old.save({"epoch": 2}, step=2)
 
 
 @pytest.mark.parametrize("change", ["recipe", "data", "split", "epochs"])
@@ -211,6 +191,7 @@ def test_a_changed_recipe_data_or_split_never_resumes(study, change):
         other = run_of(study, epochs=4)
     assert other.stamp() != stamp
     checkpoints = Checkpoints(study.folder / "resume", stamp)
+    checkpoints.claim()
     checkpoints.save({"epoch": 2}, step=1)
     assert checkpoints.load() == {"epoch": 2}
     assert Checkpoints(study.folder / "resume", other.stamp()).load() is None
@@ -248,24 +229,13 @@ def test_missing_and_unseen_values_are_levels_of_their_own():
     assert values["site=torso"].tolist() == [0, 1] and values["site=missing"].tolist() == [1, 0]
 
 
-def test_the_step_schedule_multiplies_after_every_so_many_epochs():
-    recipe = tiny.recipe(optimizer={"learning_rate": 0.8}, schedule={"name": "step", "factor": 0.5, "every": 2})
-    assert [learning_rate(recipe, epoch) for epoch in range(5)] == pytest.approx([0.8, 0.8, 0.4, 0.4, 0.2])
-    constant = tiny.recipe(optimizer={"learning_rate": 0.8}, schedule={"name": "constant"})
-    assert learning_rate(constant, 7) == 0.8
-
-
-def test_the_best_epoch_is_the_first_of_equals():
-    history = pd.DataFrame({"epoch": [1, 2, 3], "validation_auroc": [0.5, 0.9, 0.9], "validation_loss": [3, 2, 1]})
-    assert best_epoch(history, "auroc") == 2 and best_epoch(history, "loss") == 3
-    assert not is_best(history.to_dict("records"), "auroc") and is_best(history.to_dict("records"), "loss")
-
-
 def test_a_gpu_asked_for_and_not_there_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    with pytest.raises(InputError, match=r"asks for 1 GPU.*job 4711, CUDA_VISIBLE_DEVICES=7.*gpus to 0"):
+    with pytest.raises(
+        InputError, match=r"asks for 1 GPU.*job 4711, CUDA_VISIBLE_DEVICES=7.*resources.gpus to what there is"
+    ):
         device_of(tiny.recipe(resources={"gpus": 1}))
 
 

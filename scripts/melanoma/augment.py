@@ -1,5 +1,7 @@
 """Augmentation as two small matrices per image: one affine map of positions, one affine map of colours.
 
+What is neither, such as hair and blur, is in `stages`; what needs other images of the batch is in `mixing`.
+
 Every geometric change (crop, flips, rotation, shear, zoom, shift) composes into one map, applied once to the uint8
 image, so an image is resampled once however many changes there are. Every colour change and the normalisation compose
 into one 3x4 matrix, applied on the training device. Cost: one cv2.warpAffine per image, one matrix product per batch.
@@ -35,6 +37,7 @@ STREAMS = {
             "brightness_contrast", "brightness", "contrast",
             "hue_saturation_value", "hue", "saturation", "value",
             "pca", "pca_1", "pca_2", "pca_3", "noise", "noise_variance",
+            "hair", "blur", "cutout",
         )
     )
 }  # fmt: skip
@@ -52,6 +55,12 @@ class Maps:
     noise_seeds: NDArray[np.int64]
 
 
+def draw(seed: int, epoch: int, positions: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
+    """Return the numbers in [0, 1) of each stream for the images at `positions` of an epoch, (positions,) each."""
+    numbers = uniforms(seed, epoch, positions, len(STREAMS))
+    return {name: numbers[:, stream] for name, stream in STREAMS.items()}
+
+
 def random_maps(
     settings: dict[str, Any], seed: int, epoch: int, positions: NDArray[np.integer], stored: int, seen: int
 ) -> Maps:
@@ -59,8 +68,7 @@ def random_maps(
 
     `stored` and `seen` are the sides in pixels of the stored image and of what the network sees.
     """
-    draws = uniforms(seed, epoch, positions, len(STREAMS))
-    drawn = {name: draws[:, number] for name, number in STREAMS.items()}
+    drawn = draw(seed, epoch, positions)
     return Maps(
         affine=_to_pixels(_geometry(settings, drawn), stored, seen),
         colour=_normalised(_colour(settings, drawn)),
@@ -69,42 +77,58 @@ def random_maps(
     )
 
 
-def plain_maps(count: int, stored: int, seen: int) -> Maps:
-    """Return maps that only scale the whole image to `seen` and normalise its colours."""
+def fixed_maps(geometry: NDArray[np.float64], stored: int, seen: int) -> Maps:
+    """Return maps of a given `geometry` (n, 3, 3), from output to stored positions in units of the side with the centre
+    at 0, which otherwise only normalise the colours.
+    """
+    count = len(geometry)
     return Maps(
-        affine=_to_pixels(np.tile(np.eye(3), (count, 1, 1)), stored, seen),
+        affine=_to_pixels(geometry, stored, seen),
         colour=_normalised(np.tile(np.eye(4), (count, 1, 1))),
         noise=np.zeros(count, np.float32),
         noise_seeds=np.zeros(count, np.int64),
     )
 
 
-def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], seen: int) -> NDArray[np.uint8]:
-    """Resample `images` (n, S, S, 3) by `affine`; return (n, seen, seen, 3). Beyond the edge the image is mirrored.
+def plain_maps(count: int, stored: int, seen: int) -> Maps:
+    """Return maps that only scale the whole image to `seen` and normalise its colours."""
+    return fixed_maps(np.tile(np.eye(3), (count, 1, 1)), stored, seen)
 
-    Images stored more than twice as large as seen are first shrunk by area, since one linear resampling would alias.
+
+def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], seen: int) -> NDArray[np.uint8]:
+    """Resample `images` (n, S, S, 3) by `affine` (n * views, 2, 3), the views of each image one after another.
+
+    Returns (n * views, seen, seen, 3). Beyond the edge the image is mirrored. Images stored more than twice as large as
+    seen are first shrunk by area, since one linear resampling would alias.
     """
-    factor = images.shape[1] // seen
-    result = np.empty((len(images), seen, seen, 3), np.uint8)
-    shrink = np.diag([1 / factor, 1 / factor]) if factor > 1 else np.eye(2)
-    shift = np.full(2, (1 / factor - 1) / 2 if factor > 1 else 0.0)
+    factor = max(images.shape[1] // seen, 1)
+    side = images.shape[1] // factor
+    result = np.empty((len(affine), seen, seen, 3), np.uint8)
+    affine = affine.astype(np.float64) / factor
+    affine[:, :, 2] += (1 / factor - 1) / 2
     # OpenCV resamples four channels in half the time of three, to the same values.
-    side = images.shape[1] // max(factor, 1)
     padded, warped = np.empty((side, side, 4), np.uint8), np.empty((seen, seen, 4), np.uint8)
-    for image, map_, out in zip(images, affine, result, strict=True):
+    groups = affine.reshape(len(images), -1, 2, 3), result.reshape(len(images), -1, seen, seen, 3)
+    for image, maps, views in zip(images, *groups, strict=True):
         if factor > 1:
             image = cv2.resize(image[: side * factor, : side * factor], (side, side), interpolation=cv2.INTER_AREA)
-            map_ = np.column_stack([shrink @ map_[:, :2], shrink @ map_[:, 2] + shift])
-        cv2.warpAffine(
-            cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, dst=padded),
-            map_,
-            (seen, seen),
-            dst=warped,
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REFLECT_101,
-        )
-        cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=out)
+        cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, dst=padded)
+        for map_, view in zip(maps, views, strict=True):
+            cv2.warpAffine(
+                padded,
+                map_,
+                (seen, seen),
+                dst=warped,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REFLECT_101,
+            )
+            cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=view)
     return result
+
+
+def map_colours(pixels: NDArray[np.float32], colour: NDArray[np.float32]) -> None:
+    """Replace `pixels` (height, width, 3), grey levels 0-255, by what the map `colour` (3, 4) makes of them."""
+    cv2.transform(pixels, colour, dst=pixels)
 
 
 def _geometry(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:

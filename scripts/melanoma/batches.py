@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -13,34 +12,53 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from melanoma.augment import Maps, plain_maps, random_maps, warp
+from melanoma.augment import Maps, map_colours, warp
 from melanoma.encoder import MetadataEncoder
+from melanoma.errors import InputError
 from melanoma.sampling import batch_slices, epoch_order
+from melanoma.stages import augmented
 from melanoma.store import ImageStore
+from melanoma.tta import view_count, views
+
+
+def diagnosis_classes(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the distinct diagnoses of the training rows, sorted: the classes of the auxiliary task."""
+    return tuple(sorted(table["diagnosis"].dropna().unique()))
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows that a model is trained on or predicts: metadata (n, columns) float32, targets (n,) float32, and for a model
-    that sees images the store, each image's row in it, and the side in pixels that the network sees.
+    """Rows that a model is trained on or predicts: metadata (n, columns) float32, targets (n,) float32, diagnoses (n,)
+    int64 as indices of classes or -1, and for a model that sees images the store, each image's row in it, and the side
+    in pixels that the network sees.
     """
 
     metadata: NDArray[np.float32]
     targets: NDArray[np.float32]
+    diagnoses: NDArray[np.int64]
     store: ImageStore | None
     rows: NDArray[np.int64]
     seen: int
 
     @classmethod
     def of(
-        cls, table: pd.DataFrame, encoder: MetadataEncoder, images: Path | None, input_size: int | None
+        cls,
+        table: pd.DataFrame,
+        encoder: MetadataEncoder,
+        images: Path | None,
+        input_size: int | None,
+        diagnoses: tuple[str, ...] = (),
     ) -> "Examples":
-        """Gather the examples of `table`; targets are 0 where it has none."""
+        """Gather the examples of `table`; targets are 0 where it has none, and diagnoses -1 where they are not of the
+        classes `diagnoses`.
+        """
         store = ImageStore(images) if images is not None else None
         targets = table["target"] if "target" in table else np.zeros(len(table))
+        found = table["diagnosis"].astype(object) if "diagnosis" in table else [None] * len(table)
         return cls(
             metadata=encoder.transform(table),
             targets=np.asarray(targets, np.float32),
+            diagnoses=pd.Index(diagnoses, dtype=object).get_indexer(found).astype(np.int64),
             store=store,
             rows=table["row"].to_numpy(np.int64),
             seen=input_size or (store.size if store is not None else 0),
@@ -57,6 +75,20 @@ class Batch:
     noise_seeds: list[int]
     metadata: Tensor
     targets: Tensor
+    diagnoses: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of images, or of rows where there are no images."""
+        return len(self.targets)
+
+    def parts(self, count: int) -> list["Batch"]:
+        """Cut the batch into `count` contiguous parts whose sizes differ by one at most; InputError if one is empty."""
+        if count > len(self):
+            raise InputError(
+                f"A batch of {len(self)} images cannot be cut into {count} parts; take a larger batch_size or a smaller"
+                " accumulate"
+            )
+        return [self._cut(_part(slice(0, len(self)), number, count)) for number in range(count)]
 
     def pin_memory(self) -> "Batch":
         """Let the DataLoader move the batch to pinned memory."""
@@ -67,44 +99,74 @@ class Batch:
             self.noise_seeds,
             self.metadata.pin_memory(),
             self.targets.pin_memory(),
+            self.diagnoses.pin_memory(),
+        )
+
+    def _cut(self, part: slice) -> "Batch":
+        return Batch(
+            None if self.images is None else self.images[part],
+            self.colour[part],
+            self.noise[part],
+            self.noise_seeds[part],
+            self.metadata[part],
+            self.targets[part],
+            self.diagnoses[part],
         )
 
 
 class EpochBatches(Dataset[Batch]):
-    """The batches of one training epoch, each a function of (recipe, seed, epoch, number of the batch) alone."""
+    """The batches of one training epoch, each a function of (recipe, seed, epoch, number of the batch) alone.
 
-    def __init__(self, examples: Examples, recipe: dict[str, Any], epoch: int) -> None:
+    Of each batch, process `rank` of `ranks` gets its contiguous part, whose images are augmented as in the whole.
+    `global_sizes` are the numbers of images of the whole batches. Raises InputError if one is less than `ranks`.
+    """
+
+    def __init__(self, examples: Examples, recipe: dict[str, Any], epoch: int, rank: int = 0, ranks: int = 1) -> None:
         self.examples, self.recipe, self.epoch = examples, recipe, epoch
+        self.rank, self.ranks = rank, ranks
         self.order = epoch_order(examples.targets.astype(np.int64), recipe["sampling"], recipe["seed"], epoch)
         self.slices = batch_slices(len(self.order), recipe["batch_size"])
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return len(self.slices)
-
-    def __getitem__(self, number: int) -> Batch:
-        """Return batch `number`."""
-        part = self.slices[number]
-        positions = np.arange(part.start, part.stop)
-        maps = None
-        if self.examples.store is not None:
-            maps = random_maps(
-                self.recipe["augmentation"],
-                self.recipe["seed"],
-                self.epoch,
-                positions,
-                self.examples.store.size,
-                self.examples.seen,
+        self.global_sizes = [part.stop - part.start for part in self.slices]
+        if min(self.global_sizes, default=ranks) < ranks:
+            raise InputError(
+                f"A batch of {min(self.global_sizes)} images cannot be cut over {ranks} processes; take a larger"
+                " batch_size or fewer GPUs"
             )
-        return _batch(self.examples, self.order[part], maps)
+
+    def __len__(self) -> int:
+        """Return the number of batches, which is the same for every rank."""
+        return len(self.slices)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Return this rank's part of batch `number`."""
+        part = _part(self.slices[number], self.rank, self.ranks)
+        examples, indices, images, maps = self.examples, self.order[part], None, None
+        if examples.store is not None:
+            stored, positions = examples.store.read(examples.rows[indices]), np.arange(part.start, part.stop)
+            settings, seed = self.recipe["augmentation"], self.recipe["seed"]
+            images, maps = augmented(stored, settings, seed, self.epoch, positions, examples.seen)
+        return _batch(examples, indices, images, maps)
 
 
-class PlainBatches(Dataset[Batch]):
-    """The examples in their order and without augmentation, for prediction."""
+class PredictionBatches(Dataset[Batch]):
+    """The examples `indices`, or all, in their order and with all the views of `tta`, one after another.
 
-    def __init__(self, examples: Examples, batch_size: int) -> None:
-        self.examples = examples
-        self.slices = batch_slices(len(examples.rows), batch_size)
+    Each image is read once and metadata, targets and diagnoses are repeated with its views, of which there are `views`;
+    a model without images has one. A batch has at most `batch_size` views, but always all of an image.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        tta: dict[str, Any],
+        recipe: dict[str, Any],
+        indices: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.examples, self.tta, self.recipe = examples, tta, recipe
+        self.indices = np.arange(len(examples.rows)) if indices is None else indices
+        self.views = view_count(tta) if examples.store is not None else 1
+        self.slices = batch_slices(len(self.indices), max(batch_size // self.views, 1))
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -112,11 +174,12 @@ class PlainBatches(Dataset[Batch]):
 
     def __getitem__(self, number: int) -> Batch:
         """Return batch `number`."""
-        part = self.slices[number]
-        indices = np.arange(part.start, part.stop)
-        store = self.examples.store
-        maps = plain_maps(len(indices), store.size, self.examples.seen) if store is not None else None
-        return _batch(self.examples, indices, maps)
+        indices = self.indices[self.slices[number]]
+        examples, images, maps = self.examples, None, None
+        if examples.store is not None:
+            maps = views(self.tta, self.recipe, indices, examples.store.size, examples.seen)
+            images = warp(examples.store.read(examples.rows[indices]), maps.affine, examples.seen)
+        return _batch(examples, np.repeat(indices, self.views), images, maps)
 
 
 def loader(dataset: Dataset[Batch], numbers: Sequence[int], workers: int, pinned: bool) -> DataLoader[Batch]:
@@ -132,16 +195,28 @@ def loader(dataset: Dataset[Batch], numbers: Sequence[int], workers: int, pinned
     )
 
 
-def to_device(batch: Batch, device: torch.device) -> tuple[Tensor | None, Tensor, Tensor]:
-    """Return images (n, 3, seen, seen) float32 as the network sees them, metadata and targets, on `device`.
+class DeviceBatch(NamedTuple):
+    """A batch on its device: images (n, 3, seen, seen) float32 as the network sees them or None, metadata (n, columns)
+    and targets (n,) float32, diagnoses (n,) int64.
+    """
+
+    images: Tensor | None
+    metadata: Tensor
+    targets: Tensor
+    diagnoses: Tensor
+
+
+def to_device(batch: Batch, device: torch.device) -> DeviceBatch:
+    """Put a batch on `device` and map its colours there.
 
     The images lie in memory as they were stored, channels last, which convolutions are faster on.
     """
     images = None
     if batch.images is not None:
-        map_colours = _map_colours_on_cpu if device.type == "cpu" else _map_colours
-        images = map_colours(batch, device).unflatten(1, batch.images.shape[1:3]).permute(0, 3, 1, 2)
-    return images, batch.metadata.to(device, non_blocking=True), batch.targets.to(device, non_blocking=True)
+        mapped = _map_colours_on_cpu if device.type == "cpu" else _map_colours
+        images = mapped(batch, device).unflatten(1, batch.images.shape[1:3]).permute(0, 3, 1, 2)
+    rest = (part.to(device, non_blocking=True) for part in (batch.metadata, batch.targets, batch.diagnoses))
+    return DeviceBatch(images, *rest)
 
 
 def _map_colours(batch: Batch, device: torch.device) -> Tensor:
@@ -160,8 +235,7 @@ def _map_colours_on_cpu(batch: Batch, device: torch.device) -> Tensor:
         pixels.copy_(batch.images[index].flatten(0, 1))
         if batch.noise[index]:
             pixels += _noise(batch, index, device)
-        image = pixels.numpy()[None]
-        cv2.transform(image, batch.colour[index].numpy(), dst=image)
+        map_colours(pixels.numpy()[None], batch.colour[index].numpy())
     return result
 
 
@@ -173,17 +247,23 @@ def _noise(batch: Batch, index: int, device: torch.device) -> Tensor:
     )
 
 
-def _batch(examples: Examples, indices: NDArray[np.int64], maps: Maps | None) -> Batch:
-    images = None
-    if examples.store is not None and maps is not None:
-        images = torch.from_numpy(warp(examples.store.read(examples.rows[indices]), maps.affine, examples.seen))
+def _part(whole: slice, number: int, count: int) -> slice:
+    """Return part `number` of `count` contiguous parts of a slice, whose lengths differ by one at most."""
+    bounds = np.linspace(whole.start, whole.stop, count + 1).round().astype(int)
+    return slice(int(bounds[number]), int(bounds[number + 1]))
+
+
+def _batch(
+    examples: Examples, indices: NDArray[np.int64], images: NDArray[np.uint8] | None, maps: Maps | None
+) -> Batch:
     return Batch(
-        images=images,
+        images=torch.from_numpy(images) if images is not None else None,
         colour=torch.from_numpy(maps.colour) if maps is not None else torch.zeros(0),
         noise=torch.from_numpy(maps.noise) if maps is not None else torch.zeros(0),
         noise_seeds=maps.noise_seeds.tolist() if maps is not None else [],
         metadata=torch.from_numpy(examples.metadata[indices]),
         targets=torch.from_numpy(examples.targets[indices]),
+        diagnoses=torch.from_numpy(examples.diagnoses[indices]),
     )
 
 

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from melanoma.errors import InputError
 from melanoma.evaluation import interval_text
 from melanoma.files import atomic_path
+from melanoma.schedules import rate_factor
 
 # Okabe and Ito's palette, told apart under every common colour blindness; its yellow is too pale for lines.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -111,6 +112,36 @@ def learning_curves(histories: dict[str, dict[str, pd.DataFrame]], choose_by: di
 
 
 @styled
+def plot_schedules(recipes: dict[str, dict[str, Any]]) -> Figure:
+    """Draw the learning rate by epoch, a panel for each model of `recipes`, a line for each rate that the recipe names.
+
+    All panels have one logarithmic axis, so that models can be compared, cut at 1/3000 of the least rate in a recipe.
+    With layer_decay, which needs the network itself, the line is the rate of the last layer.
+    """
+    columns = min(len(recipes), 3)
+    rows = -(-len(recipes) // columns)
+    figure = Figure(figsize=(2.8 * columns, 0.3 + 2.0 * rows))
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    rates = {model: _base_rates(recipe["optimizer"]) for model, recipe in recipes.items()}
+    every = [rate for named in rates.values() for rate in named.values()]
+    for axes in grid.flat[len(recipes) :]:
+        axes.remove()
+    for axes, (model, recipe) in zip(grid.flat, recipes.items(), strict=False):
+        epochs = np.linspace(0, recipe["epochs"], 40 * recipe["epochs"], endpoint=False)
+        factors = np.array([rate_factor(recipe["schedule"], recipe["epochs"], epoch) for epoch in epochs.tolist()])
+        for number, (parameters, rate) in enumerate(rates[model].items()):
+            axes.plot(epochs, rate * factors, drawstyle="steps-post", **_line(number), label=parameters)
+        axes.set(title=model, yscale="log", ylim=(min(every) / 3000, 2 * max(every)), xlim=(0, recipe["epochs"]))
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True))
+        axes.yaxis.set_minor_locator(mpl.ticker.NullLocator())
+        if len(rates[model]) > 1:
+            axes.legend(fontsize=7)
+    figure.supxlabel("Epochs done", fontsize=9)
+    figure.supylabel("Learning rate", fontsize=9)
+    return figure
+
+
+@styled
 def class_balance(counts: pd.DataFrame) -> Figure:
     """Draw images (left) and patients (right) of each part and fold, by class; see `balance`."""
     figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(counts)))
@@ -184,6 +215,22 @@ def samples(benign: list[np.ndarray], melanoma: list[np.ndarray]) -> Figure:
     return figure
 
 
+@styled
+def augmentation(sheet: np.ndarray, model: str) -> Figure:
+    """Draw a model's contact sheet, uint8 (images, 1 + epochs, side, side, 3): a row an image, itself first."""
+    rows, columns = sheet.shape[:2]
+    figure = Figure(figsize=(columns, 0.97 * rows + 0.5))
+    figure.suptitle(f"Augmentation of {model}", x=0.005, ha="left", fontsize=10, fontweight="bold")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for images, line in zip(sheet, grid, strict=True):
+        for image, axes in zip(images, line, strict=True):
+            axes.imshow(image)
+            axes.axis("off")
+    for place, axes in enumerate(grid[0]):
+        axes.set_title(f"epoch {place}" if place else "as it is", fontsize=8.5, fontweight="normal", loc="center")
+    return figure
+
+
 def choose_samples(train: pd.DataFrame, target: int, count: int, seed: int) -> list[int]:
     """Choose at random the store's rows of `count` training images of one class, or all there are."""
     rows = np.sort(train.loc[train["target"] == target, "row"].to_numpy())
@@ -213,6 +260,14 @@ def _line(number: int) -> dict[str, Any]:
         "color": PALETTE[number % len(PALETTE)],
         "linestyle": DASHES[number // len(PALETTE) % len(DASHES)],
     }
+
+
+def _base_rates(optimizer: dict[str, Any]) -> dict[str, float]:
+    """The learning rates that an optimiser starts from, by the pattern of the parameters that have them."""
+    own = {
+        group["match"]: group["learning_rate"] for group in optimizer["groups"] if group["learning_rate"] is not None
+    }
+    return own | {"all others" if own else "all": optimizer["learning_rate"]}
 
 
 def _learning_curve(loss: Axes, auroc: Axes, history: pd.DataFrame, run: str, number: int, choose_by: str) -> None:

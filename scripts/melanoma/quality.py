@@ -55,7 +55,9 @@ def perceptual_hash(grey: NDArray[np.uint8]) -> int:
     """
     tiny = cv2.resize(grey, (HASH_IMAGE, HASH_IMAGE), interpolation=cv2.INTER_AREA)
     low = cv2.dct(tiny.astype(np.float32))[:HASH_SIDE, :HASH_SIDE].ravel()
-    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
+    # What is above the lower of the two middle values is above the median; np.median takes ten times as long.
+    middle = np.partition(low, low.size // 2 - 1)[low.size // 2 - 1]
+    return int.from_bytes(np.packbits(low > middle).tobytes(), "big")
 
 
 def _border(small: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -86,10 +86,12 @@ def render(study: str, sources: Sources) -> str:
 
 
 def figure(name: str, path: Path, captions: Path) -> dict[str, str]:
-    """Return name, title, data URI and caption of a figure; the caption is `name`.rst in `captions`."""
+    """Return name, title, data URI and caption of a figure; a `name` of several, such as augmentation:cnn, has the
+    caption of its kind, augmentation.rst in `captions`.
+    """
     if path.suffix not in MEDIA:
         raise InputError(f"{path}: a figure must be one of {', '.join(MEDIA)}")
-    caption = captions / f"{name}.rst"
+    caption = captions / f"{name.partition(':')[0]}.rst"
     return {
         "name": name,
         "title": name.replace("_", " "),

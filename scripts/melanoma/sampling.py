@@ -1,12 +1,14 @@
-"""Which training images an epoch shows, and in which order."""
+"""Which training images an epoch shows, in which order, and what prevalence a model that saw them takes for true."""
 
 import warnings
 from itertools import pairwise
+from math import log
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from melanoma.errors import InputError
 from melanoma.randomness import derived_seed
 
 
@@ -15,11 +17,63 @@ def epoch_order(targets: NDArray[np.integer], settings: dict[str, Any], seed: in
 
     natural: each image once. oversample: every image, and random repeats of the rarer class until it has `ratio` times
     as many as the other, by imbalanced-learn's RandomOverSampler; a rarer class that has more already stays as it is.
+    bootstrap: as many images of each class as the commoner has. balanced: as many images as there are, each of either
+    class with the same chance. Both draw with replacement, from `targets` (n,) of 0 and 1 that have both.
     """
-    indices = np.arange(len(targets))
-    if settings["name"] == "oversample":
-        indices = _oversampled(indices, targets, settings["ratio"], derived_seed(seed, epoch, 0))
+    indices, draws = np.arange(len(targets)), derived_seed(seed, epoch, 0)
+    match settings["name"]:
+        case "oversample":
+            indices = _oversampled(indices, targets, settings["ratio"], draws)
+        case "bootstrap":
+            most = int(np.bincount(targets).max())
+            indices = _drawn(targets, np.repeat([0, 1], most), np.random.default_rng(draws))
+        case "balanced":
+            generator = np.random.default_rng(draws)
+            indices = _drawn(targets, generator.integers(0, 2, len(targets)), generator)
     return np.random.default_rng(derived_seed(seed, epoch, 1)).permutation(indices)
+
+
+def trained_prevalence(targets: NDArray[np.integer], sampling: dict[str, Any], loss: dict[str, Any]) -> float:
+    """Return the prevalence of melanoma that a model is trained on, by sampling and by the loss's weights together.
+
+    `targets` (n,) of 0 and 1, with both, are the labels of the training images. A positive weight of w counts as w
+    times the odds. The focal loss has no such closed form, since its weights change with the model: there, sampling
+    alone counts. Label smoothing moves probabilities towards one half, which is no change of prevalence.
+    """
+    benign, melanoma = np.bincount(targets, minlength=2).astype(float)
+    match sampling["name"]:
+        case "oversample":
+            least = sampling["ratio"] * max(benign, melanoma)
+            odds = max(melanoma, least) / max(benign, least)
+        case "bootstrap" | "balanced":
+            odds = 1.0
+        case _:
+            odds = melanoma / benign
+    if loss["name"] == "weighted_bce":
+        odds *= positive_weight(loss, targets)
+    return odds / (1 + odds)
+
+
+def prior_shift(targets: NDArray[np.integer], sampling: dict[str, Any], loss: dict[str, Any]) -> float:
+    """Return what to add to a logit so that its probability fits the prevalence of `targets`, not the one trained on.
+
+    It is logit(real) - logit(trained): Bayes' rule for a changed prior (Elkan 2001). Arguments are those of
+    `trained_prevalence`.
+    """
+    return _logit(float(np.mean(targets))) - _logit(trained_prevalence(targets, sampling, loss))
+
+
+def positive_weight(loss: dict[str, Any], targets: NDArray[np.integer]) -> float:
+    """Return the weight of a melanoma in weighted_bce: as given, or benign images per melanoma in `targets`."""
+    if loss["positive_weight"] is not None:
+        return float(loss["positive_weight"])
+    benign, melanoma = np.bincount(targets, minlength=2)
+    if melanoma == 0:
+        raise InputError(
+            f"loss.positive_weight is to follow from the training images, but none of the {benign} is a melanoma; give"
+            " a number, or add melanomas"
+        )
+    return float(benign / melanoma)
 
 
 def batch_slices(length: int, batch_size: int) -> list[slice]:
@@ -32,11 +86,26 @@ def batch_slices(length: int, batch_size: int) -> list[slice]:
     return [slice(int(start), int(stop)) for start, stop in pairwise(bounds)]
 
 
+def _drawn(
+    targets: NDArray[np.integer], classes: NDArray[np.integer], generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return a random image of each of `classes`, with replacement."""
+    drawn = np.empty(len(classes), np.int64)
+    for label in (0, 1):
+        wanted = classes == label
+        drawn[wanted] = generator.choice(np.flatnonzero(targets == label), int(wanted.sum()))
+    return drawn
+
+
+def _logit(probability: float) -> float:
+    return log(probability / (1 - probability))
+
+
 def _oversampled(
     indices: NDArray[np.int64], targets: NDArray[np.integer], ratio: float, seed: int
 ) -> NDArray[np.int64]:
     counts = np.bincount(targets, minlength=2)
-    if counts.min() >= ratio * counts.max():
+    if ratio * counts.max() - counts.min() < 1:
         return indices
     from imblearn.over_sampling import RandomOverSampler  # takes seconds to import
 

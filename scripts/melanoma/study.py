@@ -1,6 +1,7 @@
 """A study's configuration: checked against the schema in plain words, defaults filled in, and what follows from it."""
 
 import difflib
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -182,15 +183,35 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
             )
         if recipe["head"] == "joint" and not reads_images(recipe):
             yield f"models.{name}.head: joint needs an image network; {recipe['network']} reads metadata alone"
+        yield from _useless_optimisation(f"models.{name}", recipe)
         if recipe["network"] == "baseline_cnn":
             yield from _vanished_image(f"models.{name}", layers, recipe["input_size"] or config["images"]["size"])
         if is_backbone(recipe):
             yield from _unknown_weights(f"models.{name}", recipe)
         if recipe["dropout_samples"] > 1 and recipe["dropout"] == 0:
             yield f"models.{name}.dropout_samples: without dropout all samples are alike; set dropout, such as 0.5"
+        yield from _mixed_labels(f"models.{name}", recipe)
         stored, seen = config["images"]["size"], recipe["input_size"]
         if seen is not None and seen > stored:
             yield f"models.{name}.input_size: {seen} is larger than images.size {stored}"
+
+
+def _useless_optimisation(where: str, recipe: dict[str, Any]) -> Iterator[str]:
+    """Find warm-ups in which nothing is learned, and patterns of parameter groups that are none."""
+    schedule, epochs = recipe["schedule"], recipe["epochs"]
+    warm_up = 0 if schedule["name"] == "1cycle" else schedule["warm_up"]
+    if warm_up >= epochs:
+        yield f"{where}.schedule.warm_up: {warm_up} epochs of warm-up leave none of {epochs} at the full learning rate"
+    elif warm_up and schedule["per"] == "epoch" and schedule["warm_up_from"] == 0:
+        yield (
+            f"{where}.schedule: by epoch, a warm-up from 0 trains the first epoch at a learning rate of 0; give"
+            " warm_up_from, or per: batch"
+        )
+    for group in recipe["optimizer"]["groups"]:
+        try:
+            re.compile(group["match"])
+        except re.error as error:
+            yield f"{where}.optimizer.groups: {group['match']!r} is no regular expression: {error}"
 
 
 def _unknown_weights(where: str, recipe: dict[str, Any]) -> Iterator[str]:
@@ -202,6 +223,22 @@ def _unknown_weights(where: str, recipe: dict[str, Any]) -> Iterator[str]:
             " under fetch its address where it is to be downloaded; or set backbone.pretrained to false to start from"
             " random weights"
         )
+
+
+def _mixed_labels(where: str, recipe: dict[str, Any]) -> Iterator[str]:
+    """Mixing blends two images and their targets; metadata and diagnosis have no blend that means anything."""
+    for kind in ("mixup", "cutmix"):
+        if recipe["augmentation"][kind]["probability"] > 0:
+            if recipe["head"] == "joint":
+                yield (
+                    f"{where}.augmentation.{kind}: not with head joint: the metadata of two patients cannot be mixed;"
+                    " set its probability to 0 or head to logit"
+                )
+            if recipe["diagnosis_weight"] > 0:
+                yield (
+                    f"{where}.augmentation.{kind}: not with diagnosis_weight above 0: a diagnosis cannot be mixed; set"
+                    " either to 0"
+                )
 
 
 def _vanished_image(where: str, layers: dict[str, Any], size: int) -> Iterator[str]:

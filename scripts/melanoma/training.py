@@ -2,14 +2,13 @@
 
 Nothing random has a state: an epoch's order, an image's augmentation and a step's dropout are functions of the recipe's
 seed and of where training stands. So a checkpoint is weights, optimiser, best weights and counters, and a run that goes
-on from it ends in the same bits as one that was never stopped, given the same number of threads.
+on from it ends in the same bits as one that was never stopped, given the same number of threads and processes.
 """
 
 import json
-import os
-import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,81 +16,80 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
-from melanoma.batches import Batch, EpochBatches, Examples, PlainBatches, loader, to_device
+from melanoma.averaging import WeightAverage
+from melanoma.batches import Batch, EpochBatches, Examples, diagnosis_classes, loader, to_device
 from melanoma.checkpoint import Checkpoints
 from melanoma.command import log, progress
+from melanoma.device import device_of, out_of_memory
+from melanoma.distributed import Processes, synchronise_batch_norm
 from melanoma.encoder import MetadataEncoder
+from melanoma.epochs import is_best, stops_early
 from melanoma.errors import InputError
 from melanoma.files import sha256
-from melanoma.metrics import auroc, average_precision
+from melanoma.inference import judge
+from melanoma.interruption import Interrupted, Interruption
+from melanoma.losses import build_loss, diagnosis_loss
+from melanoma.mixing import mix
 from melanoma.networks import build_network
+from melanoma.optimization import build_optimizer, clip, set_rates
+from melanoma.pretrained import start_from_pretrained, weights_digest
 from melanoma.randomness import derived_seed
+from melanoma.sampling import prior_shift
+from melanoma.schedules import rate_factor
 from melanoma.store import ImageStore
 
 HISTORY = (
     "epoch", "learning_rate", "train_loss", "validation_loss", "validation_auroc", "validation_average_precision",
 )  # fmt: skip
-PREDICTION_BATCH = 64
+# What of a recipe changes where and how it is computed, but not the result.
+NOT_STAMPED = ("gpus", "nodes", "checkpoint_batches", "checkpoint_minutes")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: by `recipe`, on the rows of `table`, judged after each epoch on `validation` where there is one."""
+    """One training: by `recipe`, on the rows of `table`, judged after each epoch on `validation` where there is one.
+
+    `threads` of the CPU compute, and `workers` processes load the batches; 0 loads them in between.
+    """
 
     recipe: dict[str, Any]
     table: pd.DataFrame
     validation: pd.DataFrame | None
     images: Path | None
     epochs: int
-    threads: int
+    workers: int = 0
 
     def stamp(self) -> str:
-        """Return a hash of all that decides the result: recipe, rows, image store, number of epochs."""
+        """Return a hash of all that decides the result: recipe, pretrained weights, rows, images, number of epochs."""
         rows = pd.util.hash_pandas_object(self.table, index=False).to_numpy().tobytes()
         held_out = b""
         if self.validation is not None:
             held_out = pd.util.hash_pandas_object(self.validation, index=False).to_numpy().tobytes()
         digest = ImageStore(self.images).digest if self.images is not None else ""
-        recipe = {key: value for key, value in self.recipe.items() if key != "gpus"}
-        parts = [json.dumps(recipe, sort_keys=True), sha256(rows), sha256(held_out), digest, str(self.epochs)]
-        return sha256("\n".join(parts).encode())
+        recipe = {key: value for key, value in self.recipe.items() if key not in NOT_STAMPED}
+        parts = [json.dumps(recipe, sort_keys=True), weights_digest(recipe), sha256(rows), sha256(held_out), digest]
+        return sha256("\n".join([*parts, str(self.epochs)]).encode())
 
 
-def set_up_torch(threads: int) -> None:
-    """Make torch compute the same bits each time, on `threads` CPU threads."""
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("error")
+def train(
+    run: Run, checkpoints: Checkpoints, curves: Path | None, interruption: Interruption, processes: Processes
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Train and return the model, as prediction reads it, and its history, one row per epoch.
 
-
-def device_of(recipe: dict[str, Any]) -> torch.device:
-    """Return the device that the recipe asks for; raise InputError if it asks for a GPU and there is none."""
-    if recipe["gpus"] == 0:
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        job = os.environ.get("SLURM_JOB_ID") or os.environ.get("JOB_ID") or "none"
-        raise InputError(
-            f"The recipe asks for {recipe['gpus']} GPU(s), and torch sees none on {socket.gethostname()}"
-            f" (scheduler job {job}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}). Ask the"
-            " scheduler for a GPU, or set the model's resources.gpus to 0 to train on the CPU."
-        )
-    return torch.device("cuda")
-
-
-def train(run: Run, checkpoints: Checkpoints, curves: Path | None) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Train and return the model, as `predict` reads it, and its history, one row per epoch.
-
-    The model has the weights of the best epoch on the validation rows, or of the last where there are none.
+    The model has the weights of the best epoch on the validation rows, or of the last where there are none. Raises
+    Interrupted, after a checkpoint, when `interruption` says so.
     """
-    trainer = Trainer(run, checkpoints)
+    trainer = Trainer(run, checkpoints, interruption, processes)
     trainer.restore()
-    with _writer(curves, trainer.state["epoch"]) as writer:
+    with _writer(curves if processes.first else None, trainer.state["epoch"]) as writer:
         for epoch in range(trainer.state["epoch"], run.epochs):
+            if trainer.stops_early():
+                log.info("no better epoch in %d: stopping early", run.recipe["early_stopping"])
+                break
             trainer.train_epoch(epoch)
             report_epoch(trainer.finish_epoch(epoch), run.epochs, writer)
     return trainer.trained(), pd.DataFrame(trainer.state["history"], columns=HISTORY)
@@ -104,62 +102,78 @@ class Trainer:
     the best weights.
     """
 
-    def __init__(self, run: Run, checkpoints: Checkpoints) -> None:
+    def __init__(self, run: Run, checkpoints: Checkpoints, interruption: Interruption, processes: Processes) -> None:
         self.run, self.recipe, self.checkpoints = run, run.recipe, checkpoints
-        self.device = device_of(self.recipe)
-        self.workers = max(run.threads - 1, 1) if self.device.type == "cuda" else 0
+        self.interruption, self.processes = interruption, processes
+        self.device = device_of(self.recipe, processes.local)
         self.encoder = MetadataEncoder.fit(run.table)
+        self.diagnoses = diagnosis_classes(run.table) if self.recipe["diagnosis_weight"] else ()
         self.examples = self._examples(run.table)
         self.held_out = self._examples(run.validation) if run.validation is not None else None
-        torch.manual_seed(derived_seed(self.recipe["seed"], 0))
-        self.model = build_network(self.recipe, self.examples.seen, self.examples.metadata.shape[1])
-        self.model.to(self.device, memory_format=torch.channels_last)
-        settings = self.recipe["optimizer"]
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
-        )
+        targets = self.examples.targets.astype(np.int64)
+        self.loss = build_loss(self.recipe["loss"], targets)
+        self.prior_shift = prior_shift(targets, self.recipe["sampling"], self.recipe["loss"])
+        self.model = self._build_model()
+        self.optimizer = build_optimizer(self.model, self.recipe["optimizer"], self.model.depths())
+        self.average = WeightAverage(self.model, self.recipe["ema"]) if self.recipe["ema"] else None
+        self.forward = self._wrapped()
         self.state: dict[str, Any] = {"epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "history": [], "best": None}
+        self._unsettled: tuple[EpochBatches, int, Tensor] | None = None
+        self._saved = time.monotonic()
 
     def restore(self) -> None:
-        """Go on from the newest good checkpoint, where there is one."""
+        """Go on from the newest good checkpoint, where there is one, and keep any other job from doing the same."""
         found = self.checkpoints.load()
+        if self.processes.first:
+            self.checkpoints.claim()
         if found is not None:
             self.model.load_state_dict(found.pop("model"))
             self.optimizer.load_state_dict(found.pop("optimizer"))
+            average = found.pop("average")
+            if self.average is not None:
+                self.average.load_state_dict(average)
             self.state = found
 
+    def stops_early(self) -> bool:
+        """Tell whether the last epochs were no better than one before them, for as long as the recipe allows."""
+        return self.held_out is not None and stops_early(
+            self.state["history"], self.recipe["choose_epoch_by"], self.recipe["early_stopping"]
+        )
+
     def train_epoch(self, epoch: int) -> None:
-        """Train on the batches of an epoch that are left, with a checkpoint every so many."""
-        batches = EpochBatches(self.examples, self.recipe, epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, epoch)
+        """Train on the batches of an epoch that are left, with checkpoints on the way."""
+        batches = EpochBatches(self.examples, self.recipe, epoch, self.processes.rank, self.processes.count)
         self.model.train()
+        self.model.freeze(self._is_frozen(epoch))
         left = range(self.state["batch"], len(batches))
-        loaded = loader(batches, left, self.workers, pinned=self.device.type == "cuda")
+        loaded = loader(batches, left, self.run.workers, pinned=self.device.type == "cuda")
         label = f"epoch {epoch + 1} of {self.run.epochs}"
         for number, batch in zip(left, progress(loaded, label, len(left)), strict=True):
-            step = self.state["step"] + 1
-            loss = self._train_batch(batch, step)
-            if not np.isfinite(loss):
-                raise InputError(_not_finite(epoch, number, batches, self.run.table))
-            self.state["loss"] += loss * len(batch.targets) / len(batches.order)
-            self.state |= {"batch": number + 1, "step": step}
-            if self.state["batch"] % self.recipe["checkpoint_batches"] == 0 and number + 1 < len(batches):
+            set_rates(self.optimizer, self._rate_factor(epoch + number / len(batches)))
+            loss = self._train_batch(batch, batches.global_sizes[number], self.state["step"] + 1)
+            self.state |= {"batch": number + 1, "step": self.state["step"] + 1}
+            report = self._report(loss / batches.global_sizes[number])
+            stop, due = self._settle()
+            self._unsettled = (batches, number, report)
+            if stop:
+                self._stop()
+            if due and number + 1 < len(batches):
                 self._save()
+        if self._settle()[0]:
+            self._stop()
 
     def finish_epoch(self, epoch: int) -> dict[str, float]:
-        """Judge the epoch, keep its weights if they are the best, save a checkpoint, and return the history's row."""
-        row = {
-            "epoch": epoch + 1,
-            "learning_rate": learning_rate(self.recipe, epoch),
-            "train_loss": self.state["loss"],
-        }
-        if self.held_out is not None:
-            row |= judge(self.model, self.held_out, self.device, self.workers)
-        self.state["history"].append(row)
-        if self.held_out is None or is_best(self.state["history"], self.recipe["choose_epoch_by"]):
-            weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
-            self.state["best"] = {"epoch": epoch + 1, "weights": weights}
+        """Judge the epoch, keep its weights if they are the best, save a checkpoint; return the history's row."""
+        rate = self.recipe["optimizer"]["learning_rate"] * self._rate_factor(float(epoch))
+        row = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": self.state["loss"]}
+        with self.average.swapped_in(self.model) if self.average is not None else nullcontext():
+            self.processes.share_buffers(self.model)
+            if self.held_out is not None:
+                row |= judge(self.model, self.held_out, self.recipe, self.device, self.run.workers, self.processes)
+            self.state["history"].append(row)
+            if self.held_out is None or is_best(self.state["history"], self.recipe["choose_epoch_by"]):
+                weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
+                self.state["best"] = {"epoch": epoch + 1, "weights": weights}
         self.state |= {"epoch": epoch + 1, "batch": 0, "loss": 0.0}
         self._save()
         return row
@@ -171,70 +185,119 @@ class Trainer:
             "recipe": self.recipe,
             "encoder": self.encoder.to_dict(),
             "size": self.examples.seen,
+            "diagnoses": list(self.diagnoses),
+            "prior_shift": self.prior_shift,
             "epoch": best["epoch"],
             "weights": best["weights"],
         }
 
     def _examples(self, table: pd.DataFrame) -> Examples:
-        return Examples.of(table, self.encoder, self.run.images, self.recipe["input_size"])
+        return Examples.of(table, self.encoder, self.run.images, self.recipe["input_size"], self.diagnoses)
 
-    def _train_batch(self, batch: Batch, step: int) -> float:
-        """Take one optimiser step and return the batch's mean loss; dropout is seeded by the step."""
-        torch.manual_seed(derived_seed(self.recipe["seed"], 1, step))
-        images, metadata, targets = to_device(batch, self.device)
-        loss = binary_cross_entropy_with_logits(self.model(images, metadata), targets)
+    def _build_model(self) -> Any:
+        torch.manual_seed(derived_seed(self.recipe["seed"], 0))
+        columns = self.examples.metadata.shape[1]
+        model = build_network(self.recipe, self.examples.seen, columns, len(self.diagnoses))
+        start_from_pretrained(model, self.recipe)
+        if self.recipe["synchronised_batch_norm"] and self.processes.count > 1:
+            model = synchronise_batch_norm(model)
+        return model.to(self.device, memory_format=torch.channels_last)
+
+    def _wrapped(self) -> Any:
+        """The model as training calls it: with its gradients shared among the processes, compiled if so asked."""
+        model = self.model
+        if self.processes.count > 1:
+            devices = [self.device] if self.device.type == "cuda" else None
+            # A backbone that is frozen first has gradients later, and the parts of a network that a loss does not reach
+            # have none.
+            model = DistributedDataParallel(model, device_ids=devices, find_unused_parameters=self._is_frozen(0))
+        return torch.compile(model) if self.recipe["compile"] else model
+
+    def _is_frozen(self, epoch: int) -> bool:
+        return "backbone" in self.recipe and epoch < self.recipe["backbone"]["frozen_epochs"]
+
+    def _rate_factor(self, epoch: float) -> float:
+        return rate_factor(self.recipe["schedule"], self.recipe["epochs"], epoch)
+
+    def _train_batch(self, batch: Batch, images: int, step: int) -> Tensor:
+        """Take one optimiser step on this process's part of a batch of `images`; return the sum of its losses."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        parts = batch.parts(self.recipe["accumulate"])
+        total = torch.zeros((), device=self.device)
+        try:
+            for number, part in enumerate(parts):
+                more = number + 1 < len(parts)
+                waiting = self.forward.no_sync() if more and self.processes.count > 1 else nullcontext()
+                with waiting:
+                    losses = self._losses(part, step, number)
+                    # Gradients are averaged over the processes, so each gives the sum of its own over the mean part.
+                    (losses.sum() * self.processes.count / images).backward()
+                total += losses.detach().sum()
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise InputError(_no_memory(self.recipe, self.examples.seen, len(batch.targets))) from error
+        clip(self.model.parameters(), self.recipe["optimizer"]["clip_norm"])
         self.optimizer.step()
-        return loss.item()
+        if self.average is not None:
+            self.average.update(self.model, step)
+        return total
+
+    def _losses(self, part: Batch, step: int, number: int) -> Tensor:
+        """Return the loss of each image of a part of a batch; dropout is seeded by where it is."""
+        seed = self.recipe["seed"]
+        torch.manual_seed(derived_seed(seed, 1, step, self.processes.rank, number))
+        inputs = to_device(part, self.device)
+        images, targets = inputs.images, inputs.targets
+        if images is not None:
+            mixing_seed = derived_seed(seed, 2, self.processes.rank, number)
+            images, targets = mix(images, targets, self.recipe["augmentation"], mixing_seed, step)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe["precision"] == "bfloat16"):
+            outputs = self.forward(images, inputs.metadata)
+        losses = self.loss(outputs[:, 0].float(), targets)
+        if self.diagnoses:
+            task = diagnosis_loss(outputs[:, 1:].float(), inputs.diagnoses)
+            losses = losses + self.recipe["diagnosis_weight"] * task
+        return losses
+
+    def _report(self, loss: Tensor) -> Tensor:
+        """Return the step's mean loss, and above 0 whether to stop and to save, as all processes see it.
+
+        It is read after the next step, so a checkpoint is asked for one step before it is due.
+        """
+        stop = self.interruption.reason() is not None
+        due = self.processes.first and (
+            (self.state["batch"] + 1) % self.recipe["checkpoint_batches"] == 0
+            or time.monotonic() - self._saved >= 60 * self.recipe["checkpoint_minutes"]
+        )
+        return self.processes.total(torch.stack([loss, loss.new_tensor(stop), loss.new_tensor(due)]))
+
+    def _settle(self) -> tuple[bool, bool]:
+        """Read the report of the step before, while a GPU may do this one; return whether to stop, and to save."""
+        if self._unsettled is None:
+            return False, False
+        (batches, number, report), self._unsettled = self._unsettled, None
+        loss, stop, due = report.tolist()
+        if not np.isfinite(loss):
+            raise InputError(_not_finite(batches, number, self.run.table))
+        self.state["loss"] += loss * batches.global_sizes[number] / len(batches.order)
+        return stop > 0, due > 0
+
+    def _stop(self) -> None:
+        self._save()
+        reason = self.interruption.reason() or "another process"
+        raise Interrupted(
+            f"stopped by {reason} after batch {self.state['batch']} of epoch {self.state['epoch'] + 1}; a checkpoint is"
+            f" saved in {self.checkpoints.folder}, and the same command, or the profile's retry, goes on from there"
+        )
 
     def _save(self) -> None:
-        model, optimizer = self.model.state_dict(), self.optimizer.state_dict()
-        self.checkpoints.save(self.state | {"model": model, "optimizer": optimizer}, self.state["step"])
-
-
-def learning_rate(recipe: dict[str, Any], epoch: int) -> float:
-    """Return the learning rate of an epoch, counted from 0."""
-    rate, schedule = recipe["optimizer"]["learning_rate"], recipe["schedule"]
-    return rate if schedule["name"] == "constant" else rate * schedule["factor"] ** (epoch // schedule["every"])
-
-
-def judge(model: nn.Module, held_out: Examples, device: torch.device, workers: int) -> dict[str, float]:
-    """Return the loss, AUROC and average precision of the model on the validation rows."""
-    logits = predict_logits(model, held_out, device, workers)
-    targets = torch.from_numpy(held_out.targets)
-    loss = binary_cross_entropy_with_logits(torch.from_numpy(logits), targets.double()).item()
-    labels = held_out.targets.astype(np.int64)
-    return {
-        "validation_loss": loss,
-        "validation_auroc": float(auroc(labels, logits)),
-        "validation_average_precision": float(average_precision(labels, logits)),
-    }
-
-
-@torch.inference_mode()
-def predict_logits(model: nn.Module, examples: Examples, device: torch.device, workers: int) -> NDArray[np.float64]:
-    """Return the logits of all examples, shape (n,)."""
-    model.eval()
-    batches = PlainBatches(examples, PREDICTION_BATCH)
-    logits = []
-    for batch in progress(loader(batches, range(len(batches)), workers, device.type == "cuda"), "predicting"):
-        images, metadata, _ = to_device(batch, device)
-        logits.append(model(images, metadata).double().cpu().numpy())
-    return np.concatenate(logits)
-
-
-def is_best(history: list[dict[str, float]], choose_by: str) -> bool:
-    """Tell whether the last epoch of `history` is better than all before; the first of equal ones is the best."""
-    sign = -1 if choose_by == "loss" else 1
-    values = [sign * row[f"validation_{choose_by}"] for row in history]
-    return len(values) == 1 or values[-1] > max(values[:-1])
-
-
-def best_epoch(history: pd.DataFrame, choose_by: str) -> int:
-    """Return the number, from 1, of the best epoch of a fold's history."""
-    column = history[f"validation_{choose_by}"]
-    return int(history["epoch"].iloc[int(column.argmin() if choose_by == "loss" else column.argmax())])
+        self._settle()
+        self._saved = time.monotonic()
+        if self.processes.first:
+            parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+            parts["average"] = self.average.state_dict() if self.average is not None else None
+            self.checkpoints.save(self.state | parts, self.state["step"])
 
 
 def report_epoch(row: dict[str, float], epochs: int, writer: SummaryWriter | None) -> None:
@@ -260,9 +323,18 @@ def _writer(folder: Path | None, epoch: int) -> Iterator[SummaryWriter | None]:
         writer.close()
 
 
-def _not_finite(epoch: int, number: int, batches: EpochBatches, table: pd.DataFrame) -> str:
+def _not_finite(batches: EpochBatches, number: int, table: pd.DataFrame) -> str:
     names = table["image"].iloc[batches.order[batches.slices[number]]].tolist()
     return (
-        f"The loss is not a finite number in epoch {epoch + 1}, batch {number + 1}. Lower optimizer.learning_rate, or"
-        f" look at the images of the batch: {', '.join(names)}"
+        f"The loss is not a finite number in epoch {batches.epoch + 1}, batch {number + 1}. Lower"
+        " optimizer.learning_rate, clip the gradient (optimizer.clip_norm), or look at the images of the batch:"
+        f" {', '.join(names)}"
+    )
+
+
+def _no_memory(recipe: dict[str, Any], side: int, images: int) -> str:
+    return (
+        f"There is not enough memory on the device for {images} images of {side} pixels in {recipe['accumulate']}"
+        " part(s). Raise the recipe's accumulate, which cuts a batch into more parts; or set backbone.recompute: true"
+        " or precision: bfloat16; or lower batch_size or input_size."
     )

@@ -1,0 +1,36 @@
+"""The baseline network is the published one, alone and beside the metadata network."""
+
+import pytest
+import torch
+
+import tiny
+from melanoma.baseline_cnn import BaselineCNN
+from melanoma.errors import InputError
+from melanoma.networks import build_network
+from melanoma.study import load_schema
+
+
+def test_the_baseline_network_has_the_published_layer_shapes():
+    layers = load_schema()["$defs"]["recipe"]["properties"]["baseline_cnn"]["properties"]
+    network = BaselineCNN(512, {name: layer["default"] for name, layer in layers.items()}).eval()
+    sides, images = [512], torch.zeros(1, 3, 512, 512)
+    for layer in network.convolutions:
+        images = layer(images)
+        if isinstance(layer, torch.nn.MaxPool2d):
+            sides.append(images.shape[-1])
+    assert sides == [512, 253, 124, 59, 26, 11, 3]
+    convolutions = [layer for layer in network.convolutions if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.out_channels for layer in convolutions] == [6, 15, 30, 60, 80, 100]
+    linear = [layer for layer in network.hidden.modules() if isinstance(layer, torch.nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(900, 512), (512, 512)]
+
+
+def test_an_image_too_small_for_the_network_is_an_error_that_says_what_to_change():
+    with pytest.raises(InputError, match="after convolution 3 of 3; take a larger input_size"):
+        BaselineCNN(16, {"channels": [4, 4, 4], "kernels": [5, 5, 5], "padding": "valid", "hidden": []})
+
+
+def test_the_joint_network_puts_image_and_metadata_features_into_one_last_layer():
+    network = build_network(tiny.recipe(head="joint"), tiny.SIZE, columns=9)
+    assert network.last.in_features == 8 + 8
+    assert network(torch.zeros(4, 3, 32, 32), torch.zeros(4, 9)).shape == (4, 1)

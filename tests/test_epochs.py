@@ -1,0 +1,57 @@
+"""The best epoch, and stopping early: functions of a training's history alone."""
+
+from math import inf, nan
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from melanoma.epochs import best_epoch, is_best, stops_early
+
+values = st.lists(st.sampled_from([0.5, 0.6, 0.7, 0.8, nan]), min_size=1, max_size=12)
+choices = st.sampled_from(["loss", "auroc"])
+
+
+def history(found: list[float], choose_by: str = "auroc") -> list[dict[str, float]]:
+    return [{"epoch": epoch, f"validation_{choose_by}": value} for epoch, value in enumerate(found, start=1)]
+
+
+def test_the_best_epoch_is_the_first_of_equals():
+    rows = history([0.5, 0.9, 0.9])
+    assert best_epoch(pd.DataFrame(rows), "auroc") == 2
+    assert is_best(rows[:2], "auroc") and not is_best(rows, "auroc")
+
+
+def test_a_loss_is_best_where_it_is_least():
+    rows = history([3, 1, 2], "loss")
+    assert best_epoch(pd.DataFrame(rows), "loss") == 2
+    assert is_best(rows[:2], "loss") and not is_best(rows, "loss")
+
+
+def test_an_epoch_whose_value_is_no_number_is_not_kept_over_one_that_has_a_value():
+    assert is_best(history([nan, 0.5]), "auroc") and not is_best(history([0.5, nan]), "auroc")
+    assert best_epoch(pd.DataFrame(history([nan, inf, 0.4], "loss")), "loss") == 3
+
+
+@given(found=values, choose_by=choices)
+def test_the_last_epoch_that_was_the_best_when_it_was_done_is_the_best_of_all(found, choose_by):
+    rows = history(found, choose_by)
+    kept = [row["epoch"] for row in rows if is_best(rows[: row["epoch"]], choose_by)]
+    assert kept[0] == 1 and kept[-1] == best_epoch(pd.DataFrame(rows), choose_by)
+
+
+@pytest.mark.parametrize(("patience", "last"), [(1, 3), (2, 6), (3, 9), (None, 9)])
+def test_training_stops_when_so_many_epochs_brought_no_better_one(patience, last):
+    rows = history([0.5, 0.6, 0.6, 0.7, 0.1, 0.7, 0.71, 0.3, 0.3])
+    stopped = next((n for n in range(len(rows)) if stops_early(rows[:n], "auroc", patience)), len(rows))
+    assert stopped == last
+
+
+@given(found=values, choose_by=choices, patience=st.integers(1, 5))
+def test_stopping_early_loses_no_epoch_that_came_in_time(found, choose_by, patience):
+    """Whatever follows: a training that stops has seen its best epoch `patience` epochs ago, and not before that."""
+    rows = history(found, choose_by)
+    since = len(rows) - best_epoch(pd.DataFrame(rows), choose_by)
+    assert stops_early(rows, choose_by, patience) == (since >= patience)
+    assert not stops_early(rows, choose_by, None) and not stops_early([], choose_by, patience)
