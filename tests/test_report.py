@@ -354,3 +354,27 @@ def test_every_figure_has_a_caption() -> None:
         "samples",
         "augmentation",
     } <= captions
+
+
+def test_each_model_says_which_weights_it_started_from(study: Path, tmp_path: Path) -> None:
+    recipes = {
+        "own": {"network": "baseline_cnn"},
+        "tuned": {"network": "resnest269", "backbone": {"pretrained": True, "weights": None}},
+        "fresh": {"network": "resnest269", "backbone": {"pretrained": False, "weights": None}},
+        "forest": {"network": "random_forest"},
+    }
+    for name, recipe in recipes.items():
+        write_yaml(tmp_path / f"{name}.yaml", recipe)
+    sources = report.Sources(
+        metrics=study / "metrics.json",
+        config=study / "config.yaml",
+        recipes=[tmp_path / f"{name}.yaml" for name in recipes],
+    )
+    page = report.render("demo", sources)
+    for name, start in {
+        "own": ", from random weights",
+        "tuned": ", from pretrained weights resnest269-0cc87c48.pth",
+        "fresh": ", from random weights",
+        "forest": "",
+    }.items():
+        assert f"<summary>{name}{start}</summary>" in page

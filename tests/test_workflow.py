@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from melanoma.dependencies import local_imports
+from melanoma.study import resolve
+from melanoma.weights_files import weights_file
 from real_data import real_data
 
 ROOT = Path(__file__).parents[1]
@@ -93,7 +95,7 @@ TINY = ("--configfile", "tests/studies/tiny.yaml")
 
 
 def put_kaggle_tables(folder: Path, rows: int = 40) -> None:
-    """Put small tables, and a folder without images, where studies/isic2020.yaml expects the official ones."""
+    """Put small tables, a folder without images and empty weights where studies/isic2020.yaml expects official ones."""
     data = folder / "data" / "isic2020"
     data.mkdir(parents=True)
     header = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
@@ -101,6 +103,10 @@ def put_kaggle_tables(folder: Path, rows: int = 40) -> None:
     (data / "train.csv").write_text("\n".join([header, *lines]))
     (data / "ISIC_2020_Training_Duplicates.csv").write_text("image_name_1,image_name_2\n")
     (data / "jpeg" / "train").mkdir(parents=True)
+    study = resolve(yaml.safe_load((folder / "studies" / "isic2020.yaml").read_text()))
+    for weights in filter(None, map(weights_file, study["models"].values())):
+        (folder / weights).parent.mkdir(exist_ok=True)
+        (folder / weights).touch()
 
 
 def test_the_snakefile_names_the_stages_and_nothing_else():
@@ -146,7 +152,7 @@ def test_the_official_tables_plan(project):
     (project / "data").mkdir()
     (project / "data" / "isic2020").symlink_to(tables)
     counts = planned(project, "--configfile", "studies/isic2020.yaml")
-    assert counts["prepare_shard"] == 64 and sum(counts.values()) < 150
+    assert counts["prepare_shard"] == 64 and sum(counts.values()) < 250
 
 
 @pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
