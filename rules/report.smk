@@ -24,8 +24,8 @@ rule plot_curves:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} roc --curves {input.curves} --metrics {input.metrics}"
@@ -49,8 +49,8 @@ rule plot_learning:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         histories=[f"{name}={path}" for name, path in HISTORIES.items()],
@@ -74,8 +74,8 @@ rule plot_schedules:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
@@ -101,8 +101,8 @@ rule plot_data:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} balance --split {input.split} --train {input.train}"
@@ -134,8 +134,8 @@ rule plot_augmentation:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --recipe {input.recipe} --train {input.train} --images {input.images}"
@@ -166,8 +166,8 @@ rule write_report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         study=config["study"],
