@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from melanoma.study import is_tabular, reads_images, training_recipe
 from melanoma.weights_files import weights_file
 
 use_this_interpreter()
+if shutil.which("squeue"):  # Slurm's, whose answers its plugin does not all understand
+    os.environ["PATH"] = f"{workflow.basedir}/profiles/slurm/bin:{os.environ['PATH']}"
 
 STARTED = time.time()
 
@@ -107,7 +110,8 @@ def launcher(wildcards):
     if found["nodes"] > 1:
         options = " ".join(f"--{name} {found[name]}" for name in ("nodes", "gpus", "threads"))
         return f"python {project_file('scripts/across_nodes.py')} {options}"
-    return "python" if found["gpus"] <= 1 else f"torchrun --standalone --nproc-per-node={found['gpus']}"
+    # Without --, torchrun takes the --log of the script for an abbreviation of its own options.
+    return "python" if found["gpus"] <= 1 else f"torchrun --standalone --nproc-per-node={found['gpus']} --"
 
 
 def store(wildcards):

@@ -31,7 +31,8 @@ def command_line(nodes: int, gpus: int, threads: int, command: list[str]) -> lis
     srun += ["--kill-on-bad-exit=1"]
     torchrun = ["torchrun", f"--nnodes={nodes}", f"--nproc-per-node={max(gpus, 1)}"]
     torchrun += [f"--rdzv-id={job}", "--rdzv-backend=c10d", f"--rdzv-endpoint={meeting}"]
-    return [*srun, *torchrun, *command]
+    # Without --, torchrun takes the script's --log for an abbreviation of an option of its own.
+    return [*srun, *torchrun, "--", *command]
 
 
 def main() -> None:
