@@ -3,13 +3,15 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from on_cluster import copied, prepared
+from on_cluster import copied, one_at_a_time, prepared
 
 HERE = Path(__file__).parent
+APT = Path(tempfile.gettempdir()) / "cluster-tests-apt.lock"
 GRID_ENGINE = {
     "SGE_ROOT": "/var/lib/gridengine",
     "SGE_CELL": "default",
@@ -24,11 +26,13 @@ def brought_up(engine: str, program: str) -> Iterator[None]:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         pytest.skip(f"{engine} is installed by apt-get as root, which is not possible here")
     was_there = shutil.which(program) is not None
-    started = subprocess.run([HERE / f"{engine}-up.sh"], capture_output=True, text=True, timeout=300)
+    with one_at_a_time(APT):
+        started = subprocess.run([HERE / f"{engine}-up.sh"], capture_output=True, text=True, timeout=300)
     assert started.returncode == 0, started.stdout + started.stderr
     yield
     if not was_there:
-        subprocess.run([HERE / f"{engine}-down.sh", "--purge"], timeout=300, check=True)
+        with one_at_a_time(APT):
+            subprocess.run([HERE / f"{engine}-down.sh", "--purge"], timeout=300, check=True)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -57,11 +58,18 @@ def weights(*models: str) -> list[str]:
     return [f"results/faults/train/{model}/fold-0/weights.pt" for model in models]
 
 
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same lock waiting."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def prepared(folder: Path) -> Path:
     """Return a clone in `folder` where the tiny study and the references are done; who comes second waits for it."""
     folder.mkdir(exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(folder.parent / f"{folder.name}.lock"):
         if not (folder / "done").exists():
             _prepare(folder)
             (folder / "done").touch()
