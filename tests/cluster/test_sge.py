@@ -49,8 +49,8 @@ def record(number: str) -> dict[str, str]:
     return {line.split()[0]: line.split(maxsplit=1)[1].strip() for line in lines if len(line.split()) > 1}
 
 
-def waiting_or_running() -> set[str]:
-    return set(re.findall(r"^\s*(\d+) ", called("qstat", "-u", "*"), re.MULTILINE))
+def waiting() -> list[str]:
+    return re.findall(r"^\s*(\d+) .* qw ", called("qstat", "-u", "*"), re.MULTILINE)
 
 
 @pytest.mark.timeout(600)
@@ -85,8 +85,7 @@ def test_a_job_that_is_deleted_while_it_waits_is_submitted_again(reference, proj
     called("qmod", "-d", "gpu.q")
     try:
         run = started(project, ["cancelled"])
-        (waiting,) = wait_until(waiting_or_running, "the job waits")
-        called("qdel", waiting)
+        called("qdel", *wait_until(waiting, "the job waits"))
     finally:
         called("qmod", "-e", "gpu.q")
     run.succeeded(220)
