@@ -33,6 +33,7 @@ FIGURES = {
     "precision_recall": "precision_recall.svg",
     "learning_curves": "learning_curves.svg",
     "schedules": "schedules.svg",
+    "sampling": "sampling.svg",
     "class_balance": "class_balance.svg",
     "samples": "samples.png",
 }

@@ -20,7 +20,7 @@ from melanoma.evaluation import Settings, curves, evaluate, validate
 from melanoma.files import write_csv, write_json, write_parquet, write_text, write_yaml
 
 RUNS = ("fold-0", "fold-1", "refit")
-COMMANDS = ("roc", "precision-recall", "learning", "schedules", "balance", "samples")
+COMMANDS = ("roc", "precision-recall", "learning", "schedules", "sampling", "balance", "samples")
 
 
 def call(module: ModuleType, *options: object) -> None:
@@ -104,6 +104,7 @@ def draw(folder: Path, command: str, output: Path) -> bytes:
         "precision-recall": curve,
         "learning": ["--histories", *histories, "--recipes", f"cnn={folder / 'cnn.yaml'}"],
         "schedules": ["--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"],
+        "sampling": ["--recipes", f"cnn={folder / 'cnn.yaml'}", "--train", folder / "train.parquet"],
         "balance": ["--split", folder / "split.parquet", "--test-labels", folder / "test_labels.parquet"],
         "samples": ["--images", folder / "images.h5"],
     }[command]
