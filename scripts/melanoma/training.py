@@ -53,7 +53,7 @@ NOT_STAMPED = ("gpus", "nodes", "checkpoint_batches", "checkpoint_minutes")
 class Run:
     """One training: by `recipe`, on the rows of `table`, judged after each epoch on `validation` where there is one.
 
-    `threads` of the CPU compute, and `workers` processes load the batches; 0 loads them in between.
+    `workers` processes load the batches; 0 loads them in between.
     """
 
     recipe: dict[str, Any]
