@@ -21,7 +21,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from melanoma.bootstrap import independent_units, interval, replicate
+from melanoma.bootstrap import Resampling, independent_units, interval
 from melanoma.comparison import paired_test
 from melanoma.delong import delong_test
 from melanoma.files import write_text
@@ -29,8 +29,10 @@ from melanoma.metrics import Calibration, Measure, NetBenefit, Outcomes, Ranking
 
 RESULTS = Path(__file__).parent / "results" / "coverage.md"
 PREVALENCE, SHIFT, OVERCONFIDENCE, QUANTILES = 0.02, 2.0, 1.4, 200_000
-CORRELATIONS = (0.0, 0.3, 0.5, 0.7)
-COHORTS = {"a test of a fifth": 411, "the whole of ISIC 2020": 2056}  # patients; each has 16 images on average
+COHORTS = {  # patients, with 16 images each on average, and correlations
+    "a test of a fifth of ISIC 2020": (411, (0.0, 0.3, 0.5, 0.7)),
+    "the whole of ISIC 2020": (2056, (0.0, 0.7)),
+}
 REQUIRED = (0.935, 0.965)
 
 
@@ -69,12 +71,13 @@ def covered(seed: int, patients: int, correlation: float, replicates: int, expec
     """Return whether each interval of one cohort holds the truth, then whether each test rejects equality."""
     target, (score, other), patient = cohort(seed, patients, correlation)
     made = measures(target, score)
-    replicated = replicate({**made, "other": Ranking(target, other)}, patient, replicates, seed)
+    resampling = Resampling({**made, "other": Ranking(target, other)}, patient)
+    replicated, left_out = resampling.replicate(replicates, seed), resampling.leave_out(seed)
     units = independent_units(target, patient)
     held = []
     for kind, measure in made.items():
         for name, value in measured(measure).items():
-            made = interval(value, replicated[kind][name], 0.95, units)
+            made = interval(value, replicated[kind][name], left_out[kind][name], 0.95, units)
             held.append(made.low <= expected[f"{kind}{name}"] <= made.high)
     delong = delong_test(target, score, other)
     clustered = paired_test(delong.difference, replicated[""]["auroc"] - replicated["other"]["auroc"])
@@ -85,15 +88,15 @@ def main() -> None:
     """Simulate and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cohorts", type=int, default=2000)
-    parser.add_argument("--replicates", type=int, default=2000)
+    parser.add_argument("--replicates", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     args = parser.parse_args()
     expected = truth()
     page = ["# Coverage of 95 % intervals\n"]
     with ProcessPoolExecutor(args.processes) as pool:
-        for size, patients in COHORTS.items():
+        for size, (patients, correlations) in COHORTS.items():
             columns = []
-            for correlation in CORRELATIONS:
+            for correlation in correlations:
                 settings = {"patients": patients, "correlation": correlation, "replicates": args.replicates}
                 one = partial(covered, **settings, expected=expected)
                 columns.append(np.mean(list(pool.map(one, range(args.cohorts), chunksize=10)), axis=0))
@@ -103,7 +106,7 @@ def main() -> None:
                 [name, *(f"{share:.1%}" for share in row)]
                 for name, row in zip(names, np.transpose(columns), strict=True)
             ]
-            header = ["intra-patient correlation", *map(str, CORRELATIONS)]
+            header = ["intra-patient correlation", *map(str, correlations)]
             page.append(f"## {patients:,} patients, {size}\n\n{markdown(header, rows)}")
     how = f"{args.cohorts:,} cohorts each, {args.replicates:,} replicates, 2 % melanomas, 16 images a patient"
     page.append(

@@ -44,7 +44,7 @@ def test_a_replicate_is_the_metric_on_the_rows_of_the_patients_drawn(data: Label
     target, score, _ = data
     cluster = np.arange(len(target)) % patients
     known = len(np.unique(cluster))
-    replicated = bootstrap.replicate(measures(target, score), [f"p{c}" for c in cluster], 6, seed)
+    replicated = bootstrap.Resampling(measures(target, score), [f"p{c}" for c in cluster]).replicate(6, seed)
     for number, drawn in enumerate(all_draws(known, 6, seed).T.astype(int)):
         rows = np.concatenate([np.flatnonzero(cluster == c) for c in np.repeat(np.arange(known), drawn)])
         for kind, measure in measures(target[rows], score[rows]).items():
@@ -67,13 +67,13 @@ def test_more_replicates_begin_with_those_of_fewer(patients: int, few: int, more
 
 def test_models_are_judged_on_the_same_draws_whatever_stands_beside_them_and_in_whatever_order() -> None:
     target, probability, patient = cohort(0, 40, 5, 0.5)
-    alone = bootstrap.replicate({"a": metrics.Ranking(target, probability)}, patient, 50, 1)["a"]
+    alone = bootstrap.Resampling({"a": metrics.Ranking(target, probability)}, patient).replicate(50, 1)["a"]
     shuffled = np.random.default_rng(0).permutation(len(target))
     several = {
         "b": metrics.Calibration(target[shuffled], probability[shuffled]),
         "a": metrics.Ranking(target[shuffled], probability[shuffled]),
     }
-    together = bootstrap.replicate(several, patient[shuffled], 50, 1)["a"]
+    together = bootstrap.Resampling(several, patient[shuffled]).replicate(50, 1)["a"]
     assert all(np.array_equal(alone[name], together[name]) for name in alone)
 
 
@@ -109,10 +109,29 @@ def test_images_of_a_patient_that_are_alike_widen_the_interval() -> None:
 
 def test_levels_are_moved_outwards_where_few_patients_have_the_rarer_class() -> None:
     replicated = np.linspace(0, 1, 10_001)
-    few, many = (bootstrap.interval(0.5, replicated, 0.95, units) for units in (10, 10**9))
+    even = np.array([0.4, 0.6])
+    few, many = (bootstrap.interval(0.5, replicated, even, 0.95, units) for units in (10, 10**9))
     assert (many.low, many.high) == (pytest.approx(0.025), pytest.approx(0.975))
     # Student's t of 9 degrees of freedom is 2.262, times the root of 10/9.
     assert (few.low, few.high) == (pytest.approx(ndtr(-2.3845), abs=1e-4), pytest.approx(ndtr(2.3845), abs=1e-4))
+
+
+def test_levels_are_moved_to_the_side_on_which_the_error_grows() -> None:
+    replicated = np.linspace(0, 1, 10_001)
+    skewed = np.array([0.0] * 9 + [-1.0])  # without one patient the metric is much lower, so more like it may come
+    made = bootstrap.interval(0.5, replicated, skewed, 0.95, 10**9)
+    a = bootstrap.acceleration(skewed)
+    assert a == pytest.approx((0.9**3 - 9 * 0.1**3) / 6 / (0.9**2 + 9 * 0.1**2) ** 1.5)
+    assert made.low == pytest.approx(ndtr(-1.96 / (1 + 1.96 * a)), abs=1e-4)
+    assert made.high == pytest.approx(ndtr(1.96 / (1 - 1.96 * a)), abs=1e-4)
+
+
+@given(st.integers(1, 500), st.integers(0, 99))
+def test_the_jackknife_leaves_out_each_patient_once(patients: int, seed: int) -> None:
+    weights = np.concatenate(list(bootstrap.leave_out(patients, seed)), axis=1)
+    assert weights.shape == (patients, min(patients, bootstrap.GROUPS))
+    assert ((weights == 0).sum(axis=1) == 1).all()
+    assert np.ptp((weights == 0).sum(axis=0)) <= 1
 
 
 def test_the_rarer_class_is_counted_in_patients() -> None:
@@ -153,5 +172,5 @@ def test_the_whole_challenge_takes_seconds() -> None:
     patient = generator.integers(0, 2056, n)
     several = {i: metrics.Ranking(target, generator.random(n)) for i in range(3)}
     start = time.perf_counter()
-    bootstrap.replicate(several, patient, 2000, 1)
+    bootstrap.Resampling(several, patient).replicate(2000, 1)
     assert time.perf_counter() - start < 15  # under 1 s on an idle core

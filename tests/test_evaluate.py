@@ -255,7 +255,9 @@ def test_the_summary_is_a_table_in_the_order_given() -> None:
     column = lines[0].index("AUROC")
     assert lines[2][column:].startswith(f"{entry['auroc']['value']:.4f} [{entry['auroc']['low']:.4f}, ")
     assert lines[3][column:] == lines[2][column:]
-    assert lines[-1].startswith("In brackets: 95% percentile intervals over 100 bootstrap resamples of patients")
+    assert lines[-1].startswith(
+        "In brackets: 95% accelerated percentile intervals over 100 bootstrap resamples of patients"
+    )
 
 
 def test_curves_keep_their_areas_with_few_points() -> None:
@@ -408,6 +410,20 @@ def test_published_predictions_have_their_known_figures(tmp_path: Path, name: st
         assert entry["brier"]["value"] == pytest.approx(brier, abs=5e-5)
     assert [entry["thresholds"]["given"][cell] for cell in ("tn", "fp", "fn", "tp")] == [tn, fp, fn, tp]
     assert entry["bootstrap"]["clusters"] == "patient"
+    for metric in ("auroc", "average_precision", "partial_auroc", "brier", "log_loss", "sensitivity_at_90_specificity"):
+        assert entry[metric]["low"] < entry[metric]["value"] < entry[metric]["high"]
+
+
+@pytest.mark.real_data
+def test_published_models_are_compared_on_their_common_images(tmp_path: Path) -> None:
+    paths = [f"{name}={real_data(f'published-predictions/{name}_test_predictions.csv')}" for name in PUBLISHED]
+    made = comparisons({name: read_predictions(path) for name, path in named_paths(paths).items()}, QUICK)
+    assert (made["n"], made["melanomas"]) == (6626, 114)
+    found = {(pair["first"], pair["second"]): pair for pair in made["pairs"]}
+    shallow = found["CNN", "ResNeSt269"]
+    assert shallow["difference"]["value"] == pytest.approx(0.851786 - 0.929175, abs=2e-6)
+    assert shallow["difference"]["high"] < 0 and shallow["bootstrap"]["p_holm"] < 0.001
+    assert found["ResNeSt269", "ResNeSt200"]["bootstrap"]["p_holm"] > 0.05
 
 
 def test_patients_are_given_for_all_images_or_for_none(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from melanoma.bootstrap import independent_units, interval, replicate
+from melanoma.bootstrap import Resampling, independent_units, interval
 from melanoma.delong import Comparison, delong_test, z_test
 from melanoma.metrics import Ranking, measured
 
@@ -43,13 +43,14 @@ def compare(
     """
     rankings = {name: Ranking(target, score) for name, score in scores.items()}
     areas = {name: measured(ranking)["auroc"] for name, ranking in rankings.items()}
-    replicated = {name: made["auroc"] for name, made in replicate(rankings, clusters, replicates, seed).items()}
+    resampling = Resampling(rankings, clusters)
+    replicated, left_out = resampling.replicate(replicates, seed), resampling.leave_out(seed)
     units = independent_units(target, clusters)
     rows, tests = [], {"bootstrap": [], "delong": []}
     for first, second in combinations(scores, 2):
-        spread = replicated[first] - replicated[second]
         difference = areas[first] - areas[second]
-        made = interval(difference, spread, confidence, units)
+        spread, jackknife = (made[first]["auroc"] - made[second]["auroc"] for made in (replicated, left_out))
+        made = interval(difference, spread, jackknife, confidence, units)
         rows.append({"first": first, "second": second, "difference": made.bounds})
         tests["bootstrap"].append(paired_test(difference, spread))
         tests["delong"].append(delong_test(target, scores[first], scores[second]))
