@@ -272,7 +272,7 @@ def test_the_report_holds_comparisons_thresholds_and_calibration(study: Path, tm
     (pair,) = read_json(study / "comparisons.json")["pairs"]
     calibration = read_json(study / "calibration.json")["cnn"]
     for text in (
-        f"{entry['partial_auroc']['value']:.4f}",
+        f"{entry['partial_auroc']['value']:.3f}",
         f"{entry['sensitivity_at_90_specificity']['value']:.3f}",
         f"{entry['thresholds']['youden']['threshold']:.4g}",
         f"{entry['thresholds']['f2']['kappa']['value']:.3f}",
