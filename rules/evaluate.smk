@@ -50,6 +50,8 @@ rule evaluate_models:
             category="Evaluation",
             labels={"what": "all figures with intervals"},
         ),
+        comparisons=f"{RESULTS}/evaluate/comparisons.json",
+        calibration=f"{RESULTS}/evaluate/calibration.json",
         summary=f"{RESULTS}/evaluate/summary.txt",
         curves=f"{RESULTS}/evaluate/curves.json",
     log:
@@ -67,5 +69,6 @@ rule evaluate_models:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
     shell:
         "python {input.code[0]} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
-        " --settings {input.settings} --output {output.metrics} --summary {output.summary} --curves {output.curves}"
-        " --log {log}"
+        " --settings {input.settings} --output {output.metrics}"
+        " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
+        " --summary {output.summary} --log {log}"
