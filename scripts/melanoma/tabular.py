@@ -52,16 +52,17 @@ def out_of_fold_and_test(
     Test is predicted by a model fitted on all of train (`test_by` refit) or by the mean of the folds' models
     (fold_mean).
     """
-    others = {fold: train[train["fold"] != fold] for fold in folds}
-    models = {fold: fit(recipe, rows, threads) for fold, rows in others.items()}
-    judges = [fit(recipe, train, threads)] if test_by == "refit" else list(models.values())
+    seen = {fold: train[train["fold"] != fold] for fold in folds}
+    models = {fold: fit(recipe, rows, threads) for fold, rows in seen.items()}
     parts = []
     for fold in folds:
         rows = train[train["fold"] == fold]
         found = _predictions(rows, models[fold](rows), "train", rows["fold"])
-        parts.append(found.assign(trained_prevalence=_prevalence(recipe, others[fold])))
+        parts.append(found.assign(trained_prevalence=_prevalence(recipe, seen[fold])))
+    judges = [fit(recipe, train, threads)] if test_by == "refit" else list(models.values())
+    tables = [train] if test_by == "refit" else list(seen.values())
     of_test = _predictions(test, np.mean([judge(test) for judge in judges], axis=0), "test", np.int8(-1))
-    parts.append(of_test.assign(trained_prevalence=_prevalence(recipe, train)))
+    parts.append(of_test.assign(trained_prevalence=np.mean([_prevalence(recipe, table) for table in tables])))
     return pd.concat(parts, ignore_index=True)
 
 
