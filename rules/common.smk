@@ -31,6 +31,8 @@ HISTORIES = {f"{model}:{run}": f"{RESULTS}/train/{model}/{run}/history.csv" for 
 FIGURES = {
     "roc": "roc.svg",
     "precision_recall": "precision_recall.svg",
+    "reliability": "reliability.svg",
+    "decision": "decision.svg",
     "learning_curves": "learning_curves.svg",
     "schedules": "schedules.svg",
     "class_balance": "class_balance.svg",

@@ -3,6 +3,17 @@
 JUDGED = [*MODELS, *FUSIONS]
 
 
+def training_prevalence(recipe):
+    """The share of melanomas that a model is shown by sampling or class weights; None for that of train."""
+    if is_tabular(recipe):
+        return None if recipe["network"] == "naive_bayes" else 0.5
+    ratio = recipe["sampling"]["ratio"]
+    return {"natural": None, "oversample": ratio / (1 + ratio)}.get(recipe["sampling"]["name"], 0.5)
+
+
+TRAINED_AT = {name: training_prevalence(recipe) for name, recipe in MODELS.items()}
+
+
 rule audit_models:
     input:
         code=code("audit"),
@@ -50,6 +61,8 @@ rule evaluate_models:
             category="Evaluation",
             labels={"what": "all figures with intervals"},
         ),
+        comparisons=f"{RESULTS}/evaluate/comparisons.json",
+        calibration=f"{RESULTS}/evaluate/calibration.json",
         summary=f"{RESULTS}/evaluate/summary.txt",
         curves=f"{RESULTS}/evaluate/curves.json",
     log:
@@ -65,7 +78,9 @@ rule evaluate_models:
         gpu=0,
     params:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
+        prevalence=[f"{name}={share}" for name, share in TRAINED_AT.items() if share],
     shell:
         "python {input.code[0]} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
-        " --settings {input.settings} --output {output.metrics} --summary {output.summary} --curves {output.curves}"
-        " --log {log}"
+        " --training-prevalence {params.prevalence} --settings {input.settings} --output {output.metrics}"
+        " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
+        " --summary {output.summary} --log {log}"

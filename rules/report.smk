@@ -13,9 +13,12 @@ rule plot_curves:
         code=code("plot"),
         curves=f"{RESULTS}/evaluate/curves.json",
         metrics=f"{RESULTS}/evaluate/metrics.json",
+        calibration=f"{RESULTS}/evaluate/calibration.json",
     output:
         roc=figure("roc", "Evaluation"),
         precision_recall=figure("precision_recall", "Evaluation"),
+        reliability=figure("reliability", "Evaluation"),
+        decision=figure("decision", "Evaluation"),
     log:
         f"{LOGS}/plot_curves.log",
     benchmark:
@@ -31,7 +34,11 @@ rule plot_curves:
         "python {input.code[0]} --log {log} roc --curves {input.curves} --metrics {input.metrics}"
         " --output {output.roc} && "
         "python {input.code[0]} --log {log} precision-recall --curves {input.curves} --metrics {input.metrics}"
-        " --output {output.precision_recall}"
+        " --output {output.precision_recall} && "
+        "python {input.code[0]} --log {log} reliability --calibration {input.calibration}"
+        " --output {output.reliability} && "
+        "python {input.code[0]} --log {log} decision --curves {input.curves} --metrics {input.metrics}"
+        " --output {output.decision}"
 
 
 rule plot_learning:
@@ -148,6 +155,8 @@ rule write_report:
         template=project_file("scripts/melanoma/report.html.j2"),
         captions=[project_file(f"report/{name}.rst") for name in CAPTIONS],
         metrics=f"{RESULTS}/evaluate/metrics.json",
+        comparisons=f"{RESULTS}/evaluate/comparisons.json",
+        calibration=f"{RESULTS}/evaluate/calibration.json",
         figures=list(SHOWN.values()),
         leakage=f"{RESULTS}/evaluate/leakage.json",
         problems=f"{RESULTS}/catalog/problems.csv",
@@ -175,7 +184,8 @@ rule write_report:
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
-        "python {input.code[0]} --study {params.study} --metrics {input.metrics} --figures {params.figures}"
+        "python {input.code[0]} --study {params.study} --metrics {input.metrics} --comparisons {input.comparisons}"
+        " --calibration {input.calibration} --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} --quality {input.quality}"
         " --recipes {input.recipes} --fusions {params.fusions} --config {input.study} {params.truth} --output {output} --log {log}"
 

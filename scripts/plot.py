@@ -2,6 +2,8 @@
 
     python scripts/plot.py roc --curves curves.json --metrics metrics.json --output roc.svg
     python scripts/plot.py precision-recall --curves curves.json --metrics metrics.json --output pr.svg
+    python scripts/plot.py reliability --calibration calibration.json --output reliability.svg
+    python scripts/plot.py decision --curves curves.json --metrics metrics.json --output decision.svg
     python scripts/plot.py learning --histories cnn:fold-0=history.csv --output learning_curves.svg
     python scripts/plot.py schedules --recipes cnn=cnn.yaml --output schedules.svg
     python scripts/plot.py balance --split split.parquet --train train.parquet \\
@@ -35,10 +37,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="figure, .svg or .png")
         return command.add_argument
 
-    for name, draw in (("roc", draw_roc), ("precision-recall", draw_precision_recall)):
+    curves = {"roc": draw_roc, "precision-recall": draw_precision_recall, "decision": draw_decision}
+    for name, draw in curves.items():
         option = add(name, draw)
         option("--curves", type=Path, required=True, metavar="JSON", help="curves of evaluate.py")
         option("--metrics", type=Path, required=True, metavar="JSON", help="metrics of evaluate.py")
+    option = add("reliability", draw_reliability)
+    option("--calibration", type=Path, required=True, metavar="JSON", help="reliability curves of evaluate.py")
     option = add("learning", draw_learning)
     option("--histories", nargs="+", required=True, metavar="MODEL:RUN=CSV", help="history of each run")
     option("--recipes", nargs="*", default=[], metavar="MODEL=YAML", help="recipes, for how the epoch is chosen")
@@ -68,6 +73,16 @@ def draw_roc(args: argparse.Namespace) -> None:
 def draw_precision_recall(args: argparse.Namespace) -> None:
     """Draw precision-recall curves."""
     figures.save(figures.precision_recall(read_json(args.curves), read_json(args.metrics)), args.output)
+
+
+def draw_decision(args: argparse.Namespace) -> None:
+    """Draw decision curves."""
+    figures.save(figures.decision(read_json(args.curves), read_json(args.metrics)), args.output)
+
+
+def draw_reliability(args: argparse.Namespace) -> None:
+    """Draw reliability curves before and after calibration."""
+    figures.save(figures.reliability(read_json(args.calibration)), args.output)
 
 
 def draw_learning(args: argparse.Namespace) -> None:
