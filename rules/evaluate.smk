@@ -6,7 +6,7 @@ JUDGED = [*MODELS, *FUSIONS]
 def training_prevalence(recipe):
     """The share of melanomas that a model is shown by sampling or class weights; None for that of train."""
     if is_tabular(recipe):
-        return None if recipe["network"] == "naive_bayes" else 0.5
+        return None if recipe["network"] in ("naive_bayes", "gradient_boosting") else 0.5
     ratio = recipe["sampling"]["ratio"]
     return {"natural": None, "oversample": ratio / (1 + ratio)}.get(recipe["sampling"]["name"], 0.5)
 
@@ -23,6 +23,7 @@ rule audit_models:
         test=f"{RESULTS}/split/test.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
         weights=[f"{RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in RUNS],
+        encoders=[f"{RESULTS}/train/{model}/encoders.json" for model in TABULAR],
         predictions=[predictions(model) for model in MODELS],
     output:
         f"{RESULTS}/evaluate/leakage.json",
@@ -39,10 +40,11 @@ rule audit_models:
         gpu=0,
     params:
         weights=[f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in RUNS],
+        encoders=[f"{model}={RESULTS}/train/{model}/encoders.json" for model in TABULAR],
         predictions=[f"{model}={predictions(model)}" for model in MODELS],
     shell:
         "python {input.code[0]} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
-        " --test {input.test} --test-labels {input.labels} --weights {params.weights}"
+        " --test {input.test} --test-labels {input.labels} --weights {params.weights} --encoders {params.encoders}"
         " --predictions {params.predictions} --output {output} --log {log}"
 
 

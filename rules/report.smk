@@ -1,9 +1,8 @@
 """Report: the figures, and one self-contained page that holds all of a study."""
 
 OF_NETWORKS = ("learning_curves", "schedules")
-SHOWN = {
-    name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS).items() if NETWORKS or name not in OF_NETWORKS
-}
+ABSENT = {*(() if NETWORKS else OF_NETWORKS), *(() if HAS_IMAGES else ["samples"])}
+SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS).items() if name not in ABSENT}
 CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 
@@ -90,20 +89,18 @@ rule plot_schedules:
         "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output}"
 
 
-rule plot_data:
+rule plot_balance:
     input:
         code=code("plot"),
-        images=f"{RESULTS}/images/images.h5",
         split=f"{RESULTS}/split/split.parquet",
         train=f"{RESULTS}/split/train.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
     output:
-        balance=figure("class_balance", "Data"),
-        samples=figure("samples", "Data"),
+        figure("class_balance", "Data"),
     log:
-        f"{LOGS}/plot_data.log",
+        f"{LOGS}/plot_balance.log",
     benchmark:
-        f"{LOGS}/plot_data.tsv"
+        f"{LOGS}/plot_balance.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -113,9 +110,29 @@ rule plot_data:
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} balance --split {input.split} --train {input.train}"
-        " --test-labels {input.labels} --output {output.balance} && "
-        "python {input.code[0]} --log {log} samples --images {input.images} --train {input.train}"
-        " --output {output.samples}"
+        " --test-labels {input.labels} --output {output}"
+
+
+rule plot_samples:
+    input:
+        code=code("plot"),
+        images=f"{RESULTS}/images/images.h5",
+        train=f"{RESULTS}/split/train.parquet",
+    output:
+        figure("samples", "Data"),
+    log:
+        f"{LOGS}/plot_samples.log",
+    benchmark:
+        f"{LOGS}/plot_samples.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --log {log} samples --images {input.images} --train {input.train} --output {output}"
 
 
 rule plot_augmentation:
@@ -160,7 +177,7 @@ rule write_report:
         figures=list(SHOWN.values()),
         leakage=f"{RESULTS}/evaluate/leakage.json",
         problems=f"{RESULTS}/catalog/problems.csv",
-        quality=f"{RESULTS}/images/quality.parquet",
+        quality=QUALITY if HAS_IMAGES else [],
         recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in MODELS],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
         study=settings("study"),
@@ -181,12 +198,13 @@ rule write_report:
     params:
         study=config["study"],
         figures=[f"{name}={path}" for name, path in SHOWN.items()],
+        quality=f"--quality {QUALITY}" if HAS_IMAGES else "",
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
         "python {input.code[0]} --study {params.study} --metrics {input.metrics} --comparisons {input.comparisons}"
         " --calibration {input.calibration} --figures {params.figures}"
-        " --leakage {input.leakage} --problems {input.problems} --quality {input.quality}"
+        " --leakage {input.leakage} --problems {input.problems} {params.quality}"
         " --recipes {input.recipes} --fusions {params.fusions} --config {input.study} {params.truth} --output {output} --log {log}"
 
 
