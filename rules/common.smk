@@ -8,7 +8,7 @@ from pathlib import Path
 
 from melanoma.command import failures
 from melanoma.dependencies import local_imports, use_this_interpreter
-from melanoma.study import has_images, is_tabular, reads_images, training_recipe
+from melanoma.study import all_fusions, has_images, is_tabular, reads_images, training_recipe
 from melanoma.weights_files import weights_file
 
 use_this_interpreter()
@@ -25,7 +25,7 @@ TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
 SEEING = [name for name, recipe in MODELS.items() if reads_images(recipe)]
 HAS_IMAGES = has_images(config)
 QUALITY = f"{RESULTS}/images/{'quality' if HAS_IMAGES else 'sizes'}.parquet"
-FUSIONS = config["fusions"]
+FUSIONS = all_fusions(config)
 FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
 RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
 SHARDS = [f"{shard:03d}" for shard in range(config["images"]["shards"])]

@@ -137,7 +137,9 @@ def test_the_demo_study_spells_out_every_option():
     schema, config = load_schema(), yaml.safe_load((ROOT / "config.yaml").read_text())
     used = {key for recipe in config["models"].values() for key in recipe}
     assert used == set(schema["$defs"]["recipe"]["properties"])
-    for section in ("data", "images", "split", "predict", "evaluate"):
+    used = {key for fusion in config["fusions"].values() for key in fusion}
+    assert used == set(schema["properties"]["fusions"]["additionalProperties"]["properties"])
+    for section in ("data", "images", "split", "predict", "fuse", "evaluate"):
         assert set(config[section]) == set(schema["properties"][section]["properties"])
     assert set(config["models"]["cnn"]["augmentation"]) == set(schema["$defs"]["augmentation"]["properties"])
 

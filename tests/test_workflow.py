@@ -209,7 +209,9 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     folder, printed = finished
     results = folder / "results" / "tiny"
     metrics = json.loads((results / "evaluate" / "metrics.json").read_text())
-    assert set(metrics) == {"cnn", "joint", "logistic", "mean", "weighted"}
+    stacked = {"stacked", "stacked_without_context", "boosted"}
+    assert set(metrics) == {"cnn", "joint", "logistic", "boosting", "mean", "weighted"} | stacked
+    assert json.loads((results / "fuse" / "answer.json").read_text())["answer"] in metrics
     for model in metrics.values():
         assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
     assert (results / "evaluate" / "summary.txt").read_text().strip() in printed

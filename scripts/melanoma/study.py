@@ -15,6 +15,7 @@ from melanoma.errors import InputError, listing
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting")
+WITHOUT_CONTEXT = "_without_context"
 DEFAULT_INPUTS = ["age", "sex", "site"]
 
 
@@ -56,6 +57,16 @@ def is_backbone(recipe: dict[str, Any]) -> bool:
 def has_images(config: dict[str, Any]) -> bool:
     """Tell whether the study has images, and not tables alone."""
     return any("generate" in source or source["images"] is not None for source in config["data"]["sources"])
+
+
+def all_fusions(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the study's fusions by name, each with patient context followed by the same without."""
+    fusions = {}
+    for name, fusion in config["fusions"].items():
+        fusions[name] = fusion
+        if fusion["context"]:
+            fusions[name + WITHOUT_CONTEXT] = fusion | {"context": False}
+    return fusions
 
 
 def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -183,6 +194,10 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
             yield f"fusions.{name}.weights: give one number for each of {', '.join(fusion['members'])}"
         if fusion["weights"] is not None and fusion["method"] != "weighted":
             yield f"fusions.{name}.weights: only method weighted takes weights; method is {fusion['method']}"
+        if fusion["context"] and fusion["method"] not in ("logistic", "gradient_boosting"):
+            yield f"fusions.{name}.context: only methods logistic and gradient_boosting use it, not {fusion['method']}"
+        if fusion["context"] and name + WITHOUT_CONTEXT in {**models, **config["fusions"]}:
+            yield f"fusions.{name}: it is judged without context as {name + WITHOUT_CONTEXT}; give the other a new name"
     for name, recipe in models.items():
         layers = recipe["baseline_cnn"]
         if len(layers["channels"]) != len(layers["kernels"]):
