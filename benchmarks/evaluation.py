@@ -110,10 +110,10 @@ def main() -> None:
         ["peak memory", f"{many[2]:.2f} GB"],
     ]
     limits = f"Limits: {LIMIT} s and {LEAST_RATIO} times for the first, {LEAST_MEMORY} GB for the last."
-    how = (
-        "one run; AUROC, average precision, partial AUROC, 6 operating points, 3 of calibration, 9 rates at each of 4 "
+    what = (
+        "AUROC, average precision, partial AUROC, 6 operating points, 3 of calibration, 9 rates at each of 4 thresholds"
     )
-    how += "thresholds, net benefit at 5"
+    how = f"one run, other work on the machine; {what}, net benefit at 5"
     write_text(RESULTS, f"# Evaluation\n\n{markdown(['what', 'measured'], rows)}\n{limits} {conditions(how)}")
     print(RESULTS.read_text())
 

@@ -37,6 +37,7 @@ FIGURES = {
     "decision": "decision.svg",
     "learning_curves": "learning_curves.svg",
     "schedules": "schedules.svg",
+    "sampling": "sampling.svg",
     "class_balance": "class_balance.svg",
     "samples": "samples.png",
 }

@@ -3,17 +3,6 @@
 JUDGED = [*MODELS, *FUSIONS]
 
 
-def training_prevalence(recipe):
-    """The share of melanomas that a model is shown by sampling or class weights; None for that of train."""
-    if is_tabular(recipe):
-        return None if recipe["network"] in ("naive_bayes", "gradient_boosting") else 0.5
-    ratio = recipe["sampling"]["ratio"]
-    return {"natural": None, "oversample": ratio / (1 + ratio)}.get(recipe["sampling"]["name"], 0.5)
-
-
-TRAINED_AT = {name: training_prevalence(recipe) for name, recipe in MODELS.items()}
-
-
 rule audit_models:
     input:
         code=code("audit"),
@@ -80,9 +69,8 @@ rule evaluate_models:
         gpu=0,
     params:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
-        prevalence=[f"{name}={share}" for name, share in TRAINED_AT.items() if share],
     shell:
         "python {input.code[0]} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
-        " --training-prevalence {params.prevalence} --settings {input.settings} --output {output.metrics}"
+        " --settings {input.settings} --output {output.metrics}"
         " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
         " --summary {output.summary} --log {log}"

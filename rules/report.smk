@@ -1,6 +1,6 @@
 """Report: the figures, and one self-contained page that holds all of a study."""
 
-OF_NETWORKS = ("learning_curves", "schedules")
+OF_NETWORKS = ("learning_curves", "schedules", "sampling")
 ABSENT = {*(() if NETWORKS else OF_NETWORKS), *(() if HAS_IMAGES else ["samples"])}
 SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS).items() if name not in ABSENT}
 CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
@@ -70,8 +70,10 @@ rule plot_schedules:
     input:
         code=code("plot"),
         recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+        train=f"{RESULTS}/split/train.parquet",
     output:
-        figure("schedules", "Training"),
+        schedules=figure("schedules", "Training"),
+        sampling=figure("sampling", "Training"),
     log:
         f"{LOGS}/plot_schedules.log",
     benchmark:
@@ -86,7 +88,9 @@ rule plot_schedules:
     params:
         recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
     shell:
-        "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output}"
+        "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output.schedules} && "
+        "python {input.code[0]} --log {log} sampling --recipes {params.recipes} --train {input.train}"
+        " --output {output.sampling}"
 
 
 rule plot_balance:

@@ -1,8 +1,8 @@
 """Judge predictions: discrimination, calibration, decisions and comparisons, each with its interval over patients.
 
     python scripts/evaluate.py --predictions cnn=predict/cnn.parquet fused=fuse/mean.parquet \\
-        --labels split/test_labels.parquet --train split/train.parquet --training-prevalence cnn=0.5 \\
-        --output metrics.json --comparisons comparisons.json --calibration calibration.json \\
+        --labels split/test_labels.parquet --train split/train.parquet --output metrics.json \\
+        --comparisons comparisons.json --calibration calibration.json \\
         --curves curves.json --summary summary.txt
 
     python scripts/evaluate.py --predictions mine.csv --threshold 0.5 --output metrics.json
@@ -34,7 +34,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--labels", type=Path, metavar="FILE", help="labels of test: image, target")
     add("--train", type=Path, metavar="FILE", help="labels of train, for what is chosen on out-of-fold predictions")
     add("--threshold", type=float, metavar="T", help="also count outcomes where probability >= T")
-    prevalence = "share of melanomas a model was trained at, where that is not the share in train"
+    prevalence = "share of melanomas a model was trained at, where the file does not say it"
     add("--training-prevalence", nargs="*", default=[], metavar="NAME=SHARE", help=prevalence)
     add("--settings", type=Path, metavar="YAML", help="replicates, confidence, seed, sensitivity, net_benefit")
     add("--replicates", type=int, help=f"bootstrap resamples (default {Settings.replicates})")
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
     """Read, decide, judge, write, and print the summary."""
     settings = read_settings(args)
     predictions = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
-    prevalences = read_prevalences(args.training_prevalence, list(predictions))
+    prevalences = recorded_prevalences(predictions) | read_prevalences(args.training_prevalence, list(predictions))
     out_of_fold = labelled_parts(predictions, "train", args.train, subset=True) if args.train else {}
     out_of_fold = {name: table for name, table in out_of_fold.items() if len(table)}
     decisions = {name: Decisions() for name in predictions}
@@ -95,6 +95,12 @@ def labelled_parts(
 def with_threshold(decisions: Decisions, threshold: float) -> Decisions:
     """Return the decisions with one more threshold, named given."""
     return replace(decisions, thresholds={**decisions.thresholds, "given": threshold})
+
+
+def recorded_prevalences(predictions: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """Return the share of melanomas that each model was trained at, the mean of its folds', where its file says it."""
+    means = {name: table["trained_prevalence"].mean() for name, table in predictions.items()}
+    return {name: float(mean) for name, mean in means.items() if pd.notna(mean)}
 
 
 def read_prevalences(texts: list[str], names: list[str]) -> dict[str, float]:

@@ -98,7 +98,7 @@ def fit_and_fuse(
         "log_loss": losses | {"fused": log_loss(target, probability[is_train])},
     }
     first = next(iter(members.values()))
-    return with_probability(first, probability), told
+    return with_probability(first, probability, float(target.mean())), told
 
 
 if __name__ == "__main__":

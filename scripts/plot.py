@@ -6,6 +6,7 @@
     python scripts/plot.py decision --curves curves.json --metrics metrics.json --output decision.svg
     python scripts/plot.py learning --histories cnn:fold-0=history.csv --output learning_curves.svg
     python scripts/plot.py schedules --recipes cnn=cnn.yaml --output schedules.svg
+    python scripts/plot.py sampling --recipes cnn=cnn.yaml --train train.parquet --output sampling.svg
     python scripts/plot.py balance --split split.parquet --train train.parquet \\
         --test-labels test_labels.parquet --output class_balance.svg
     python scripts/plot.py samples --images images.h5 --train train.parquet --output samples.png
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pandas as pd
 
 from melanoma import figures
@@ -23,6 +25,7 @@ from melanoma.command import run
 from melanoma.errors import InputError
 from melanoma.files import read_json, read_yaml
 from melanoma.predictions import named_path, read_labels
+from melanoma.sampling import epoch_counts
 
 HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc"]
 
@@ -49,6 +52,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     option("--recipes", nargs="*", default=[], metavar="MODEL=YAML", help="recipes, for how the epoch is chosen")
     option = add("schedules", draw_schedules)
     option("--recipes", nargs="+", required=True, metavar="MODEL=YAML", help="recipe of each network")
+    option = add("sampling", draw_sampling)
+    option("--recipes", nargs="+", required=True, metavar="MODEL=YAML", help="recipe of each network")
+    option("--train", type=Path, required=True, metavar="FILE", help="target of train")
     option = add("balance", draw_balance)
     option("--split", type=Path, required=True, metavar="FILE", help="image, patient, part, fold")
     option("--train", type=Path, required=True, metavar="FILE", help="labels of train")
@@ -104,6 +110,13 @@ def draw_schedules(args: argparse.Namespace) -> None:
     """Draw the learning rate by epoch."""
     recipes = {name: read_yaml(path) for name, path in map(named_path, args.recipes)}
     figures.save(figures.plot_schedules(recipes), args.output)
+
+
+def draw_sampling(args: argparse.Namespace) -> None:
+    """Draw what an epoch shows of each class, once and again."""
+    targets = pd.read_parquet(args.train)["target"].to_numpy(np.int64)
+    shown = {name: epoch_counts(targets, read_yaml(path)) for name, path in map(named_path, args.recipes)}
+    figures.save(figures.sampling(pd.DataFrame(shown).T), args.output)
 
 
 def draw_balance(args: argparse.Namespace) -> None:

@@ -126,6 +126,14 @@ def test_levels_are_moved_to_the_side_on_which_the_error_grows() -> None:
     assert made.high == pytest.approx(ndtr(1.96 / (1 - 1.96 * a)), abs=1e-4)
 
 
+@given(st.integers(2, 12), st.integers(0, 99))
+def test_the_interval_of_a_handful_of_patients_is_wide_and_holds_the_median(patients: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    replicated, left_out = generator.random(501), generator.random(patients) ** 9
+    made = bootstrap.interval(0.5, replicated, left_out, 0.95, patients)
+    assert replicated.min() <= made.low < np.median(replicated) < made.high <= replicated.max()
+
+
 @given(st.integers(1, 500), st.integers(0, 99))
 def test_the_jackknife_leaves_out_each_patient_once(patients: int, seed: int) -> None:
     weights = np.concatenate(list(bootstrap.leave_out(patients, seed)), axis=1)

@@ -21,7 +21,9 @@ from melanoma.evaluation import Settings, comparisons, decide, evaluate, reliabi
 from melanoma.files import read_json, write_csv, write_json, write_parquet, write_text, write_yaml
 
 RUNS = ("fold-0", "fold-1", "refit")
-COMMANDS = ("roc", "precision-recall", "decision", "reliability", "learning", "schedules", "balance", "samples")
+COMMANDS = (
+    "roc", "precision-recall", "decision", "reliability", "learning", "schedules", "sampling", "balance", "samples",
+)  # fmt: skip
 
 
 def call(module: ModuleType, *options: object) -> None:
@@ -113,6 +115,7 @@ def draw(folder: Path, command: str, output: Path) -> bytes:
         "reliability": ["--calibration", folder / "calibration.json"],
         "learning": ["--histories", *histories, "--recipes", f"cnn={folder / 'cnn.yaml'}"],
         "schedules": ["--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"],
+        "sampling": ["--recipes", f"cnn={folder / 'cnn.yaml'}", "--train", folder / "train.parquet"],
         "balance": ["--split", folder / "split.parquet", "--test-labels", folder / "test_labels.parquet"],
         "samples": ["--images", folder / "images.h5"],
     }[command]
@@ -297,7 +300,7 @@ def test_the_report_holds_comparisons_thresholds_and_calibration(study: Path, tm
     (pair,) = read_json(study / "comparisons.json")["pairs"]
     calibration = read_json(study / "calibration.json")["cnn"]
     for text in (
-        f"{entry['partial_auroc']['value']:.4f}",
+        f"{entry['partial_auroc']['value']:.3f}",
         f"{entry['sensitivity_at_90_specificity']['value']:.3f}",
         f"{entry['thresholds']['youden']['threshold']:.4g}",
         f"{entry['thresholds']['f2']['kappa']['value']:.3f}",

@@ -132,7 +132,9 @@ def interval(value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, con
     if len(defined) == 0 or units < 2:
         return Estimate(float(value), np.nan, np.nan, undefined)
     level = np.sqrt(units / (units - 1)) * special.stdtrit(units - 1, (1 + confidence) / 2) * np.array([-1, 1])
-    low, high = np.quantile(defined, special.ndtr(level / (1 - acceleration(left_out) * level)))
+    # So few units that the acceleration passes the pole leave the farthest percentile.
+    slowed = np.maximum(1 - acceleration(left_out) * level, np.finfo(np.float64).eps)
+    low, high = np.quantile(defined, special.ndtr(level / slowed))
     return Estimate(float(value), float(low), float(high), undefined)
 
 

@@ -195,6 +195,27 @@ def plot_schedules(recipes: dict[str, dict[str, Any]]) -> Figure:
 
 
 @styled
+def sampling(counts: pd.DataFrame) -> Figure:
+    """Draw the images of an epoch of each model (the index of `counts`, see `epoch_counts`), first ones and repeats."""
+    figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(counts)))
+    axes = figure.subplots()
+    left = np.zeros(len(counts))
+    for column, color, hatch in (
+        ("benign", BENIGN, None),
+        ("benign_again", BENIGN, "////"),
+        ("melanoma", MELANOMA, None),
+        ("melanoma_again", MELANOMA, "////"),
+    ):
+        label = column.replace("_again", ", shown again")
+        axes.barh(counts.index, counts[column], left=left, color=color, hatch=hatch, edgecolor="white", label=label)
+        left += counts[column].to_numpy()
+    axes.invert_yaxis()
+    axes.set_xlabel("Images of an epoch")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)
+    return figure
+
+
+@styled
 def class_balance(counts: pd.DataFrame) -> Figure:
     """Draw images (left) and patients (right) of each part and fold, by class; see `balance`."""
     figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(counts)))

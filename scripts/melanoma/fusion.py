@@ -39,11 +39,16 @@ def fuse(members: dict[str, pd.DataFrame], method: str, weights: dict[str, float
     return with_probability(first, probability)
 
 
-def with_probability(predictions: pd.DataFrame, probability: np.ndarray) -> pd.DataFrame:
-    """Return `predictions` with other probabilities, (n,), and their logits, which stay finite."""
+def with_probability(
+    predictions: pd.DataFrame, probability: np.ndarray, trained_prevalence: float = np.nan
+) -> pd.DataFrame:
+    """Return `predictions` with other probabilities, (n,), their logits, which stay finite, and the share of melanomas
+    that whatever made them was fitted to, NaN where that is no one number.
+    """
     # Rounding may carry a mean of ones just past one, and the best of all ranks would have an infinite logit.
     probability = np.clip(probability, 0.0, 1.0)
-    return predictions.assign(probability=probability, logit=logit(np.clip(probability, SMALLEST, 1.0 - SMALLEST)))
+    finite = logit(np.clip(probability, SMALLEST, 1.0 - SMALLEST))
+    return predictions.assign(probability=probability, logit=finite, trained_prevalence=trained_prevalence)
 
 
 def finite_logits(members: dict[str, pd.DataFrame]) -> np.ndarray:

@@ -23,6 +23,10 @@ class Fitted(NamedTuple):
         return self.classifier.predict_proba(self.encoder.transform(table))[:, 1].astype(float)
 
 
+# These count each class as much as the other.
+WEIGHTED = ("logistic_regression", "random_forest")
+
+
 def build_classifier(recipe: dict[str, Any], threads: int) -> ClassifierMixin:
     """Return the recipe's classifier, not yet fitted.
 
@@ -82,18 +86,31 @@ def out_of_fold_and_test(
     (fold_mean). Runs are named as those of networks, fold-0 and so on and refit.
     """
     train, test = count_images(train, test)
-    models = {f"fold-{fold}": fit(recipe, train[train["fold"] != fold], threads) for fold in folds}
+    seen = {f"fold-{fold}": train[train["fold"] != fold] for fold in folds}
     held_out = {f"fold-{fold}": train[train["fold"] == fold] for fold in folds}
-    parts = [_predictions(rows, models[run].predict(rows), "train", rows["fold"]) for run, rows in held_out.items()]
-    judges = list(models.values())
     if test_by == "refit":
-        models["refit"] = fit(recipe, train, threads)
-        judges = [models["refit"]]
-    parts.append(_predictions(test, np.mean([judge.predict(test) for judge in judges], axis=0), "test", np.int8(-1)))
+        seen["refit"] = train
+    models = {run: fit(recipe, rows, threads) for run, rows in seen.items()}
+    shown = {run: _prevalence(recipe, rows) for run, rows in seen.items()}
+    parts = [
+        _predictions(rows, models[run].predict(rows), "train", rows["fold"], shown[run])
+        for run, rows in held_out.items()
+    ]
+    judges = ["refit"] if test_by == "refit" else list(held_out)
+    probability = np.mean([models[run].predict(test) for run in judges], axis=0)
+    parts.append(_predictions(test, probability, "test", np.int8(-1), float(np.mean([shown[run] for run in judges]))))
     return pd.concat(parts, ignore_index=True), {run: model.encoder.to_dict() for run, model in models.items()}
 
 
-def _predictions(rows: pd.DataFrame, probability: NDArray[np.float64], part: str, fold: Any) -> pd.DataFrame:
+def _prevalence(recipe: dict[str, Any], table: pd.DataFrame) -> float:
+    """The share of melanomas that a model takes for the truth."""
+    return 0.5 if recipe["network"] in WEIGHTED else float(table["target"].mean())
+
+
+def _predictions(
+    rows: pd.DataFrame, probability: NDArray[np.float64], part: str, fold: Any, prevalence: float
+) -> pd.DataFrame:
     clipped = probability.clip(1e-15, 1 - 1e-15)
     logit = np.log(clipped) - np.log1p(-clipped)
-    return rows[["image", "patient"]].assign(part=part, fold=fold, logit=logit, probability=probability)
+    made = {"part": part, "fold": fold, "logit": logit, "probability": probability, "trained_prevalence": prevalence}
+    return rows[["image", "patient"]].assign(**made)
