@@ -74,3 +74,35 @@ rule evaluate_models:
         " --settings {input.settings} --output {output.metrics}"
         " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
         " --summary {output.summary} --log {log}"
+
+
+rule audit_shortcuts:
+    input:
+        code=code("shortcuts"),
+        settings=settings("evaluate"),
+        predictions=[predictions(name) for name in JUDGED],
+        train=f"{RESULTS}/split/train.parquet",
+        test=f"{RESULTS}/split/test.parquet",
+        labels=f"{RESULTS}/split/test_labels.parquet",
+        audit=f"{RESULTS}/evaluate/leakage.json",
+    output:
+        f"{RESULTS}/evaluate/shortcuts.json",
+    log:
+        f"{LOGS}/audit_shortcuts.log",
+    benchmark:
+        f"{LOGS}/audit_shortcuts.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=0,
+    params:
+        predictions=[f"{name}={predictions(name)}" for name in JUDGED],
+        folds=config["split"]["run_folds"],
+        test=config["predict"]["test"],
+    shell:
+        "python {input.code[0]} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"
+        " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} --output {output}"
+        " --log {log}"
