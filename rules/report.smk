@@ -173,11 +173,13 @@ rule plot_augmentation:
 rule write_report:
     input:
         code=code("report"),
-        template=project_file("scripts/melanoma/report.html.j2"),
+        templates=[project_file(f"scripts/melanoma/{name}.html.j2") for name in ("report", "answer", "shortcuts")],
         captions=[project_file(f"report/{name}.rst") for name in CAPTIONS],
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
+        answer=f"{RESULTS}/fuse/answer.json",
+        shortcuts=f"{RESULTS}/evaluate/shortcuts.json",
         figures=list(SHOWN.values()),
         leakage=f"{RESULTS}/evaluate/leakage.json",
         problems=f"{RESULTS}/catalog/problems.csv",
@@ -207,7 +209,8 @@ rule write_report:
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
         "python {input.code[0]} --study {params.study} --metrics {input.metrics} --comparisons {input.comparisons}"
-        " --calibration {input.calibration} --figures {params.figures}"
+        " --calibration {input.calibration} --answer {input.answer} --shortcuts {input.shortcuts}"
+        " --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} {params.quality}"
         " --recipes {input.recipes} --fusions {params.fusions} --config {input.study} {params.truth} --output {output} --log {log}"
 
