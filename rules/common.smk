@@ -8,7 +8,7 @@ from pathlib import Path
 
 from melanoma.command import failures
 from melanoma.dependencies import local_imports, use_this_interpreter
-from melanoma.study import is_tabular, reads_images, training_recipe
+from melanoma.study import all_fusions, has_images, is_tabular, reads_images, training_recipe
 from melanoma.weights_files import weights_file
 
 use_this_interpreter()
@@ -23,7 +23,9 @@ MODELS = config["models"]
 NETWORKS = [name for name, recipe in MODELS.items() if not is_tabular(recipe)]
 TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
 SEEING = [name for name, recipe in MODELS.items() if reads_images(recipe)]
-FUSIONS = config["fusions"]
+HAS_IMAGES = has_images(config)
+QUALITY = f"{RESULTS}/images/{'quality' if HAS_IMAGES else 'sizes'}.parquet"
+FUSIONS = all_fusions(config)
 FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
 RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
 SHARDS = [f"{shard:03d}" for shard in range(config["images"]["shards"])]
@@ -119,7 +121,7 @@ def tables(source):
 
 def folders(source):
     """The folders of a source's images, but for those that nothing makes: the catalog names them among its findings."""
-    given = [source["images"]] if isinstance(source["images"], str) else source["images"]
+    given = [source["images"]] if isinstance(source["images"], str) else source["images"] or []
     return [folder for folder in given if source["name"] in GENERATED or folder in FETCHED or os.path.isdir(folder)]
 
 
