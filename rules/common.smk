@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from melanoma.study import all_fusions, has_images, is_tabular, reads_images, tr
 from melanoma.weights_files import weights_file
 
 use_this_interpreter()
+if shutil.which("squeue"):  # Slurm's, whose answers its plugin does not all understand
+    os.environ["PATH"] = f"{workflow.basedir}/profiles/slurm/bin:{os.environ['PATH']}"
 
 STARTED = time.time()
 
@@ -72,16 +75,48 @@ def asked(resource):
     return lambda wildcards: MODELS[wildcards.model]["resources"][resource]
 
 
+def growing(least):
+    """An amount that each further attempt asks for once more, up to four times: too little was why jobs of its rule fail."""
+    return lambda wildcards, attempt: least * min(attempt, 4)
+
+
 def gpus(wildcards):
     """The GPUs of a model's job, over all its nodes."""
     return asked("gpus")(wildcards) * asked("nodes")(wildcards)
 
 
+def spanning(value):
+    """A resource that only a job of several nodes asks for, from a function of the recipe's resources."""
+
+    def resource(wildcards):
+        found = MODELS[wildcards.model]["resources"]
+        return value(found) if found["nodes"] > 1 else None
+
+    return resource
+
+
+# What a network's job asks for. Of several nodes, Slurm starts a process on each, which is given the node's GPUs; its
+# plugin would count tasks by GPU but for tasks_per_gpu.
+NETWORK_JOB = {
+    "mem_mb": asked("mem_mb"),
+    "runtime": asked("runtime"),
+    "gpu": gpus,
+    "nodes": asked("nodes"),
+    "mpi": spanning(lambda found: "srun"),
+    "tasks": spanning(lambda found: found["nodes"]),
+    "tasks_per_gpu": spanning(lambda found: 0),
+    "slurm_extra": spanning(lambda found: f"--gpus-per-node={found['gpus']}" if found["gpus"] else None),
+}
+
+
 def launcher(wildcards):
-    """What starts a model's script: Python, or torchrun with a process for each GPU."""
-    if gpus(wildcards) <= 1:
-        return "python"
-    return f"torchrun --standalone --nproc-per-node={asked('gpus')(wildcards)}"
+    """What starts a model's script: Python, or torchrun with a process for each GPU, on each node of several."""
+    found = MODELS[wildcards.model]["resources"]
+    if found["nodes"] > 1:
+        options = " ".join(f"--{name} {found[name]}" for name in ("nodes", "gpus", "threads"))
+        return f"python {project_file('scripts/across_nodes.py')} {options}"
+    # Without --, torchrun takes the --log of the script for an abbreviation of its own options.
+    return "python" if found["gpus"] <= 1 else f"torchrun --standalone --nproc-per-node={found['gpus']} --"
 
 
 def store(wildcards):

@@ -24,8 +24,8 @@ rule audit_models:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     params:
         weights=[f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in RUNS],
@@ -64,8 +64,8 @@ rule evaluate_models:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
         gpu=0,
     params:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],

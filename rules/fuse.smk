@@ -19,8 +19,8 @@ rule fuse_models:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     params:
         members=lambda wildcards: [f"{name}={predictions(name)}" for name in FUSIONS[wildcards.fusion]["members"]],

@@ -23,10 +23,7 @@ rule predict_run:
         ENVIRONMENT
     threads: asked("threads")
     resources:
-        mem_mb=asked("mem_mb"),
-        runtime=asked("runtime"),
-        gpu=gpus,
-        nodes=asked("nodes"),
+        **NETWORK_JOB,
     params:
         launch=launcher,
         images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
@@ -52,8 +49,8 @@ rule gather_predictions:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --runs {input.runs} --output {output} --log {log}"

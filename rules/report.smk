@@ -26,8 +26,8 @@ rule plot_curves:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} roc --curves {input.curves} --metrics {input.metrics}"
@@ -55,8 +55,8 @@ rule plot_learning:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         histories=[f"{name}={path}" for name, path in HISTORIES.items()],
@@ -82,8 +82,8 @@ rule plot_schedules:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
@@ -109,8 +109,8 @@ rule plot_balance:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} balance --split {input.split} --train {input.train}"
@@ -162,8 +162,8 @@ rule plot_augmentation:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --recipe {input.recipe} --train {input.train} --images {input.images}"
@@ -198,8 +198,8 @@ rule write_report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         study=config["study"],

@@ -23,8 +23,8 @@ rule find_near_duplicates:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
         gpu=0,
     params:
         hash_distance=NEAR_DUPLICATES["hash_distance"],
@@ -58,8 +58,8 @@ rule split_study:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     params:
         near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
@@ -90,8 +90,8 @@ rule check_leakage:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     params:
         near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",

@@ -24,10 +24,7 @@ rule train_fold:
         ENVIRONMENT
     threads: asked("threads")
     resources:
-        mem_mb=asked("mem_mb"),
-        runtime=asked("runtime"),
-        gpu=gpus,
-        nodes=asked("nodes"),
+        **NETWORK_JOB,
     params:
         launch=launcher,
         images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
@@ -59,10 +56,7 @@ rule train_refit:
         ENVIRONMENT
     threads: asked("threads")
     resources:
-        mem_mb=asked("mem_mb"),
-        runtime=asked("runtime"),
-        gpu=gpus,
-        nodes=asked("nodes"),
+        **NETWORK_JOB,
     params:
         launch=launcher,
         images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
