@@ -9,7 +9,7 @@ from pathlib import Path
 
 from melanoma.command import failures
 from melanoma.dependencies import local_imports, use_this_interpreter
-from melanoma.study import is_tabular, reads_images, training_recipe
+from melanoma.study import all_fusions, has_images, is_tabular, reads_images, training_recipe
 from melanoma.weights_files import weights_file
 
 use_this_interpreter()
@@ -26,7 +26,9 @@ MODELS = config["models"]
 NETWORKS = [name for name, recipe in MODELS.items() if not is_tabular(recipe)]
 TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
 SEEING = [name for name, recipe in MODELS.items() if reads_images(recipe)]
-FUSIONS = config["fusions"]
+HAS_IMAGES = has_images(config)
+QUALITY = f"{RESULTS}/images/{'quality' if HAS_IMAGES else 'sizes'}.parquet"
+FUSIONS = all_fusions(config)
 FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
 RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
 SHARDS = [f"{shard:03d}" for shard in range(config["images"]["shards"])]
@@ -34,8 +36,11 @@ HISTORIES = {f"{model}:{run}": f"{RESULTS}/train/{model}/{run}/history.csv" for 
 FIGURES = {
     "roc": "roc.svg",
     "precision_recall": "precision_recall.svg",
+    "reliability": "reliability.svg",
+    "decision": "decision.svg",
     "learning_curves": "learning_curves.svg",
     "schedules": "schedules.svg",
+    "sampling": "sampling.svg",
     "class_balance": "class_balance.svg",
     "samples": "samples.png",
 }
@@ -151,7 +156,7 @@ def tables(source):
 
 def folders(source):
     """The folders of a source's images, but for those that nothing makes: the catalog names them among its findings."""
-    given = [source["images"]] if isinstance(source["images"], str) else source["images"]
+    given = [source["images"]] if isinstance(source["images"], str) else source["images"] or []
     return [folder for folder in given if source["name"] in GENERATED or folder in FETCHED or os.path.isdir(folder)]
 
 

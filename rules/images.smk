@@ -1,4 +1,25 @@
-"""Images: JPEGs decoded, cropped and resized in shards, and one store over all shards."""
+"""Images: JPEGs decoded, cropped and resized in shards, and one store over all shards; or their sizes without them."""
+
+
+rule list_sizes:
+    input:
+        code=code("sizes"),
+        catalog=f"{RESULTS}/catalog/catalog.parquet",
+    output:
+        f"{RESULTS}/images/sizes.parquet",
+    log:
+        f"{LOGS}/list_sizes.log",
+    benchmark:
+        f"{LOGS}/list_sizes.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --catalog {input.catalog} --output {output} --log {log}"
 
 
 rule prepare_shard:

@@ -65,6 +65,7 @@ rule predict_tabular:
         test=f"{RESULTS}/split/test.parquet",
     output:
         predictions=f"{RESULTS}/predict/{{model}}.parquet",
+        encoders=f"{RESULTS}/train/{{model}}/encoders.json",
     log:
         f"{LOGS}/predict_tabular/{{model}}.log",
     benchmark:
@@ -83,4 +84,5 @@ rule predict_tabular:
         test=config["predict"]["test"],
     shell:
         "python {input.code[0]} --recipe {input.recipe} --train {input.train} --test {input.test}"
-        " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output} --log {log}"
+        " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output.predictions}"
+        " --encoders {output.encoders} --log {log}"

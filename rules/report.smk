@@ -1,9 +1,8 @@
 """Report: the figures, and one self-contained page that holds all of a study."""
 
-OF_NETWORKS = ("learning_curves", "schedules")
-SHOWN = {
-    name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS).items() if NETWORKS or name not in OF_NETWORKS
-}
+OF_NETWORKS = ("learning_curves", "schedules", "sampling")
+ABSENT = {*(() if NETWORKS else OF_NETWORKS), *(() if HAS_IMAGES else ["samples"])}
+SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS).items() if name not in ABSENT}
 CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 
@@ -13,9 +12,12 @@ rule plot_curves:
         code=code("plot"),
         curves=f"{RESULTS}/evaluate/curves.json",
         metrics=f"{RESULTS}/evaluate/metrics.json",
+        calibration=f"{RESULTS}/evaluate/calibration.json",
     output:
         roc=figure("roc", "Evaluation"),
         precision_recall=figure("precision_recall", "Evaluation"),
+        reliability=figure("reliability", "Evaluation"),
+        decision=figure("decision", "Evaluation"),
     log:
         f"{LOGS}/plot_curves.log",
     benchmark:
@@ -31,7 +33,11 @@ rule plot_curves:
         "python {input.code[0]} --log {log} roc --curves {input.curves} --metrics {input.metrics}"
         " --output {output.roc} && "
         "python {input.code[0]} --log {log} precision-recall --curves {input.curves} --metrics {input.metrics}"
-        " --output {output.precision_recall}"
+        " --output {output.precision_recall} && "
+        "python {input.code[0]} --log {log} reliability --calibration {input.calibration}"
+        " --output {output.reliability} && "
+        "python {input.code[0]} --log {log} decision --curves {input.curves} --metrics {input.metrics}"
+        " --output {output.decision}"
 
 
 rule plot_learning:
@@ -64,8 +70,10 @@ rule plot_schedules:
     input:
         code=code("plot"),
         recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+        train=f"{RESULTS}/split/train.parquet",
     output:
-        figure("schedules", "Training"),
+        schedules=figure("schedules", "Training"),
+        sampling=figure("sampling", "Training"),
     log:
         f"{LOGS}/plot_schedules.log",
     benchmark:
@@ -80,23 +88,23 @@ rule plot_schedules:
     params:
         recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
     shell:
-        "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output}"
+        "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output.schedules} && "
+        "python {input.code[0]} --log {log} sampling --recipes {params.recipes} --train {input.train}"
+        " --output {output.sampling}"
 
 
-rule plot_data:
+rule plot_balance:
     input:
         code=code("plot"),
-        images=f"{RESULTS}/images/images.h5",
         split=f"{RESULTS}/split/split.parquet",
         train=f"{RESULTS}/split/train.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
     output:
-        balance=figure("class_balance", "Data"),
-        samples=figure("samples", "Data"),
+        figure("class_balance", "Data"),
     log:
-        f"{LOGS}/plot_data.log",
+        f"{LOGS}/plot_balance.log",
     benchmark:
-        f"{LOGS}/plot_data.tsv"
+        f"{LOGS}/plot_balance.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -106,9 +114,29 @@ rule plot_data:
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} balance --split {input.split} --train {input.train}"
-        " --test-labels {input.labels} --output {output.balance} && "
-        "python {input.code[0]} --log {log} samples --images {input.images} --train {input.train}"
-        " --output {output.samples}"
+        " --test-labels {input.labels} --output {output}"
+
+
+rule plot_samples:
+    input:
+        code=code("plot"),
+        images=f"{RESULTS}/images/images.h5",
+        train=f"{RESULTS}/split/train.parquet",
+    output:
+        figure("samples", "Data"),
+    log:
+        f"{LOGS}/plot_samples.log",
+    benchmark:
+        f"{LOGS}/plot_samples.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --log {log} samples --images {input.images} --train {input.train} --output {output}"
 
 
 rule plot_augmentation:
@@ -145,13 +173,17 @@ rule plot_augmentation:
 rule write_report:
     input:
         code=code("report"),
-        template=project_file("scripts/melanoma/report.html.j2"),
+        templates=[project_file(f"scripts/melanoma/{name}.html.j2") for name in ("report", "answer", "shortcuts")],
         captions=[project_file(f"report/{name}.rst") for name in CAPTIONS],
         metrics=f"{RESULTS}/evaluate/metrics.json",
+        comparisons=f"{RESULTS}/evaluate/comparisons.json",
+        calibration=f"{RESULTS}/evaluate/calibration.json",
+        answer=f"{RESULTS}/fuse/answer.json",
+        shortcuts=f"{RESULTS}/evaluate/shortcuts.json",
         figures=list(SHOWN.values()),
         leakage=f"{RESULTS}/evaluate/leakage.json",
         problems=f"{RESULTS}/catalog/problems.csv",
-        quality=f"{RESULTS}/images/quality.parquet",
+        quality=QUALITY if HAS_IMAGES else [],
         recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in MODELS],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
         study=settings("study"),
@@ -172,11 +204,14 @@ rule write_report:
     params:
         study=config["study"],
         figures=[f"{name}={path}" for name, path in SHOWN.items()],
+        quality=f"--quality {QUALITY}" if HAS_IMAGES else "",
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
-        "python {input.code[0]} --study {params.study} --metrics {input.metrics} --figures {params.figures}"
-        " --leakage {input.leakage} --problems {input.problems} --quality {input.quality}"
+        "python {input.code[0]} --study {params.study} --metrics {input.metrics} --comparisons {input.comparisons}"
+        " --calibration {input.calibration} --answer {input.answer} --shortcuts {input.shortcuts}"
+        " --figures {params.figures}"
+        " --leakage {input.leakage} --problems {input.problems} {params.quality}"
         " --recipes {input.recipes} --fusions {params.fusions} --config {input.study} {params.truth} --output {output} --log {log}"
 
 

@@ -5,7 +5,7 @@ Test labels leave this stage in a file of their own, which training and predicti
 
 NEAR_DUPLICATES = config["split"]["near_duplicates"]
 PREDEFINED = config["split"]["predefined"] if config["split"]["method"] == "predefined" else None
-PAIRS = f"{RESULTS}/split/near_duplicates.csv" if NEAR_DUPLICATES["search"] else []
+PAIRS = f"{RESULTS}/split/near_duplicates.csv" if NEAR_DUPLICATES["search"] and HAS_IMAGES else []
 
 
 rule find_near_duplicates:
@@ -40,7 +40,7 @@ rule split_study:
         code=code("split"),
         settings=settings("split"),
         catalog=f"{RESULTS}/catalog/catalog.parquet",
-        quality=f"{RESULTS}/images/quality.parquet",
+        quality=QUALITY,
         near_duplicates=PAIRS,
         duplicates=config["split"]["duplicates"] or [],
         predefined=PREDEFINED["table"] if PREDEFINED else [],
@@ -77,7 +77,7 @@ rule check_leakage:
         test=f"{RESULTS}/split/test.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
         left_out=f"{RESULTS}/split/left_out.csv",
-        quality=f"{RESULTS}/images/quality.parquet",
+        quality=QUALITY,
         near_duplicates=PAIRS,
         duplicates=config["split"]["duplicates"] or [],
     output:

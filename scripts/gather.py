@@ -29,7 +29,7 @@ def gathered(runs: list[pd.DataFrame]) -> pd.DataFrame:
     rows = pd.concat(runs, ignore_index=True)
     test = rows["part"] == "test"
     keys = ["image", "patient", "part", "fold"]
-    mean = rows[test].groupby(keys, sort=False, as_index=False)[["logit", "probability"]].mean()
+    mean = rows[test].groupby(keys, sort=False, as_index=False)[["logit", "probability", "trained_prevalence"]].mean()
     if rows[test].duplicated("image").any():
         probability = mean["probability"].clip(1e-15, 1 - 1e-15)
         mean["logit"] = np.log(probability) - np.log1p(-probability)

@@ -15,12 +15,16 @@ import plot
 import report as script
 import tiny
 from melanoma import figures, report
+from melanoma.curves import curves
 from melanoma.errors import InputError
-from melanoma.evaluation import Settings, curves, evaluate, validate
-from melanoma.files import write_csv, write_json, write_parquet, write_text, write_yaml
+from melanoma.evaluation import Settings, comparisons, decide, evaluate, reliability, validate
+from melanoma.files import read_json, write_csv, write_json, write_parquet, write_text, write_yaml
+from melanoma.shortcuts import areas, find_shortcuts
 
 RUNS = ("fold-0", "fold-1", "refit")
-COMMANDS = ("roc", "precision-recall", "learning", "schedules", "balance", "samples")
+COMMANDS = (
+    "roc", "precision-recall", "decision", "reliability", "learning", "schedules", "sampling", "balance", "samples",
+)  # fmt: skip
 
 
 def call(module: ModuleType, *options: object) -> None:
@@ -65,10 +69,16 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_parquet(folder / "split.parquet", table[["image", "patient", "part", "fold"]])
     write_parquet(folder / "train.parquet", train[["row", "image", "patient", "target", "fold"]])
     write_parquet(folder / "test_labels.parquet", test[["image", "target"]])
-    entry = evaluate(test, "cnn", Settings(replicates=100))
-    entry["validation"] = validate(train, "cnn", Settings(replicates=100))
-    write_json(folder / "metrics.json", {"cnn": entry, "mlp": entry})
-    write_json(folder / "curves.json", {name: curves(test, name) for name in ("cnn", "mlp")})
+    settings = Settings(replicates=100)
+    models = {"cnn": test, "mlp": test.assign(probability=test["probability"] / 2)}
+    decisions = {name: decide(train, name, settings) for name in models}
+    metrics = evaluate(models, settings, decisions)
+    metrics["cnn"]["validation"] = validate({"cnn": train}, settings)["cnn"]
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "comparisons.json", comparisons(models, settings))
+    write_json(folder / "calibration.json", reliability(models, settings, decisions))
+    drawn = {name: curves(table, name, settings, decisions[name]) for name, table in models.items()}
+    write_json(folder / "curves.json", drawn)
     for run in RUNS:
         write_csv(folder / f"{run}.csv", history(run != "refit"))
     with h5py.File(folder / "images.h5", "w") as store:
@@ -102,8 +112,11 @@ def draw(folder: Path, command: str, output: Path) -> bytes:
     options = {
         "roc": curve,
         "precision-recall": curve,
+        "decision": curve,
+        "reliability": ["--calibration", folder / "calibration.json"],
         "learning": ["--histories", *histories, "--recipes", f"cnn={folder / 'cnn.yaml'}"],
         "schedules": ["--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"],
+        "sampling": ["--recipes", f"cnn={folder / 'cnn.yaml'}", "--train", folder / "train.parquet"],
         "balance": ["--split", folder / "split.parquet", "--test-labels", folder / "test_labels.parquet"],
         "samples": ["--images", folder / "images.h5"],
     }[command]
@@ -209,6 +222,8 @@ def write_report(study: Path, folder: Path, **changed: Path) -> str:
     files = {
         "metrics": study / "metrics.json",
         "config": study / "config.yaml",
+        "comparisons": study / "comparisons.json",
+        "calibration": study / "calibration.json",
         "leakage": study / "leakage.json",
         "problems": study / "problems.csv",
         "quality": study / "quality.parquet",
@@ -280,6 +295,78 @@ def test_the_report_holds_results_split_problems_recipes_versions_and_limits(stu
         assert text in page, text
 
 
+def test_the_report_holds_comparisons_thresholds_and_calibration(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    entry = read_json(study / "metrics.json")["cnn"]
+    (pair,) = read_json(study / "comparisons.json")["pairs"]
+    calibration = read_json(study / "calibration.json")["cnn"]
+    for text in (
+        f"{entry['partial_auroc']['value']:.3f}",
+        f"{entry['sensitivity_at_90_specificity']['value']:.3f}",
+        f"{entry['thresholds']['youden']['threshold']:.4g}",
+        f"{entry['thresholds']['f2']['kappa']['value']:.3f}",
+        f"{entry['calibrated']['ece']['value']:.4f}",
+        f"{pair['difference']['value']:+.4f}",
+        f"{pair['bootstrap']['p_holm']:.4f}",
+        f"<td>{calibration['calibrator']['method'].replace('_', ' ')}</td>",
+    ):
+        assert text in page, text
+
+
+def test_the_report_says_which_model_is_the_answer_and_why(study: Path, tmp_path: Path) -> None:
+    test = {"difference": 0.0123, "p": 0.004, "p_holm": 0.012, "adopted": True}
+    found = {"answer": "cnn", "best_single": "mlp", "adopted": True, "level": 0.05, "n": 148, "melanomas": 40}
+    found |= {"patients": 37, "auroc": {"cnn": 0.8123, "mlp": 0.8}, "tests": {"cnn": test}}
+    write_json(tmp_path / "answer.json", found)
+    page = write_report(study, tmp_path, answer=tmp_path / "answer.json")
+    for text in ('<b class="name">cnn</b>', "beats the best single model, mlp", "+0.0123", "0.0120", "37 patients"):
+        assert text in page, text
+    alone = found | {"answer": "mlp", "adopted": False, "tests": {"cnn": test | {"adopted": False, "p_holm": 0.3}}}
+    write_json(tmp_path / "answer.json", alone)
+    page = write_report(study, tmp_path, answer=tmp_path / "answer.json")
+    assert "no fusion is shown to be better" in page and "not shown to be better" in page
+
+
+def test_the_report_sets_fusions_with_context_beside_the_same_without(study: Path, tmp_path: Path) -> None:
+    metrics = read_json(study / "metrics.json")
+    entry = metrics["cnn"]
+    write_json(tmp_path / "metrics.json", metrics | {"stack": entry, "stack_without_context": entry})
+    answer = {"answer": "cnn", "best_single": "cnn", "adopted": False, "level": 0.05, "n": 9, "melanomas": 3}
+    write_json(tmp_path / "answer.json", answer | {"patients": None, "auroc": {"cnn": 0.8}, "tests": {}})
+    page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json", answer=tmp_path / "answer.json")
+    assert "Patient context" in page and page.count(f"{entry['validation']['auroc']['value']:.4f}") >= 4
+
+
+def test_the_report_holds_shortcuts_and_subgroups(study: Path, tmp_path: Path) -> None:
+    train = pd.read_parquet(study / "train.parquet").drop(columns=["row", "fold"])
+    known = {"age": 40.0, "sex": "male", "site": "torso", "source": "demo", "width": 640, "height": 480}
+    rows = train.assign(probability=np.random.default_rng(0).random(len(train)), **known)
+    settings = Settings(replicates=100)
+    for label, table in (("known", rows), ("unknown", rows.assign(patient=None, width=0, height=0))):
+        found = find_shortcuts({"cnn": table}, settings) | {"baselines": areas({"age, sex and site": table}, settings)}
+        write_json(tmp_path / "shortcuts.json", {"test": found, "out_of_fold": {"models": {}}})
+        page = write_report(study, tmp_path, shortcuts=tmp_path / "shortcuts.json")
+        model = found["models"]["cnn"]
+        assert f"age, sex and site {model['auroc']['value']:.3f}" in page and "30 to 44" in page
+        assert ("patients unknown" in page) == (label == "unknown") == ("sizes unknown" in page)
+        if label == "known":
+            assert f"{model['within_patient']['first']['value']:.2f}" in page
+            assert f"of {model['within_patient']['ranked']} (chance" in page
+
+
+def test_many_comparisons_are_folded_away(study: Path, tmp_path: Path) -> None:
+    comparisons = read_json(study / "comparisons.json")
+    write_json(tmp_path / "comparisons.json", comparisons | {"pairs": comparisons["pairs"] * 20})
+    assert "20 comparisons, of which" in write_report(study, tmp_path, comparisons=tmp_path / "comparisons.json")
+
+
+def test_calibration_is_drawn_only_where_there_is_one(study: Path) -> None:
+    entries = read_json(study / "calibration.json")
+    assert [axes.get_title("left") for axes in figures.reliability(entries).axes] == ["Raw", "Calibrated"]
+    raw = {name: {"reliability": {"raw": entry["reliability"]["raw"]}} for name, entry in entries.items()}
+    assert [axes.get_title("left") for axes in figures.reliability(raw).axes] == ["Raw"]
+
+
 def test_the_report_is_the_same_text_again(study: Path, tmp_path: Path) -> None:
     assert write_report(study, tmp_path) == write_report(study, tmp_path)
 
@@ -331,7 +418,8 @@ def test_a_study_without_problems_says_so(study: Path, tmp_path: Path) -> None:
 
 def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None:
     metrics = pd.read_json(study / "metrics.json").to_dict()
-    alone = {key: value for key, value in metrics["cnn"].items() if key != "validation"}
+    chosen = "validation", "thresholds", "calibrated"
+    alone = {key: value for key, value in metrics["cnn"].items() if key not in chosen}
     alone["bootstrap"] = alone["bootstrap"] | {"clusters": "image"}
     write_json(tmp_path / "metrics.json", {"mine": alone | {"patients": None}})
     write_text(tmp_path / "config.yaml", "study: demo\n")
@@ -347,6 +435,8 @@ def test_every_figure_has_a_caption() -> None:
         "workflow",
         "roc",
         "precision_recall",
+        "reliability",
+        "decision",
         "learning_curves",
         "schedules",
         "class_balance",

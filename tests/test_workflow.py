@@ -209,7 +209,9 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     folder, printed = finished
     results = folder / "results" / "tiny"
     metrics = json.loads((results / "evaluate" / "metrics.json").read_text())
-    assert set(metrics) == {"cnn", "joint", "logistic", "mean", "weighted"}
+    stacked = {"stacked", "stacked_without_context", "boosted"}
+    assert set(metrics) == {"cnn", "joint", "logistic", "boosting", "mean", "weighted"} | stacked
+    assert json.loads((results / "fuse" / "answer.json").read_text())["answer"] in metrics
     for model in metrics.values():
         assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
     assert (results / "evaluate" / "summary.txt").read_text().strip() in printed
@@ -294,7 +296,14 @@ def test_training_and_prediction_are_given_no_test_labels(finished):
     printed = snakemake(folder, "-n", "--forceall", *TINY)
     blocks = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)\n", printed, re.MULTILINE)
     readers = {name for name, inputs in blocks if "test_labels" in inputs or "catalog.parquet" in inputs}
-    assert readers == {"prepare_shard", "split_study", "check_leakage", "audit_models", "evaluate_models", "plot_data"}
+    assert readers == {
+        "prepare_shard",
+        "split_study",
+        "check_leakage",
+        "audit_models",
+        "evaluate_models",
+        "plot_balance",
+    }
 
 
 def test_local_imports_are_found_at_any_depth(tmp_path):

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from melanoma.errors import InputError
 from melanoma.evaluation import interval_note
 from melanoma.files import read_json, read_yaml
+from melanoma.study import WITHOUT_CONTEXT
 from melanoma.weights_files import start_of
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,10 @@ class Sources:
 
     metrics: Path
     config: Path
+    comparisons: Path | None = None
+    calibration: Path | None = None
+    answer: Path | None = None
+    shortcuts: Path | None = None
     figures: dict[str, Path] = field(default_factory=dict)
     leakage: Path | None = None
     problems: Path | None = None
@@ -69,6 +74,12 @@ def render(study: str, sources: Sources) -> str:
         unclustered=[name for name, entry in metrics.items() if entry["bootstrap"]["clusters"] == "image"],
         one_test=len({(entry["n"], entry["melanomas"], entry["patients"]) for entry in metrics.values()}) == 1,
         axis=axis(metrics),
+        thresholded={name: entry["thresholds"] for name, entry in metrics.items() if "thresholds" in entry},
+        comparisons=read_json(sources.comparisons) if sources.comparisons else {"pairs": []},
+        calibration=read_json(sources.calibration) if sources.calibration else {},
+        answer=read_json(sources.answer) if sources.answer else None,
+        contexts=contexts(metrics),
+        shortcuts=read_json(sources.shortcuts) if sources.shortcuts else None,
         figures=[figure(name, path, sources.captions) for name, path in sources.figures.items()],
         truth=best_possible(sources.truths),
         split=config.get("split") or {},
@@ -83,6 +94,12 @@ def render(study: str, sources: Sources) -> str:
         commit=commit(),
         shown_rows=SHOWN_ROWS,
     )
+
+
+def contexts(metrics: dict[str, Any]) -> dict[str, str]:
+    """Return the fusions that were made with and without patient context, with the name of the one without."""
+    pairs = {name.removesuffix(WITHOUT_CONTEXT): name for name in metrics if name.endswith(WITHOUT_CONTEXT)}
+    return {name: without for name, without in pairs.items() if name in metrics}
 
 
 def figure(name: str, path: Path, captions: Path) -> dict[str, str]:

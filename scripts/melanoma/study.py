@@ -14,7 +14,9 @@ from jsonschema.exceptions import ValidationError
 from melanoma.errors import InputError, listing
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
-TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes")
+TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting")
+WITHOUT_CONTEXT = "_without_context"
+DEFAULT_INPUTS = ["age", "sex", "site"]
 
 
 def load_schema() -> dict[str, Any]:
@@ -52,11 +54,26 @@ def is_backbone(recipe: dict[str, Any]) -> bool:
     return reads_images(recipe) and recipe["network"] != "baseline_cnn"
 
 
+def has_images(config: dict[str, Any]) -> bool:
+    """Tell whether the study has images, and not tables alone."""
+    return any("generate" in source or source["images"] is not None for source in config["data"]["sources"])
+
+
+def all_fusions(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the study's fusions by name, each with patient context followed by the same without."""
+    fusions = {}
+    for name, fusion in config["fusions"].items():
+        fusions[name] = fusion
+        if fusion["context"]:
+            fusions[name + WITHOUT_CONTEXT] = fusion | {"context": False}
+    return fusions
+
+
 def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return what training reads of a recipe: not memory, threads and run time, nor what is another network's."""
     if is_tabular(recipe):
-        return {key: recipe[key] for key in ("network", "seed", recipe["network"]) if key in recipe}
-    unread = {"resources", "tta", "random_forest", "baseline_cnn"} - {recipe["network"]}
+        return {key: recipe[key] for key in ("network", "seed", "inputs", recipe["network"]) if key in recipe}
+    unread = {"resources", "tta", "inputs", "random_forest", "gradient_boosting", "baseline_cnn"} - {recipe["network"]}
     if not is_backbone(recipe):
         unread |= {"backbone"}
     if not reads_images(recipe):
@@ -162,6 +179,10 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
     names = [source["name"] for source in config["data"]["sources"]]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"data.sources: two sources are named {name!r}; each name may be used once"
+    pixels = has_images(config)
+    for source in config["data"]["sources"]:
+        if pixels and "generate" not in source and source["images"] is None:
+            yield f"data.sources: {source['name']} has no images, others have; give all sources images, or none"
     for name, fusion in config["fusions"].items():
         if name in models:
             yield f"fusions.{name}: a model has that name; give the fusion another"
@@ -173,6 +194,10 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
             yield f"fusions.{name}.weights: give one number for each of {', '.join(fusion['members'])}"
         if fusion["weights"] is not None and fusion["method"] != "weighted":
             yield f"fusions.{name}.weights: only method weighted takes weights; method is {fusion['method']}"
+        if fusion["context"] and fusion["method"] not in ("logistic", "gradient_boosting"):
+            yield f"fusions.{name}.context: only methods logistic and gradient_boosting use it, not {fusion['method']}"
+        if fusion["context"] and name + WITHOUT_CONTEXT in {**models, **config["fusions"]}:
+            yield f"fusions.{name}: it is judged without context as {name + WITHOUT_CONTEXT}; give the other a new name"
     for name, recipe in models.items():
         layers = recipe["baseline_cnn"]
         if len(layers["channels"]) != len(layers["kernels"]):
@@ -180,6 +205,10 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
                 f"models.{name}.baseline_cnn: {len(layers['channels'])} channels but {len(layers['kernels'])} kernels;"
                 " give one kernel size for each convolution"
             )
+        if reads_images(recipe) and not pixels:
+            yield f"models.{name}.network: {recipe['network']} reads images; no source of this study has any"
+        if not is_tabular(recipe) and recipe["inputs"] != DEFAULT_INPUTS:
+            yield f"models.{name}.inputs: only for {', '.join(TABULAR_NETWORKS)}; {recipe['network']} has its own"
         if recipe["head"] == "joint" and not reads_images(recipe):
             yield f"models.{name}.head: joint needs an image network; {recipe['network']} reads metadata alone"
         yield from _useless_optimisation(f"models.{name}", recipe)
