@@ -95,8 +95,8 @@ rule audit_shortcuts:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
         gpu=0,
     params:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],

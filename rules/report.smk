@@ -132,8 +132,8 @@ rule plot_samples:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} samples --images {input.images} --train {input.train} --output {output}"

@@ -317,3 +317,13 @@ def test_local_imports_are_found_at_any_depth(tmp_path):
     found = [path.relative_to(tmp_path).as_posix() for path in local_imports(tmp_path / "script.py")]
     assert found[0] == "script.py"
     assert set(found[1:]) == {"library/__init__.py", "library/a.py", "library/b.py", "library/c.py"}
+
+
+def test_a_job_that_is_tried_again_asks_for_more_memory_and_time_but_for_a_models_which_its_recipe_states():
+    text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    local = set(re.findall(r"\w+", " ".join(re.findall(r"^localrules:\n((?:    .*\n)+)", text, re.MULTILINE))))
+    rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL))
+    assert len(rules) > 15
+    for name, body in rules.items():
+        if name not in local and "threads: asked" not in body:
+            assert "mem_mb=growing(" in body and "runtime=growing(" in body, name
