@@ -28,7 +28,10 @@ def commands(tmp_path_factory):
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     printed = snakemake(folder, "-n", "-p", "--profile", "profiles/slurm", "--configfile", "study.yaml")
     blocks = re.findall(r"^rule train_fold:\n((?:    .*\n)+)(.*scripts/train\.py --recipe.*)$", printed, re.MULTILINE)
-    return {re.search(r"model=(\w+)", about)[1]: (about, line) for about, line in blocks}
+    return {
+        re.search(r"model=(\w+)", about)[1]: (about, line.removeprefix("Shell command: ").strip())
+        for about, line in blocks
+    }
 
 
 def test_one_process_is_started_by_python(commands):

@@ -53,7 +53,8 @@ ProctrackType=$tracking
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
-ReturnToService=2
+# A node that is set down by hand stays down.
+ReturnToService=1
 SchedulerParameters=bf_interval=2,sched_interval=2,batch_sched_delay=0
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory

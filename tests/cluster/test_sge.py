@@ -134,7 +134,6 @@ def test_gpus_that_are_not_there_are_an_error_that_names_node_and_job_and_no_mor
 def test_what_the_cluster_would_let_wait_for_ever_is_an_error(project):
     printed = started(project, ["spanning"], "--retries", 0).failed(100)
     assert "Rule train_fold asks for 2 nodes, and the parallel environment `shared` is one node." in printed
-    printed = started(project, ["brief"], "--retries", 0, "--set-resources", "train_fold:runtime=3000", "-F").failed(
-        100
-    )
+    too_long = ("--retries", 0, "--set-resources", "train_fold:runtime=3000")
+    printed = started(project, ["cancelled"], *too_long).failed(100)
     assert "a job on nodes that are not your group's gets 1440" in printed
