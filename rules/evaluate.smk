@@ -1,4 +1,7 @@
-"""Evaluate: every model and fusion on the test images; once nothing was found to leak."""
+"""Evaluate: every model and fusion on the test images; once nothing was found to leak.
+
+Only rules of this file open test labels, and each time is a line of the test ledger.
+"""
 
 JUDGED = [*MODELS, *FUSIONS]
 
@@ -11,7 +14,7 @@ rule audit_models:
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
-        weights=[f"{RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in RUNS],
+        weights=[f"{RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in runs(model)],
         predictions=[predictions(model) for model in MODELS],
     output:
         f"{RESULTS}/evaluate/leakage.json",
@@ -27,12 +30,13 @@ rule audit_models:
         runtime=30,
         gpu=0,
     params:
-        weights=[f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in RUNS],
+        weights=[f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in runs(model)],
         predictions=[f"{model}={predictions(model)}" for model in MODELS],
+        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
     shell:
         "python {input.code[0]} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
         " --test {input.test} --test-labels {input.labels} --weights {params.weights}"
-        " --predictions {params.predictions} --output {output} --log {log}"
+        " --predictions {params.predictions} {params.ledger} --output {output} --log {log}"
 
 
 rule evaluate_models:
@@ -65,7 +69,38 @@ rule evaluate_models:
         gpu=0,
     params:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
+        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
+        most=config["evaluate"]["most_configurations"],
     shell:
         "python {input.code[0]} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
-        " --settings {input.settings} --output {output.metrics} --summary {output.summary} --curves {output.curves}"
+        " --settings {input.settings} {params.ledger} --most-configurations {params.most}"
+        " --output {output.metrics} --summary {output.summary} --curves {output.curves}"
         " --log {log}"
+
+
+rule compare_seeds:
+    input:
+        code=code("seeds"),
+        runs=[f"{RESULTS}/predict/{model}/{run}.parquet" for model in REPEATED for run in runs(model)],
+        train=f"{RESULTS}/split/train.parquet",
+        labels=f"{RESULTS}/split/test_labels.parquet",
+        audit=f"{RESULTS}/evaluate/leakage.json",
+    output:
+        f"{RESULTS}/evaluate/seeds.json",
+    log:
+        f"{LOGS}/compare_seeds.log",
+    benchmark:
+        f"{LOGS}/compare_seeds.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        runs=[f"{model}:{run}={RESULTS}/predict/{model}/{run}.parquet" for model in REPEATED for run in runs(model)],
+        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
+    shell:
+        "python {input.code[0]} --runs {params.runs} --train {input.train} --labels {input.labels} {params.ledger}"
+        " --output {output} --log {log}"

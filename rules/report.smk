@@ -2,7 +2,9 @@
 
 OF_NETWORKS = ("learning_curves", "schedules")
 SHOWN = {
-    name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS).items() if NETWORKS or name not in OF_NETWORKS
+    name: f"{RESULTS}/report/{file}"
+    for name, file in (FIGURES | SHEETS | TUNING).items()
+    if NETWORKS or name not in OF_NETWORKS
 }
 CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
@@ -37,8 +39,8 @@ rule plot_curves:
 rule plot_learning:
     input:
         code=code("plot"),
-        histories=list(HISTORIES.values()),
-        recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+        histories=[path for model in NETWORKS for path in histories(model)],
+        recipes=[recipe_file(model) for model in NETWORKS],
     output:
         figure("learning_curves", "Training"),
     log:
@@ -53,8 +55,8 @@ rule plot_learning:
         runtime=10,
         gpu=0,
     params:
-        histories=[f"{name}={path}" for name, path in HISTORIES.items()],
-        recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+        histories=[f"{model}:{run}={path}" for model in NETWORKS for run, path in zip(runs(model), histories(model))],
+        recipes=[f"{model}={recipe_file(model)}" for model in NETWORKS],
     shell:
         "python {input.code[0]} --log {log} learning --histories {params.histories} --recipes {params.recipes}"
         " --output {output}"
@@ -63,7 +65,7 @@ rule plot_learning:
 rule plot_schedules:
     input:
         code=code("plot"),
-        recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+        recipes=[recipe_file(model) for model in NETWORKS],
     output:
         figure("schedules", "Training"),
     log:
@@ -78,25 +80,22 @@ rule plot_schedules:
         runtime=10,
         gpu=0,
     params:
-        recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+        recipes=[f"{model}={recipe_file(model)}" for model in NETWORKS],
     shell:
         "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output}"
 
 
-rule plot_data:
+rule plot_balance:
     input:
         code=code("plot"),
-        images=f"{RESULTS}/images/images.h5",
-        split=f"{RESULTS}/split/split.parquet",
         train=f"{RESULTS}/split/train.parquet",
-        labels=f"{RESULTS}/split/test_labels.parquet",
+        audit=f"{RESULTS}/evaluate/leakage.json",
     output:
-        balance=figure("class_balance", "Data"),
-        samples=figure("samples", "Data"),
+        figure("class_balance", "Data"),
     log:
-        f"{LOGS}/plot_data.log",
+        f"{LOGS}/plot_balance.log",
     benchmark:
-        f"{LOGS}/plot_data.tsv"
+        f"{LOGS}/plot_balance.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -105,10 +104,29 @@ rule plot_data:
         runtime=10,
         gpu=0,
     shell:
-        "python {input.code[0]} --log {log} balance --split {input.split} --train {input.train}"
-        " --test-labels {input.labels} --output {output.balance} && "
-        "python {input.code[0]} --log {log} samples --images {input.images} --train {input.train}"
-        " --output {output.samples}"
+        "python {input.code[0]} --log {log} balance --train {input.train} --audit {input.audit} --output {output}"
+
+
+rule plot_samples:
+    input:
+        code=code("plot"),
+        images=f"{RESULTS}/images/images.h5",
+        train=f"{RESULTS}/split/train.parquet",
+    output:
+        figure("samples", "Data"),
+    log:
+        f"{LOGS}/plot_samples.log",
+    benchmark:
+        f"{LOGS}/plot_samples.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --log {log} samples --images {input.images} --train {input.train} --output {output}"
 
 
 rule plot_augmentation:
@@ -142,6 +160,34 @@ rule plot_augmentation:
         " --output {output} --log {log}"
 
 
+rule plot_tuning:
+    input:
+        code=code("plot"),
+        settings=settings("tune-{model}"),
+        trials=f"{RESULTS}/tune/{{model}}/trials.csv",
+    output:
+        report(
+            f"{RESULTS}/report/tuning/{{model}}.svg",
+            caption="../report/tuning.rst",
+            category="Training",
+            labels={"figure": "tuning of {model}"},
+        ),
+    log:
+        f"{LOGS}/plot_tuning/{{model}}.log",
+    benchmark:
+        f"{LOGS}/plot_tuning/{{model}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --log {log} tuning --trials {input.trials} --settings {input.settings}"
+        " --output {output}"
+
+
 rule write_report:
     input:
         code=code("report"),
@@ -152,7 +198,9 @@ rule write_report:
         leakage=f"{RESULTS}/evaluate/leakage.json",
         problems=f"{RESULTS}/catalog/problems.csv",
         quality=f"{RESULTS}/images/quality.parquet",
-        recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in MODELS],
+        recipes=[recipe_file(model) for model in MODELS],
+        trials=[f"{RESULTS}/tune/{model}/trials.csv" for model in TRIALS],
+        seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
         study=settings("study"),
         truths=TRUTHS,
@@ -172,12 +220,17 @@ rule write_report:
     params:
         study=config["study"],
         figures=[f"{name}={path}" for name, path in SHOWN.items()],
+        recipes=[f"{model}={recipe_file(model)}" for model in MODELS],
+        trials=[f"{model}={RESULTS}/tune/{model}/trials.csv" for model in TRIALS],
+        seeds=f"--seeds {RESULTS}/evaluate/seeds.json" if REPEATED else "",
+        ledger=LEDGER,
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
         "python {input.code[0]} --study {params.study} --metrics {input.metrics} --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} --quality {input.quality}"
-        " --recipes {input.recipes} --fusions {params.fusions} --config {input.study} {params.truth} --output {output} --log {log}"
+        " --recipes {params.recipes} --trials {params.trials} {params.seeds} --fusions {params.fusions} --ledger {params.ledger}"
+        " --config {input.study} {params.truth} --output {output} --log {log}"
 
 
 onerror:

@@ -4,11 +4,12 @@ SECTIONS = {
     "catalog": {"on_bad_row": config["data"]["on_bad_row"], "sources": list(sources())},
     "images": config["images"],
     "split": config["split"],
-    "evaluate": config["evaluate"],
+    "evaluate": {key: value for key, value in config["evaluate"].items() if key != "most_configurations"},
     "study": config,
 }
 SECTIONS |= {f"fusion-{name}": fusion for name, fusion in FUSIONS.items()}
 SECTIONS |= {f"tta-{name}": MODELS[name]["tta"] for name in NETWORKS}
+SECTIONS |= {f"tune-{name}": MODELS[name]["tune"] for name in TRIALS}
 
 
 localrules:
@@ -36,8 +37,8 @@ rule write_settings:
         gpu=0,
     params:
         values=lambda wildcards: json.dumps(SECTIONS[wildcards.section]),
-    shell:
-        "python {input.code[0]} --values {params.values:q} --output {output} --log {log}"
+    script:
+        "../scripts/settings.py"
 
 
 rule write_recipe:
@@ -58,5 +59,5 @@ rule write_recipe:
         gpu=0,
     params:
         values=lambda wildcards: json.dumps(training_recipe(MODELS[wildcards.model])),
-    shell:
-        "python {input.code[0]} --values {params.values:q} --output {output} --log {log}"
+    script:
+        "../scripts/settings.py"

@@ -16,10 +16,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from melanoma.command import log, run
 from melanoma.errors import InputError
 from melanoma.evaluation import Settings, curves, evaluate, summary, validate
 from melanoma.files import read_yaml, write_json, write_text
+from melanoma.ledger import describe_ledger, open_test_labels, read_ledger, test_digest, warn_of_many
 from melanoma.predictions import join_labels, named_paths, read_labels, read_predictions
 
 
@@ -33,6 +36,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replicates", type=int, help=f"bootstrap resamples (default {Settings.replicates})")
     parser.add_argument("--confidence", type=float, help=f"of the intervals (default {Settings.confidence})")
     parser.add_argument("--seed", type=int, help=f"of the resampling (default {Settings.seed})")
+    describe_ledger(parser)
+    parser.add_argument(
+        "--most-configurations", type=int, metavar="N", help="warn where the ledger has more than these"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="metrics, JSON")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="the table that is printed, as text")
     parser.add_argument("--curves", type=Path, metavar="FILE", help="ROC and precision-recall curves, JSON")
@@ -41,7 +48,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Read, judge, write, and print the summary."""
     settings = read_settings(args)
-    labels = read_labels(args.labels) if args.labels else None
+    labels = read_test_labels(args) if args.labels else None
     train = read_labels(args.train) if args.train else None
     metrics: dict[str, Any] = {}
     drawn: dict[str, Any] = {}
@@ -65,6 +72,14 @@ def main(args: argparse.Namespace) -> None:
     if args.summary:
         write_text(args.summary, text)
     print(text, end="")
+
+
+def read_test_labels(args: argparse.Namespace) -> pd.DataFrame:
+    """Open the labels of the test, and warn where that has been done for many configurations."""
+    labels = open_test_labels(args.labels, "evaluate", list(named_paths(args.predictions)), args)
+    if args.ledger is not None and args.most_configurations is not None:
+        warn_of_many(read_ledger(args.ledger), test_digest(labels), args.most_configurations)
+    return labels
 
 
 def read_settings(args: argparse.Namespace) -> Settings:

@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
     if method == "weighted" and weights is None:
         weights, fit = fitted(members, args.train)
     fused = fuse(members, method, weights)
-    write_parquet(args.output, fused[[column for column in COLUMNS if column != "target"]])
+    write_parquet(args.output, fused[COLUMNS])
     used = normalised(weights if method == "weighted" else dict.fromkeys(names, 1), names)
     log.info("weights: %s", ", ".join(f"{name} {weight:.3f}" for name, weight in zip(names, used, strict=True)))
     if args.weights:

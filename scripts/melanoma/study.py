@@ -1,9 +1,11 @@
 """A study's configuration: checked against the schema in plain words, defaults filled in, and what follows from it."""
 
 import difflib
+import json
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,19 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from melanoma.errors import InputError, listing
+from melanoma.files import sha256
+from melanoma.tuning import option_schema, space_errors, trials, with_values
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes")
+FOREIGN = "predictions"
+# What decides how and where a model is computed, but not what it predicts.
+INDIFFERENT = ("resources", "checkpoint_batches", "checkpoint_minutes")
 
 
+@cache
 def load_schema() -> dict[str, Any]:
-    """Read the schema of the configuration."""
+    """Read the schema of the configuration, once: it is not to be changed."""
     return yaml.safe_load(SCHEMA.read_text())
 
 
@@ -42,9 +50,19 @@ def is_tabular(recipe: dict[str, Any]) -> bool:
     return recipe["network"] in TABULAR_NETWORKS
 
 
+def is_foreign(recipe: dict[str, Any]) -> bool:
+    """Tell whether the recipe's model is a file of predictions that were made elsewhere."""
+    return recipe["network"] == FOREIGN
+
+
+def is_trained(recipe: dict[str, Any]) -> bool:
+    """Tell whether the recipe's model is a network that is trained by epochs."""
+    return not is_tabular(recipe) and not is_foreign(recipe)
+
+
 def reads_images(recipe: dict[str, Any]) -> bool:
     """Tell whether the recipe's model looks at pixels."""
-    return recipe["network"] not in (*TABULAR_NETWORKS, "metadata_mlp")
+    return recipe["network"] not in (*TABULAR_NETWORKS, "metadata_mlp", FOREIGN)
 
 
 def is_backbone(recipe: dict[str, Any]) -> bool:
@@ -54,9 +72,11 @@ def is_backbone(recipe: dict[str, Any]) -> bool:
 
 def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return what training reads of a recipe: not memory, threads and run time, nor what is another network's."""
+    if is_foreign(recipe):
+        return {key: recipe[key] for key in ("network", "file")}
     if is_tabular(recipe):
         return {key: recipe[key] for key in ("network", "seed", recipe["network"]) if key in recipe}
-    unread = {"resources", "tta", "random_forest", "baseline_cnn"} - {recipe["network"]}
+    unread = {"resources", "tta", "tune", "seeds", "file", "random_forest", "baseline_cnn"} - {recipe["network"]}
     if not is_backbone(recipe):
         unread |= {"backbone"}
     if not reads_images(recipe):
@@ -65,6 +85,27 @@ def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
         unread |= {"metadata"}
     devices = {key: recipe["resources"][key] for key in ("gpus", "nodes")}
     return {key: value for key, value in recipe.items() if key not in unread} | devices
+
+
+def trial_recipes(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the complete recipe of each trial of a recipe's tuning, by the trial's name."""
+    schema = load_schema()
+    drawn = trials(recipe["tune"], schema)
+    return {name: _trial_recipe(recipe, values, schema) for name, values in drawn.items()}
+
+
+def configuration_digest(config: dict[str, Any]) -> str:
+    """Return a hash of all in a study's configuration that decides what is predicted, 16 hexadecimal digits."""
+    sections = {key: config[key] for key in ("data", "images", "split", "predict", "fusions")}
+    models = {
+        name: {key: value for key, value in recipe.items() if key not in INDIFFERENT}
+        for name, recipe in config["models"].items()
+    }
+    return sha256(json.dumps(sections | {"models": models}, sort_keys=True).encode())[:16]
+
+
+def _trial_recipe(recipe: dict[str, Any], values: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    return _filled(with_values(recipe, values), schema["$defs"]["recipe"], schema["$defs"])
 
 
 def _filled(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
@@ -174,25 +215,75 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
         if fusion["weights"] is not None and fusion["method"] != "weighted":
             yield f"fusions.{name}.weights: only method weighted takes weights; method is {fusion['method']}"
     for name, recipe in models.items():
-        layers = recipe["baseline_cnn"]
-        if len(layers["channels"]) != len(layers["kernels"]):
-            yield (
-                f"models.{name}.baseline_cnn: {len(layers['channels'])} channels but {len(layers['kernels'])} kernels;"
-                " give one kernel size for each convolution"
-            )
-        if recipe["head"] == "joint" and not reads_images(recipe):
-            yield f"models.{name}.head: joint needs an image network; {recipe['network']} reads metadata alone"
-        yield from _useless_optimisation(f"models.{name}", recipe)
-        if recipe["network"] == "baseline_cnn":
-            yield from _vanished_image(f"models.{name}", layers, recipe["input_size"] or config["images"]["size"])
-        if is_backbone(recipe):
-            yield from _unknown_weights(f"models.{name}", recipe)
-        if recipe["dropout_samples"] > 1 and recipe["dropout"] == 0:
-            yield f"models.{name}.dropout_samples: without dropout all samples are alike; set dropout, such as 0.5"
-        yield from _mixed_labels(f"models.{name}", recipe)
-        stored, seen = config["images"]["size"], recipe["input_size"]
-        if seen is not None and seen > stored:
-            yield f"models.{name}.input_size: {seen} is larger than images.size {stored}"
+        yield from _broken_recipe(f"models.{name}", recipe, config["images"]["size"])
+        if recipe["tune"] is not None:
+            yield from _broken_tuning(f"models.{name}", recipe, config["images"]["size"])
+
+
+def _broken_recipe(where: str, recipe: dict[str, Any], stored: int) -> Iterator[str]:
+    """Find what does not fit in one recipe, for images that are stored with a side of `stored` pixels."""
+    layers = recipe["baseline_cnn"]
+    if len(layers["channels"]) != len(layers["kernels"]):
+        yield (
+            f"{where}.baseline_cnn: {len(layers['channels'])} channels but {len(layers['kernels'])} kernels;"
+            " give one kernel size for each convolution"
+        )
+    if recipe["head"] == "joint" and not reads_images(recipe):
+        yield f"{where}.head: joint needs an image network; {recipe['network']} reads metadata alone"
+    yield from _useless_optimisation(where, recipe)
+    yield from _useless_keys(where, recipe)
+    if recipe["network"] == "baseline_cnn":
+        yield from _vanished_image(where, layers, recipe["input_size"] or stored)
+    if is_backbone(recipe):
+        yield from _unknown_weights(where, recipe)
+    if recipe["dropout_samples"] > 1 and recipe["dropout"] == 0:
+        yield f"{where}.dropout_samples: without dropout all samples are alike; set dropout, such as 0.5"
+    yield from _mixed_labels(where, recipe)
+    if recipe["input_size"] is not None and recipe["input_size"] > stored:
+        yield f"{where}.input_size: {recipe['input_size']} is larger than images.size {stored}"
+
+
+def _useless_keys(where: str, recipe: dict[str, Any]) -> Iterator[str]:
+    """Find what only another kind of model can have."""
+    if is_foreign(recipe) != (recipe["file"] is not None):
+        yield f"{where}.file: network predictions needs the file of predictions, and no other network has one"
+    for key in ("seeds", "tune"):
+        if recipe[key] is not None and not is_trained(recipe):
+            yield f"{where}.{key}: only for networks that are trained by epochs; {recipe['network']} is not"
+
+
+def _broken_tuning(where: str, recipe: dict[str, Any], stored: int) -> Iterator[str]:
+    """Find options that a recipe does not have, values that they cannot take, and trials that cannot be trained."""
+    schema, tune = load_schema(), recipe["tune"]
+    errors = [f"{where}.tune.{error}" for error in space_errors(tune, schema)]
+    if not errors:
+        for name, choices in tune["space"].items():
+            errors += _wrong_values(f"{where}.tune.space.{name}", name, choices, schema)
+    if errors:
+        yield from errors
+        return
+    found: dict[str, str] = {}
+    for values in trials(tune, schema).values():
+        try:
+            trial = _trial_recipe(recipe, values, schema)
+        except LookupError:
+            yield f"{where}.tune.space: the recipe has no such place as one of {', '.join(values)}; give the list first"
+            return
+        for error in _broken_recipe(where, trial, stored):
+            found.setdefault(error, f"{error} (in the trial {json.dumps(values)})")
+    yield from found.values()
+
+
+def _wrong_values(where: str, name: str, choices: Any, schema: dict[str, Any]) -> list[str]:
+    """Check every value of an option's list, or both ends of its range, against the option's own schema."""
+    values = choices if isinstance(choices, list) else next(iter(choices.values()))
+    check = Draft202012Validator({"$defs": schema["$defs"], **(option_schema(name, schema) or {})})
+    return [
+        re.sub("^the top level", where, f"{line}")
+        for value in values
+        for error in check.iter_errors(value)
+        for line in _explain(error)
+    ]
 
 
 def _useless_optimisation(where: str, recipe: dict[str, Any]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
 from melanoma.encoder import MetadataEncoder
+from melanoma.gathering import with_targets
 
 
 def build_classifier(recipe: dict[str, Any], threads: int) -> ClassifierMixin:
@@ -57,10 +58,10 @@ def out_of_fold_and_test(
         for fold, rows in zip(folds, held_out, strict=True)
     ]
     parts.append(_predictions(test, np.mean([judge(test) for judge in judges], axis=0), "test", np.int8(-1)))
-    return pd.concat(parts, ignore_index=True)
+    return with_targets(pd.concat(parts, ignore_index=True), train)
 
 
 def _predictions(rows: pd.DataFrame, probability: NDArray[np.float64], part: str, fold: Any) -> pd.DataFrame:
     clipped = probability.clip(1e-15, 1 - 1e-15)
     logit = np.log(clipped) - np.log1p(-clipped)
-    return rows[["image", "patient"]].assign(part=part, fold=fold, logit=logit, probability=probability)
+    return rows[["image", "patient", "source"]].assign(part=part, fold=fold, logit=logit, probability=probability)
