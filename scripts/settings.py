@@ -5,8 +5,6 @@ Snakemake runs this with the values as JSON in its params: a command line holds 
 
 import json
 
-from snakemake.script import snakemake
-
 from melanoma.files import write_yaml
 
-write_yaml(snakemake.output[0], json.loads(snakemake.params.values))
+write_yaml(snakemake.output[0], json.loads(snakemake.params.values))  # noqa: F821 - given by Snakemake

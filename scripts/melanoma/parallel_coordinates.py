@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from melanoma.figures import FAINT, INK, styled
 
+HALO = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
+
 
 @styled
 def parallel_coordinates(trials: pd.DataFrame, space: dict[str, Any], score: str) -> Figure:
@@ -77,7 +79,8 @@ def _label(axes: Axes, place: int, choices: Any) -> None:
     else:
         marks = list(enumerate(f"{value:g}" for value in next(iter(choices.values()))))
     for height, text in marks:
-        axes.text(place + 0.05, height, text if len(text) < 24 else f"{text[:21]}...", va="center", fontsize=7.5)
+        shown = text if len(text) < 24 else f"{text[:21]}..."
+        axes.text(place + 0.06, height, shown, va="center", fontsize=7.5, bbox=HALO, zorder=5)
 
 
 def _spelt(value: Any) -> str:
