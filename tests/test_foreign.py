@@ -22,7 +22,7 @@ SCORES = pd.Series(np.linspace(0, 1, len(EVERY)), index=EVERY)
 
 
 def file(folder: Path, **columns: object) -> Path:
-    """Write a table of all images, a Kaggle submission if no other columns are given; a column of None leaves it out."""
+    """Write a table of all images, a Kaggle submission if no other columns are given; None leaves a column out."""
     table = pd.DataFrame({"image_name": EVERY, "target": SCORES.to_numpy()} | columns).dropna(axis=1, how="all")
     table.sample(frac=1, random_state=0).to_csv(folder / "theirs.csv", index=False)
     return folder / "theirs.csv"
@@ -86,7 +86,7 @@ def test_missing_test_images_are_named(tmp_path):
     [
         ({}, True, "no out-of-fold predictions, which a fusion is fitted to"),
         ({"target": SCORES.to_numpy() * 3}, False, r"no probability from 0 to 1, in 53 of 80 rows"),
-        ({"target": None}, False, "no column of probabilities among image_name"),
+        ({"target": None}, False, "no column of probabilities among image;"),
         ({"fold": np.arange(80) % 3}, False, r"patients have images in several of its folds"),
         ({"part": ["train"] * 30 + ["test"] * 50}, False, r"images of the folds that were run have no out-of-fold"),
         ({"image_name": ["TEST_1"] * 80}, False, "image missing or twice"),

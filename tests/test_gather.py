@@ -1,4 +1,4 @@
-"""A model's trainings gathered: seeds by the mean of logits, trainings by the mean of probabilities, labels of train."""
+"""A model's trainings gathered: seeds by the mean of logits, trainings by that of probabilities, labels of train."""
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,10 @@ LABELS = pd.DataFrame({"image": ["x", "y"], "target": [0, 1]})
 
 
 def run(fold: int | None, logits: list[float], test: bool = True) -> pd.DataFrame:
-    """Return the predictions of a fold's model, or of the refit: of a and b (fold 0) or c and d (fold 1), and of test."""
+    """Return the predictions of a fold's model, or of the refit: of a, b (fold 0) or c, d (fold 1), and of test."""
     held_out = [] if fold is None else [list("ab"), list("cd")][fold]
     images = [*held_out, *(["x", "y"] if test else [])]
-    logit = np.array(logits)
+    logit = np.array(logits, float)
     return pd.DataFrame(
         {
             "image": images,

@@ -1,10 +1,9 @@
-"""The test ledger: every reading of test labels is a line, whoever writes at the same time and whatever is run again."""
+"""The test ledger: each reading of test labels is a line, whoever writes at once and whatever is run again."""
 
 import argparse
 import json
 import logging
 import multiprocessing
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -77,7 +76,7 @@ def test_nothing_is_lost_of_what_was_there(tmp_path):
     append(path, {"reader": "first"})
     before = path.read_bytes()
     append(path, {"reader": "second"})
-    assert path.read_bytes().startswith(before) and os.stat(path).st_size > len(before)
+    assert path.read_bytes().startswith(before) and path.stat().st_size > len(before)
 
 
 def test_a_test_is_the_same_whatever_the_order_of_its_rows_and_another_by_one_label():

@@ -1,6 +1,7 @@
 """Figures are the same bytes for the same data; the report is one page that needs nothing but itself."""
 
 import argparse
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,7 +18,7 @@ import tiny
 from melanoma import figures, report
 from melanoma.errors import InputError
 from melanoma.evaluation import Settings, curves, evaluate, validate
-from melanoma.files import write_csv, write_json, write_parquet, write_text, write_yaml
+from melanoma.files import read_yaml, write_csv, write_json, write_parquet, write_text, write_yaml
 
 RUNS = ("fold-0", "fold-1", "refit")
 COMMANDS = ("roc", "precision-recall", "learning", "schedules", "balance", "samples", "tuning")
@@ -92,7 +93,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_text(
         folder / "trials.csv",
         "trial,metadata.widths,optimizer.learning_rate,epoch,epochs,validation_auroc,chosen\n"
-        '0a1b2c3d,[64],0.001,3,5,0.81234,True\n4e5f6a7b,"[64, 64]",0.0001,5,5,0.7,False\n11111111,[64],0.00001,1,1,,False\n',
+        "0a1b2c3d,[64],0.001,3,5,0.81234,True\n"
+        '4e5f6a7b,"[64, 64]",0.0001,5,5,0.7,False\n'
+        "11111111,[64],0.00001,1,1,,False\n",
     )
     space = {"metadata.widths": [[64], [64, 64]], "optimizer.learning_rate": {"log": [1e-5, 1e-3]}}
     write_yaml(folder / "tune.yaml", {"score": "auroc", "space": space})
@@ -383,10 +386,8 @@ def test_each_model_says_which_weights_it_started_from(study: Path, tmp_path: Pa
 def test_the_report_shows_trials_and_how_often_the_test_was_read(study: Path, tmp_path: Path) -> None:
     entries = [{"time": f"2030-01-0{n + 1}", "test": "t", "configuration": f"{n % 2}"} for n in range(3)]
     write_text(tmp_path / "ledger.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
-    write_json(
-        tmp_path / "seeds.json",
-        {"cnn": {"seeds": ["1", "2"], **dict.fromkeys(("test", "out_of_fold"), {"auroc": [0.81, None], "sd": None})}},
-    )
+    spread = {"auroc": [0.81, None], "sd": None}
+    write_json(tmp_path / "seeds.json", {"cnn": {"seeds": ["1", "2"], "test": spread, "out_of_fold": spread}})
     write_yaml(tmp_path / "few.yaml", read_yaml(study / "config.yaml") | {"evaluate": {"most_configurations": 1}})
     changed = {"trials": study / "trials.csv", "seeds": tmp_path / "seeds.json", "ledger": tmp_path / "ledger.jsonl"}
     page = write_report(study, tmp_path, **changed)

@@ -1,4 +1,4 @@
-"""Tuning: trials known from the study file alone, mistakes found before anything runs, the best chosen by validation."""
+"""Tuning: trials known from the study file alone, mistakes found before anything runs, the best by validation."""
 
 import argparse
 import json
@@ -172,7 +172,10 @@ def test_the_script_writes_the_table_and_the_recipe_of_the_best_trial(tmp_path):
     write_yaml(tmp_path / "tune.yaml", tune())
     for number, (name, values) in enumerate(drawn().items()):
         folder = tmp_path / f"trial-{name}"
-        write_yaml(folder / "recipe.yaml", with_values(tiny.recipe(choose_epoch_by="loss"), values) | {"mark": number})
+        write_yaml(
+            folder / "recipe.yaml",
+            with_values(tiny.recipe(head="joint", choose_epoch_by="loss"), values) | {"mark": number},
+        )
         rows = {
             "epoch": [1, 2],
             "validation_loss": [0.4, 0.5],
@@ -182,10 +185,8 @@ def test_the_script_writes_the_table_and_the_recipe_of_the_best_trial(tmp_path):
         write_csv(folder / "history.csv", pd.DataFrame(rows))
     parser = argparse.ArgumentParser()
     SCRIPT["describe"](parser)
-    options = {"settings": "tune.yaml", "trials": "", "recipe": "recipe.yaml", "table": "trials.csv"}
-    SCRIPT["main"](
-        parser.parse_args([word for key, file in options.items() for word in (f"--{key}", f"{tmp_path / file}")])
-    )
+    files = {"settings": "tune.yaml", "trials": "", "recipe": "recipe.yaml", "table": "trials.csv"}
+    SCRIPT["main"](parser.parse_args([f"--{option}={tmp_path / file}" for option, file in files.items()]))
     table = pd.read_csv(tmp_path / "trials.csv")
     assert len(table) == 6 and table["chosen"].tolist() == [True] + [False] * 5
     assert table["validation_auroc"].iloc[0] == 0.61 and set(table["epoch"]) == {1}
