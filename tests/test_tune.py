@@ -186,7 +186,8 @@ def test_the_script_writes_the_table_and_the_recipe_of_the_best_trial(tmp_path):
     parser = argparse.ArgumentParser()
     SCRIPT["describe"](parser)
     files = {"settings": "tune.yaml", "trials": "", "recipe": "recipe.yaml", "table": "trials.csv"}
-    SCRIPT["main"](parser.parse_args([f"--{option}={tmp_path / file}" for option, file in files.items()]))
+    options = [f"--{option}={tmp_path / file}" for option, file in files.items()]
+    SCRIPT["main"](parser.parse_args(options))
     table = pd.read_csv(tmp_path / "trials.csv")
     assert len(table) == 6 and table["chosen"].tolist() == [True] + [False] * 5
     assert table["validation_auroc"].iloc[0] == 0.61 and set(table["epoch"]) == {1}

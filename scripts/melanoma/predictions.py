@@ -40,7 +40,9 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         "source": table["source"].astype("str") if "source" in table else pd.array([None] * len(table), "str"),
         "logit": table["logit"].astype(np.float64) if "logit" in table else logit(probability),
         "probability": probability,
-        "target": _labels(table, path) if "target" in table else pd.array([None] * len(table), "Int8"),
+        "target": _labels(table, path)
+        if "target" in table and table["target"].notna().any()
+        else pd.array([None] * len(table), "Int8"),
     }
     return pd.DataFrame(columns, index=table.index)[COLUMNS]
 
@@ -109,10 +111,17 @@ def read_table(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     names = {spelling: column for column, spellings in SPELLINGS.items() for spelling in reversed(spellings)}
     present = {spelling: column for spelling, column in names.items() if spelling in table and column not in table}
     return table.rename(columns=present)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise InputError(f"{path}: not a Parquet table: {error}") from error
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
