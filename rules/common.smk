@@ -80,14 +80,10 @@ def recipe(wildcards):
     return recipe_file(wildcards.model)
 
 
-def repeats(model, run):
-    """The names of a run with each of a model's seeds, or the run's own where it has one seed."""
-    return [f"{run}-seed-{seed}" for seed in MODELS[model]["seeds"] or []] or [run]
-
-
-def runs(model, among=None):
-    """The names of a model's trainings."""
-    return [name for run in among or RUNS for name in repeats(model, run)]
+def runs(model):
+    """The names of a model's trainings, several of each run where it has several seeds."""
+    seeds = MODELS[model]["seeds"] or []
+    return [name for run in RUNS for name in [f"{run}-seed-{seed}" for seed in seeds] or [run]]
 
 
 def seed_option(wildcards):
@@ -96,9 +92,15 @@ def seed_option(wildcards):
     return f"--seed {seed}" if marked else ""
 
 
-def histories(model, among=None):
+def histories(model):
     """The histories of a model's trainings."""
-    return [f"{RESULTS}/train/{model}/{run}/history.csv" for run in runs(model, among)]
+    return [f"{RESULTS}/train/{model}/{run}/history.csv" for run in runs(model)]
+
+
+def folds_of(wildcards):
+    """The histories of the folds that a refit takes its number of epochs from: those of its own seed."""
+    names = [wildcards.run.replace("refit", fold) for fold in FOLD_RUNS]
+    return [f"{RESULTS}/train/{wildcards.model}/{name}/history.csv" for name in names]
 
 
 def asked(resource):

@@ -5,13 +5,6 @@ a scheduler a job stops itself before its time is over, and the profile's retry 
 """
 
 
-def folds_of(wildcards):
-    """The histories of the folds that a refit takes its number of epochs from: those of its own seed."""
-    return [
-        f"{RESULTS}/train/{wildcards.model}/{wildcards.run.replace('refit', fold)}/history.csv" for fold in FOLD_RUNS
-    ]
-
-
 rule train_fold:
     input:
         code=code("train"),

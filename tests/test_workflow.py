@@ -118,7 +118,7 @@ def unreadable(path: Path) -> Iterator[None]:
 def blind(tmp_path_factory):
     """A clone in which the tiny study has run as far as it can while nobody can read the labels of the test."""
     folder = clone(tmp_path_factory.mktemp("finished"))
-    snakemake(folder, "--cores", 2, *TINY, LABELS)
+    snakemake(folder, LABELS, "--cores", 2, *TINY)
     with unreadable(folder / LABELS):
         return folder, failing(folder, "--cores", 2, "--keep-going", *TINY)
 
@@ -418,7 +418,7 @@ def test_a_configuration_larger_than_a_command_line_is_written(project):
     study["fusions"] = {}
     (project / "large.yaml").write_text(yaml.safe_dump(study))
     files = [f"results/tiny/config/{name}.yaml" for name in ("study", "models/wide")]
-    snakemake(project, "--cores", 2, "--configfile", "large.yaml", *files)
+    snakemake(project, *files, "--cores", 2, "--configfile", "large.yaml")
     for file in files:
         assert (project / file).stat().st_size > 200_000
     assert len(yaml.safe_load((project / files[0]).read_text())["models"]) == 201
