@@ -13,6 +13,7 @@ from melanoma.study import (
     is_foreign,
     is_tabular,
     is_trained,
+    pieces,
     reads_images,
     training_recipe,
     trial_recipes,
@@ -40,6 +41,8 @@ RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
 SHARDS = [f"{shard:03d}" for shard in range(config["images"]["shards"])]
 LEDGER = f"{RESULTS}/test_ledger.jsonl"  # no output of any rule: Snakemake would delete it
 CONFIGURATION = configuration_digest(config)
+# All of the configuration, in files small enough for a command line to carry each: 128 kB is its limit.
+STUDY = {f"study-{number}" if number else "study": piece for number, piece in enumerate(pieces(config, 64_000))}
 FIGURES = {
     "roc": "roc.svg",
     "precision_recall": "precision_recall.svg",

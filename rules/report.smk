@@ -202,7 +202,7 @@ rule write_report:
         trials=[f"{RESULTS}/tune/{model}/trials.csv" for model in TRIALS],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
-        study=settings("study"),
+        study=[settings(piece) for piece in STUDY],
         truths=TRUTHS,
     output:
         f"{RESULTS}/report/report.html",

@@ -5,8 +5,8 @@ SECTIONS = {
     "images": config["images"],
     "split": config["split"],
     "evaluate": {key: value for key, value in config["evaluate"].items() if key != "most_configurations"},
-    "study": config,
 }
+SECTIONS |= STUDY
 SECTIONS |= {f"fusion-{name}": fusion for name, fusion in FUSIONS.items()}
 SECTIONS |= {f"tta-{name}": MODELS[name]["tta"] for name in NETWORKS}
 SECTIONS |= {f"tune-{name}": MODELS[name]["tune"] for name in TRIALS}
@@ -37,8 +37,8 @@ rule write_settings:
         gpu=0,
     params:
         values=lambda wildcards: json.dumps(SECTIONS[wildcards.section]),
-    script:
-        "../scripts/settings.py"
+    shell:
+        "python {input.code[0]} --values {params.values:q} --output {output} --log {log}"
 
 
 rule write_recipe:
@@ -59,5 +59,5 @@ rule write_recipe:
         gpu=0,
     params:
         values=lambda wildcards: json.dumps(training_recipe(MODELS[wildcards.model])),
-    script:
-        "../scripts/settings.py"
+    shell:
+        "python {input.code[0]} --values {params.values:q} --output {output} --log {log}"

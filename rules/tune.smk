@@ -26,8 +26,8 @@ rule write_trial:
         gpu=0,
     params:
         values=lambda wildcards: json.dumps(training_recipe(TRIALS[wildcards.model][wildcards.trial])),
-    script:
-        "../scripts/settings.py"
+    shell:
+        "python {input.code[0]} --values {params.values:q} --output {output} --log {log}"
 
 
 rule train_trial:

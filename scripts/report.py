@@ -21,7 +21,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--study", required=True, help="name of the study")
     add("--metrics", type=Path, required=True, metavar="JSON", help="metrics of evaluate.py")
-    add("--config", type=Path, required=True, metavar="YAML", help="configuration of the study")
+    add("--config", type=Path, nargs="+", required=True, metavar="YAML", help="configuration of the study, in parts")
     add("--figures", nargs="*", default=[], metavar="NAME=FILE", help="figures, SVG or PNG, in their order")
     add("--leakage", type=Path, metavar="JSON", help="result of the leakage gate")
     add("--problems", type=Path, metavar="CSV", help="problem rows of the tables")

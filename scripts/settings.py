@@ -1,10 +1,26 @@
 """Write one section of the configuration, or one recipe, as a YAML file.
 
-Snakemake runs this with the values as JSON in its params: a command line holds 128 kB, and a large study is more.
+python scripts/settings.py --values '{"size": 512}' --output results/demo/config/images.yaml
 """
 
+import argparse
 import json
+from pathlib import Path
 
+from melanoma.command import run
 from melanoma.files import write_yaml
 
-write_yaml(snakemake.output[0], json.loads(snakemake.params.values))  # noqa: F821 - given by Snakemake
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("--values", required=True, help="the values, as JSON")
+    parser.add_argument("--output", type=Path, required=True)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the values."""
+    write_yaml(args.output, json.loads(args.values))
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)

@@ -338,7 +338,7 @@ def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None
     alone["bootstrap"] = alone["bootstrap"] | {"clusters": "image"}
     write_json(tmp_path / "metrics.json", {"mine": alone | {"patients": None}})
     write_text(tmp_path / "config.yaml", "study: demo\n")
-    sources = report.Sources(metrics=tmp_path / "metrics.json", config=tmp_path / "config.yaml")
+    sources = report.Sources(metrics=tmp_path / "metrics.json", config=[tmp_path / "config.yaml"])
     page = report.render("demo", sources)
     assert "No patients are known for mine" in page
     assert "banner" not in page.split("</style>")[1]
@@ -370,7 +370,7 @@ def test_each_model_says_which_weights_it_started_from(study: Path, tmp_path: Pa
         write_yaml(tmp_path / f"{name}.yaml", recipe)
     sources = report.Sources(
         metrics=study / "metrics.json",
-        config=study / "config.yaml",
+        config=[study / "config.yaml"],
         recipes={name: tmp_path / f"{name}.yaml" for name in recipes},
     )
     page = report.render("demo", sources)

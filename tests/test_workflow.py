@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from melanoma.dependencies import local_imports
-from melanoma.study import resolve
+from melanoma.report import configuration
+from melanoma.study import pieces, resolve
 from melanoma.weights_files import weights_file
 from real_data import real_data
 
@@ -411,27 +411,13 @@ def test_trials_are_jobs_known_at_the_dry_run(project):
     assert counts["train_trial"] == counts["write_trial"] >= 36 and counts["choose_recipe"] == 3
 
 
-def test_a_configuration_larger_than_a_command_line_is_written(project):
+def test_a_configuration_larger_than_a_command_line_is_written_in_parts(project):
     study = yaml.safe_load((project / "tests/studies/tiny.yaml").read_text())
-    many = {f"model_{number}": {"network": "metadata_mlp"} for number in range(200)}
-    study["models"] = many | {"wide": {"network": "metadata_mlp", "metadata": {"widths": [8] * 70_000}}}
+    study["models"] = {f"model_{number}": {"network": "metadata_mlp"} for number in range(100)}
     study["fusions"] = {}
     (project / "large.yaml").write_text(yaml.safe_dump(study))
-    files = [f"results/tiny/config/{name}.yaml" for name in ("study", "models/wide")]
+    count = len(pieces(resolve(study), 64_000))
+    files = [f"results/tiny/config/{name}.yaml" for name in ("study", *(f"study-{n}" for n in range(1, count)))]
     snakemake(project, *files, "--cores", 2, "--configfile", "large.yaml")
-    for file in files:
-        assert (project / file).stat().st_size > 200_000
-    assert len(yaml.safe_load((project / files[0]).read_text())["models"]) == 201
-
-
-def test_local_imports_are_found_at_any_depth(tmp_path):
-    (tmp_path / "library").mkdir()
-    (tmp_path / "library" / "__init__.py").write_text("")
-    (tmp_path / "library" / "a.py").write_text("def f():\n    from library.b import x\n")
-    (tmp_path / "library" / "b.py").write_text("import os\nimport library.c\n")
-    (tmp_path / "library" / "c.py").write_text("")
-    (tmp_path / "library" / "unused.py").write_text("")
-    (tmp_path / "script.py").write_text("from library import a\nimport numpy\n")
-    found = [path.relative_to(tmp_path).as_posix() for path in local_imports(tmp_path / "script.py")]
-    assert found[0] == "script.py"
-    assert set(found[1:]) == {"library/__init__.py", "library/a.py", "library/b.py", "library/c.py"}
+    assert sum((project / file).stat().st_size for file in files) > 131_072
+    assert configuration([project / file for file in files]) == resolve(study)

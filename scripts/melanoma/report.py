@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from melanoma.errors import InputError
@@ -39,7 +40,7 @@ class Sources:
     """The files that a report is made of; those that are None or empty leave their section out."""
 
     metrics: Path
-    config: Path
+    config: list[Path]
     figures: dict[str, Path] = field(default_factory=dict)
     leakage: Path | None = None
     problems: Path | None = None
@@ -64,7 +65,7 @@ def render(study: str, sources: Sources) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    config = read_yaml(sources.config)
+    config = configuration(sources.config)
     return environment.get_template("report.html.j2").render(
         study=study,
         metrics=metrics,
@@ -83,12 +84,22 @@ def render(study: str, sources: Sources) -> str:
         seeds=read_json(sources.seeds) if sources.seeds else {},
         ledger=ledger(sources.ledger, config),
         fusions={name: read_json(path) for name, path in sources.fusions.items()},
-        config=sources.config.read_text(),
-        command=sources.command or f"snakemake --cores all --configfile {sources.config}",
+        config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        command=sources.command or f"snakemake --cores all --configfile {' '.join(map(str, sources.config))}",
         versions=versions(),
         commit=commit(),
         shown_rows=SHOWN_ROWS,
     )
+
+
+def configuration(paths: list[Path]) -> dict[str, Any]:
+    """Return the configuration that files hold together, as Snakemake joins several: a section may be in several."""
+    joined: dict[str, Any] = {}
+    for part in map(read_yaml, paths):
+        for section, value in part.items():
+            known = joined.get(section)
+            joined[section] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
+    return joined
 
 
 def figure(name: str, path: Path, captions: Path) -> dict[str, str]:

@@ -104,6 +104,29 @@ def configuration_digest(config: dict[str, Any]) -> str:
     return sha256(json.dumps(sections | {"models": models}, sort_keys=True).encode())[:16]
 
 
+def pieces(config: dict[str, Any], most: int) -> list[dict[str, Any]]:
+    """Return a configuration in parts that together are it, each of at most `most` characters as JSON.
+
+    A model, a fusion, a download, and any other section are never divided: one that is larger is a part of its own.
+    """
+    items = []
+    for section, value in config.items():
+        named = section in ("models", "fusions", "fetch") and value
+        items += [{section: {name: item}} for name, item in value.items()] if named else [{section: value}]
+    parts: list[dict[str, Any]] = []
+    size = most
+    for item in items:
+        added = len(json.dumps(item))
+        if size + added > most:
+            parts.append({})
+            size = 0
+        ((section, value),) = item.items()
+        known = parts[-1].get(section)
+        parts[-1][section] = value if known is None else known | value
+        size += added
+    return parts
+
+
 def _trial_recipe(recipe: dict[str, Any], values: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return _filled(with_values(recipe, values), schema["$defs"]["recipe"], schema["$defs"])
 
