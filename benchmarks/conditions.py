@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("numpy", "opencv-python-headless", "simplejpeg", "h5py", "torch", "torchvision")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "opencv-python-headless", "simplejpeg", "h5py", "torch", "torchvision")
 
 
 def conditions(how: str) -> str:

@@ -41,7 +41,7 @@ from melanoma.networks import build_network
 from melanoma.study import resolve, training_recipe
 from melanoma.training import Run, Trainer
 
-STORED, TURNS = 512, 3
+STORED, TURNS, CPU_IMAGES = 512, 3, 64
 WAYS = ("ours", "network alone", "usual way")
 
 
@@ -61,7 +61,7 @@ class Case:
 
 
 CPU_CASES = [
-    Case("baseline_cnn", 512, 20),
+    Case("baseline_cnn", 512, 16),
     Case("efficientnet_b0", 224, 16),
     Case("resnest50", 224, 16),
 ]
@@ -221,7 +221,7 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = stored_jpegs(args.images, folder)
+        files = stored_jpegs(args.images, folder)[: None if args.gpu else CPU_IMAGES]
         catalog = pd.DataFrame({"image": [path.stem for path in files], "file": [str(path) for path in files]})
         write_shard(folder / "shard.h5", catalog, {"size": STORED, "fit": "center_crop", "on_unreadable": "fail"}, 1)
         for case in GPU_CASES if args.gpu else CPU_CASES:

@@ -46,8 +46,11 @@ STUDY = {f"study-{number}" if number else "study": piece for number, piece in en
 FIGURES = {
     "roc": "roc.svg",
     "precision_recall": "precision_recall.svg",
+    "reliability": "reliability.svg",
+    "decision": "decision.svg",
     "learning_curves": "learning_curves.svg",
     "schedules": "schedules.svg",
+    "sampling": "sampling.svg",
     "class_balance": "class_balance.svg",
     "samples": "samples.png",
 }

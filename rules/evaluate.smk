@@ -54,6 +54,8 @@ rule evaluate_models:
             category="Evaluation",
             labels={"what": "all figures with intervals"},
         ),
+        comparisons=f"{RESULTS}/evaluate/comparisons.json",
+        calibration=f"{RESULTS}/evaluate/calibration.json",
         summary=f"{RESULTS}/evaluate/summary.txt",
         curves=f"{RESULTS}/evaluate/curves.json",
     log:
@@ -73,9 +75,9 @@ rule evaluate_models:
         most=config["evaluate"]["most_configurations"],
     shell:
         "python {input.code[0]} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
-        " --settings {input.settings} {params.ledger} --most-configurations {params.most}"
-        " --output {output.metrics} --summary {output.summary} --curves {output.curves}"
-        " --log {log}"
+        " --settings {input.settings} {params.ledger} --most-configurations {params.most} --output {output.metrics}"
+        " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
+        " --summary {output.summary} --log {log}"
 
 
 rule compare_seeds:

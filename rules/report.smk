@@ -1,6 +1,6 @@
 """Report: the figures, and one self-contained page that holds all of a study."""
 
-OF_NETWORKS = ("learning_curves", "schedules")
+OF_NETWORKS = ("learning_curves", "schedules", "sampling")
 SHOWN = {
     name: f"{RESULTS}/report/{file}"
     for name, file in (FIGURES | SHEETS | TUNING).items()
@@ -15,9 +15,12 @@ rule plot_curves:
         code=code("plot"),
         curves=f"{RESULTS}/evaluate/curves.json",
         metrics=f"{RESULTS}/evaluate/metrics.json",
+        calibration=f"{RESULTS}/evaluate/calibration.json",
     output:
         roc=figure("roc", "Evaluation"),
         precision_recall=figure("precision_recall", "Evaluation"),
+        reliability=figure("reliability", "Evaluation"),
+        decision=figure("decision", "Evaluation"),
     log:
         f"{LOGS}/plot_curves.log",
     benchmark:
@@ -33,7 +36,11 @@ rule plot_curves:
         "python {input.code[0]} --log {log} roc --curves {input.curves} --metrics {input.metrics}"
         " --output {output.roc} && "
         "python {input.code[0]} --log {log} precision-recall --curves {input.curves} --metrics {input.metrics}"
-        " --output {output.precision_recall}"
+        " --output {output.precision_recall} && "
+        "python {input.code[0]} --log {log} reliability --calibration {input.calibration}"
+        " --output {output.reliability} && "
+        "python {input.code[0]} --log {log} decision --curves {input.curves} --metrics {input.metrics}"
+        " --output {output.decision}"
 
 
 rule plot_learning:
@@ -66,8 +73,10 @@ rule plot_schedules:
     input:
         code=code("plot"),
         recipes=[recipe_file(model) for model in NETWORKS],
+        train=f"{RESULTS}/split/train.parquet",
     output:
-        figure("schedules", "Training"),
+        schedules=figure("schedules", "Training"),
+        sampling=figure("sampling", "Training"),
     log:
         f"{LOGS}/plot_schedules.log",
     benchmark:
@@ -82,7 +91,9 @@ rule plot_schedules:
     params:
         recipes=[f"{model}={recipe_file(model)}" for model in NETWORKS],
     shell:
-        "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output}"
+        "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output.schedules} && "
+        "python {input.code[0]} --log {log} sampling --recipes {params.recipes} --train {input.train}"
+        " --output {output.sampling}"
 
 
 rule plot_balance:
@@ -194,6 +205,8 @@ rule write_report:
         template=project_file("scripts/melanoma/report.html.j2"),
         captions=[project_file(f"report/{name}.rst") for name in CAPTIONS],
         metrics=f"{RESULTS}/evaluate/metrics.json",
+        comparisons=f"{RESULTS}/evaluate/comparisons.json",
+        calibration=f"{RESULTS}/evaluate/calibration.json",
         figures=list(SHOWN.values()),
         leakage=f"{RESULTS}/evaluate/leakage.json",
         problems=f"{RESULTS}/catalog/problems.csv",
@@ -227,7 +240,8 @@ rule write_report:
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
-        "python {input.code[0]} --study {params.study} --metrics {input.metrics} --figures {params.figures}"
+        "python {input.code[0]} --study {params.study} --metrics {input.metrics} --comparisons {input.comparisons}"
+        " --calibration {input.calibration} --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} --quality {input.quality}"
         " --recipes {params.recipes} --trials {params.trials} {params.seeds} --fusions {params.fusions} --ledger {params.ledger}"
         " --config {input.study} {params.truth} --output {output} --log {log}"

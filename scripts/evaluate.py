@@ -1,26 +1,28 @@
-"""Judge predictions: AUROC, average precision and Brier score, each with its interval over patients.
+"""Judge predictions: discrimination, calibration, decisions and comparisons, each with its interval over patients.
 
     python scripts/evaluate.py --predictions cnn=predict/cnn.parquet fused=fuse/mean.parquet \\
-        --labels split/test_labels.parquet --train split/train.parquet \\
-        --output metrics.json --summary summary.txt --curves curves.json
+        --labels split/test_labels.parquet --train split/train.parquet --output metrics.json \\
+        --comparisons comparisons.json --calibration calibration.json \\
+        --curves curves.json --summary summary.txt
 
     python scripts/evaluate.py --predictions mine.csv --threshold 0.5 --output metrics.json
 
-The second form scores any CSV with image_name, target, prob and, if there, patient_id. Of the workflow's
-predictions only the rows of test are judged; with --train their out-of-fold rows are judged, too, under
-"validation".
+The second form scores any CSV with image_name, target, prob and, if there, patient_id. Only rows of part 'test' are
+judged, and a file without the column `part` is all test. With --train the rows of part 'train', out of fold, are judged
+under "validation", and thresholds and calibrations are chosen on them; nothing is ever chosen on test.
 """
 
 import argparse
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from melanoma.command import log, run
+from melanoma.curves import curves
 from melanoma.errors import InputError
-from melanoma.evaluation import Settings, curves, evaluate, summary, validate
+from melanoma.evaluation import Decisions, Settings, comparisons, decide, evaluate, reliability, summary, validate
 from melanoma.files import read_yaml, write_json, write_text
 from melanoma.ledger import describe_ledger, open_test_labels, read_ledger, test_digest, warn_of_many
 from melanoma.predictions import join_labels, named_paths, read_labels, read_predictions
@@ -28,50 +30,68 @@ from melanoma.predictions import join_labels, named_paths, read_labels, read_pre
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
-    parser.add_argument("--predictions", nargs="+", required=True, metavar="[NAME=]FILE", help="Parquet or CSV")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="labels of test: image, target")
-    parser.add_argument("--train", type=Path, metavar="FILE", help="labels of train, to judge out-of-fold predictions")
-    parser.add_argument("--threshold", type=float, metavar="T", help="count outcomes where probability >= T")
-    parser.add_argument("--settings", type=Path, metavar="YAML", help="replicates, confidence, seed")
-    parser.add_argument("--replicates", type=int, help=f"bootstrap resamples (default {Settings.replicates})")
-    parser.add_argument("--confidence", type=float, help=f"of the intervals (default {Settings.confidence})")
-    parser.add_argument("--seed", type=int, help=f"of the resampling (default {Settings.seed})")
+    add = parser.add_argument
+    add("--predictions", nargs="+", required=True, metavar="[NAME=]FILE", help="Parquet or CSV")
+    add("--labels", type=Path, metavar="FILE", help="labels of test: image, target")
+    add("--train", type=Path, metavar="FILE", help="labels of train, for what is chosen on out-of-fold predictions")
+    add("--threshold", type=float, metavar="T", help="also count outcomes where probability >= T")
+    prevalence = "share of melanomas a model was trained at, where the file does not say it"
+    add("--training-prevalence", nargs="*", default=[], metavar="NAME=SHARE", help=prevalence)
+    add("--settings", type=Path, metavar="YAML", help="replicates, confidence, seed, sensitivity, net_benefit")
+    add("--replicates", type=int, help=f"bootstrap resamples (default {Settings.replicates})")
+    add("--confidence", type=float, help=f"of the intervals (default {Settings.confidence})")
+    add("--seed", type=int, help=f"of the resampling (default {Settings.seed})")
+    add("--sensitivity", type=float, help=f"that one of the thresholds keeps (default {Settings.sensitivity})")
+    shares = " ".join(map(str, Settings.net_benefit))
+    add("--net-benefit", type=float, nargs="*", metavar="T", help=f"threshold probabilities (default {shares})")
     describe_ledger(parser)
-    parser.add_argument(
-        "--most-configurations", type=int, metavar="N", help="warn where the ledger has more than these"
-    )
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="metrics, JSON")
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="the table that is printed, as text")
-    parser.add_argument("--curves", type=Path, metavar="FILE", help="ROC and precision-recall curves, JSON")
+    add("--most-configurations", type=int, metavar="N", help="warn where the ledger has more than these")
+    add("--output", type=Path, required=True, metavar="FILE", help="metrics, JSON")
+    add("--comparisons", type=Path, metavar="FILE", help="every two models compared, JSON")
+    add("--calibration", type=Path, metavar="FILE", help="calibrators and reliability curves, JSON")
+    add("--summary", type=Path, metavar="FILE", help="the table that is printed, as text")
+    add("--curves", type=Path, metavar="FILE", help="ROC, precision-recall and decision curves, JSON")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Read, judge, write, and print the summary."""
+    """Read, decide, judge, write, and print the summary."""
     settings = read_settings(args)
-    labels = read_test_labels(args) if args.labels else None
-    train = read_labels(args.train) if args.train else None
-    metrics: dict[str, Any] = {}
-    drawn: dict[str, Any] = {}
-    for name, path in named_paths(args.predictions).items():
-        predictions = read_predictions(path)
-        test = predictions[predictions["part"] == "test"]
-        if labels is not None:
-            test = join_labels(test, labels, name)
-        metrics[name] = evaluate(test, name, settings, args.threshold)
-        drawn[name] = curves(test, name)
-        out_of_fold = predictions[predictions["part"] == "train"]
-        if train is not None and len(out_of_fold):
-            out_of_fold = join_labels(out_of_fold, train, name, subset=True)
-            metrics[name]["validation"] = validate(out_of_fold, name, settings)
-        if metrics[name]["patients"] is None:
-            log.warning("%s: no patients are given, so images are resampled; the intervals come out too narrow", name)
+    predictions = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
+    prevalences = recorded_prevalences(predictions) | read_prevalences(args.training_prevalence, list(predictions))
+    out_of_fold = labelled_parts(predictions, "train", read_labels(args.train), subset=True) if args.train else {}
+    out_of_fold = {name: table for name, table in out_of_fold.items() if len(table)}
+    decisions = {name: Decisions() for name in predictions}
+    for name, table in out_of_fold.items():
+        decisions[name] = decide(table, name, settings, prevalences.get(name))
+    if args.threshold is not None:
+        decisions = {name: with_threshold(made, args.threshold) for name, made in decisions.items()}
+    test = labelled_parts(predictions, "test", read_test_labels(args) if args.labels else None)
+    metrics = evaluate(test, settings, decisions)
+    for name, entry in validate(out_of_fold, settings).items():
+        metrics[name]["validation"] = entry
+    for name in (name for name, entry in metrics.items() if entry["patients"] is None):
+        log.warning("%s: no patients are given, so images are resampled; the intervals come out too narrow", name)
     write_json(args.output, metrics)
+    if args.comparisons:
+        write_json(args.comparisons, comparisons(test, settings))
+    if args.calibration:
+        write_json(args.calibration, reliability(test, settings, decisions))
     if args.curves:
-        write_json(args.curves, drawn)
+        write_json(args.curves, {name: curves(test[name], name, settings, decisions[name]) for name in test})
     text = summary(metrics)
     if args.summary:
         write_text(args.summary, text)
     print(text, end="")
+
+
+def labelled_parts(
+    predictions: Mapping[str, pd.DataFrame], part: str, labels: pd.DataFrame | None, subset: bool = False
+) -> dict[str, pd.DataFrame]:
+    """Return each model's rows of one part, with their labels, or the files' own where none are given."""
+    rows = {name: table[table["part"] == part] for name, table in predictions.items()}
+    if labels is None:
+        return rows
+    return {name: join_labels(table, labels, name, subset) for name, table in rows.items()}
 
 
 def read_test_labels(args: argparse.Namespace) -> pd.DataFrame:
@@ -80,6 +100,32 @@ def read_test_labels(args: argparse.Namespace) -> pd.DataFrame:
     if args.ledger is not None and args.most_configurations is not None:
         warn_of_many(read_ledger(args.ledger), test_digest(labels), args.most_configurations)
     return labels
+
+
+def with_threshold(decisions: Decisions, threshold: float) -> Decisions:
+    """Return the decisions with one more threshold, named given."""
+    return replace(decisions, thresholds={**decisions.thresholds, "given": threshold})
+
+
+def recorded_prevalences(predictions: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """Return the share of melanomas that each model was trained at, the mean of its folds', where its file says it."""
+    means = {name: table["trained_prevalence"].mean() for name, table in predictions.items()}
+    return {name: float(mean) for name, mean in means.items() if pd.notna(mean)}
+
+
+def read_prevalences(texts: list[str], names: list[str]) -> dict[str, float]:
+    """Split each 'NAME=SHARE'; raise InputError for a name that is no model or a share that is not between 0 and 1."""
+    found = {}
+    for text in texts:
+        name, _, share = text.partition("=")
+        try:
+            found[name] = float(share)
+        except ValueError:
+            found[name] = 0.0
+        if name not in names or not 0 < found[name] < 1:
+            wanted = f"NAME=SHARE, NAME one of {', '.join(names)} and SHARE between 0 and 1"
+            raise InputError(f"--training-prevalence {text}: give {wanted}")
+    return found
 
 
 def read_settings(args: argparse.Namespace) -> Settings:

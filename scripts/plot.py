@@ -2,8 +2,11 @@
 
 python scripts/plot.py roc --curves curves.json --metrics metrics.json --output roc.svg
 python scripts/plot.py precision-recall --curves curves.json --metrics metrics.json --output pr.svg
+python scripts/plot.py reliability --calibration calibration.json --output reliability.svg
+python scripts/plot.py decision --curves curves.json --metrics metrics.json --output decision.svg
 python scripts/plot.py learning --histories cnn:fold-0=history.csv --output learning_curves.svg
 python scripts/plot.py schedules --recipes cnn=cnn.yaml --output schedules.svg
+python scripts/plot.py sampling --recipes cnn=cnn.yaml --train train.parquet --output sampling.svg
 python scripts/plot.py balance --train train.parquet --audit leakage.json --output class_balance.svg
 python scripts/plot.py tuning --trials trials.csv --settings tune.yaml --output tuning.svg
 python scripts/plot.py samples --images images.h5 --train train.parquet --output samples.png
@@ -14,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pandas as pd
 
 from melanoma import figures
@@ -22,6 +26,7 @@ from melanoma.errors import InputError
 from melanoma.files import read_json, read_yaml
 from melanoma.parallel_coordinates import parallel_coordinates
 from melanoma.predictions import named_path
+from melanoma.sampling import epoch_counts
 
 HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc"]
 
@@ -36,15 +41,21 @@ def describe(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="figure, .svg or .png")
         return command.add_argument
 
-    for name, draw in (("roc", draw_roc), ("precision-recall", draw_precision_recall)):
+    curves = {"roc": draw_roc, "precision-recall": draw_precision_recall, "decision": draw_decision}
+    for name, draw in curves.items():
         option = add(name, draw)
         option("--curves", type=Path, required=True, metavar="JSON", help="curves of evaluate.py")
         option("--metrics", type=Path, required=True, metavar="JSON", help="metrics of evaluate.py")
+    option = add("reliability", draw_reliability)
+    option("--calibration", type=Path, required=True, metavar="JSON", help="reliability curves of evaluate.py")
     option = add("learning", draw_learning)
     option("--histories", nargs="+", required=True, metavar="MODEL:RUN=CSV", help="history of each run")
     option("--recipes", nargs="*", default=[], metavar="MODEL=YAML", help="recipes, for how the epoch is chosen")
     option = add("schedules", draw_schedules)
     option("--recipes", nargs="+", required=True, metavar="MODEL=YAML", help="recipe of each network")
+    option = add("sampling", draw_sampling)
+    option("--recipes", nargs="+", required=True, metavar="MODEL=YAML", help="recipe of each network")
+    option("--train", type=Path, required=True, metavar="FILE", help="target of train")
     option = add("balance", draw_balance)
     option("--train", type=Path, required=True, metavar="FILE", help="patients, folds and labels of train")
     option("--audit", type=Path, required=True, metavar="JSON", help="what audit.py counted in the test")
@@ -73,6 +84,16 @@ def draw_precision_recall(args: argparse.Namespace) -> None:
     figures.save(figures.precision_recall(read_json(args.curves), read_json(args.metrics)), args.output)
 
 
+def draw_decision(args: argparse.Namespace) -> None:
+    """Draw decision curves."""
+    figures.save(figures.decision(read_json(args.curves), read_json(args.metrics)), args.output)
+
+
+def draw_reliability(args: argparse.Namespace) -> None:
+    """Draw reliability curves before and after calibration."""
+    figures.save(figures.reliability(read_json(args.calibration)), args.output)
+
+
 def draw_learning(args: argparse.Namespace) -> None:
     """Draw loss and validation AUROC by epoch."""
     histories: dict[str, dict[str, pd.DataFrame]] = {}
@@ -92,6 +113,13 @@ def draw_schedules(args: argparse.Namespace) -> None:
     """Draw the learning rate by epoch."""
     recipes = {name: read_yaml(path) for name, path in map(named_path, args.recipes)}
     figures.save(figures.plot_schedules(recipes), args.output)
+
+
+def draw_sampling(args: argparse.Namespace) -> None:
+    """Draw what an epoch shows of each class, once and again."""
+    targets = pd.read_parquet(args.train)["target"].to_numpy(np.int64)
+    shown = {name: epoch_counts(targets, read_yaml(path)) for name, path in map(named_path, args.recipes)}
+    figures.save(figures.sampling(pd.DataFrame(shown).T), args.output)
 
 
 def draw_balance(args: argparse.Namespace) -> None:

@@ -52,7 +52,8 @@ def main(args: argparse.Namespace) -> None:
         logits = predict_logits(model, examples, recipe, tta, device, workers, processes)
     if processes.first:
         predicted = table[["image", "patient", "fold", "part", "source"]]
-        write_parquet(args.output, predicted.assign(logit=logits, probability=1 / (1 + np.exp(-logits))))
+        predicted = predicted.assign(logit=logits, probability=1 / (1 + np.exp(-logits)))
+        write_parquet(args.output, predicted.assign(trained_prevalence=trained["trained_prevalence"]))
 
 
 def rows_to_predict(args: argparse.Namespace, fold: int | None) -> pd.DataFrame:

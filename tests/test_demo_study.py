@@ -30,9 +30,11 @@ def test_the_joint_model_beats_its_parts_by_the_margin_that_was_built_in(metrics
     assert metrics["joint"]["auroc"]["value"] - metrics[part]["auroc"]["value"] >= truth["margin"]
 
 
-@pytest.mark.parametrize(("model", "best"), [("joint", "joint"), ("cnn", "image"), ("logistic", "metadata")])
-def test_a_model_comes_within_a_tenth_of_the_best_possible(metrics, truth, model, best):
-    assert metrics[model]["auroc"]["value"] >= truth["bayes_auroc"]["population"][best] - 0.1
+@pytest.mark.parametrize(
+    ("model", "best", "most"), [("joint", "joint", 0.1), ("cnn", "image", 0.03), ("logistic", "metadata", 0.1)]
+)
+def test_a_model_comes_near_the_best_possible(metrics, truth, model, best, most):
+    assert metrics[model]["auroc"]["value"] >= truth["bayes_auroc"]["population"][best] - most
 
 
 @pytest.mark.parametrize(("model", "best"), [("joint", "joint"), ("cnn", "image"), ("mlp", "metadata")])

@@ -27,6 +27,7 @@ def run(fold: int | None, logits: list[float], test: bool = True) -> pd.DataFram
             "source": "s",
             "logit": logit,
             "probability": 1 / (1 + np.exp(-logit)),
+            "trained_prevalence": 0.5 if fold is None else 0.2 + 0.2 * fold,
         }
     )
 
@@ -49,6 +50,7 @@ def test_the_folds_models_are_averaged_by_probability_on_the_test_alone():
     expected = (1 / (1 + np.exp(-2)) + 0.5) / 2
     assert rows.loc["x", "probability"] == pytest.approx(expected, abs=1e-15)
     assert rows.loc["x", "logit"] == pytest.approx(np.log(expected / (1 - expected)), abs=1e-12)
+    assert rows["trained_prevalence"].tolist() == pytest.approx([0.2, 0.2, 0.4, 0.4, 0.3, 0.3])
 
 
 def test_seeds_are_averaged_by_logit_within_each_training_first():

@@ -1,14 +1,15 @@
-"""Metrics are scikit-learn's, under any weights and ties; intervals resample patients and nothing else."""
+"""Every metric is its definition, counted by hand, and scikit-learn's, under any ties and weights."""
 
-import time
+from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from melanoma import bootstrap, metrics
+from melanoma import metrics
 
 TOLERANCE = 1e-12
 Labelled = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -28,15 +29,118 @@ def labelled(draw: st.DrawFn) -> Labelled:
     return target[order], score[order], weight[order]
 
 
+def repeated(data: Labelled) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and scores with each row as often as its weight says."""
+    target, score, weight = data
+    return np.repeat(target, weight), np.repeat(score, weight)
+
+
+def counts(target: np.ndarray, score: np.ndarray, threshold: float) -> tuple[int, int, int, int]:
+    """Count TP, FP, TN and FN, one image at a time."""
+    cells = [(bool(t), bool(s >= threshold)) for t, s in zip(target, score, strict=True)]
+    return tuple(cells.count(cell) for cell in ((True, True), (False, True), (False, False), (True, False)))
+
+
+def points(target: np.ndarray, score: np.ndarray) -> list[tuple[float, float]]:
+    """Return (specificity, sensitivity) at every threshold, from calling nothing to calling everything melanoma."""
+    cells = [counts(target, score, threshold) for threshold in [np.inf, *sorted(set(score), reverse=True)]]
+    return [(tn / (tn + fp), tp / (tp + fn)) for tp, fp, tn, fn in cells]
+
+
 def pairs_auroc(target: np.ndarray, score: np.ndarray) -> float:
-    difference = score[target == 1][:, None] - score[target == 0][None, :]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+    won = [(a > b) + (a == b) / 2 for a in score[target == 1] for b in score[target == 0]]
+    return sum(won) / len(won)
+
+
+def stepped_average_precision(target: np.ndarray, score: np.ndarray) -> float:
+    area, recall = 0.0, 0.0
+    for threshold in sorted(set(score), reverse=True):
+        tp, fp, _, fn = counts(target, score, threshold)
+        area += (tp / (tp + fn) - recall) * tp / (tp + fp)
+        recall = tp / (tp + fn)
+    return area
+
+
+def trapezoids_above(target: np.ndarray, score: np.ndarray, floor: float = 0.8) -> float:
+    """Sum the area between the ROC curve and the line at `floor`, segment by segment."""
+    area, curve = 0.0, points(target, score)
+    for (before, low), (after, high) in pairwise(curve):
+        x0, x1 = 1 - before, 1 - after
+        if high <= floor:
+            continue
+        if low < floor:
+            x0, low = x0 + (x1 - x0) * (floor - low) / (high - low), floor
+        area += (x1 - x0) * ((low + high) / 2 - floor)
+    return area
+
+
+def isic_2024_score(target: np.ndarray, score: np.ndarray) -> float:
+    """Return the challenge's score as its organisers computed it, from scikit-learn's partial AUC."""
+    scaled = sklearn_metrics.roc_auc_score(1 - target, -score, max_fpr=0.2)
+    return 0.5 * 0.2**2 + (0.2 - 0.5 * 0.2**2) / 0.5 * (scaled - 0.5)
+
+
+def binned_error(target: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:
+    error = 0.0
+    for number in range(bins):
+        low, high = number / bins, (number + 1) / bins
+        members = (probability > low) & (probability <= high) | ((number == 0) & (probability == 0))
+        if members.any():
+            error += members.mean() * abs(probability[members].mean() - target[members].mean())
+    return error
+
+
+def truth_log_loss(target: np.ndarray, probability: np.ndarray) -> float:
+    kept = [min(max(p if t else 1 - p, 2.0**-52), 1 - 2.0**-52) for t, p in zip(target, probability, strict=True)]
+    return -sum(map(np.log, kept)) / len(kept)
+
+
+DEFINITIONS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "auroc": pairs_auroc,
+    "average_precision": stepped_average_precision,
+    "partial_auroc": trapezoids_above,
+    "sensitivity_at_80_specificity": lambda t, s: max(tpr for tnr, tpr in points(t, s) if tnr >= 0.80),
+    "sensitivity_at_90_specificity": lambda t, s: max(tpr for tnr, tpr in points(t, s) if tnr >= 0.90),
+    "sensitivity_at_95_specificity": lambda t, s: max(tpr for tnr, tpr in points(t, s) if tnr >= 0.95),
+    "specificity_at_80_sensitivity": lambda t, s: max(tnr for tnr, tpr in points(t, s) if tpr >= 0.80),
+    "specificity_at_90_sensitivity": lambda t, s: max(tnr for tnr, tpr in points(t, s) if tpr >= 0.90),
+    "specificity_at_95_sensitivity": lambda t, s: max(tnr for tnr, tpr in points(t, s) if tpr >= 0.95),
+    "brier": lambda t, p: sum((p - t) ** 2) / len(t),
+    "log_loss": truth_log_loss,
+    "ece": binned_error,
+}
+
+
+def every_metric(target: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    measures = metrics.Ranking(target, score), metrics.Calibration(target, score)
+    return {name: value for measure in measures for name, value in metrics.measured(measure, weight).items()}
 
 
 @given(labelled())
-def test_auroc_is_the_share_of_pairs_in_the_right_order_with_ties_half(data: Labelled) -> None:
+def test_each_metric_is_its_definition(data: Labelled) -> None:
     target, score, _ = data
-    assert metrics.auroc(target, score) == pytest.approx(pairs_auroc(target, score), abs=TOLERANCE)
+    values = every_metric(target, score)
+    assert list(values) == list(DEFINITIONS)
+    for name, definition in DEFINITIONS.items():
+        assert values[name] == pytest.approx(definition(target, score), abs=TOLERANCE), name
+
+
+@given(labelled())
+def test_an_integer_weight_is_a_repeated_row(data: Labelled) -> None:
+    target, score, weight = data
+    values = every_metric(target, score, weight)
+    for name, definition in DEFINITIONS.items():
+        assert values[name] == pytest.approx(definition(*repeated(data)), abs=TOLERANCE), name
+
+
+@given(labelled())
+def test_many_weights_at_once_are_each_of_them_alone(data: Labelled) -> None:
+    target, score, weight = data
+    weights = np.stack([weight, weight[::-1], np.ones_like(weight), weight * 0.5], axis=1)
+    together = every_metric(target, score, weights)
+    for number, alone in enumerate(weights.T):
+        for name, value in every_metric(target, score, alone).items():
+            np.testing.assert_allclose(together[name][number], value, rtol=0, atol=TOLERANCE)
 
 
 @given(labelled())
@@ -46,6 +150,7 @@ def test_weighted_metrics_are_those_of_scikit_learn(data: Labelled) -> None:
         (metrics.auroc, sklearn_metrics.roc_auc_score),
         (metrics.average_precision, sklearn_metrics.average_precision_score),
         (metrics.brier, sklearn_metrics.brier_score_loss),
+        (metrics.log_loss, sklearn_metrics.log_loss),
     ):
         assert ours(target, score) == pytest.approx(theirs(target, score), abs=TOLERANCE)
         expected = theirs(target, score, sample_weight=weight)
@@ -53,48 +158,34 @@ def test_weighted_metrics_are_those_of_scikit_learn(data: Labelled) -> None:
 
 
 @given(labelled())
-def test_an_integer_weight_is_a_repeated_row(data: Labelled) -> None:
-    target, score, weight = data
-    repeated = np.repeat(target, weight), np.repeat(score, weight)
-    for metric in (metrics.auroc, metrics.average_precision, metrics.brier):
-        assert metric(target, score, weight) == pytest.approx(metric(*repeated), abs=TOLERANCE)
-
-
-@given(labelled())
-def test_many_weights_at_once_are_each_of_them_alone(data: Labelled) -> None:
-    target, score, weight = data
-    weights = np.stack([weight, weight[::-1], np.ones_like(weight), weight * 0.5])
-    for metric in (metrics.auroc, metrics.average_precision, metrics.brier):
-        alone = [metric(target, score, row) for row in weights]
-        np.testing.assert_allclose(metric(target, score, weights), alone, rtol=0, atol=TOLERANCE)
-
-
-@given(labelled())
-def test_areas_depend_on_the_order_of_the_scores_alone(data: Labelled) -> None:
+def test_the_partial_auroc_is_the_score_of_isic_2024(data: Labelled) -> None:
     target, score, _ = data
-    for metric in (metrics.auroc, metrics.average_precision):
-        assert metric(target, np.exp(3 * score) - 7) == metric(target, score)
+    value = every_metric(target, score)["partial_auroc"]
+    assert value == pytest.approx(isic_2024_score(target, score), abs=TOLERANCE)
+    assert 0 <= value <= 0.2 + TOLERANCE
+
+
+@given(labelled())
+def test_ranking_depends_on_the_order_of_the_scores_alone(data: Labelled) -> None:
+    target, score, _ = data
+    bent = metrics.measured(metrics.Ranking(target, np.exp(3 * score) - 7))
+    assert bent == metrics.measured(metrics.Ranking(target, score))
 
 
 @given(labelled())
 def test_swapping_the_classes_mirrors_auroc(data: Labelled) -> None:
     target, score, weight = data
-    assert metrics.auroc(1 - target, score, weight) == pytest.approx(
-        1 - metrics.auroc(target, score, weight), abs=TOLERANCE
-    )
+    mirrored = 1 - metrics.auroc(target, score, weight)
+    assert metrics.auroc(1 - target, score, weight) == pytest.approx(mirrored, abs=TOLERANCE)
 
 
 @given(labelled())
 def test_curves_are_those_of_scikit_learn_and_enclose_their_areas(data: Labelled) -> None:
     target, score, _ = data
-    false, true, threshold = metrics.roc_curve(target, score)
-    for ours, theirs in zip(
-        (false, true, threshold),
-        sklearn_metrics.roc_curve(target, score, drop_intermediate=False),
-        strict=True,
-    ):
+    curve = metrics.roc_curve(target, score)
+    for ours, theirs in zip(curve, sklearn_metrics.roc_curve(target, score, drop_intermediate=False), strict=True):
         np.testing.assert_allclose(ours, theirs)
-    assert np.trapezoid(true, false) == pytest.approx(metrics.auroc(target, score), abs=TOLERANCE)
+    assert np.trapezoid(curve[1], curve[0]) == pytest.approx(metrics.auroc(target, score), abs=TOLERANCE)
     precision, recall, threshold = metrics.precision_recall_curve(target, score)
     theirs = sklearn_metrics.precision_recall_curve(target, score)
     np.testing.assert_allclose(precision, theirs[0][-2::-1])
@@ -104,21 +195,45 @@ def test_curves_are_those_of_scikit_learn_and_enclose_their_areas(data: Labelled
     assert area == pytest.approx(metrics.average_precision(target, score), abs=TOLERANCE)
 
 
+def ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else np.nan
+
+
+@given(labelled(), st.floats(0, 1))
+def test_each_rate_at_a_threshold_is_its_definition(data: Labelled, threshold: float) -> None:
+    target, score, weight = data
+    tp, fp, tn, fn = counts(*repeated(data), threshold)
+    cells = metrics.confusion(target, score, threshold, weight)
+    assert (cells.tp, cells.fp, cells.tn, cells.fn) == (tp, fp, tn, fn)
+    n, sensitivity, specificity = tp + fp + tn + fn, ratio(tp, tp + fn), ratio(tn, tn + fp)
+    precision, by_chance = ratio(tp, tp + fp), ((tp + fp) * (tp + fn) + (tn + fn) * (tn + fp)) / n**2
+    expected = {
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "ppv": precision,
+        "npv": ratio(tn, tn + fn),
+        "balanced_accuracy": (sensitivity + specificity) / 2,
+        "f1": 2 * tp / (2 * tp + fp + fn),
+        "f2": 5 * tp / (5 * tp + 4 * fn + fp),
+        "g_mean": np.sqrt(sensitivity * specificity),
+        "kappa": ratio((tp + tn) / n - by_chance, 1 - by_chance),
+    }
+    rates = metrics.measured(metrics.Outcomes(target, score, threshold), weight)
+    assert list(rates) == list(expected) == list(metrics.RATES)
+    for name, value in expected.items():
+        assert rates[name] == pytest.approx(value, abs=TOLERANCE, nan_ok=True), name
+        assert getattr(cells, name) == pytest.approx(value, abs=TOLERANCE, nan_ok=True), name
+
+
 @given(labelled())
-def test_confusion_and_its_rates_are_those_of_scikit_learn(data: Labelled) -> None:
+def test_rates_are_those_of_scikit_learn(data: Labelled) -> None:
     target, score, weight = data
     threshold = float(np.median(score))
-    called = (score >= threshold).astype(int)
     cells = metrics.confusion(target, score, threshold, weight)
-    expected = sklearn_metrics.confusion_matrix(target, called, sample_weight=weight)
-    assert [[cells.tn, cells.fp], [cells.fn, cells.tp]] == expected.tolist()
-    counted = {"y_true": target, "y_pred": called, "sample_weight": weight}
-    assert cells.sensitivity == pytest.approx(sklearn_metrics.recall_score(**counted))
-    assert cells.specificity == pytest.approx(sklearn_metrics.recall_score(**counted, pos_label=0))
-    assert cells.balanced_accuracy == pytest.approx((cells.sensitivity + cells.specificity) / 2)
-    assert cells.g_mean**2 == pytest.approx(cells.sensitivity * cells.specificity)
+    counted = {"y_true": target, "y_pred": (score >= threshold).astype(int), "sample_weight": weight}
+    assert cells.f1 == pytest.approx(sklearn_metrics.f1_score(**counted))
     assert cells.f2 == pytest.approx(sklearn_metrics.fbeta_score(**counted, beta=2))
-    assert cells.precision == pytest.approx(sklearn_metrics.precision_score(**counted))
+    assert cells.balanced_accuracy == pytest.approx(sklearn_metrics.balanced_accuracy_score(**counted))
 
 
 def test_kappa_is_scikit_learns() -> None:
@@ -133,12 +248,50 @@ def test_a_score_at_the_threshold_is_called_melanoma() -> None:
     assert (cells.tp, cells.fp, cells.tn, cells.fn) == (1, 1, 0, 0)
 
 
-def test_a_single_class_has_no_area() -> None:
+@given(labelled(), st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4, unique=True))
+def test_net_benefit_is_its_definition(data: Labelled, thresholds: list[float]) -> None:
+    target, probability, weight = data
+    values = metrics.measured(metrics.NetBenefit(target, probability, thresholds), weight)
+    for threshold, value in zip(thresholds, values.values(), strict=True):
+        tp, fp, *_ = counts(*repeated(data), threshold)
+        expected = (tp - fp * threshold / (1 - threshold)) / weight.sum()
+        assert value == pytest.approx(expected, abs=1e-10)
+
+
+def rounded_scores() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels and two scores with many ties: the data of the reference values below and in test_comparison."""
+    generator = np.random.default_rng(20)
+    target = (generator.random(600) < 0.2).astype(int)
+    shared = generator.normal(size=600)
+    first = np.round(1.2 * target + shared + generator.normal(size=600), 1)
+    return target, first, np.round(0.8 * target + shared + generator.normal(size=600), 1)
+
+
+def test_net_benefit_is_that_of_dcurves() -> None:
+    """The values are those of dcurves 1.1.7."""
+    published = {
+        "0.05": 0.16622807017543859,
+        "0.1": 0.12518518518518518,
+        "0.2": 0.0325,
+        "0.35": -0.11089743589743586,
+        "0.5": -0.2383333333333333,
+        "0.7": -0.3522222222222222,
+    }
+    target, score, _ = rounded_scores()
+    measure = metrics.NetBenefit(target, 1 / (1 + np.exp(-score)), [float(threshold) for threshold in published])
+    for threshold, value in metrics.measured(measure).items():
+        assert value == pytest.approx(published[threshold], abs=TOLERANCE)
+
+
+def test_a_single_class_has_no_area_and_no_rate_of_the_other() -> None:
     target, score = np.array([0, 1, 0]), np.array([0.1, 0.2, 0.3])
-    weights = np.array([[1, 0, 1], [0, 1, 0]])
-    assert np.isnan(metrics.auroc(target, score, weights)).all()
-    assert np.isnan(metrics.average_precision(target, score, weights[0]))
+    weights = np.array([[1, 0, 1], [0, 1, 0]]).T
+    values = metrics.measured(metrics.Ranking(target, score), weights)
+    assert values.pop("average_precision")[1] == 1
+    assert all(np.isnan(value).all() for value in values.values())
     assert np.isnan(metrics.auroc([0, 0], [0.1, 0.2]))
+    rates = metrics.measured(metrics.Outcomes([0, 0], [0.1, 0.2], 0.5))
+    assert rates["specificity"] == 1 and np.isnan(rates["sensitivity"]) and np.isnan(rates["ppv"])
 
 
 @pytest.mark.parametrize(
@@ -149,99 +302,7 @@ def test_what_cannot_be_scored_is_refused(target: list[int], score: list[float])
         metrics.auroc(target, score)
 
 
-@settings(max_examples=50)
-@given(labelled(), st.integers(1, 8), st.integers(0, 99))
-def test_a_replicate_is_the_metric_on_the_rows_of_the_patients_drawn(data: Labelled, patients: int, seed: int) -> None:
-    target, score, _ = data
-    names = np.array([f"patient {i % patients}" for i in range(len(target))])
-    known, cluster = np.unique(names, return_inverse=True)
-    draws = np.concatenate(list(bootstrap.draw(len(known), 6, seed, len(target))))
-    values = bootstrap.replicate_metrics(target, score, names, 6, seed, threshold=0.5)
-    for number, drawn in enumerate(draws):
-        rows = np.concatenate([np.flatnonzero(cluster == c) for c in np.repeat(np.arange(len(known)), drawn)])
-        if len(set(target[rows])) < 2:
-            assert all(np.isnan(value[number]) for value in values.values())
-            continue
-        cells = metrics.confusion(target[rows], score[rows], 0.5)
-        expected = {
-            "auroc": sklearn_metrics.roc_auc_score(target[rows], score[rows]),
-            "average_precision": sklearn_metrics.average_precision_score(target[rows], score[rows]),
-            "brier": sklearn_metrics.brier_score_loss(target[rows], score[rows]),
-            "sensitivity": cells.sensitivity,
-            "specificity": cells.specificity,
-        }
-        for name, value in expected.items():
-            assert values[name][number] == pytest.approx(value, abs=TOLERANCE), name
-
-
-@given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 99))
-def test_each_replicate_draws_as_many_patients_as_there_are(patients: int, replicates: int, seed: int) -> None:
-    draws = np.concatenate(list(bootstrap.draw(patients, replicates, seed, images=100)))
-    assert draws.shape == (replicates, patients)
-    assert (draws.sum(axis=1) == patients).all()
-
-
-def test_draws_do_not_depend_on_the_size_of_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    together = np.concatenate(list(bootstrap.draw(17, 50, 1, images=100)))
-    monkeypatch.setattr(bootstrap, "CHUNK", 300)
-    assert np.array_equal(np.concatenate(list(bootstrap.draw(17, 50, 1, images=100))), together)
-
-
-def cohort(seed: int, patients: int, images: int, spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw labels, probabilities and patients whose images share a part of their score."""
-    generator = np.random.default_rng(seed)
-    patient = np.repeat(np.arange(patients), images)
-    target = (generator.random(patients * images) < 0.2).astype(int)
-    shared = spread * generator.normal(size=patients)[patient]
-    return target, 1 / (1 + np.exp(-(target + shared + generator.normal(size=len(target))))), patient
-
-
-def test_an_interval_holds_its_value_and_the_same_seed_gives_it_again() -> None:
-    data = cohort(0, 60, 5, 1.0)
-    made = bootstrap.estimate(*data, replicates=500, threshold=0.5)
-    assert made == bootstrap.estimate(*data, replicates=500, threshold=0.5)
-    assert made != bootstrap.estimate(*data, replicates=500, threshold=0.5, seed=2)
-    assert set(made.metrics) == {"auroc", "average_precision", "brier", "sensitivity", "specificity"}
-    for interval in made.metrics.values():
-        assert interval.low < interval.value < interval.high
-
-
-def test_more_confidence_is_a_wider_interval() -> None:
-    data = cohort(0, 60, 5, 1.0)
-    narrow = bootstrap.estimate(*data, replicates=500, confidence=0.5).metrics["auroc"]
-    wide = bootstrap.estimate(*data, replicates=500, confidence=0.95).metrics["auroc"]
-    assert wide.low < narrow.low < narrow.high < wide.high
-
-
-def test_images_of_a_patient_that_are_alike_widen_the_interval() -> None:
-    target, probability, _ = cohort(1, 400, 1, 1.0)
-    copies = np.repeat(target, 5), np.repeat(probability, 5)
-    by_patient = bootstrap.estimate(*copies, np.repeat(np.arange(400), 5), replicates=500).metrics["auroc"]
-    by_image = bootstrap.estimate(*copies, np.arange(2000), replicates=500).metrics["auroc"]
-    ratio = (by_patient.high - by_patient.low) / (by_image.high - by_image.low)
-    assert ratio == pytest.approx(np.sqrt(5), rel=0.2)
-
-
-def test_replicates_of_a_single_class_are_left_out_and_counted() -> None:
-    target, score, patient = np.array([1, 0, 0]), np.array([0.9, 0.2, 0.3]), np.array(["a", "b", "c"])
-    made = bootstrap.estimate(target, score, patient, replicates=400)
-    values = bootstrap.replicate_metrics(target, score, patient, 400, 1)["auroc"]
-    assert made.degenerate == np.isnan(values).sum()
-    # A draw of three patients lacks the only melanoma with chance 8/27, or is nothing but it with 1/27.
-    assert made.degenerate / 400 == pytest.approx(9 / 27, abs=0.08)
-    assert made.metrics["auroc"] == (1.0, 1.0, 1.0)
-
-
-def test_one_patient_of_one_class_each_still_gives_a_value_without_an_interval() -> None:
-    made = bootstrap.estimate([1, 0], [0.9, 0.1], ["a", "b"], replicates=1, seed=0)
-    assert made.metrics["auroc"].value == 1.0
-
-
-def test_the_whole_challenge_takes_seconds() -> None:
-    generator = np.random.default_rng(0)
-    n = 33126
-    target = (generator.random(n) < 584 / n).astype(int)
-    probability, patient = generator.random(n), generator.integers(0, 2056, n)
-    start = time.perf_counter()
-    bootstrap.estimate(target, probability, patient, replicates=2000)
-    assert time.perf_counter() - start < 15  # under 1 s on an idle core
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1])
+def test_a_certainty_is_no_threshold_of_net_benefit(threshold: float) -> None:
+    with pytest.raises(ValueError, match="above 0 and below 1"):
+        metrics.NetBenefit([0, 1], [0.1, 0.9], [threshold])

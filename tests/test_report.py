@@ -16,12 +16,16 @@ import plot
 import report as script
 import tiny
 from melanoma import figures, report
+from melanoma.curves import curves
 from melanoma.errors import InputError
-from melanoma.evaluation import Settings, curves, evaluate, validate
-from melanoma.files import read_yaml, write_csv, write_json, write_parquet, write_text, write_yaml
+from melanoma.evaluation import Settings, comparisons, decide, evaluate, reliability, validate
+from melanoma.files import read_json, read_yaml, write_csv, write_json, write_parquet, write_text, write_yaml
 
 RUNS = ("fold-0", "fold-1", "refit")
-COMMANDS = ("roc", "precision-recall", "learning", "schedules", "balance", "samples", "tuning")
+COMMANDS = (
+    "roc", "precision-recall", "decision", "reliability", "learning", "schedules", "sampling", "balance", "samples",
+    "tuning",
+)  # fmt: skip
 
 
 def call(module: ModuleType, *options: object) -> None:
@@ -64,10 +68,16 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     test, train = table[table["part"] == "test"], table[table["part"] == "train"]
     write_parquet(folder / "train.parquet", train[["row", "image", "patient", "target", "fold"]])
-    entry = evaluate(test, "cnn", Settings(replicates=100))
-    entry["validation"] = validate(train, "cnn", Settings(replicates=100))
-    write_json(folder / "metrics.json", {"cnn": entry, "mlp": entry})
-    write_json(folder / "curves.json", {name: curves(test, name) for name in ("cnn", "mlp")})
+    settings = Settings(replicates=100)
+    models = {"cnn": test, "mlp": test.assign(probability=test["probability"] / 2)}
+    decisions = {name: decide(train, name, settings) for name in models}
+    metrics = evaluate(models, settings, decisions)
+    metrics["cnn"]["validation"] = validate({"cnn": train}, settings)["cnn"]
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "comparisons.json", comparisons(models, settings))
+    write_json(folder / "calibration.json", reliability(models, settings, decisions))
+    drawn = {name: curves(table, name, settings, decisions[name]) for name, table in models.items()}
+    write_json(folder / "curves.json", drawn)
     for run in RUNS:
         write_csv(folder / f"{run}.csv", history(run != "refit"))
     with h5py.File(folder / "images.h5", "w") as store:
@@ -110,8 +120,11 @@ def draw(folder: Path, command: str, output: Path) -> bytes:
     options = {
         "roc": curve,
         "precision-recall": curve,
+        "decision": curve,
+        "reliability": ["--calibration", folder / "calibration.json"],
         "learning": ["--histories", *histories, "--recipes", f"cnn={folder / 'cnn.yaml'}"],
         "schedules": ["--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"],
+        "sampling": ["--recipes", f"cnn={folder / 'cnn.yaml'}", "--train", folder / "train.parquet"],
         "balance": ["--audit", folder / "leakage.json"],
         "tuning": ["--trials", folder / "trials.csv", "--settings", folder / "tune.yaml"],
         "samples": ["--images", folder / "images.h5"],
@@ -212,6 +225,8 @@ def write_report(study: Path, folder: Path, **changed: Path) -> str:
     files = {
         "metrics": study / "metrics.json",
         "config": study / "config.yaml",
+        "comparisons": study / "comparisons.json",
+        "calibration": study / "calibration.json",
         "leakage": study / "leakage.json",
         "problems": study / "problems.csv",
         "quality": study / "quality.parquet",
@@ -283,6 +298,37 @@ def test_the_report_holds_results_split_problems_recipes_versions_and_limits(stu
         assert text in page, text
 
 
+def test_the_report_holds_comparisons_thresholds_and_calibration(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    entry = read_json(study / "metrics.json")["cnn"]
+    (pair,) = read_json(study / "comparisons.json")["pairs"]
+    calibration = read_json(study / "calibration.json")["cnn"]
+    for text in (
+        f"{entry['partial_auroc']['value']:.3f}",
+        f"{entry['sensitivity_at_90_specificity']['value']:.3f}",
+        f"{entry['thresholds']['youden']['threshold']:.4g}",
+        f"{entry['thresholds']['f2']['kappa']['value']:.3f}",
+        f"{entry['calibrated']['ece']['value']:.4f}",
+        f"{pair['difference']['value']:+.4f}",
+        f"{pair['bootstrap']['p_holm']:.4f}",
+        f"<td>{calibration['calibrator']['method'].replace('_', ' ')}</td>",
+    ):
+        assert text in page, text
+
+
+def test_many_comparisons_are_folded_away(study: Path, tmp_path: Path) -> None:
+    comparisons = read_json(study / "comparisons.json")
+    write_json(tmp_path / "comparisons.json", comparisons | {"pairs": comparisons["pairs"] * 20})
+    assert "20 comparisons, of which" in write_report(study, tmp_path, comparisons=tmp_path / "comparisons.json")
+
+
+def test_calibration_is_drawn_only_where_there_is_one(study: Path) -> None:
+    entries = read_json(study / "calibration.json")
+    assert [axes.get_title("left") for axes in figures.reliability(entries).axes] == ["Raw", "Calibrated"]
+    raw = {name: {"reliability": {"raw": entry["reliability"]["raw"]}} for name, entry in entries.items()}
+    assert [axes.get_title("left") for axes in figures.reliability(raw).axes] == ["Raw"]
+
+
 def test_the_report_is_the_same_text_again(study: Path, tmp_path: Path) -> None:
     assert write_report(study, tmp_path) == write_report(study, tmp_path)
 
@@ -334,7 +380,8 @@ def test_a_study_without_problems_says_so(study: Path, tmp_path: Path) -> None:
 
 def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None:
     metrics = pd.read_json(study / "metrics.json").to_dict()
-    alone = {key: value for key, value in metrics["cnn"].items() if key != "validation"}
+    chosen = "validation", "thresholds", "calibrated"
+    alone = {key: value for key, value in metrics["cnn"].items() if key not in chosen}
     alone["bootstrap"] = alone["bootstrap"] | {"clusters": "image"}
     write_json(tmp_path / "metrics.json", {"mine": alone | {"patients": None}})
     write_text(tmp_path / "config.yaml", "study: demo\n")
@@ -350,6 +397,8 @@ def test_every_figure_has_a_caption() -> None:
         "workflow",
         "roc",
         "precision_recall",
+        "reliability",
+        "decision",
         "learning_curves",
         "schedules",
         "class_balance",

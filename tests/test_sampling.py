@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from melanoma.predictions import logit
 from melanoma.randomness import derived_seed, uniforms
-from melanoma.sampling import batch_slices, epoch_order, prior_shift, trained_prevalence
+from melanoma.sampling import batch_slices, epoch_counts, epoch_order, trained_prevalence
 
 NATURAL = {"name": "natural", "ratio": 1.0}
 EVEN = {"name": "oversample", "ratio": 1.0}
@@ -145,17 +146,9 @@ def test_trained_prevalences_of_a_sample_with_one_melanoma_in_fifty():
     assert trained_prevalence(targets, NATURAL, {"name": "focal", "positive_weight": 9}) == pytest.approx(0.02)
 
 
-@given(targets=targets_of, sampling=samplings, loss=losses)
-def test_the_shift_takes_the_trained_prevalence_to_the_real_one(targets, sampling, loss):
-    targets = np.array(targets)
-    trained = trained_prevalence(targets, sampling, loss)
-    logit = log(trained / (1 - trained)) + prior_shift(targets, sampling, loss)
-    assert 1 / (1 + np.exp(-logit)) == pytest.approx(targets.mean())
-
-
 @given(targets=targets_of, loss=losses.filter(lambda loss: loss["name"] != "weighted_bce"))
-def test_nothing_is_shifted_where_images_are_shown_as_they_are(targets, loss):
-    assert prior_shift(np.array(targets), NATURAL, loss) == pytest.approx(0, abs=1e-12)
+def test_the_prevalence_is_the_real_one_where_images_are_shown_as_they_are(targets, loss):
+    assert trained_prevalence(np.array(targets), NATURAL, loss) == pytest.approx(np.mean(targets))
 
 
 @given(
@@ -173,7 +166,18 @@ def test_the_best_model_of_what_was_shown_is_that_of_the_real_data_once_shifted(
     for value in (0, 1):
         benign, melanoma = np.bincount(targets[feature == value], minlength=2)
         learned = log(melanoma * shown * weight) - log(benign * kept)
-        assert learned + prior_shift(targets, sampling, loss) == pytest.approx(log(melanoma / benign))
+        shift = logit(targets.mean()) - logit(trained_prevalence(targets, sampling, loss))
+        assert learned + shift == pytest.approx(log(melanoma / benign))
+
+
+@given(targets=targets_of, sampling=samplings)
+def test_an_epochs_images_are_counted_once_and_again(targets, sampling):
+    targets = np.array(targets)
+    order = epoch_order(targets, sampling, seed=3, epoch=0)
+    counts = epoch_counts(targets, {"sampling": sampling, "seed": 3})
+    assert sum(counts.values()) == len(order)
+    assert counts["melanoma"] == len({index for index in order if targets[index]})
+    assert counts["benign"] + counts["benign_again"] == sum(targets[order] == 0)
 
 
 @given(length=st.integers(4, 500), batch_size=st.integers(3, 64))

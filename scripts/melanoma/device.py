@@ -32,6 +32,8 @@ def device_of(recipe: dict[str, Any], local: int = 0) -> torch.device:
             f" CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}). Ask the scheduler for as"
             " many, or set the model's resources.gpus to what there is, 0 to train on the CPU."
         )
+    # A few kernels exist in no deterministic form on a GPU; torch then says which one a network needs, and goes on.
+    torch.set_deterministic_debug_mode("warn")
     device = torch.device("cuda", local)
     torch.cuda.set_device(device)
     if recipe["precision"] == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):

@@ -92,6 +92,58 @@ def precision_recall(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
 
 
 @styled
+def reliability(calibration: dict[str, Any]) -> Figure:
+    """Draw each model's share of melanomas over its mean probability, in bins, raw and, where it is, calibrated.
+
+    Both axes are logarithmic, for melanomas are rare; a bin without a melanoma has no place on them.
+    """
+    scales = [s for s in ("raw", "calibrated") if any(s in entry["reliability"] for entry in calibration.values())]
+    figure = Figure(figsize=(4.2 * len(scales), 4.9))
+    grid = figure.subplots(1, len(scales), sharex=True, sharey=True, squeeze=False)[0]
+    shown = [bin_ for entry in calibration.values() for bins in entry["reliability"].values() for bin_ in bins]
+    least = min((bin_[share]["value"] for bin_ in shown for share in bin_ if bin_[share]["value"]), default=0.1) / 2
+    for axes, scale in zip(grid, scales, strict=True):
+        axes.plot([least, 1], [least, 1], **CHANCE, label="as promised")
+        for number, (name, entry) in enumerate(calibration.items()):
+            bins = [bin_ for bin_ in entry["reliability"].get(scale, []) if bin_["observed"]["value"]]
+            _reliability_curve(axes, bins, least, _line(number) | {"label": name})
+        axes.set(title=scale.capitalize(), xscale="log", yscale="log", xlim=(least, 1.1), ylim=(least, 1.1))
+        axes.set_xlabel("Mean probability of the bin")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
+            axis.set_minor_formatter(mpl.ticker.NullFormatter())
+    grid[0].set_ylabel("Share of melanomas in the bin")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(scales))
+    return figure
+
+
+@styled
+def decision(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
+    """Draw each model's net benefit by threshold probability, with intervals where the metrics hold them.
+
+    The grey curve acts on every image, the grey line on none.
+    """
+    figure = Figure(figsize=(6.4, 5.2))
+    axes = figure.subplots()
+    for number, (name, curve) in enumerate(curves.items()):
+        axes.plot(curve["decision"]["threshold"], curve["decision"]["net_benefit"], **_line(number), label=name)
+        known = metrics[name].get("calibrated", metrics[name])["net_benefit"]
+        bounds = [(float(at), made) for at, made in known.items() if made["low"] is not None]
+        lines = [at for at, _ in bounds], [made["low"] for _, made in bounds], [made["high"] for _, made in bounds]
+        axes.vlines(*lines, color=_line(number)["color"], linewidth=1, alpha=0.5)
+    for prevalence in sorted({curve["prevalence"] for curve in curves.values()}):
+        threshold = np.array(next(iter(curves.values()))["decision"]["threshold"])
+        everyone = prevalence - (1 - prevalence) * threshold / (1 - threshold)
+        axes.plot(threshold, everyone, color=FAINT, linewidth=1.2, label="act on every image")
+    axes.axhline(0, **CHANCE, label="act on none")
+    most = max(value for curve in curves.values() for value in (*curve["decision"]["net_benefit"], curve["prevalence"]))
+    axes.set(ylim=(-0.35 * most, 1.08 * most), xlim=(0, None))
+    axes.set(xlabel="Threshold probability: act from this risk on", ylabel="Net benefit, per image")
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
 def learning_curves(histories: dict[str, dict[str, pd.DataFrame]], choose_by: dict[str, str]) -> Figure:
     """Draw loss (left) and validation AUROC (right) by epoch, a row for each model, a colour for each run.
 
@@ -139,6 +191,27 @@ def plot_schedules(recipes: dict[str, dict[str, Any]]) -> Figure:
             axes.legend(fontsize=7)
     figure.supxlabel("Epochs done", fontsize=9)
     figure.supylabel("Learning rate", fontsize=9)
+    return figure
+
+
+@styled
+def sampling(counts: pd.DataFrame) -> Figure:
+    """Draw the images of an epoch of each model (the index of `counts`, see `epoch_counts`), first ones and repeats."""
+    figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(counts)))
+    axes = figure.subplots()
+    left = np.zeros(len(counts))
+    for column, color, hatch in (
+        ("benign", BENIGN, None),
+        ("benign_again", BENIGN, "////"),
+        ("melanoma", MELANOMA, None),
+        ("melanoma_again", MELANOMA, "////"),
+    ):
+        label = column.replace("_again", ", shown again")
+        axes.barh(counts.index, counts[column], left=left, color=color, hatch=hatch, edgecolor="white", label=label)
+        left += counts[column].to_numpy()
+    axes.invert_yaxis()
+    axes.set_xlabel("Images of an epoch")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)
     return figure
 
 
@@ -253,6 +326,17 @@ def _square(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
 def _legend_below(axes: Axes, title: str) -> None:
     legend = axes.figure.legend(title=title, loc="outside lower center")
     legend.get_title().set_fontweight("bold")
+
+
+def _reliability_curve(axes: Axes, bins: list[dict[str, Any]], least: float, line: dict[str, Any]) -> None:
+    predicted = [bin_["predicted"]["value"] for bin_ in bins]
+    axes.plot(predicted, [bin_["observed"]["value"] for bin_ in bins], marker="o", markersize=3.5, **line)
+    known = [
+        (x, bin_["observed"]) for x, bin_ in zip(predicted, bins, strict=True) if bin_["observed"]["low"] is not None
+    ]
+    lows = [max(observed["low"], least) for _, observed in known]
+    highs = [observed["high"] for _, observed in known]
+    axes.vlines([x for x, _ in known], lows, highs, color=line["color"], linewidth=1, alpha=0.5)
 
 
 def _confidence(metrics: dict[str, Any]) -> str:

@@ -43,7 +43,7 @@ def foreign_predictions(
     )
     rows = images[["image", "patient", "fold", "part", "source"]]
     clipped = probability.clip(1e-15, 1 - 1e-15)
-    return with_targets(rows.assign(logit=logit(clipped), probability=probability), train)
+    return with_targets(rows.assign(logit=logit(clipped), probability=probability, trained_prevalence=np.nan), train)
 
 
 def _read(path: Path) -> pd.DataFrame:

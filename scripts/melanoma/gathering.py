@@ -41,11 +41,13 @@ def with_targets(predictions: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame
 def _mean_logit(repeats: list[pd.DataFrame]) -> pd.DataFrame:
     if len(repeats) == 1:
         return repeats[0]
-    mean = pd.concat(repeats).groupby(KEYS, sort=False, as_index=False, dropna=False)["logit"].mean()
+    rows = pd.concat(repeats).groupby(KEYS, sort=False, as_index=False, dropna=False)
+    mean = rows[["logit", "trained_prevalence"]].mean()
     return mean.assign(probability=1 / (1 + np.exp(-mean["logit"])))
 
 
 def _mean_probability(test: pd.DataFrame) -> pd.DataFrame:
-    mean = test.groupby(KEYS, sort=False, as_index=False, dropna=False)["probability"].mean()
+    rows = test.groupby(KEYS, sort=False, as_index=False, dropna=False)
+    mean = rows[["probability", "trained_prevalence"]].mean()
     probability = mean["probability"].clip(1e-15, 1 - 1e-15)
     return mean.assign(logit=np.log(probability) - np.log1p(-probability))

@@ -1,127 +1,207 @@
-"""How well scores tell melanoma from benign: exact with ties, and for many sets of weights at once.
+"""How well scores tell melanoma from benign: exact with ties, and under many weights at once.
 
-Everywhere: `target` is 0 (benign) or 1 (melanoma), shape (n,); `score` is any number that rises with the
-risk, shape (n,); `weight` counts each image, shape (n,) or, for many replicates at once, (replicates, n);
-without it each image counts once. A result has the shape of `weight` without its last axis, as float64.
+Every metric is a function of a few sums over the images, and each sum is linear in how often each image counts. So a
+measure has two halves: `matrix`, sparse float64 (sums, n), whose product with weights, (n,) or (n, replicates), gives
+the sums, and `metrics`, which turns sums, (sums,) or (sums, replicates), into named metrics, () or (replicates,).
+
+Everywhere: `target` is 0 (benign) or 1 (melanoma), shape (n,); `score` is any number that rises with the risk, shape
+(n,), and `probability` such a number from 0 to 1; `weight` counts each image, shape (n,) or (n, replicates); without it
+each image counts once. A metric that the weights leave undefined, such as an AUROC of a single class, is NaN.
+ValueError is raised for labels but 0 and 1, for NaN, and without a row.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
+
+OPERATING_POINTS = (0.80, 0.90, 0.95)  # the specificities at which sensitivity is reported, and the reverse
+LEAST_SENSITIVITY = 0.80  # of the partial AUROC
+BINS = 15  # of the expected calibration error
+CERTAIN = np.finfo(np.float64).eps  # how near to 0 and 1 a probability may come where its logarithm is taken
+RATES = ("sensitivity", "specificity", "ppv", "npv", "balanced_accuracy", "f1", "f2", "g_mean", "kappa")
+
+
+class Measure(Protocol):
+    """Metrics that are functions of the same sums over the images."""
+
+    matrix: sparse.csr_array
+
+    def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Return each metric by its name."""
+        ...
+
+
+def measured(measure: Measure, weight: ArrayLike | None = None) -> dict[str, np.ndarray]:
+    """Return the metrics of a measure by name, each of shape () or (replicates,)."""
+    n = measure.matrix.shape[1]
+    return measure.metrics(measure.matrix @ (np.ones(n) if weight is None else np.asarray(weight, np.float64)))
 
 
 class Steps(NamedTuple):
-    """Weights counted down the ranking, at each distinct score that a melanoma has: shape (..., steps)."""
+    """Weights counted down the ranking, at each distinct score that a melanoma has: shape (steps, ...)."""
 
     gained: np.ndarray  # melanomas of exactly this score
     true: np.ndarray  # melanomas of this score or a higher one
-    false_above: np.ndarray  # benign images of a higher score
+    tied: np.ndarray  # benign images of exactly this score
     false: np.ndarray  # benign images of this score or a higher one
     positives: np.ndarray  # all melanomas, shape (...)
     negatives: np.ndarray  # all benign images, shape (...)
 
 
 class Ranking:
-    """Images in order of falling score, ties grouped: sorted once, counted under many weights."""
+    """What the order of the scores tells: areas under curves, and one rate where the other is given.
+
+    Only scores that a melanoma has are steps: between them a ROC curve runs level, and they are few.
+    """
 
     def __init__(self, target: ArrayLike, score: ArrayLike) -> None:
-        """Sort the scores, which must not hold NaN."""
+        """Sort the scores once for all weights."""
         target, score = _columns(target, score)
-        self.order = np.argsort(-score, kind="stable")
-        self.target = target[self.order]
-        falling = score[self.order]
-        # The last index of each group of tied scores.
-        self.last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
-        self.threshold = falling[self.last]
-        # Only groups that hold a melanoma move the two areas, and there are few of them.
-        self._melanomas = np.flatnonzero(self.target)
-        group = np.searchsorted(self.last, self._melanomas)
-        self._groups, self._starts = np.unique(group, return_index=True)
+        melanoma = target == 1
+        falling = np.unique(score[melanoma])[::-1]
+        step = np.searchsorted(-falling, -score)
+        passed = ~melanoma & (step < len(falling))
+        tied = passed.copy()
+        tied[passed] = falling[step[passed]] == score[passed]
+        by_step = [_indicators(step, members, len(falling)) for members in (melanoma, passed, tied)]
+        classes = _indicators(1 - target, np.ones(len(target), bool), 2)
+        self.matrix = sparse.vstack([*by_step, classes], format="csr")
 
-    def steps(self, weight: np.ndarray) -> Steps:
-        """Count `weight`, given in ranked order (`weight[..., order]`), at each score of a melanoma."""
-        every = np.cumsum(weight, axis=-1)  # in the weight's own type: a conversion here costs tenfold
-        melanomas = weight[..., self._melanomas]
-        total = melanomas.sum(axis=-1)
-        if len(self._groups) == 0:
-            none = np.zeros((*total.shape, 0))
-            return Steps(none, none, none, none, total, every[..., -1])
-        gained = np.add.reduceat(melanomas, self._starts, axis=-1)
-        true = np.cumsum(gained, axis=-1)
-        end = every[..., self.last[self._groups]]
-        above = np.where(self._groups > 0, every[..., self.last[self._groups - 1]], 0.0)
-        return Steps(gained, true, above - (true - gained), end - true, total, every[..., -1] - total)
+    def steps(self, sums: np.ndarray) -> Steps:
+        """Return the sums as what they count."""
+        gained, passed, tied = np.split(sums[:-2], 3)
+        return Steps(gained, np.cumsum(gained, axis=0), tied, np.cumsum(passed, axis=0), sums[-2], sums[-1])
+
+    def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Return auroc, average_precision, partial_auroc, and the rates at the operating points."""
+        steps = self.steps(sums)
+        at = [(f"{point:.0%}".rstrip("%"), point) for point in OPERATING_POINTS]
+        return {
+            "auroc": auroc_of(steps),
+            "average_precision": average_precision_of(steps),
+            "partial_auroc": partial_auroc_of(steps, LEAST_SENSITIVITY),
+            **{f"sensitivity_at_{name}_specificity": sensitivity_at(steps, point) for name, point in at},
+            **{f"specificity_at_{name}_sensitivity": specificity_at(steps, point) for name, point in at},
+        }
 
 
 def auroc(target: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> np.ndarray:
-    """Return the area under the ROC curve: the chance that a melanoma outscores a benign image, ties half.
-
-    NaN where the weights leave a single class.
-    """
-    ranking = Ranking(target, score)
-    return auroc_of(ranking.steps(_weights(weight, len(ranking.order))[..., ranking.order]))
+    """Return the area under the ROC curve: the chance that a melanoma outscores a benign image, ties half."""
+    return measured(Ranking(target, score), weight)["auroc"]
 
 
 def average_precision(target: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> np.ndarray:
     """Return the average precision: precision at each distinct score, weighted by the recall gained there.
 
-    This is scikit-learn's step definition, with no interpolation. NaN where the weights leave no melanoma.
+    This is scikit-learn's step definition, with no interpolation.
     """
-    ranking = Ranking(target, score)
-    return average_precision_of(ranking.steps(_weights(weight, len(ranking.order))[..., ranking.order]))
+    return measured(Ranking(target, score), weight)["average_precision"]
 
 
 def auroc_of(steps: Steps) -> np.ndarray:
     """Return the AUROC of counted steps; see `auroc`."""
-    outscored = steps.negatives[..., None] - (steps.false_above + steps.false) / 2
-    return _ratio((steps.gained * outscored).sum(axis=-1), steps.positives * steps.negatives)
+    outscored = steps.negatives - steps.false + steps.tied / 2
+    return _ratio((steps.gained * outscored).sum(axis=0), steps.positives * steps.negatives)
 
 
 def average_precision_of(steps: Steps) -> np.ndarray:
     """Return the average precision of counted steps; see `average_precision`."""
-    seen = steps.true + steps.false
-    precision = steps.true / np.where(seen > 0, seen, 1.0)
-    return _ratio((steps.gained * precision).sum(axis=-1), steps.positives)
+    precision = steps.true / np.maximum(steps.true + steps.false, np.finfo(np.float64).tiny)
+    return _ratio((steps.gained * precision).sum(axis=0), steps.positives)
+
+
+def partial_auroc_of(steps: Steps, sensitivity: float) -> np.ndarray:
+    """Return the area under the ROC curve and above a sensitivity, from 0 to 1 - `sensitivity`.
+
+    Above .8 this is the score of the ISIC 2024 challenge (Kurtansky et al., Scientific Data 11:884, 2024). A step of
+    tied scores is a straight slope, as in the AUROC.
+    """
+    above = np.clip(steps.true - sensitivity * steps.positives, 0.0, steps.gained)
+    share = above / np.maximum(steps.gained, np.finfo(np.float64).tiny)
+    outscored = steps.negatives - steps.false + steps.tied * share / 2
+    return _ratio((above * outscored).sum(axis=0), steps.positives * steps.negatives)
+
+
+def sensitivity_at(steps: Steps, specificity: float) -> np.ndarray:
+    """Return the highest sensitivity of a threshold whose specificity is `specificity` or more."""
+    specific = _ratio(steps.negatives - steps.false, steps.negatives) >= specificity
+    found = _ratio(np.where(specific, steps.true, 0.0).max(axis=0, initial=0.0), steps.positives)
+    return np.where(steps.negatives > 0, found, np.nan)
+
+
+def specificity_at(steps: Steps, sensitivity: float) -> np.ndarray:
+    """Return the highest specificity of a threshold whose sensitivity is `sensitivity` or more."""
+    sensitive = _ratio(steps.true, steps.positives) >= sensitivity
+    rejected = steps.negatives - steps.false
+    found = _ratio(np.where(sensitive, rejected, 0.0).max(axis=0, initial=0.0), steps.negatives)
+    return np.where(steps.positives > 0, found, np.nan)
+
+
+class Calibration:
+    """What the probabilities themselves are worth: brier, log_loss and ece, all best at 0."""
+
+    def __init__(self, target: ArrayLike, probability: ArrayLike) -> None:
+        """Take each image's errors."""
+        target, probability = _columns(target, probability)
+        truth = np.where(target == 1, probability, 1.0 - probability).clip(CERTAIN, 1.0 - CERTAIN)
+        bins = np.digitize(probability, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
+        excess = _indicators(bins, np.ones(len(target), bool), BINS) * (probability - target)
+        plain = sparse.csr_array(np.stack([np.ones(len(target)), (probability - target) ** 2, -np.log(truth)]))
+        self.matrix = sparse.vstack([plain, excess], format="csr")
+
+    def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Return brier, log_loss and ece."""
+        images, squared, logarithmic = sums[:3]
+        return {
+            "brier": _ratio(squared, images),
+            "log_loss": _ratio(logarithmic, images),
+            "ece": _ratio(np.abs(sums[3:]).sum(axis=0), images),
+        }
+
+
+class Bin:
+    """What probabilities promise some of the images, and what they keep."""
+
+    def __init__(self, target: ArrayLike, probability: ArrayLike, members: ArrayLike) -> None:
+        """Take the images that `members`, bool (n,), marks."""
+        target, probability = _columns(target, probability)
+        inside = np.asarray(members, np.float64)
+        self.matrix = sparse.csr_array(np.stack([inside, inside * probability, inside * target]))
+
+    def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Return predicted, the mean probability, and observed, the share of melanomas."""
+        return {"predicted": _ratio(sums[1], sums[0]), "observed": _ratio(sums[2], sums[0])}
 
 
 def brier(target: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None) -> np.ndarray:
     """Return the Brier score, the mean squared difference of probability and label; 0 is best."""
-    target, probability = _columns(target, probability)
-    weight = _weights(weight, len(target))
-    return _ratio(weight @ (probability - target) ** 2, weight.sum(axis=-1))
+    return measured(Calibration(target, probability), weight)["brier"]
 
 
-def roc_curve(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return false positive rate, true positive rate and threshold, each (k,), by falling score.
+def log_loss(target: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None) -> np.ndarray:
+    """Return the mean negative logarithm of the probability of what is true, kept off 0 and 1 by `CERTAIN`."""
+    return measured(Calibration(target, probability), weight)["log_loss"]
 
-    The first point is (0, 0) at threshold infinity. Both classes must be there.
+
+def expected_calibration_error(
+    target: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None
+) -> np.ndarray:
+    """Return the mean over images of |mean probability - share of melanomas| in the image's bin; 0 is best.
+
+    The bins are `BINS` of equal width, each with its upper edge (Naeini, Cooper and Hauskrecht, AAAI 2015; Guo et al.,
+    ICML 2017).
     """
-    ranking = Ranking(target, score)
-    true = np.cumsum(ranking.target)[ranking.last]
-    false = ranking.last + 1 - true
-    points = np.concatenate([[0], false / false[-1]]), np.concatenate([[0], true / true[-1]])
-    return *points, np.concatenate([[np.inf], ranking.threshold])
-
-
-def precision_recall_curve(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return precision, recall and threshold, each (k,), at each distinct score, falling.
-
-    There must be a melanoma.
-    """
-    ranking = Ranking(target, score)
-    true = np.cumsum(ranking.target)[ranking.last]
-    return true / (ranking.last + 1), true / true[-1], ranking.threshold
+    return measured(Calibration(target, probability), weight)["ece"]
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Weighted counts of the four outcomes at a threshold, each of shape (...), and the rates made of them.
-
-    A rate is NaN where its denominator is 0.
-    """
+    """Weighted counts of the four outcomes at a threshold, each of shape (...), and the rates made of them."""
 
     tp: np.ndarray
     fp: np.ndarray
@@ -139,24 +219,34 @@ class Confusion:
         return _ratio(self.tn, self.tn + self.fp)
 
     @cached_property
-    def precision(self) -> np.ndarray:
-        """Share of those called melanoma that are."""
+    def ppv(self) -> np.ndarray:
+        """Positive predictive value, precision: share of those called melanoma that are."""
         return _ratio(self.tp, self.tp + self.fp)
 
     @cached_property
+    def npv(self) -> np.ndarray:
+        """Negative predictive value: share of those called benign that are."""
+        return _ratio(self.tn, self.tn + self.fn)
+
+    @cached_property
     def balanced_accuracy(self) -> np.ndarray:
-        """Mean of sensitivity and specificity."""
+        """Mean of sensitivity and specificity; Youden's index is twice it less 1."""
         return (self.sensitivity + self.specificity) / 2
+
+    @cached_property
+    def f1(self) -> np.ndarray:
+        """Harmonic mean of sensitivity and positive predictive value."""
+        return _ratio(2 * self.tp, 2 * self.tp + self.fn + self.fp)
+
+    @cached_property
+    def f2(self) -> np.ndarray:
+        """F-measure that counts sensitivity twice as much as positive predictive value."""
+        return _ratio(5 * self.tp, 5 * self.tp + 4 * self.fn + self.fp)
 
     @cached_property
     def g_mean(self) -> np.ndarray:
         """Geometric mean of sensitivity and specificity."""
         return np.sqrt(self.sensitivity * self.specificity)
-
-    @cached_property
-    def f2(self) -> np.ndarray:
-        """F-measure that counts recall twice as much as precision."""
-        return _ratio(5 * self.tp, 5 * self.tp + 4 * self.fn + self.fp)
 
     @cached_property
     def kappa(self) -> np.ndarray:
@@ -165,18 +255,84 @@ class Confusion:
         return _ratio(2 * (self.tp * self.tn - self.fn * self.fp), lost)
 
 
+class Outcomes:
+    """What follows from calling a score of `threshold` or more melanoma."""
+
+    def __init__(self, target: ArrayLike, score: ArrayLike, threshold: float) -> None:
+        """Take each image's outcome."""
+        target, score = _columns(target, score)
+        cell = np.where(score >= threshold, 1 - target, 2 + target)
+        self.matrix = _indicators(cell, np.ones(len(target), bool), 4)
+
+    def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Return `RATES`."""
+        cells = Confusion(*sums)
+        return {rate: getattr(cells, rate) for rate in RATES}
+
+
 def confusion(target: ArrayLike, score: ArrayLike, threshold: float, weight: ArrayLike | None = None) -> Confusion:
     """Count outcomes where a score of `threshold` or more is called melanoma."""
-    weight = _weights(weight, len(np.asarray(target)))
-    return Confusion(*np.moveaxis(weight @ outcomes(target, score, threshold), -1, 0))
+    matrix = Outcomes(target, score, threshold).matrix
+    return Confusion(*(matrix @ (np.ones(matrix.shape[1]) if weight is None else np.asarray(weight, np.float64))))
 
 
-def outcomes(target: ArrayLike, score: ArrayLike, threshold: float) -> np.ndarray:
-    """Return, per image, in which of TP, FP, TN, FN it falls: float64 0/1, shape (n, 4)."""
+class NetBenefit:
+    """Net benefit of acting on a probability of a threshold or more, at each of several threshold probabilities.
+
+    It is the share of images that are rightly acted on, less the share wrongly acted on times the threshold's odds:
+    the threshold is the risk at which harm and benefit of acting are held equal (Vickers and Elkin, Medical Decision
+    Making 26:565, 2006).
+    """
+
+    def __init__(self, target: ArrayLike, probability: ArrayLike, thresholds: Sequence[float]) -> None:
+        """Take thresholds from above 0 to below 1."""
+        target, probability = _columns(target, probability)
+        self.thresholds = list(thresholds)
+        if not all(0 < threshold < 1 for threshold in self.thresholds):
+            raise ValueError(f"threshold probabilities must be above 0 and below 1: got {self.thresholds}")
+        odds = np.array([threshold / (1 - threshold) for threshold in self.thresholds])[:, None]
+        acted = probability >= np.array(self.thresholds)[:, None]
+        benefit = sparse.csr_array(np.where(acted, np.where(target == 1, 1.0, -odds), 0.0))
+        self.matrix = sparse.vstack([benefit, sparse.csr_array(np.ones((1, len(target))))], format="csr")
+
+    def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the net benefit by threshold, written as a plain number."""
+        return {str(threshold): _ratio(row, sums[-1]) for threshold, row in zip(self.thresholds, sums, strict=False)}
+
+
+def roc_curve(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return false positive rate, true positive rate and threshold, each (k,), by falling score.
+
+    The first point is (0, 0) at threshold infinity. Both classes must be there.
+    """
+    false, true, threshold = outcomes_by_threshold(target, score)
+    points = np.concatenate([[0], false / false[-1]]), np.concatenate([[0], true / true[-1]])
+    return *points, np.concatenate([[np.inf], threshold])
+
+
+def precision_recall_curve(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return precision, recall and threshold, each (k,), at each distinct score, falling.
+
+    There must be a melanoma.
+    """
+    false, true, threshold = outcomes_by_threshold(target, score)
+    return true / (true + false), true / true[-1], threshold
+
+
+def outcomes_by_threshold(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how many benign images and melanomas have each distinct score or more, and the scores, falling."""
     target, score = _columns(target, score)
-    melanoma, called = target == 1, score >= threshold
-    cells = [melanoma & called, ~melanoma & called, ~melanoma & ~called, melanoma & ~called]
-    return np.stack(cells, axis=-1).astype(np.float64)
+    order = np.argsort(-score, kind="stable")
+    falling = score[order]
+    last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
+    true = np.cumsum(target[order])[last]
+    return last + 1 - true, true, falling[last]
+
+
+def _indicators(row: np.ndarray, members: np.ndarray, rows: int) -> sparse.csr_array:
+    """Return 1 in row `row[i]` of column i for each of the members: sparse (rows, n)."""
+    column = np.flatnonzero(members)
+    return sparse.csr_array((np.ones(len(column)), (row[column], column)), shape=(rows, len(row)))
 
 
 def _columns(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -190,10 +346,6 @@ def _columns(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarra
     return target.astype(np.int64), score
 
 
-def _weights(weight: ArrayLike | None, n: int) -> np.ndarray:
-    return np.ones(n) if weight is None else np.asarray(weight, dtype=np.float64)
-
-
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    numerator, denominator = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
     return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from melanoma.errors import InputError, listing
 
-COLUMNS = ["image", "patient", "fold", "part", "source", "logit", "probability", "target"]
+COLUMNS = ["image", "patient", "fold", "part", "source", "logit", "probability", "trained_prevalence", "target"]
 SPELLINGS = {
     "image": ("image", "image_name"),
     "patient": ("patient", "patient_id"),
@@ -20,13 +20,14 @@ SPELLINGS = {
 def read_predictions(path: str | Path) -> pd.DataFrame:
     """Read predictions from a Parquet or CSV file and return them in the workflow's columns.
 
-    Needed are `image` (or `image_name`) and `probability` (or `prob`); `patient` (or `patient_id`), `fold`,
-    `part`, `source`, `logit` and `target` are used where they are there. Without `part`, every row is 'test'.
+    Needed are `image` (or `image_name`) and `probability` (or `prob`); `patient` (or `patient_id`), `fold`, `part`,
+    `source`, `logit`, `trained_prevalence` and `target` are used where they are there. Without `part`, every row is
+    'test'.
 
-    Returns image str | patient str, null where unknown | fold int8, -1 for none | part 'train' or 'test' |
-    source str, null where unknown | logit float64 | probability float64 in [0, 1] | target Int8 0/1, null where
-    unknown; the index is the file's. Raises InputError naming the file, line and image where something is missing,
-    doubled or out of range.
+    Returns image str | patient str, null where unknown | fold int8, -1 for none | part 'train' or 'test' | source str,
+    null where unknown | logit float64 | probability float64 in [0, 1] | trained_prevalence float64, the share of
+    melanomas that the model was shown, NaN where unknown | target Int8 0/1, null where unknown; the index is the
+    file's. Raises InputError naming the file, line and image where something is missing, doubled or out of range.
     """
     table = read_table(path)
     require(table, ["image", "probability"], path)
@@ -40,6 +41,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         "source": table["source"].astype("str") if "source" in table else pd.array([None] * len(table), "str"),
         "logit": table["logit"].astype(np.float64) if "logit" in table else logit(probability),
         "probability": probability,
+        "trained_prevalence": table["trained_prevalence"].astype(float) if "trained_prevalence" in table else np.nan,
         "target": _labels(table, path)
         if "target" in table and table["target"].notna().any()
         else pd.array([None] * len(table), "Int8"),

@@ -41,6 +41,8 @@ class Sources:
 
     metrics: Path
     config: list[Path]
+    comparisons: Path | None = None
+    calibration: Path | None = None
     figures: dict[str, Path] = field(default_factory=dict)
     leakage: Path | None = None
     problems: Path | None = None
@@ -73,6 +75,9 @@ def render(study: str, sources: Sources) -> str:
         unclustered=[name for name, entry in metrics.items() if entry["bootstrap"]["clusters"] == "image"],
         one_test=len({(entry["n"], entry["melanomas"], entry["patients"]) for entry in metrics.values()}) == 1,
         axis=axis(metrics),
+        thresholded={name: entry["thresholds"] for name, entry in metrics.items() if "thresholds" in entry},
+        comparisons=read_json(sources.comparisons) if sources.comparisons else {"pairs": []},
+        calibration=read_json(sources.calibration) if sources.calibration else {},
         figures=[figure(name, path, sources.captions) for name, path in sources.figures.items()],
         truth=best_possible(sources.truths),
         split=config.get("split") or {},

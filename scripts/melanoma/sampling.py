@@ -2,7 +2,6 @@
 
 import warnings
 from itertools import pairwise
-from math import log
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,17 @@ def epoch_order(targets: NDArray[np.integer], settings: dict[str, Any], seed: in
     return np.random.default_rng(derived_seed(seed, epoch, 1)).permutation(indices)
 
 
+def epoch_counts(targets: NDArray[np.integer], recipe: dict[str, Any]) -> dict[str, int]:
+    """Return how many images of each class the first epoch of a recipe shows, the first time and again."""
+    order = epoch_order(targets, recipe["sampling"], recipe["seed"], 0)
+    counts = {}
+    for name, label in (("benign", 0), ("melanoma", 1)):
+        shown = order[targets[order] == label]
+        counts[name] = len(np.unique(shown))
+        counts[f"{name}_again"] = len(shown) - counts[name]
+    return counts
+
+
 def trained_prevalence(targets: NDArray[np.integer], sampling: dict[str, Any], loss: dict[str, Any]) -> float:
     """Return the prevalence of melanoma that a model is trained on, by sampling and by the loss's weights together.
 
@@ -51,16 +61,7 @@ def trained_prevalence(targets: NDArray[np.integer], sampling: dict[str, Any], l
             odds = melanoma / benign
     if loss["name"] == "weighted_bce":
         odds *= positive_weight(loss, targets)
-    return odds / (1 + odds)
-
-
-def prior_shift(targets: NDArray[np.integer], sampling: dict[str, Any], loss: dict[str, Any]) -> float:
-    """Return what to add to a logit so that its probability fits the prevalence of `targets`, not the one trained on.
-
-    It is logit(real) - logit(trained): Bayes' rule for a changed prior (Elkan 2001). Arguments are those of
-    `trained_prevalence`.
-    """
-    return _logit(float(np.mean(targets))) - _logit(trained_prevalence(targets, sampling, loss))
+    return float(odds / (1 + odds))
 
 
 def positive_weight(loss: dict[str, Any], targets: NDArray[np.integer]) -> float:
@@ -95,10 +96,6 @@ def _drawn(
         wanted = classes == label
         drawn[wanted] = generator.choice(np.flatnonzero(targets == label), int(wanted.sum()))
     return drawn
-
-
-def _logit(probability: float) -> float:
-    return log(probability / (1 - probability))
 
 
 def _oversampled(

@@ -11,6 +11,9 @@ from sklearn.base import ClassifierMixin
 from melanoma.encoder import MetadataEncoder
 from melanoma.gathering import with_targets
 
+# These count each class as much as the other.
+WEIGHTED = ("logistic_regression", "random_forest")
+
 
 def build_classifier(recipe: dict[str, Any], threads: int) -> ClassifierMixin:
     """Return the recipe's classifier, not yet fitted; classes are weighted to balance where it can weight them."""
@@ -50,15 +53,23 @@ def out_of_fold_and_test(
     Test is predicted by a model fitted on all of train (`test_by` refit) or by the mean of the folds' models
     (fold_mean).
     """
-    models = {fold: fit(recipe, train[train["fold"] != fold], threads) for fold in folds}
+    seen = {fold: train[train["fold"] != fold] for fold in folds}
+    models = {fold: fit(recipe, rows, threads) for fold, rows in seen.items()}
+    parts = []
+    for fold in folds:
+        rows = train[train["fold"] == fold]
+        found = _predictions(rows, models[fold](rows), "train", rows["fold"])
+        parts.append(found.assign(trained_prevalence=_prevalence(recipe, seen[fold])))
     judges = [fit(recipe, train, threads)] if test_by == "refit" else list(models.values())
-    held_out = [train[train["fold"] == fold] for fold in folds]
-    parts = [
-        _predictions(rows, models[fold](rows), "train", rows["fold"])
-        for fold, rows in zip(folds, held_out, strict=True)
-    ]
-    parts.append(_predictions(test, np.mean([judge(test) for judge in judges], axis=0), "test", np.int8(-1)))
+    tables = [train] if test_by == "refit" else list(seen.values())
+    of_test = _predictions(test, np.mean([judge(test) for judge in judges], axis=0), "test", np.int8(-1))
+    parts.append(of_test.assign(trained_prevalence=np.mean([_prevalence(recipe, table) for table in tables])))
     return with_targets(pd.concat(parts, ignore_index=True), train)
+
+
+def _prevalence(recipe: dict[str, Any], table: pd.DataFrame) -> float:
+    """The share of melanomas that a model takes for the truth."""
+    return 0.5 if recipe["network"] in WEIGHTED else float(table["target"].mean())
 
 
 def _predictions(rows: pd.DataFrame, probability: NDArray[np.float64], part: str, fold: Any) -> pd.DataFrame:

@@ -38,7 +38,7 @@ from melanoma.networks import build_network
 from melanoma.optimization import build_optimizer, clip, set_rates
 from melanoma.pretrained import start_from_pretrained, weights_digest
 from melanoma.randomness import derived_seed
-from melanoma.sampling import prior_shift
+from melanoma.sampling import trained_prevalence
 from melanoma.schedules import rate_factor
 from melanoma.store import ImageStore
 
@@ -53,7 +53,7 @@ NOT_STAMPED = ("gpus", "nodes", "checkpoint_batches", "checkpoint_minutes")
 class Run:
     """One training: by `recipe`, on the rows of `table`, judged after each epoch on `validation` where there is one.
 
-    `threads` of the CPU compute, and `workers` processes load the batches; 0 loads them in between.
+    `workers` processes load the batches; 0 loads them in between.
     """
 
     recipe: dict[str, Any]
@@ -112,7 +112,7 @@ class Trainer:
         self.held_out = self._examples(run.validation) if run.validation is not None else None
         targets = self.examples.targets.astype(np.int64)
         self.loss = build_loss(self.recipe["loss"], targets)
-        self.prior_shift = prior_shift(targets, self.recipe["sampling"], self.recipe["loss"])
+        self.trained_prevalence = trained_prevalence(targets, self.recipe["sampling"], self.recipe["loss"])
         self.model = self._build_model()
         self.optimizer = build_optimizer(self.model, self.recipe["optimizer"], self.model.depths())
         self.average = WeightAverage(self.model, self.recipe["ema"]) if self.recipe["ema"] else None
@@ -186,7 +186,7 @@ class Trainer:
             "encoder": self.encoder.to_dict(),
             "size": self.examples.seen,
             "diagnoses": list(self.diagnoses),
-            "prior_shift": self.prior_shift,
+            "trained_prevalence": self.trained_prevalence,
             "epoch": best["epoch"],
             "weights": best["weights"],
         }
