@@ -45,8 +45,8 @@ rule choose_answer:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     params:
         models=[f"{name}={predictions(name)}" for name in MODELS],

@@ -15,8 +15,8 @@ rule list_sizes:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --catalog {input.catalog} --output {output} --log {log}"
