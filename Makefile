@@ -1,15 +1,21 @@
-# make demo: the demo study, from nothing to its report.   make test: all tests.   Both set up .venv from the lock file.
+# make demo: the demo study, from nothing to its report. make test: all tests but those of make test-cluster, which brings
+# up a real Slurm and a real Grid Engine as root. Each sets up .venv from the lock file.
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs lock clean
+.PHONY: demo test test-cluster lint docs lock clean
 
 demo: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n $(CORES) $(PYTEST_OPTIONS)
+	@echo "tests/cluster was left out: make test-cluster runs it, as root and where apt-get can install Slurm and Grid Engine"
+
+# Side by side, one worker for each scheduler.
+test-cluster: .venv/installed
+	$(BIN)/python -m pytest tests/cluster -n 2 $(PYTEST_OPTIONS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

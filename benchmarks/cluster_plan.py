@@ -16,8 +16,9 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from cluster import Cluster, Outcome, Task, simulate
 from conditions import markdown
+
+from cluster import Cluster, Outcome, Task, simulate
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from melanoma.costs import TRAINING, Study, job_hours

@@ -19,8 +19,8 @@ rule build_catalog:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     shell:
         "python {input.code[0]} --settings {input.settings} --output {output.catalog}"

@@ -3,13 +3,16 @@
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
 from melanoma.command import failures
 from melanoma.dependencies import local_imports, use_this_interpreter
 from melanoma.study import (
+    all_fusions,
     configuration_digest,
+    has_images,
     is_foreign,
     is_tabular,
     is_trained,
@@ -21,6 +24,8 @@ from melanoma.study import (
 from melanoma.weights_files import weights_file
 
 use_this_interpreter()
+if shutil.which("squeue"):  # Slurm's, whose answers its plugin does not all understand
+    os.environ["PATH"] = f"{workflow.basedir}/profiles/slurm/bin:{os.environ['PATH']}"
 
 STARTED = time.time()
 
@@ -35,7 +40,9 @@ FOREIGN = [name for name, recipe in MODELS.items() if is_foreign(recipe)]
 TRIALS = {name: trial_recipes(MODELS[name]) for name in NETWORKS if MODELS[name]["tune"]}
 REPEATED = [name for name in NETWORKS if MODELS[name]["seeds"]]
 SEEING = [name for name, recipe in MODELS.items() if reads_images(recipe)]
-FUSIONS = config["fusions"]
+HAS_IMAGES = has_images(config)
+QUALITY = f"{RESULTS}/images/{'quality' if HAS_IMAGES else 'sizes'}.parquet"
+FUSIONS = all_fusions(config)
 FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
 RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
 SHARDS = [f"{shard:03d}" for shard in range(config["images"]["shards"])]
@@ -114,16 +121,48 @@ def asked(resource):
     return lambda wildcards: MODELS[wildcards.model]["resources"][resource]
 
 
+def growing(least):
+    """An amount that each further attempt asks for once more, up to four times: too little was why jobs of its rule fail."""
+    return lambda wildcards, attempt: least * min(attempt, 4)
+
+
 def gpus(wildcards):
     """The GPUs of a model's job, over all its nodes."""
     return asked("gpus")(wildcards) * asked("nodes")(wildcards)
 
 
+def spanning(value):
+    """A resource that only a job of several nodes asks for, from a function of the recipe's resources."""
+
+    def resource(wildcards):
+        found = MODELS[wildcards.model]["resources"]
+        return value(found) if found["nodes"] > 1 else None
+
+    return resource
+
+
+# What a network's job asks for. Of several nodes, Slurm starts a process on each, which is given the node's GPUs; its
+# plugin would count tasks by GPU but for tasks_per_gpu.
+NETWORK_JOB = {
+    "mem_mb": asked("mem_mb"),
+    "runtime": asked("runtime"),
+    "gpu": gpus,
+    "nodes": asked("nodes"),
+    "mpi": spanning(lambda found: "srun"),
+    "tasks": spanning(lambda found: found["nodes"]),
+    "tasks_per_gpu": spanning(lambda found: 0),
+    "slurm_extra": spanning(lambda found: f"--gpus-per-node={found['gpus']}" if found["gpus"] else None),
+}
+
+
 def launcher(wildcards):
-    """What starts a model's script: Python, or torchrun with a process for each GPU."""
-    if gpus(wildcards) <= 1:
-        return "python"
-    return f"torchrun --standalone --nproc-per-node={asked('gpus')(wildcards)}"
+    """What starts a model's script: Python, or torchrun with a process for each GPU, on each node of several."""
+    found = MODELS[wildcards.model]["resources"]
+    if found["nodes"] > 1:
+        options = " ".join(f"--{name} {found[name]}" for name in ("nodes", "gpus", "threads"))
+        return f"python {project_file('scripts/across_nodes.py')} {options}"
+    # Without --, torchrun takes the --log of the script for an abbreviation of its own options.
+    return "python" if found["gpus"] <= 1 else f"torchrun --standalone --nproc-per-node={found['gpus']} --"
 
 
 def store(wildcards):
@@ -163,7 +202,7 @@ def tables(source):
 
 def folders(source):
     """The folders of a source's images, but for those that nothing makes: the catalog names them among its findings."""
-    given = [source["images"]] if isinstance(source["images"], str) else source["images"]
+    given = [source["images"]] if isinstance(source["images"], str) else source["images"] or []
     return [folder for folder in given if source["name"] in GENERATED or folder in FETCHED or os.path.isdir(folder)]
 
 

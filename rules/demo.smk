@@ -18,8 +18,8 @@ rule draw_lesions:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     params:
         options=lambda wildcards: [

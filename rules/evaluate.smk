@@ -15,6 +15,7 @@ rule audit_models:
         test=f"{RESULTS}/split/test.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
         weights=[f"{RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in runs(model)],
+        encoders=[f"{RESULTS}/train/{model}/encoders.json" for model in TABULAR],
         predictions=[predictions(model) for model in MODELS],
     output:
         f"{RESULTS}/evaluate/leakage.json",
@@ -26,16 +27,17 @@ rule audit_models:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     params:
         weights=[f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in runs(model)],
+        encoders=[f"{model}={RESULTS}/train/{model}/encoders.json" for model in TABULAR],
         predictions=[f"{model}={predictions(model)}" for model in MODELS],
         ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
     shell:
         "python {input.code[0]} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
-        " --test {input.test} --test-labels {input.labels} --weights {params.weights}"
+        " --test {input.test} --test-labels {input.labels} --weights {params.weights} --encoders {params.encoders}"
         " --predictions {params.predictions} {params.ledger} --output {output} --log {log}"
 
 
@@ -66,8 +68,8 @@ rule evaluate_models:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
         gpu=0,
     params:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
@@ -78,6 +80,39 @@ rule evaluate_models:
         " --settings {input.settings} {params.ledger} --most-configurations {params.most} --output {output.metrics}"
         " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
         " --summary {output.summary} --log {log}"
+
+
+rule audit_shortcuts:
+    input:
+        code=code("shortcuts"),
+        settings=settings("evaluate"),
+        predictions=[predictions(name) for name in JUDGED],
+        train=f"{RESULTS}/split/train.parquet",
+        test=f"{RESULTS}/split/test.parquet",
+        labels=f"{RESULTS}/split/test_labels.parquet",
+        audit=f"{RESULTS}/evaluate/leakage.json",
+    output:
+        f"{RESULTS}/evaluate/shortcuts.json",
+    log:
+        f"{LOGS}/audit_shortcuts.log",
+    benchmark:
+        f"{LOGS}/audit_shortcuts.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+        gpu=0,
+    params:
+        predictions=[f"{name}={predictions(name)}" for name in JUDGED],
+        folds=config["split"]["run_folds"],
+        test=config["predict"]["test"],
+        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
+    shell:
+        "python {input.code[0]} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"
+        " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} {params.ledger}"
+        " --output {output} --log {log}"
 
 
 rule compare_seeds:
@@ -97,8 +132,8 @@ rule compare_seeds:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         runs=[f"{model}:{run}={RESULTS}/predict/{model}/{run}.parquet" for model in REPEATED for run in runs(model)],

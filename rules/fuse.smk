@@ -1,4 +1,4 @@
-"""Fuse: late fusions of models, fitted on out-of-fold predictions."""
+"""Fuse: late fusions of models, fitted on out-of-fold predictions; and the study's answer, chosen on them."""
 
 
 rule fuse_models:
@@ -7,6 +7,7 @@ rule fuse_models:
         settings=lambda wildcards: settings(f"fusion-{wildcards.fusion}"),
         members=lambda wildcards: [predictions(name) for name in FUSIONS[wildcards.fusion]["members"]],
         train=f"{RESULTS}/split/train.parquet",
+        test=f"{RESULTS}/split/test.parquet",
     output:
         predictions=f"{RESULTS}/fuse/{{fusion}}.parquet",
         weights=f"{RESULTS}/fuse/{{fusion}}.json",
@@ -18,11 +19,38 @@ rule fuse_models:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     params:
         members=lambda wildcards: [f"{name}={predictions(name)}" for name in FUSIONS[wildcards.fusion]["members"]],
     shell:
         "python {input.code[0]} --settings {input.settings} --members {params.members} --train {input.train}"
-        " --output {output.predictions} --weights {output.weights} --log {log}"
+        " --test {input.test} --output {output.predictions} --weights {output.weights} --log {log}"
+
+
+rule choose_answer:
+    input:
+        code=code("answer"),
+        settings=settings("fuse"),
+        predictions=[predictions(name) for name in [*MODELS, *FUSIONS]],
+        train=f"{RESULTS}/split/train.parquet",
+    output:
+        f"{RESULTS}/fuse/answer.json",
+    log:
+        f"{LOGS}/choose_answer.log",
+    benchmark:
+        f"{LOGS}/choose_answer.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+        gpu=0,
+    params:
+        models=[f"{name}={predictions(name)}" for name in MODELS],
+        fusions=[f"{name}={predictions(name)}" for name in FUSIONS],
+    shell:
+        "python {input.code[0]} --settings {input.settings} --models {params.models} --fusions {params.fusions}"
+        " --train {input.train} --output {output} --log {log}"

@@ -1,4 +1,25 @@
-"""Images: JPEGs decoded, cropped and resized in shards, and one store over all shards."""
+"""Images: JPEGs decoded, cropped and resized in shards, and one store over all shards; or their sizes without them."""
+
+
+rule list_sizes:
+    input:
+        code=code("sizes"),
+        catalog=f"{RESULTS}/catalog/catalog.parquet",
+    output:
+        f"{RESULTS}/images/sizes.parquet",
+    log:
+        f"{LOGS}/list_sizes.log",
+    benchmark:
+        f"{LOGS}/list_sizes.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    shell:
+        "python {input.code[0]} --catalog {input.catalog} --output {output} --log {log}"
 
 
 rule prepare_shard:
@@ -18,8 +39,8 @@ rule prepare_shard:
     threads: config["images"]["threads"]
     resources:
         # A progressive JPEG of images.max_pixels is decoded in 500 MB, one in each thread.
-        mem_mb=1000 + 500 * config["images"]["threads"],
-        runtime=120,
+        mem_mb=growing(1000 + 500 * config["images"]["threads"]),
+        runtime=growing(120),
         gpu=0,
     shell:
         "python {input.code[0]} --settings {input.settings} --catalog {input.catalog} --shard {wildcards.shard}"
@@ -42,8 +63,8 @@ rule join_shards:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     shell:
         "python {input.code[0]} --shards {input.images} --qualities {input.qualities}"

@@ -27,10 +27,7 @@ rule predict_run:
         ENVIRONMENT
     threads: asked("threads")
     resources:
-        mem_mb=asked("mem_mb"),
-        runtime=asked("runtime"),
-        gpu=gpus,
-        nodes=asked("nodes"),
+        **NETWORK_JOB,
     params:
         launch=launcher,
         images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
@@ -57,8 +54,8 @@ rule gather_predictions:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --runs {input.runs} --train {input.train} --output {output} --log {log}"
@@ -73,6 +70,7 @@ rule predict_tabular:
         test=f"{RESULTS}/split/test.parquet",
     output:
         predictions=f"{RESULTS}/predict/{{model}}.parquet",
+        encoders=f"{RESULTS}/train/{{model}}/encoders.json",
     log:
         f"{LOGS}/predict_tabular/{{model}}.log",
     benchmark:
@@ -91,7 +89,8 @@ rule predict_tabular:
         test=config["predict"]["test"],
     shell:
         "python {input.code[0]} --recipe {input.recipe} --train {input.train} --test {input.test}"
-        " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output} --log {log}"
+        " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output.predictions}"
+        " --encoders {output.encoders} --log {log}"
 
 
 rule import_predictions:
@@ -112,8 +111,8 @@ rule import_predictions:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         folds=config["split"]["run_folds"],

@@ -1,11 +1,8 @@
 """Report: the figures, and one self-contained page that holds all of a study."""
 
 OF_NETWORKS = ("learning_curves", "schedules", "sampling")
-SHOWN = {
-    name: f"{RESULTS}/report/{file}"
-    for name, file in (FIGURES | SHEETS | TUNING).items()
-    if NETWORKS or name not in OF_NETWORKS
-}
+ABSENT = {*(() if NETWORKS else OF_NETWORKS), *(() if HAS_IMAGES else ["samples"])}
+SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS | TUNING).items() if name not in ABSENT}
 CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 
@@ -29,8 +26,8 @@ rule plot_curves:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} roc --curves {input.curves} --metrics {input.metrics}"
@@ -58,8 +55,8 @@ rule plot_learning:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         histories=[f"{model}:{run}={path}" for model in NETWORKS for run, path in zip(runs(model), histories(model))],
@@ -85,8 +82,8 @@ rule plot_schedules:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         recipes=[f"{model}={recipe_file(model)}" for model in NETWORKS],
@@ -111,8 +108,8 @@ rule plot_balance:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} balance --train {input.train} --audit {input.audit} --output {output}"
@@ -133,8 +130,8 @@ rule plot_samples:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} samples --images {input.images} --train {input.train} --output {output}"
@@ -163,8 +160,8 @@ rule plot_augmentation:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --recipe {input.recipe} --train {input.train} --images {input.images}"
@@ -191,8 +188,8 @@ rule plot_tuning:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     shell:
         "python {input.code[0]} --log {log} tuning --trials {input.trials} --settings {input.settings}"
@@ -202,15 +199,17 @@ rule plot_tuning:
 rule write_report:
     input:
         code=code("report"),
-        template=project_file("scripts/melanoma/report.html.j2"),
+        templates=[project_file(f"scripts/melanoma/{name}.html.j2") for name in ("report", "answer", "shortcuts")],
         captions=[project_file(f"report/{name}.rst") for name in CAPTIONS],
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
+        answer=f"{RESULTS}/fuse/answer.json",
+        shortcuts=f"{RESULTS}/evaluate/shortcuts.json",
         figures=list(SHOWN.values()),
         leakage=f"{RESULTS}/evaluate/leakage.json",
         problems=f"{RESULTS}/catalog/problems.csv",
-        quality=f"{RESULTS}/images/quality.parquet",
+        quality=QUALITY if HAS_IMAGES else [],
         recipes=[recipe_file(model) for model in MODELS],
         trials=[f"{RESULTS}/tune/{model}/trials.csv" for model in TRIALS],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
@@ -227,8 +226,8 @@ rule write_report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         study=config["study"],
@@ -237,14 +236,16 @@ rule write_report:
         trials=[f"{model}={RESULTS}/tune/{model}/trials.csv" for model in TRIALS],
         seeds=f"--seeds {RESULTS}/evaluate/seeds.json" if REPEATED else "",
         ledger=LEDGER,
+        quality=f"--quality {QUALITY}" if HAS_IMAGES else "",
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
         "python {input.code[0]} --study {params.study} --metrics {input.metrics} --comparisons {input.comparisons}"
-        " --calibration {input.calibration} --figures {params.figures}"
-        " --leakage {input.leakage} --problems {input.problems} --quality {input.quality}"
-        " --recipes {params.recipes} --trials {params.trials} {params.seeds} --fusions {params.fusions} --ledger {params.ledger}"
-        " --config {input.study} {params.truth} --output {output} --log {log}"
+        " --calibration {input.calibration} --answer {input.answer} --shortcuts {input.shortcuts}"
+        " --figures {params.figures}"
+        " --leakage {input.leakage} --problems {input.problems} {params.quality}"
+        " --recipes {params.recipes} --trials {params.trials} {params.seeds} --fusions {params.fusions}"
+        " --ledger {params.ledger} --config {input.study} {params.truth} --output {output} --log {log}"
 
 
 onerror:

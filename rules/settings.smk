@@ -4,10 +4,12 @@ SECTIONS = {
     "catalog": {"on_bad_row": config["data"]["on_bad_row"], "sources": list(sources())},
     "images": config["images"],
     "split": config["split"],
+    "fuse": config["fuse"],
     "evaluate": {key: value for key, value in config["evaluate"].items() if key != "most_configurations"},
 }
 SECTIONS |= STUDY
-SECTIONS |= {f"fusion-{name}": fusion for name, fusion in FUSIONS.items()}
+FITS = {key: config["fuse"][key] for key in ("folds", "seed")}
+SECTIONS |= {f"fusion-{name}": fusion | FITS for name, fusion in FUSIONS.items()}
 SECTIONS |= {f"tta-{name}": MODELS[name]["tta"] for name in NETWORKS}
 SECTIONS |= {f"tune-{name}": MODELS[name]["tune"] for name in TRIALS}
 

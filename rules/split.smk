@@ -5,7 +5,7 @@ Test labels leave this stage in a file of their own, which training and predicti
 
 NEAR_DUPLICATES = config["split"]["near_duplicates"]
 PREDEFINED = config["split"]["predefined"] if config["split"]["method"] == "predefined" else None
-PAIRS = f"{RESULTS}/split/near_duplicates.csv" if NEAR_DUPLICATES["search"] else []
+PAIRS = f"{RESULTS}/split/near_duplicates.csv" if NEAR_DUPLICATES["search"] and HAS_IMAGES else []
 
 
 rule find_near_duplicates:
@@ -23,8 +23,8 @@ rule find_near_duplicates:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
         gpu=0,
     params:
         hash_distance=NEAR_DUPLICATES["hash_distance"],
@@ -40,7 +40,7 @@ rule split_study:
         code=code("split"),
         settings=settings("split"),
         catalog=f"{RESULTS}/catalog/catalog.parquet",
-        quality=f"{RESULTS}/images/quality.parquet",
+        quality=QUALITY,
         near_duplicates=PAIRS,
         duplicates=config["split"]["duplicates"] or [],
         predefined=PREDEFINED["table"] if PREDEFINED else [],
@@ -58,8 +58,8 @@ rule split_study:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     params:
         near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
@@ -76,7 +76,7 @@ rule check_leakage:
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         left_out=f"{RESULTS}/split/left_out.csv",
-        quality=f"{RESULTS}/images/quality.parquet",
+        quality=QUALITY,
         near_duplicates=PAIRS,
         duplicates=config["split"]["duplicates"] or [],
     output:
@@ -89,8 +89,8 @@ rule check_leakage:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=0,
     params:
         near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",

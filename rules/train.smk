@@ -26,10 +26,7 @@ rule train_fold:
         ENVIRONMENT
     threads: asked("threads")
     resources:
-        mem_mb=asked("mem_mb"),
-        runtime=asked("runtime"),
-        gpu=gpus,
-        nodes=asked("nodes"),
+        **NETWORK_JOB,
     params:
         launch=launcher,
         fold=lambda wildcards: wildcards.run.split("-")[1],
@@ -65,10 +62,7 @@ rule train_refit:
         ENVIRONMENT
     threads: asked("threads")
     resources:
-        mem_mb=asked("mem_mb"),
-        runtime=asked("runtime"),
-        gpu=gpus,
-        nodes=asked("nodes"),
+        **NETWORK_JOB,
     params:
         launch=launcher,
         seed=seed_option,

@@ -48,10 +48,7 @@ rule train_trial:
         ENVIRONMENT
     threads: asked("threads")
     resources:
-        mem_mb=asked("mem_mb"),
-        runtime=asked("runtime"),
-        gpu=gpus,
-        nodes=asked("nodes"),
+        **NETWORK_JOB,
     params:
         launch=launcher,
         images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
@@ -85,8 +82,8 @@ rule choose_recipe:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         folder=f"{RESULTS}/tune/{{model}}",

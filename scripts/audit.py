@@ -6,14 +6,18 @@ python scripts/audit.py --settings split.yaml --leakage leakage.json --train tra
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from melanoma.command import log, run
+from melanoma.context import count_images
 from melanoma.errors import InputError
 from melanoma.files import read_json, read_yaml, write_json
+from melanoma.inputs import InputEncoder
 from melanoma.leakage import check_encoder, check_epoch, check_predictions, check_test, require_no_leaks
 from melanoma.ledger import describe_ledger, open_test_labels
 from melanoma.predictions import named_paths
@@ -29,13 +33,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--test", type=Path, required=True, help="test images, Parquet")
     add("--test-labels", type=Path, required=True, help="targets of the test images, Parquet")
     add("--weights", nargs="*", default=[], metavar="MODEL:RUN=FILE", help="trained networks")
+    add("--encoders", nargs="*", default=[], metavar="MODEL=FILE", help="encoders of metadata models, JSON")
     add("--predictions", nargs="*", default=[], metavar="MODEL=FILE", help="their and others' predictions, Parquet")
     describe_ledger(parser)
     add("--output", type=Path, required=True, help="all findings, JSON to write")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Check every network and every table of predictions, and fail if anything is found and not allowed."""
+    """Check networks, metadata models and tables of predictions, and fail if anything is found and not allowed."""
     train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
     predictions = named_paths(args.predictions)
     labels = open_test_labels(args.test_labels, "audit", list(predictions), args)
@@ -43,12 +48,15 @@ def main(args: argparse.Namespace) -> None:
     found = shown["findings"]
     for name, path in named_paths(args.weights).items():
         found += check_network(path, train, test, name)
+    for name, path in named_paths(args.encoders).items():
+        found += check_tabular(path, train, test, name)
     for name, path in predictions.items():
         found += check_predictions(pd.read_parquet(path), train, test, labels, name)
     report = read_json(args.leakage)
     report["findings"] += found
     report["checked"]["test"] = shown["checked"]
-    report["checked"] |= {"networks": len(args.weights), "tables of predictions": len(args.predictions)}
+    checked = {"networks": args.weights, "metadata models": args.encoders, "tables of predictions": args.predictions}
+    report["checked"] |= {name: len(files) for name, files in checked.items()}
     write_json(args.output, report)
     try:
         require_no_leaks(found)
@@ -56,6 +64,23 @@ def main(args: argparse.Namespace) -> None:
         if not read_yaml(args.settings)["allow_leaks"]:
             raise
         log.warning("going on as allow_leaks is set: %s", leaks)
+
+
+def check_tabular(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str) -> list[dict]:
+    """Check the encoders of a metadata model, by run, against the rows that each may have seen."""
+    train, test = count_images(train, test)
+    found = []
+    for fitted, encoder in read_json(path).items():
+        own = train["fold"].astype(str) == fitted.removeprefix("fold-")
+        held_out, seen = train[own], train[~own]
+        others = {"validation": held_out, "test": test, "both": pd.concat([held_out, test])}
+        learn = partial(_learned, inputs=encoder["inputs"])
+        found += check_encoder(encoder, seen, others, f"{name}:{fitted}", learn)
+    return found
+
+
+def _learned(rows: pd.DataFrame, inputs: list[str]) -> dict[str, Any]:
+    return InputEncoder.fit(rows, inputs).to_dict()
 
 
 def check_network(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str) -> list[dict]:

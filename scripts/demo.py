@@ -6,6 +6,7 @@
 """
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from melanoma.command import log, run
@@ -22,6 +23,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--prevalence", type=float, required=True, help="share of melanomas")
     add("--pixel-signal", type=float, required=True, help="log odds per SD of what is seen")
     add("--metadata-signal", type=float, required=True, help="log odds per SD of the score of age, sex and site")
+    add("--relative-signal", type=float, default=0.0, help="log odds per SD of the look beside the patient's usual one")
+    add("--likeness", type=float, default=0.2, help="correlation of what is seen within a patient")
     add("--output-table", type=Path, required=True, metavar="CSV", help="the table, in Kaggle's columns")
     add("--output-images", type=Path, required=True, metavar="FOLDER", help="folder to create for the JPEGs")
     add("--output-truth", type=Path, required=True, metavar="JSON", help="settings and best possible AUROCs")
@@ -33,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
     """Draw the cohort, then the photographs, then write the table and the truth."""
     if args.processes < 1:
         raise InputError(f"--processes is {args.processes}, expected at least 1")
-    settings = Settings(args.images, args.seed, args.pixel_signal, args.metadata_signal, args.prevalence)
+    settings = Settings(**{field.name: getattr(args, field.name) for field in fields(Settings)})
     cohort = make_cohort(settings)
     write_photographs(args.output_images, cohort, settings, args.processes)
     write_csv(args.output_table, kaggle_table(cohort))

@@ -1,76 +1,104 @@
 """Fuse the predictions of several models into one.
 
     python scripts/fuse.py --settings fusion.yaml --members cnn=predict/cnn.parquet mlp=predict/mlp.parquet \\
-        --train split/train.parquet --output fuse/mean.parquet --weights fuse/mean.json
+        --train split/train.parquet --test split/test.parquet --output fuse/mean.parquet --weights fuse/mean.json
 
-The settings are {method: mean | rank_mean | weighted, members: [...], weights: {member: weight, ...} or
-null}. A weighted fusion without weights fits them to out-of-fold predictions and the labels of train; labels
-of test are never read.
+The settings are those of a fusion in the configuration: method, members, weights, inputs, context,
+gradient_boosting, and folds and seed of the fits. A weighted fusion without weights, logistic and
+gradient_boosting are fitted to out-of-fold predictions and the labels of train; their out-of-fold rows are
+each fused by a fit to other patients. Labels of test are never read.
 """
 
 import argparse
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from melanoma.command import log, run
 from melanoma.errors import InputError
 from melanoma.files import read_yaml, write_json, write_parquet
-from melanoma.fusion import METHODS, fit_weights, fuse, log_loss, normalised, out_of_fold
-from melanoma.predictions import COLUMNS, named_paths, read_labels, read_predictions
+from melanoma.fusion import METHODS, fuse, log_loss, normalised, with_probability
+from melanoma.predictions import COLUMNS, named_paths, read_predictions
+from melanoma.stacking import STACKED, cross_fitted, fit_of, fusion_table
+
+DEFAULTS = {"weights": None, "inputs": [], "context": False, "gradient_boosting": None, "folds": 5, "seed": 1}
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
-    parser.add_argument("--settings", type=Path, required=True, metavar="YAML", help="method, members, weights")
+    parser.add_argument("--settings", type=Path, required=True, metavar="YAML", help="method, members, weights, ...")
     parser.add_argument("--members", nargs="+", required=True, metavar="NAME=FILE", help="predictions to fuse")
-    parser.add_argument("--train", type=Path, metavar="FILE", help="labels of train, to fit weights with")
+    parser.add_argument("--train", type=Path, metavar="FILE", help="labels and metadata of train, to fit with")
+    parser.add_argument("--test", type=Path, metavar="FILE", help="metadata of test")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="fused predictions, Parquet")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="the weights used, JSON")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="the weights or coefficients used, JSON")
 
 
 def main(args: argparse.Namespace) -> None:
     """Read the members, find the weights, write the fused predictions."""
-    settings = read_settings(args.settings)
     paths = named_paths(args.members)
-    names = settings.get("members") or list(paths)
-    absent = [name for name in names if name not in paths]
+    settings = read_settings(args.settings, list(paths))
+    absent = [name for name in settings["members"] if name not in paths]
     if absent:
         raise InputError(f"{args.settings}: members without predictions: {', '.join(absent)}; give NAME=FILE")
-    members = {name: read_predictions(paths[name]) for name in names}
-    method, weights = settings["method"], settings.get("weights")
-    fit: dict[str, Any] = {}
-    if method == "weighted" and weights is None:
-        weights, fit = fitted(members, args.train)
-    fused = fuse(members, method, weights)
+    members = {name: read_predictions(paths[name]) for name in settings["members"]}
+    if settings["method"] in STACKED or (settings["method"] == "weighted" and settings["weights"] is None):
+        fused, told = fit_and_fuse(members, settings, args.train, args.test)
+    else:
+        fused, told = fuse(members, settings["method"], settings["weights"]), by_rule(settings)
     write_parquet(args.output, fused[COLUMNS])
-    used = normalised(weights if method == "weighted" else dict.fromkeys(names, 1), names)
-    log.info("weights: %s", ", ".join(f"{name} {weight:.3f}" for name, weight in zip(names, used, strict=True)))
+    log.info("weights: %s", ", ".join(f"{name} {weight:.3f}" for name, weight in told["weights"].items()) or "none")
     if args.weights:
-        by_name = dict(zip(names, used.tolist(), strict=True))
-        write_json(args.weights, {"method": method, "weights": by_name, "fitted": bool(fit), **fit})
+        write_json(args.weights, told)
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """Read the settings of a fusion; raise InputError for an unknown key or method."""
-    settings = read_yaml(path)
-    if not isinstance(settings, dict) or settings.get("method") not in METHODS:
-        raise InputError(f"{path}: 'method' must be one of {', '.join(METHODS)}")
-    unknown = sorted(set(settings) - {"method", "members", "weights"})
+def read_settings(path: Path, members: list[str]) -> dict[str, Any]:
+    """Read the settings of a fusion, with defaults; raise InputError for an unknown key or method."""
+    given = read_yaml(path)
+    methods = list(dict.fromkeys([*METHODS, *STACKED]))
+    if not isinstance(given, dict) or given.get("method") not in methods:
+        raise InputError(f"{path}: 'method' must be one of {', '.join(methods)}")
+    settings = {"members": members} | DEFAULTS | given
+    unknown = sorted(set(settings) - {"method", "members", *DEFAULTS})
     if unknown:
-        raise InputError(f"{path}: unknown keys {', '.join(unknown)}; a fusion has method, members and weights")
+        raise InputError(
+            f"{path}: unknown keys {', '.join(unknown)}; a fusion has method, members, {', '.join(DEFAULTS)}"
+        )
     return settings
 
 
-def fitted(members: dict[str, Any], train: Path | None) -> tuple[dict[str, float], dict[str, Any]]:
-    """Fit weights to train; return them, and the rows and the log losses that they were fitted to."""
+def by_rule(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what to tell of a fusion that is not fitted."""
+    names = settings["members"]
+    used = normalised(settings["weights"] or dict.fromkeys(names, 1), names)
+    weights = dict(zip(names, used.tolist(), strict=True))
+    return {"method": settings["method"], "weights": weights, "fitted": False}
+
+
+def fit_and_fuse(
+    members: dict[str, pd.DataFrame], settings: dict[str, Any], train: Path | None, test: Path | None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Fit the fusion; return its predictions, and its weights, rows and log losses out of fold."""
     if train is None:
-        raise InputError("weights are to be fitted: give --train with the labels, or weights in the settings")
-    labels = read_labels(train)
-    weights = fit_weights(members, labels)
-    columns, target = out_of_fold(members, labels)
-    losses = {name: log_loss(target, column) for name, column in zip(members, columns.T, strict=True)}
-    losses["fused"] = log_loss(target, columns @ normalised(weights, list(members)))
-    return weights, {"rows": len(target), "log_loss": losses}
+        raise InputError("the fusion is to be fitted: give --train with the labels, or weights in the settings")
+    known = pd.read_parquet(train)
+    unlabelled = pd.read_parquet(test) if test else known.iloc[:0].drop(columns="target")
+    table = fusion_table(members, known, unlabelled, settings["context"])
+    probability, combination = cross_fitted(table, fit_of(settings), settings["folds"], settings["seed"])
+    is_train = (table["part"] == "train").to_numpy()
+    target = table.loc[is_train, "target"].to_numpy()
+    losses = {name: log_loss(target, table.loc[is_train, f"probability {name}"].to_numpy()) for name in members}
+    told = {
+        "method": settings["method"],
+        "weights": combination.summary(),
+        "fitted": True,
+        "context": settings["context"],
+        "rows": int(is_train.sum()),
+        "log_loss": losses | {"fused": log_loss(target, probability[is_train])},
+    }
+    first = next(iter(members.values()))
+    return with_probability(first, probability, float(target.mean())), told
 
 
 if __name__ == "__main__":

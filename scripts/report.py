@@ -1,7 +1,7 @@
 """Write the report of a study: one HTML page that works offline.
 
     python scripts/report.py --study demo --metrics metrics.json --config config.yaml \\
-        --comparisons comparisons.json --calibration calibration.json \\
+        --comparisons comparisons.json --calibration calibration.json --answer answer.json --shortcuts shortcuts.json \\
         --figures roc=roc.svg samples=samples.png --leakage leakage.json --problems problems.csv \\
         --quality quality.parquet --recipes cnn=cnn.yaml mlp=mlp.yaml --truth truth.json --output report.html
 
@@ -24,6 +24,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--metrics", type=Path, required=True, metavar="JSON", help="metrics of evaluate.py")
     add("--comparisons", type=Path, metavar="JSON", help="comparisons of evaluate.py")
     add("--calibration", type=Path, metavar="JSON", help="calibrators of evaluate.py")
+    add("--answer", type=Path, metavar="JSON", help="the study's answer, of answer.py")
+    add("--shortcuts", type=Path, metavar="JSON", help="findings of shortcuts.py")
     add("--config", type=Path, nargs="+", required=True, metavar="YAML", help="configuration of the study, in parts")
     add("--figures", nargs="*", default=[], metavar="NAME=FILE", help="figures, SVG or PNG, in their order")
     add("--leakage", type=Path, metavar="JSON", help="result of the leakage gate")
@@ -46,6 +48,8 @@ def main(args: argparse.Namespace) -> None:
         config=args.config,
         comparisons=args.comparisons,
         calibration=args.calibration,
+        answer=args.answer,
+        shortcuts=args.shortcuts,
         figures=named_paths(args.figures),
         leakage=args.leakage,
         problems=args.problems,

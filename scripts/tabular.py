@@ -1,7 +1,7 @@
 """Fit a metadata model to each fold's training rows and to all of train, and predict out of fold and test.
 
 python scripts/tabular.py --recipe recipe.yaml --train split/train.parquet --test split/test.parquet --folds 0 \\
-    --test-by refit --output predict/forest.parquet
+    --test-by refit --output predict/forest.parquet --encoders train/forest/encoders.json
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.command import run
-from melanoma.files import read_yaml, write_parquet
+from melanoma.files import read_yaml, write_json, write_parquet
 from melanoma.tabular import out_of_fold_and_test
 
 
@@ -23,11 +23,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test-by", choices=["refit", "fold_mean"], default="refit")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--encoders", type=Path, help="what each run's encoder learned, JSON to write")
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the predictions."""
-    predictions = out_of_fold_and_test(
+    predictions, encoders = out_of_fold_and_test(
         read_yaml(args.recipe),
         pd.read_parquet(args.train),
         pd.read_parquet(args.test),
@@ -36,6 +37,8 @@ def main(args: argparse.Namespace) -> None:
         args.threads,
     )
     write_parquet(args.output, predictions)
+    if args.encoders:
+        write_json(args.encoders, encoders)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ import math
 from dataclasses import replace
 
 import pytest
-from cluster import Cluster, Task, next_run, simulate
 from cluster_plan import study_tasks
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster import Cluster, Task, next_run, simulate
 from melanoma.costs import Study
 from melanoma.dag import Job
 from melanoma.plan import critical_path

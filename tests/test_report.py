@@ -20,6 +20,7 @@ from melanoma.curves import curves
 from melanoma.errors import InputError
 from melanoma.evaluation import Settings, comparisons, decide, evaluate, reliability, validate
 from melanoma.files import read_json, read_yaml, write_csv, write_json, write_parquet, write_text, write_yaml
+from melanoma.shortcuts import areas, find_shortcuts
 
 RUNS = ("fold-0", "fold-1", "refit")
 COMMANDS = (
@@ -314,6 +315,47 @@ def test_the_report_holds_comparisons_thresholds_and_calibration(study: Path, tm
         f"<td>{calibration['calibrator']['method'].replace('_', ' ')}</td>",
     ):
         assert text in page, text
+
+
+def test_the_report_says_which_model_is_the_answer_and_why(study: Path, tmp_path: Path) -> None:
+    test = {"difference": 0.0123, "p": 0.004, "p_holm": 0.012, "adopted": True}
+    found = {"answer": "cnn", "best_single": "mlp", "adopted": True, "level": 0.05, "n": 148, "melanomas": 40}
+    found |= {"patients": 37, "auroc": {"cnn": 0.8123, "mlp": 0.8}, "tests": {"cnn": test}}
+    write_json(tmp_path / "answer.json", found)
+    page = write_report(study, tmp_path, answer=tmp_path / "answer.json")
+    for text in ('<b class="name">cnn</b>', "beats the best single model, mlp", "+0.0123", "0.0120", "37 patients"):
+        assert text in page, text
+    alone = found | {"answer": "mlp", "adopted": False, "tests": {"cnn": test | {"adopted": False, "p_holm": 0.3}}}
+    write_json(tmp_path / "answer.json", alone)
+    page = write_report(study, tmp_path, answer=tmp_path / "answer.json")
+    assert "no fusion is shown to be better" in page and "not shown to be better" in page
+
+
+def test_the_report_sets_fusions_with_context_beside_the_same_without(study: Path, tmp_path: Path) -> None:
+    metrics = read_json(study / "metrics.json")
+    entry = metrics["cnn"]
+    write_json(tmp_path / "metrics.json", metrics | {"stack": entry, "stack_without_context": entry})
+    answer = {"answer": "cnn", "best_single": "cnn", "adopted": False, "level": 0.05, "n": 9, "melanomas": 3}
+    write_json(tmp_path / "answer.json", answer | {"patients": None, "auroc": {"cnn": 0.8}, "tests": {}})
+    page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json", answer=tmp_path / "answer.json")
+    assert "Patient context" in page and page.count(f"{entry['validation']['auroc']['value']:.4f}") >= 4
+
+
+def test_the_report_holds_shortcuts_and_subgroups(study: Path, tmp_path: Path) -> None:
+    train = pd.read_parquet(study / "train.parquet").drop(columns=["row", "fold"])
+    known = {"age": 40.0, "sex": "male", "site": "torso", "source": "demo", "width": 640, "height": 480}
+    rows = train.assign(probability=np.random.default_rng(0).random(len(train)), **known)
+    settings = Settings(replicates=100)
+    for label, table in (("known", rows), ("unknown", rows.assign(patient=None, width=0, height=0))):
+        found = find_shortcuts({"cnn": table}, settings) | {"baselines": areas({"age, sex and site": table}, settings)}
+        write_json(tmp_path / "shortcuts.json", {"test": found, "out_of_fold": {"models": {}}})
+        page = write_report(study, tmp_path, shortcuts=tmp_path / "shortcuts.json")
+        model = found["models"]["cnn"]
+        assert f"age, sex and site {model['auroc']['value']:.3f}" in page and "30 to 44" in page
+        assert ("patients unknown" in page) == (label == "unknown") == ("sizes unknown" in page)
+        if label == "known":
+            assert f"{model['within_patient']['first']['value']:.2f}" in page
+            assert f"of {model['within_patient']['ranked']} (chance" in page
 
 
 def test_many_comparisons_are_folded_away(study: Path, tmp_path: Path) -> None:

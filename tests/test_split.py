@@ -75,7 +75,7 @@ def gate(split: pd.DataFrame, pairs: pd.DataFrame = NO_PAIRS) -> dict[str, Any]:
     test = split["part"] == "test"
     files = pd.DataFrame({"image": split["image"], "sha256": split["image"]})
     folds = int(split["fold"].max()) + 1
-    features = ["row", "image", "patient", "lesion", "sex", "age", "site"]
+    features = ["row", "image", "patient", "lesion", "sex", "age", "site", "width", "height"]
     train = split.loc[~test, [*features, "target", "fold"]]
     return check(Tables(train, split.loc[test, features], files, pairs, NO_PAIRS, folds))
 

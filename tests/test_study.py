@@ -92,6 +92,17 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
             {"network": "baseline_cnn", "diagnosis_weight": 0.2, "augmentation": {"mixup": {"probability": 0.5}}},
             r"models.cnn.augmentation.mixup: not with diagnosis_weight above 0",
         ),
+        ("models.mlp.inputs", ["age"], r"models.mlp.inputs: only for .*; metadata_mlp has its own"),
+        (
+            "data.sources",
+            [{"name": "a", "table": "t.csv", "images": None}],
+            r"models.cnn.network: baseline_cnn reads images; no source of this study has any",
+        ),
+        (
+            "data.sources",
+            [{"name": "a", "table": "t", "images": None}, {"name": "b", "table": "u", "images": "i"}],
+            r"data.sources: a has no images, others have",
+        ),
         ("models.cnn.input_size", 600, r"models.cnn.input_size: 600 is larger than images.size 512"),
     ],
 )  # fmt: skip
@@ -128,7 +139,9 @@ def test_the_demo_study_spells_out_every_option():
     schema, config = load_schema(), yaml.safe_load((ROOT / "config.yaml").read_text())
     used = {key for recipe in config["models"].values() for key in recipe}
     assert used == set(schema["$defs"]["recipe"]["properties"])
-    for section in ("data", "images", "split", "predict", "evaluate"):
+    used = {key for fusion in config["fusions"].values() for key in fusion}
+    assert used == set(schema["properties"]["fusions"]["additionalProperties"]["properties"])
+    for section in ("data", "images", "split", "predict", "fuse", "evaluate"):
         assert set(config[section]) == set(schema["properties"][section]["properties"])
     assert set(config["models"]["cnn"]["augmentation"]) == set(schema["$defs"]["augmentation"]["properties"])
 
@@ -152,9 +165,11 @@ def test_a_recipe_holds_nothing_of_other_networks():
     recipes = {
         name: training_recipe(recipe) for name, recipe in resolve(MINIMAL | {"models": models})["models"].items()
     }
-    assert set(recipes["logistic_regression"]) == {"network", "seed"}
-    assert set(recipes["random_forest"]) == {"network", "seed", "random_forest"}
-    assert not {"baseline_cnn", "augmentation", "random_forest"} & set(recipes["metadata_mlp"])
+    assert set(recipes["logistic_regression"]) == {"network", "seed", "inputs"}
+    assert set(recipes["random_forest"]) == {"network", "seed", "inputs", "random_forest"}
+    assert not {"baseline_cnn", "augmentation", "random_forest", "gradient_boosting", "inputs"} & set(
+        recipes["metadata_mlp"]
+    )
 
 
 @pytest.mark.parametrize("most", [1, 500, 5_000, 10**6])

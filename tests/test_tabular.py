@@ -8,11 +8,12 @@ import tiny
 from melanoma.metrics import auroc
 from melanoma.tabular import out_of_fold_and_test
 
-NETWORKS = ["logistic_regression", "random_forest", "naive_bayes"]
+NETWORKS = ["logistic_regression", "random_forest", "naive_bayes", "gradient_boosting"]
 
 
-def recipe(network: str) -> dict:
-    return tiny.recipe(network=network, random_forest={"trees": 50, "depth": 2})
+def recipe(network: str, **changes) -> dict:
+    boosting = {"trees": 30, "leaf_images": 5}
+    return tiny.recipe(network=network, random_forest={"trees": 50, "depth": 2}, gradient_boosting=boosting, **changes)
 
 
 def informative(count=600, seed=0) -> pd.DataFrame:
@@ -29,7 +30,7 @@ def unseen(count=200) -> pd.DataFrame:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_it_learns_from_metadata(network):
     test = unseen()
-    predictions = out_of_fold_and_test(recipe(network), informative(), test.drop(columns="target"), [0], "refit", 1)
+    predictions, _ = out_of_fold_and_test(recipe(network), informative(), test.drop(columns="target"), [0], "refit", 1)
     predicted = predictions[predictions["part"] == "test"]
     assert auroc(test["target"].to_numpy(), predicted["probability"].to_numpy()) > 0.9
 
@@ -38,7 +39,7 @@ def test_it_learns_from_metadata(network):
 @pytest.mark.parametrize("test_by", ["refit", "fold_mean"])
 def test_each_run_fold_and_every_test_image_is_predicted_once(network, test_by):
     train, test = informative(90), unseen(20).drop(columns="target")
-    predictions = out_of_fold_and_test(recipe(network), train, test, [0, 2], test_by, 1)
+    predictions, _ = out_of_fold_and_test(recipe(network), train, test, [0, 2], test_by, 1)
     out_of_fold = predictions[predictions["part"] == "train"]
     assert sorted(out_of_fold["image"]) == sorted(train.loc[train["fold"].isin([0, 2]), "image"])
     assert predictions.loc[predictions["part"] == "test", "image"].tolist() == test["image"].tolist()
@@ -51,7 +52,7 @@ def test_a_folds_labels_do_not_reach_its_own_predictions(network):
     """Turning round the labels of the fold that is predicted changes nothing of its predictions."""
     train, test = informative(90), unseen(20).drop(columns="target")
     turned = train.assign(target=np.where(train["fold"] == 0, 1 - train["target"], train["target"]))
-    results = [out_of_fold_and_test(recipe(network), rows, test, [0], "fold_mean", 1) for rows in (train, turned)]
+    results = [out_of_fold_and_test(recipe(network), rows, test, [0], "fold_mean", 1)[0] for rows in (train, turned)]
     pd.testing.assert_frame_equal(*(table.drop(columns="target") for table in results))
 
 
@@ -59,6 +60,6 @@ def test_a_site_that_only_one_class_has_does_not_decide_alone_in_naive_bayes():
     train = informative(300)
     train["site"] = np.where((train["target"] == 1) & (train.index % 16 == 0), "oral/genital", "torso")
     test = unseen(100).drop(columns="target").assign(site="oral/genital")
-    predictions = out_of_fold_and_test(recipe("naive_bayes"), train, test, [0], "refit", 1)
+    predictions, _ = out_of_fold_and_test(recipe("naive_bayes"), train, test, [0], "refit", 1)
     predicted = predictions.loc[predictions["part"] == "test", "probability"]
     assert predicted.round(6).nunique() > 20

@@ -38,7 +38,7 @@ PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
 NOT_A_JOB = {"all"}
 TINY = ("--configfile", "tests/studies/tiny.yaml")
 # The only rules that open the labels of the test.
-JUDGES = {"audit_models", "evaluate_models", "compare_seeds"}
+JUDGES = {"audit_models", "evaluate_models", "audit_shortcuts", "compare_seeds"}
 
 
 def snakemake(folder: Path, *options: object) -> str:
@@ -250,7 +250,9 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     folder, printed = finished
     results = folder / "results" / "tiny"
     metrics = json.loads((results / "evaluate" / "metrics.json").read_text())
-    assert set(metrics) == {"cnn", "joint", "logistic", "theirs", "mean", "weighted"}
+    stacked = {"stacked", "stacked_without_context", "boosted"}
+    assert set(metrics) == {"cnn", "joint", "logistic", "boosting", "theirs", "mean", "weighted"} | stacked
+    assert json.loads((results / "fuse" / "answer.json").read_text())["answer"] in metrics
     for model in metrics.values():
         assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
     assert (results / "evaluate" / "summary.txt").read_text().strip() in printed
@@ -365,7 +367,7 @@ def test_every_reading_of_test_labels_is_in_the_ledger_and_none_is_lost_by_a_rer
     path = folder / "results/tiny/test_ledger.jsonl"
     before = path.read_bytes()
     entries = [json.loads(line) for line in before.splitlines()]
-    assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "seeds"}
+    assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds"}
     assert len({(entry["test"], entry["configuration"]) for entry in entries}) == 1
     snakemake(folder, "--cores", 2, *TINY, "--forcerun", "compare_seeds")
     after = path.read_bytes()

@@ -12,6 +12,7 @@ from melanoma.errors import InputError, listing
 from melanoma.layouts import Source, noting, read_source
 from melanoma.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonise, nearest
 
+SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
 SCHEMA = pa.DataFrameSchema(
     {
         "image": pa.Column(str),
@@ -32,6 +33,8 @@ SCHEMA = pa.DataFrameSchema(
         "source": pa.Column(str),
         "role": pa.Column(str, pa.Check.isin(["study", "extra_train"])),
         "file": pa.Column(str, nullable=True),
+        "width": pa.Column(float, SIDE, nullable=True),
+        "height": pa.Column(float, SIDE, nullable=True),
     },
     strict=True,
     ordered=True,
@@ -103,10 +106,10 @@ def join(sources: list[Source]) -> pd.DataFrame:
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return `cells` in the columns and types of SCHEMA, with the vocabulary's `words`.
 
-    An age that is no number becomes infinite, a target that is not 0 or 1 becomes -1, so that the schema
+    An age or size that is no number becomes infinite, a target that is not 0 or 1 becomes -1, so that the schema
     rejects them: taken for missing they would slip through.
     """
-    age = pd.to_numeric(cells["age"], errors="coerce").astype(float)
+    numbers = {column: _number(cells[column]) for column in ("age", "width", "height")}
     diagnosis = words["diagnosis"]["word"]
     target = pd.to_numeric(cells["target"], errors="coerce").astype(float)
     benign = diagnosis.notna() | (cells["behaviour"].str.lower() == "benign").fillna(False)
@@ -114,7 +117,7 @@ def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFra
     target = target.mask(cells["derived"], pd.Series(from_diagnosis, index=cells.index))
     return cells.assign(
         **{column: found["word"] for column, found in words.items()},
-        age=age.mask(age.isna() & cells["age"].notna(), np.inf),
+        **numbers,
         target=target.where(target.isin([0, 1]), -1).astype(np.int8),
     )[list(SCHEMA.columns)]
 
@@ -201,6 +204,11 @@ def find_doubts(
                 yield note(key, None, told, "doubted")
 
 
+def _number(texts: pd.Series) -> pd.Series:
+    number = pd.to_numeric(texts, errors="coerce").astype(float)
+    return number.mask(number.isna() & texts.notna(), np.inf)
+
+
 def _rules(
     cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[Source]
 ) -> Iterator[tuple[pd.Series, str, str]]:
@@ -214,7 +222,8 @@ def _rules(
     for source in sources:
         own = (cells["source"] == source.name) & cells["image"].notna()
         remedy = "fetch the images, correct the folder, or remove the rows"
-        yield own & cells["file"].isna(), "image", f"no such .jpg, .jpeg or .png in {source.folders}; {remedy}"
+        if source.folders:
+            yield own & cells["file"].isna(), "image", f"no such .jpg, .jpeg or .png in {source.folders}; {remedy}"
         yield own & cells["twice"], "image", f"is twice in {source.metadata}; remove one of the two rows there"
     yield cells["one_hot_fault"], "target", "expected 1 in one class and 0 in the others; correct it or remove the row"
     behaviour = cells["behaviour"].str.lower()

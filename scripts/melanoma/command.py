@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import re
 import shlex
 import sys
@@ -86,4 +87,5 @@ def _start_logging(path: Path | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path))  # appended to: what a killed attempt said stays
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T", handlers=handlers)
-    log.setLevel(logging.DEBUG)
+    # Of the processes that torchrun starts, the first speaks for all; the others say what ends them.
+    log.setLevel(logging.DEBUG if os.environ.get("RANK", "0") == "0" else logging.ERROR)

@@ -1,8 +1,10 @@
 """A made-up study with a known truth: patients, metadata and photographs, in the layout of the real data.
 
-An image's risk is sigmoid(intercept + pixel_signal * s + metadata_signal * m). The pixel score s is standard
-normal and sets how the lesion looks; the metadata score m is a function of age, sex and site as in the table.
-So the best AUROC that any model can reach, from the pixels, from the metadata and from both, is known.
+An image's risk is sigmoid(intercept + pixel_signal * s + relative_signal * d + metadata_signal * m). The pixel
+score s is standard normal and sets how the lesion looks; d is how far it looks from the patient's usual lesion:
+s is sqrt(likeness) * the patient's part + sqrt(1 - likeness) * d, both standard normal. The metadata score m is a
+function of age, sex and site as in the table. So the best AUROC that any model can reach, from the pixels, from
+the metadata and from all of it with the patient's usual lesion known, is known.
 """
 
 import math
@@ -52,7 +54,7 @@ SIZES = [
 ]  # width, height in pixels
 SIZE_CHANCES = [0.66, 0.12, 0.05, 0.11, 0.05, 0.01]
 MOST_IMAGES_OF_A_PATIENT = 15
-LIKENESS = 0.2  # correlation of the pixel scores within a patient
+NODES = 31  # of d, for what the look of one image alone tells
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Settings:
     pixel_signal: float
     metadata_signal: float
     prevalence: float
+    relative_signal: float = 0.0
+    likeness: float = 0.2  # correlation of the pixel scores within a patient
 
     def __post_init__(self) -> None:
         """Raise InputError where a study cannot be made with these."""
@@ -73,10 +77,19 @@ class Settings:
             raise InputError(f"seed is {self.seed}, expected at least 0")
         if not 0 < self.prevalence < 1:
             raise InputError(f"prevalence is {self.prevalence}, expected a number between 0 and 1")
-        if min(self.pixel_signal, self.metadata_signal) < 0:
-            raise InputError(
-                f"pixel and metadata signal are {self.pixel_signal} and {self.metadata_signal}, expected >= 0"
-            )
+        signals = self.pixel_signal, self.relative_signal, self.metadata_signal
+        if min(signals) < 0:
+            raise InputError(f"pixel, relative and metadata signal are {signals}, expected >= 0")
+        if not 0 <= self.likeness < 1:
+            raise InputError(f"likeness is {self.likeness}, expected 0 or more and less than 1")
+
+    @property
+    def look(self) -> float:
+        """The deviation of what an image's look adds to its log-odds, pixel_signal * s + relative_signal * d."""
+        if not self.relative_signal:
+            return self.pixel_signal
+        own = self.pixel_signal * math.sqrt(1 - self.likeness) + self.relative_signal
+        return math.hypot(self.pixel_signal * math.sqrt(self.likeness), own)
 
 
 def metadata_score(age: pd.Series, sex: pd.Series, site: pd.Series) -> np.ndarray:
@@ -86,7 +99,7 @@ def metadata_score(age: pd.Series, sex: pd.Series, site: pd.Series) -> np.ndarra
 
 
 def make_cohort(settings: Settings) -> pd.DataFrame:
-    """Draw a row per image: image, patient, age, sex, site, width, height, s, m, log_odds, target, diagnosis.
+    """Draw a row per image: image, patient, age, sex, site, width, height, s, d, m, log_odds, target, diagnosis.
 
     Patients, places, scores and labels have random streams of their own, so that changing a signal changes
     targets and diagnoses alone.
@@ -108,13 +121,13 @@ def make_cohort(settings: Settings) -> pd.DataFrame:
             "site": _with_missing(places, sites, "site"),
             "width": width,
             "height": height,
-            "s": math.sqrt(LIKENESS) * shared + math.sqrt(1 - LIKENESS) * own,
+            "s": math.sqrt(settings.likeness) * shared + math.sqrt(1 - settings.likeness) * own,
+            "d": own,
         }
     )
     cohort["m"] = metadata_score(cohort["age"], cohort["sex"], cohort["site"])
-    cohort["log_odds"] = (
-        intercept(settings) + settings.pixel_signal * cohort["s"] + settings.metadata_signal * cohort["m"]
-    )
+    look = settings.pixel_signal * cohort["s"] + settings.relative_signal * cohort["d"]
+    cohort["log_odds"] = intercept(settings) + look + settings.metadata_signal * cohort["m"]
     cohort["target"] = (labels.random(settings.images) < _sigmoid(cohort["log_odds"])).astype(int)
     benign = np.where(labels.random(settings.images) < 0.3, "nevus", "unknown")
     cohort["diagnosis"] = np.where(cohort["target"] == 1, "melanoma", benign)
@@ -143,11 +156,11 @@ def truth(settings: Settings, cohort: pd.DataFrame) -> dict[str, Any]:
     `margin` is what a model of both must gain on models of one in a study of this size: half of what the
     population's joint AUROC gains on the better part. The other half is left to how well they learn and to chance.
     """
-    s, m, weight = _population()
-    risk = _sigmoid(intercept(settings) + settings.pixel_signal * s + settings.metadata_signal * m)
-    population = _bayes(settings, s, m, weight * risk, weight * (1 - risk))
     target = cohort["target"].to_numpy(float)
-    drawn = _bayes(settings, cohort["s"].to_numpy(), cohort["m"].to_numpy(), target, 1 - target)
+    look = settings.pixel_signal * cohort["s"] + settings.relative_signal * cohort["d"]
+    scores = {"joint": look + settings.metadata_signal * cohort["m"], "image": cohort["s"], "metadata": cohort["m"]}
+    drawn = {name: auroc(score.to_numpy(), target, 1 - target) for name, score in scores.items()}
+    population = _bayes(settings)
     return {
         "settings": asdict(settings) | {"intercept": intercept(settings)},
         "images": len(cohort),
@@ -172,7 +185,7 @@ def auroc(score: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> floa
 def intercept(settings: Settings) -> float:
     """The intercept that gives the population the prevalence asked for, by bisection."""
     s, m, weight = _population()
-    signal = settings.pixel_signal * s + settings.metadata_signal * m
+    signal = settings.look * s + settings.metadata_signal * m
     reach = np.abs(signal).max() + abs(math.log(settings.prevalence / (1 - settings.prevalence)))
     low, high = -reach, reach
     for _ in range(60):
@@ -250,12 +263,27 @@ def _exact(m: np.ndarray) -> np.ndarray:
     return np.round(m, 6)
 
 
-def _bayes(
-    settings: Settings, s: np.ndarray, m: np.ndarray, positive: np.ndarray, negative: np.ndarray
-) -> dict[str, float]:
-    joint = settings.pixel_signal * s + settings.metadata_signal * m
-    scores = {"joint": joint, "image": s, "metadata": m}
-    return {name: auroc(score, positive, negative) for name, score in scores.items()}
+def _bayes(settings: Settings) -> dict[str, float]:
+    """The AUROCs of the population: the look's part of the log-odds is `settings.look` times a standard normal u."""
+    u, m, weight = _population()
+    log_odds = settings.look * u + settings.metadata_signal * m
+    risk = _sigmoid(intercept(settings) + log_odds)
+    scores = {"joint": log_odds, "image": u, "metadata": m}
+    found = {name: auroc(score, weight * risk, weight * (1 - risk)) for name, score in scores.items()}
+    return found | ({"image": _image_alone(settings)} if settings.relative_signal else {})
+
+
+def _image_alone(settings: Settings) -> float:
+    """The AUROC of s, which knows d in part: cov(u, s) of u's deviation is s's, the rest is unknown to it."""
+    s, m, weight = _population()
+    known = settings.pixel_signal + settings.relative_signal * math.sqrt(1 - settings.likeness)
+    unknown = math.sqrt(max(settings.look**2 - known**2, 0.0))
+    nodes, chances = np.polynomial.hermite_e.hermegauss(NODES)
+    rest = intercept(settings) + known * s + settings.metadata_signal * m
+    risk = sum(
+        chance * _sigmoid(rest + unknown * node) for node, chance in zip(nodes, chances / chances.sum(), strict=True)
+    )
+    return auroc(s, weight * risk, weight * (1 - risk))
 
 
 def _sigmoid(log_odds: Any) -> Any:

@@ -55,20 +55,22 @@ class Processes:
 def joined(recipe: dict[str, Any]) -> Iterator[Processes]:
     """Join the processes that torchrun started, or be alone; leave them at the end.
 
-    Raises InputError where their number is not what the recipe asks for. A recipe for the CPU takes any number.
+    Raises InputError where their number is not what the recipe asks for: one for each GPU, or one for each node. A
+    recipe for the CPU of one node takes any number.
     """
     found = Processes(*(int(os.environ.get(name, default)) for name, default in _VARIABLES))
-    wanted = recipe["gpus"] * recipe["nodes"]
-    if wanted and found.count != wanted:
+    on_a_node = max(recipe["gpus"], 1)
+    wanted = recipe["nodes"] * on_a_node
+    if (recipe["gpus"] or recipe["nodes"] > 1) and found.count != wanted:
         raise InputError(
             f"The recipe asks for {recipe['nodes']} node(s) with {recipe['gpus']} GPU(s) each, so {wanted} processes,"
             f" and there are {found.count}. Start it through torchrun --nnodes={recipe['nodes']}"
-            f" --nproc-per-node={recipe['gpus']} scripts/train.py ..., or change the model's resources.gpus and nodes."
+            f" --nproc-per-node={on_a_node} scripts/train.py ..., or change the model's resources.gpus and nodes."
         )
     if found.count == 1:
         yield found
         return
-    dist.init_process_group("nccl" if wanted else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if recipe["gpus"] else "gloo", timeout=PATIENCE)
     try:
         yield found
     finally:

@@ -1,66 +1,59 @@
-"""Several models' predictions made into one: mean, rank mean, or weighted mean with fixed or fitted weights.
+"""Several models' predictions made into one by a rule: mean of probabilities, logits or ranks, or with given weights.
 
-Fitted weights minimise the log loss of the weighted mean probability on out-of-fold predictions of train.
-That loss is convex in the weights, so there is one answer; it favours members whose probabilities are
-calibrated.
+Fusions that are fitted are in `stacking`.
 """
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from melanoma.errors import InputError, listing
-from melanoma.predictions import join_labels, logit
+from melanoma.predictions import logit
 
-METHODS = ("mean", "rank_mean", "weighted")
+METHODS = ("mean", "logit_mean", "rank_mean", "weighted")
 KEYS = ("image", "part", "fold")
 SMALLEST = 2.0**-53  # the least that 1 can be short of in float64
+LARGEST_LOGIT = 50.0  # of a member that is certain
 TINY = 1e-12  # a probability of exactly 0 or 1 would make the log loss infinite
 
 
 def fuse(members: dict[str, pd.DataFrame], method: str, weights: dict[str, float] | None = None) -> pd.DataFrame:
     """Fuse predictions of the same images into one table of predictions, in the first member's order.
 
-    `members` maps each name to its predictions (see `predictions.read_predictions`). The methods are: 'mean'
-    of the probabilities; 'rank_mean' of the percentile ranks, within train and within test; 'weighted', the
-    mean of the probabilities under `weights`, which maps each member to a number >= 0 and is divided by its
-    sum. A rank mean orders images by risk; it is not a calibrated probability.
+    `members` maps each name to its predictions (see `predictions.read_predictions`). The methods are: 'mean' of the
+    probabilities; 'logit_mean' of the logits; 'rank_mean' of the percentile ranks, within train and within test;
+    'weighted', the mean of the probabilities under `weights`, which maps each member to a number >= 0 and is divided by
+    its sum. A rank mean orders images by risk; it is not a calibrated probability.
     """
     if method not in METHODS:
         raise InputError(f"fusion method '{method}' is unknown: use one of {', '.join(METHODS)}")
     first = next(iter(members.values()))
-    columns = aligned(members)
-    if method == "rank_mean":
-        columns = percentile_ranks(columns, first["part"].to_numpy())
-    probability = columns @ normalised(weights, list(members)) if method == "weighted" else columns.mean(axis=1)
+    if method == "weighted":
+        probability = aligned(members) @ normalised(weights, list(members))
+    elif method == "logit_mean":
+        probability = expit(finite_logits(members).mean(axis=1))
+    elif method == "rank_mean":
+        probability = percentile_ranks(aligned(members), first["part"].to_numpy()).mean(axis=1)
+    else:
+        probability = aligned(members).mean(axis=1)
+    return with_probability(first, probability)
+
+
+def with_probability(
+    predictions: pd.DataFrame, probability: np.ndarray, trained_prevalence: float = np.nan
+) -> pd.DataFrame:
+    """Return `predictions` with other probabilities, (n,), their logits, which stay finite, and the share of melanomas
+    that whatever made them was fitted to, NaN where that is no one number.
+    """
     # Rounding may carry a mean of ones just past one, and the best of all ranks would have an infinite logit.
     probability = np.clip(probability, 0.0, 1.0)
-    return first.assign(probability=probability, logit=logit(np.clip(probability, SMALLEST, 1.0 - SMALLEST)))
+    finite = logit(np.clip(probability, SMALLEST, 1.0 - SMALLEST))
+    return predictions.assign(probability=probability, logit=finite, trained_prevalence=trained_prevalence)
 
 
-def fit_weights(members: dict[str, pd.DataFrame], labels: pd.DataFrame) -> dict[str, float]:
-    """Fit the weights, >= 0 with sum 1, that minimise log loss on the out-of-fold rows; see `out_of_fold`."""
-    columns, target = out_of_fold(members, labels)
-    return dict(zip(members, simplex_minimum(columns, target).tolist(), strict=True))
-
-
-def out_of_fold(members: dict[str, pd.DataFrame], labels: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the members' out-of-fold probabilities, float64 (n, members), and labels, int8 (n,).
-
-    `labels` (image, target) must cover the rows of part 'train'; those of test are dropped before anything is
-    looked at. Raises InputError where a member has no such rows or all are of one class.
-    """
-    rows = {name: member[member["part"] == "train"] for name, member in members.items()}
-    empty = ", ".join(name for name, member in rows.items() if member.empty)
-    if empty:
-        raise InputError(
-            f"weights cannot be fitted: no out-of-fold predictions (part 'train') of {empty}; run folds or give weights"
-        )
-    columns = aligned(rows)
-    labelled = join_labels(next(iter(rows.values())), labels, "fusion", subset=True)
-    target = labelled["target"].to_numpy(dtype=np.int8)
-    if target.min() == target.max():
-        raise InputError("weights cannot be fitted: out-of-fold images are all of one class; run more folds")
-    return columns, target
+def finite_logits(members: dict[str, pd.DataFrame]) -> np.ndarray:
+    """Return the members' logits by image, as `aligned`, at most `LARGEST_LOGIT` from 0."""
+    return aligned(members, "logit").clip(-LARGEST_LOGIT, LARGEST_LOGIT)
 
 
 def simplex_minimum(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -121,21 +114,21 @@ def percentile_ranks(columns: np.ndarray, part: np.ndarray) -> np.ndarray:
     return pd.DataFrame(columns).groupby(part).rank(method="average", pct=True).to_numpy()
 
 
-def aligned(members: dict[str, pd.DataFrame]) -> np.ndarray:
-    """Return the members' probabilities by image, in the first member's order: float64 (images, members).
+def aligned(members: dict[str, pd.DataFrame], column: str = "probability") -> np.ndarray:
+    """Return a column of the members' predictions by image, in the first member's order: float64 (images, members).
 
     Raises InputError naming the rows where a member has other images, or the same ones in another part or
     fold.
     """
     (first_name, first), *others = members.items()
     keys = pd.MultiIndex.from_frame(first[list(KEYS)])
-    columns = [first["probability"].to_numpy()]
+    columns = [first[column].to_numpy()]
     for name, member in others:
         member = member.set_index(list(KEYS))
         missing, extra = keys.difference(member.index), member.index.difference(keys)
         if len(missing) or len(extra):
             raise InputError(_difference(first_name, missing, name, extra))
-        columns.append(member["probability"].reindex(keys).to_numpy())
+        columns.append(member[column].reindex(keys).to_numpy())
     return np.stack(columns, axis=1)
 
 

@@ -15,7 +15,7 @@ from melanoma.errors import InputError
 from melanoma.tables import Table, read_table
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-COLUMNS = ("image", "patient", "lesion", "sex", "age", "site", "diagnosis", "behaviour", "target")
+COLUMNS = ("image", "patient", "lesion", "sex", "age", "site", "diagnosis", "behaviour", "target", "width", "height")
 ONE_HOT = {
     "MEL": "melanoma",
     "NV": "nevus",
@@ -52,6 +52,8 @@ LAYOUTS = {
             "diagnosis": ("diagnosis",),
             "behaviour": ("benign_malignant",),
             "target": ("target",),
+            "width": ("width",),
+            "height": ("height",),
         },
         required=frozenset({"image", "patient", "sex", "age", "site", "target"}),
     ),
@@ -99,11 +101,12 @@ class Source:
 
     row and metadata_row are row numbers in the two tables (metadata_row -1 where it has no such image); fields says
     what is wrong with the row's length; twice that the metadata has the image twice; file is None where there is none.
+    `folders` is None for a source of tables alone.
     """
 
     name: str
     role: str
-    folders: str
+    folders: str | None
     metadata: str | None
     cells: pd.DataFrame
     places: dict[str, Place]
@@ -114,7 +117,7 @@ class Source:
 def read_source(source: dict[str, Any]) -> Source:
     """Read a source's tables and list its folders; raise InputError that says all that makes it unusable."""
     layout = _layout(source)
-    folders = [source["images"]] if isinstance(source["images"], str) else source["images"]
+    folders = image_folders(source)
     faults: list[str] = []
     tables: list[Table] = []
     files: dict[str, str] = {}
@@ -139,13 +142,19 @@ def read_source(source: dict[str, Any]) -> Source:
     return Source(
         name=source["name"],
         role=source.get("role") or "study",
-        folders=", ".join(folders),
+        folders=", ".join(folders) or None,
         metadata=source.get("metadata"),
         cells=cells.assign(file=cells["image"].map(files).astype("str")),
         places=places,
         patient_required="patient" in layout.required,
         suffixes=int((given != cells["image"]).fillna(False).sum()),
     )
+
+
+def image_folders(source: dict[str, Any]) -> list[str]:
+    """Return a source's folders of images, none for a source of tables alone."""
+    given = source["images"]
+    return [given] if isinstance(given, str) else given or []
 
 
 def list_images(folder: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ REMEDY = (
     " split.group_by, near-duplicates and split.duplicates, and keep labels out of features; or set"
     " split.allow_leaks: true to go on all the same, which the report will say"
 )
-FEATURES = ["sex", "age", "site"]
+FEATURES = ["sex", "age", "site", "width", "height"]
 IDENTIFIERS = ["row", "image", "patient", "lesion", "source", "part", "fold"]
 LABELS = {"target", "label", "class", "diagnosis", "benign_malignant", "malignant", "melanoma", "behaviour"}
 CHANCE = 1e-6  # a column is accused of holding the label where chance would do the same with less than this probability
@@ -127,17 +127,21 @@ def check_predictions(
 
 
 def check_encoder(
-    encoder: dict[str, Any], train: pd.DataFrame, others: dict[str, pd.DataFrame], name: str
+    encoder: dict[str, Any],
+    train: pd.DataFrame,
+    others: dict[str, pd.DataFrame],
+    name: str,
+    fit: Callable[[pd.DataFrame], dict[str, Any]] = lambda rows: MetadataEncoder.fit(rows).to_dict(),
 ) -> list[dict[str, Any]]:
-    """Compare a fitted encoder with one fitted to `train`, the rows that its model trained on, and to nothing else.
+    """Compare what an encoder learned with what `fit` learns from `train`, the rows that its model trained on, alone.
 
     Where they differ, the finding names the rows of the first of `others` (say validation, test, and both) that fit it
     together with `train`, or else of all of them.
     """
-    if _same_encoder(encoder, train):
+    if _same_encoder(encoder, fit(train)):
         return []
     for rows in others.values():
-        if _same_encoder(encoder, pd.concat([train, rows])):
+        if _same_encoder(encoder, fit(pd.concat([train, rows]))):
             return [_finding("encoder fitted on more than train", name, len(rows), rows["image"])]
     images = pd.concat([rows["image"] for rows in others.values()])
     return [_finding("encoder not fitted on train", name, images.nunique(), images)]
@@ -232,8 +236,7 @@ def _log_choices(total: int, chosen: int) -> float:
     return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
 
 
-def _same_encoder(encoder: dict[str, Any], rows: pd.DataFrame) -> bool:
-    fitted = MetadataEncoder.fit(rows).to_dict()
+def _same_encoder(encoder: dict[str, Any], fitted: dict[str, Any]) -> bool:
     return encoder.keys() == fitted.keys() and all(
         math.isclose(encoder[key], value, rel_tol=1e-9, abs_tol=1e-12)
         if isinstance(value, float)

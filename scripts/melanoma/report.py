@@ -16,6 +16,7 @@ from melanoma.evaluation import interval_note
 from melanoma.files import read_json, read_yaml
 from melanoma.ledger import read_ledger, readings
 from melanoma.provenance import ROOT, commit
+from melanoma.study import WITHOUT_CONTEXT
 from melanoma.weights_files import start_of
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -43,6 +44,8 @@ class Sources:
     config: list[Path]
     comparisons: Path | None = None
     calibration: Path | None = None
+    answer: Path | None = None
+    shortcuts: Path | None = None
     figures: dict[str, Path] = field(default_factory=dict)
     leakage: Path | None = None
     problems: Path | None = None
@@ -78,6 +81,9 @@ def render(study: str, sources: Sources) -> str:
         thresholded={name: entry["thresholds"] for name, entry in metrics.items() if "thresholds" in entry},
         comparisons=read_json(sources.comparisons) if sources.comparisons else {"pairs": []},
         calibration=read_json(sources.calibration) if sources.calibration else {},
+        answer=read_json(sources.answer) if sources.answer else None,
+        contexts=contexts(metrics),
+        shortcuts=read_json(sources.shortcuts) if sources.shortcuts else None,
         figures=[figure(name, path, sources.captions) for name, path in sources.figures.items()],
         truth=best_possible(sources.truths),
         split=config.get("split") or {},
@@ -105,6 +111,12 @@ def configuration(paths: list[Path]) -> dict[str, Any]:
             known = joined.get(section)
             joined[section] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
     return joined
+
+
+def contexts(metrics: dict[str, Any]) -> dict[str, str]:
+    """Return the fusions that were made with and without patient context, with the name of the one without."""
+    pairs = {name.removesuffix(WITHOUT_CONTEXT): name for name in metrics if name.endswith(WITHOUT_CONTEXT)}
+    return {name: without for name, without in pairs.items() if name in metrics}
 
 
 def figure(name: str, path: Path, captions: Path) -> dict[str, str]:

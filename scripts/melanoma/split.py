@@ -14,7 +14,7 @@ from melanoma.command import log
 from melanoma.errors import InputError, listing
 from melanoma.strata import strata_of
 
-TEST_COLUMNS = ["row", "image", "patient", "lesion", "sex", "age", "site", "source"]
+TEST_COLUMNS = ["row", "image", "patient", "lesion", "sex", "age", "site", "width", "height", "source"]
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
 TEST, LEFT_OUT = -1, -2
 EXTRA = -1  # the fold of images that train in every fold
@@ -30,6 +30,7 @@ class Split(NamedTuple):
 def usable_images(catalog: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
     """Return the catalog's readable images in its order, with `row` in the store, int64, and original width and height.
 
+    The sizes are those of the quality table, which measured them.
     Raises InputError where the two tables are not of the same images.
     """
     different = set(catalog["image"]).symmetric_difference(quality["image"])
@@ -40,7 +41,9 @@ def usable_images(catalog: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
         )
     stored = quality.loc[quality["readable"], ["image", "width", "height"]]
     stored = stored.assign(row=lambda table: np.arange(len(table)))
-    return catalog.merge(stored, on="image", how="inner", validate="1:1")
+    return catalog.drop(columns=["width", "height"], errors="ignore").merge(
+        stored, on="image", how="inner", validate="1:1"
+    )
 
 
 def read_pairs(path: str | Path | None) -> pd.DataFrame:

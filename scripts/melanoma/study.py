@@ -18,7 +18,9 @@ from melanoma.files import sha256
 from melanoma.tuning import option_schema, space_errors, trials, with_values
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
-TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes")
+TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting")
+WITHOUT_CONTEXT = "_without_context"
+DEFAULT_INPUTS = ["age", "sex", "site"]
 FOREIGN = "predictions"
 # What decides how and where a model is computed, but not what it predicts.
 INDIFFERENT = ("resources", "checkpoint_batches", "checkpoint_minutes")
@@ -70,13 +72,29 @@ def is_backbone(recipe: dict[str, Any]) -> bool:
     return reads_images(recipe) and recipe["network"] != "baseline_cnn"
 
 
+def has_images(config: dict[str, Any]) -> bool:
+    """Tell whether the study has images, and not tables alone."""
+    return any("generate" in source or source["images"] is not None for source in config["data"]["sources"])
+
+
+def all_fusions(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the study's fusions by name, each with patient context followed by the same without."""
+    fusions = {}
+    for name, fusion in config["fusions"].items():
+        fusions[name] = fusion
+        if fusion["context"]:
+            fusions[name + WITHOUT_CONTEXT] = fusion | {"context": False}
+    return fusions
+
+
 def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return what training reads of a recipe: not memory, threads and run time, nor what is another network's."""
     if is_foreign(recipe):
         return {key: recipe[key] for key in ("network", "file")}
     if is_tabular(recipe):
-        return {key: recipe[key] for key in ("network", "seed", recipe["network"]) if key in recipe}
-    unread = {"resources", "tta", "tune", "seeds", "file", "random_forest", "baseline_cnn"} - {recipe["network"]}
+        return {key: recipe[key] for key in ("network", "seed", "inputs", recipe["network"]) if key in recipe}
+    unread = {"resources", "tta", "tune", "seeds", "file", "inputs"}
+    unread |= {"random_forest", "gradient_boosting", "baseline_cnn"} - {recipe["network"]}
     if not is_backbone(recipe):
         unread |= {"backbone"}
     if not reads_images(recipe):
@@ -96,7 +114,7 @@ def trial_recipes(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def configuration_digest(config: dict[str, Any]) -> str:
     """Return a hash of all in a study's configuration that decides what is predicted, 16 hexadecimal digits."""
-    sections = {key: config[key] for key in ("data", "images", "split", "predict", "fusions")}
+    sections = {key: config[key] for key in ("data", "images", "split", "predict", "fusions", "fuse")}
     models = {
         name: {key: value for key, value in recipe.items() if key not in INDIFFERENT}
         for name, recipe in config["models"].items()
@@ -226,6 +244,10 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
     names = [source["name"] for source in config["data"]["sources"]]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"data.sources: two sources are named {name!r}; each name may be used once"
+    pixels = has_images(config)
+    for source in config["data"]["sources"]:
+        if pixels and "generate" not in source and source["images"] is None:
+            yield f"data.sources: {source['name']} has no images, others have; give all sources images, or none"
     for name, fusion in config["fusions"].items():
         if name in models:
             yield f"fusions.{name}: a model has that name; give the fusion another"
@@ -237,7 +259,13 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
             yield f"fusions.{name}.weights: give one number for each of {', '.join(fusion['members'])}"
         if fusion["weights"] is not None and fusion["method"] != "weighted":
             yield f"fusions.{name}.weights: only method weighted takes weights; method is {fusion['method']}"
+        if fusion["context"] and fusion["method"] not in ("logistic", "gradient_boosting"):
+            yield f"fusions.{name}.context: only methods logistic and gradient_boosting use it, not {fusion['method']}"
+        if fusion["context"] and name + WITHOUT_CONTEXT in {**models, **config["fusions"]}:
+            yield f"fusions.{name}: it is judged without context as {name + WITHOUT_CONTEXT}; give the other a new name"
     for name, recipe in models.items():
+        if reads_images(recipe) and not pixels:
+            yield f"models.{name}.network: {recipe['network']} reads images; no source of this study has any"
         yield from _broken_recipe(f"models.{name}", recipe, config["images"]["size"])
         if recipe["tune"] is not None:
             yield from _broken_tuning(f"models.{name}", recipe, config["images"]["size"])
@@ -270,6 +298,8 @@ def _useless_keys(where: str, recipe: dict[str, Any]) -> Iterator[str]:
     """Find what only another kind of model can have."""
     if is_foreign(recipe) != (recipe["file"] is not None):
         yield f"{where}.file: network predictions needs the file of predictions, and no other network has one"
+    if not is_tabular(recipe) and recipe["inputs"] != DEFAULT_INPUTS:
+        yield f"{where}.inputs: only for {', '.join(TABULAR_NETWORKS)}; {recipe['network']} has its own"
     for key in ("seeds", "tune"):
         if recipe[key] is not None and not is_trained(recipe):
             yield f"{where}.{key}: only for networks that are trained by epochs; {recipe['network']} is not"

@@ -1,0 +1,177 @@
+"""Fusions that learn: weights, logistic regression or gradient boosting, fitted to out-of-fold predictions.
+
+An out-of-fold prediction of a fusion must not come from a fit to its own label, or to that of another image of its
+patient. So the out-of-fold rows are dealt into folds once more, by patient, and each is fused by a fit to the others
+(Wolpert, Neural Networks 5:241, 1992; van der Laan, Polley and Hubbard, Statistical Applications in Genetics and
+Molecular Biology 6:25, 2007). Test is fused by a fit to all of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from melanoma.calibration import patient_folds
+from melanoma.context import NAMES, images_per_patient, within_patient
+from melanoma.errors import InputError
+from melanoma.fusion import KEYS, aligned, finite_logits, simplex_minimum
+from melanoma.inputs import InputEncoder
+from melanoma.predictions import join_labels
+
+STACKED = ("logistic", "gradient_boosting")
+METADATA = ("age", "sex", "site", "width", "height")
+
+
+class Combination(Protocol):
+    """A fitted fusion."""
+
+    def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the fused probabilities of a table of `fusion_table`, (n,)."""
+        ...
+
+    def summary(self) -> dict[str, float]:
+        """Return how much each column counts, by name; empty where that is no one number."""
+        ...
+
+
+Fit = Callable[[pd.DataFrame], Combination]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weighted mean of the members' probabilities with the least log loss."""
+
+    weights: dict[str, float]
+
+    @classmethod
+    def fit(cls, table: pd.DataFrame, members: Sequence[str]) -> "Weights":
+        """Fit the weights, >= 0 with sum 1, to labelled rows."""
+        columns = table[[f"probability {name}" for name in members]].to_numpy()
+        return cls(dict(zip(members, simplex_minimum(columns, table["target"].to_numpy()).tolist(), strict=True)))
+
+    def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the weighted mean."""
+        columns = table[[f"probability {name}" for name in self.weights]].to_numpy()
+        return (columns @ np.array(list(self.weights.values()))).clip(0.0, 1.0)
+
+    def summary(self) -> dict[str, float]:
+        """Return the weights."""
+        return self.weights
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A classifier of the members' logits, of what tells them from their patient's others, and of metadata."""
+
+    columns: tuple[str, ...]
+    encoder: InputEncoder
+    classifier: Any  # with predict_proba, of scikit-learn
+
+    @classmethod
+    def fit(
+        cls, table: pd.DataFrame, columns: Sequence[str], inputs: Sequence[str], classifier: Callable[[], Any]
+    ) -> "Stack":
+        """Fit encoder and classifier to labelled rows."""
+        stack = cls(tuple(columns), InputEncoder.fit(table, inputs), classifier())
+        stack.classifier.fit(stack.encode(table), table["target"].to_numpy())
+        return stack
+
+    def encode(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        """Return what the classifier reads, (n, columns)."""
+        return np.concatenate([table[list(self.columns)].to_numpy(float), self.encoder.transform(table)], axis=1)
+
+    def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the classifier's probabilities."""
+        return self.classifier.predict_proba(self.encode(table))[:, 1]
+
+    def summary(self) -> dict[str, float]:
+        """Return the coefficients of a logistic regression, for columns in standard deviations; else nothing."""
+        if not hasattr(self.classifier, "steps"):
+            return {}
+        names = [*self.columns, *self.encoder.names]
+        return dict(zip(names, self.classifier[-1].coef_[0].tolist(), strict=True))
+
+
+def fusion_table(
+    members: dict[str, pd.DataFrame], train: pd.DataFrame, test: pd.DataFrame, context: bool
+) -> pd.DataFrame:
+    """Return what a fusion may read of each image that the members predict, in the first one's order.
+
+    `train` and `test` hold each image's metadata and, for train alone, its target. The columns are image, part, fold,
+    patient, target (NaN for test), those of `METADATA` that are there, images_per_patient, and for each member
+    `probability NAME`, `logit NAME` and with context `difference NAME`, `z NAME` and `rank NAME` (see
+    `context.within_patient`). A patient's images are those of the same part.
+    """
+    first = next(iter(members.values()))
+    out_of_fold = first[first["part"] == "train"]
+    if out_of_fold.empty:
+        raise InputError("the fusion cannot be fitted: no out-of-fold predictions (part 'train'); run folds")
+    join_labels(out_of_fold, train, "fusion", subset=True)
+    known = pd.concat([train, test], ignore_index=True)
+    known = known[["image", "target", *(column for column in METADATA if column in known)]]
+    table = first[[*KEYS, "patient"]].reset_index(drop=True).merge(known, on="image", how="left", validate="1:1")
+    owner = table["part"] + " " + table["patient"].fillna(table["image"])
+    columns: dict[str, NDArray[Any]] = {"images_per_patient": images_per_patient(owner)}
+    by_member = zip(members, aligned(members).T, finite_logits(members).T, strict=True)
+    for name, probability, logit in by_member:
+        columns |= {f"probability {name}": probability, f"logit {name}": logit}
+        if context:
+            apart = within_patient(logit, owner).T
+            columns |= {f"{kind} {name}": values for kind, values in zip(NAMES, apart, strict=True)}
+    return pd.concat([table, pd.DataFrame(columns)], axis=1)
+
+
+def fit_of(settings: dict[str, Any]) -> Fit:
+    """Return how a fusion is fitted to a table of `fusion_table`.
+
+    `settings`: method (weighted, logistic or gradient_boosting), members and, for a stack, inputs (see
+    `inputs.InputEncoder`), context, seed and gradient_boosting (see `tabular.build_boosting`).
+    """
+    members = settings["members"]
+    if settings["method"] == "weighted":
+        return lambda table: Weights.fit(table, members)
+    kinds = ["logit", *(NAMES if settings["context"] else ())]
+    columns = [f"{kind} {name}" for name in members for kind in kinds]
+    inputs = list(dict.fromkeys([*settings["inputs"], *(["images_per_patient"] if settings["context"] else [])]))
+    return lambda table: Stack.fit(table, columns, inputs, lambda: _classifier(settings))
+
+
+def cross_fitted(table: pd.DataFrame, fit: Fit, folds: int, seed: int) -> tuple[NDArray[np.float64], Combination]:
+    """Return the fused probability of every row, (n,), and the fit to all of train, which fused the rows of test.
+
+    A row of train is fused by a fit to the other folds. Raises InputError where train has too few patients for that.
+    """
+    is_train = (table["part"] == "train").to_numpy()
+    train = table[is_train]
+    target = train["target"].to_numpy(np.int64)
+    fold = patient_folds(target, train["patient"].fillna(train["image"]).to_numpy(str), folds, seed)
+    if len(np.unique(fold)) < 2 or any(len(np.unique(target[fold != number])) < 2 for number in np.unique(fold)):
+        raise InputError(
+            "the fusion cannot be fitted: among the out-of-fold predictions two patients or more must have a melanoma,"
+            " and two or more none; run more folds (split.run_folds), or fuse by a mean or given weights"
+        )
+    fused = np.empty(len(table))
+    out_of_fold = np.empty(len(train))
+    for number in np.unique(fold):
+        rows = fold == number
+        out_of_fold[rows] = fit(train[~rows]).predict(train[rows])
+    combination = fit(train)
+    fused[is_train] = out_of_fold
+    if not is_train.all():
+        fused[~is_train] = combination.predict(table[~is_train])
+    return fused, combination
+
+
+def _classifier(settings: dict[str, Any]) -> Any:
+    if settings["method"] == "gradient_boosting":
+        from melanoma.tabular import build_boosting
+
+        return build_boosting(settings["gradient_boosting"], settings["seed"])
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))

@@ -1,0 +1,37 @@
+#!/bin/bash
+# Ends what slurm-up.sh started, jobs first, and takes its state and configuration away. With --purge the packages, too:
+# while Slurm's commands are there and no controller answers, every start of Snakemake waits for it.
+set -uo pipefail
+state=${SLURM_ROOT:-/tmp/slurm-local}
+name() { tr '\0' ' ' 2>/dev/null < "/proc/$1/cmdline"; } 2>/dev/null
+
+if command -v scancel >/dev/null && timeout 5 scontrol ping 2>/dev/null | grep -q UP; then
+    timeout 20 scancel --user="$(id -un)" 2>/dev/null
+    for _ in $(seq 40); do [ -z "$(timeout 5 squeue -h 2>/dev/null)" ] && break; sleep 0.5; done
+fi
+stop() { # PID_FILE PROGRAM
+    local pid
+    [ -s "$1" ] || return 0
+    pid=$(cat "$1")
+    case "$(name "$pid")" in *"$2"*) kill "$pid" 2>/dev/null ;; *) rm -f "$1"; return 0 ;; esac
+    for _ in $(seq 75); do [ -n "$(name "$pid")" ] || break; sleep 0.2; done
+    [ -n "$(name "$pid")" ] && kill -9 "$pid" 2>/dev/null
+    rm -f "$1"
+}
+stop "$state/slurmd-n1.pid" slurmd
+stop "$state/slurmd-n2.pid" slurmd
+stop "$state/slurmctld.pid" slurmctld
+stop "$state/munge/pid" munged
+rm -rf "$state" /etc/slurm/{slurm,gres,cgroup}.conf /dev/fakegpu[0-2]
+# /etc/hosts may be a mount, so it is written in place.
+if hosts=$(grep -v '^127\.0\.0\.1 n1 n2$' /etc/hosts); then echo "$hosts" > /etc/hosts; fi
+for hierarchy in freezer memory cpuset cpuacct; do
+    for group in /sys/fs/cgroup/$hierarchy/slurm_n[12]; do
+        [ -d "$group" ] && find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+    done
+done
+if [ "${1:-}" = --purge ]; then
+    DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq slurm-client slurmctld slurmd munge >/dev/null </dev/null
+    rm -rf /etc/slurm
+fi
+exit 0

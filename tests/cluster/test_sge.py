@@ -1,0 +1,140 @@
+"""profiles/hoffman2 on a real Grid Engine: whatever jobs meet ends in a finished study or a clear error, no hang."""
+
+import re
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from on_cluster import (
+    FAULTS,
+    TINY,
+    Snakemake,
+    assert_same_bits,
+    assert_same_study,
+    log_of,
+    wait_until,
+    wait_until_it_trains,
+    weights,
+)
+
+from test_workflow import clone
+
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("grid_engine"), pytest.mark.usefixtures("grid_engine")]
+QUICK = ("--latency-wait", 20)
+
+
+def called(*command: object) -> str:
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def started(folder: Path, models: list[str], *options: object) -> Snakemake:
+    return Snakemake(folder, *weights(*models), "--configfile", FAULTS, *QUICK, *options, profile="profiles/hoffman2")
+
+
+def numbers(folder: Path, model: str) -> list[str]:
+    """The numbers of a model's jobs that ran, oldest first, by the files that hold what they printed."""
+    found = (re.search(r"\.(\d+)\.log$", path.name) for path in (folder / "logs/sge").glob(f"mtrain_fold-{model}-0.*"))
+    return sorted((match[1] for match in found), key=int)
+
+
+def record(number: str) -> dict[str, str]:
+    """What the accounting says of a job, as soon as it does."""
+
+    def asked() -> str:
+        return subprocess.run(["qacct", "-j", number], capture_output=True, text=True, timeout=60).stdout
+
+    lines = str(wait_until(asked, f"job {number} is in the accounting")).splitlines()
+    return {line.split()[0]: line.split(maxsplit=1)[1].strip() for line in lines if len(line.split()) > 1}
+
+
+def waiting() -> list[str]:
+    return re.findall(r"^\s*(\d+) .* qw ", called("qstat", "-u", "*"), re.MULTILINE)
+
+
+@pytest.mark.timeout(600)
+def test_the_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(reference, tmp_path):
+    run = Snakemake(clone(tmp_path), "--configfile", TINY, *QUICK, profile="profiles/hoffman2")
+    assert "report.html" in run.succeeded(580)
+    assert_same_study(tmp_path, reference)
+
+
+@pytest.mark.timeout(480)
+@pytest.mark.slow
+def test_a_time_limit_and_a_deletion_by_hand_end_in_the_same_bits(reference, project):
+    run = started(project, ["limited", "cancelled"])
+    wait_until_it_trains(project, "cancelled")
+    called("qdel", numbers(project, "cancelled")[0])
+    run.succeeded(400)
+
+    assert_same_bits(project, "limited", reference, "long")
+    assert "limited/fold-0.log:" in run.printed() and "stopped by the end of its 1 minutes after batch" in run.printed()
+    first = record(numbers(project, "limited")[0])
+    assert first["failed"] == "0", "Grid Engine must not have had to end it"
+    assert len(numbers(project, "limited")) >= 2
+
+    assert_same_bits(project, "cancelled", reference, "brief")
+    first, second = numbers(project, "cancelled")
+    assert record(first)["failed"].startswith("100") and record(second)["failed"] == "0"
+    assert "INFO going on from" in log_of(project, "cancelled")
+
+
+@pytest.mark.timeout(240)
+def test_a_job_that_is_deleted_while_it_waits_is_submitted_again(reference, project):
+    called("qmod", "-d", "gpu.q")
+    try:
+        run = started(project, ["cancelled"])
+        called("qdel", *wait_until(waiting, "the job waits"))
+    finally:
+        called("qmod", "-e", "gpu.q")
+    run.succeeded(220)
+    assert_same_bits(project, "cancelled", reference, "brief")
+
+
+@pytest.mark.timeout(300)
+def test_a_controller_that_is_killed_and_started_again_ends_in_the_same_bits(reference, project):
+    first = started(project, ["orphaned"])
+    wait_until_it_trains(project, "orphaned")
+    first.killed()
+    Snakemake(project, "--unlock", "--configfile", FAULTS).succeeded(60)
+    started(project, ["orphaned"]).succeeded(240)
+    assert_same_bits(project, "orphaned", reference, "long")
+    old, new = numbers(project, "orphaned")
+    assert record(old)["exit_status"] != "0" and record(new)["exit_status"] == "0"
+    said = (project / f"logs/sge/mtrain_fold-orphaned-0.{old}.log").read_text()
+    assert "another job has taken over this training; this one stops" in said
+
+
+@pytest.mark.timeout(300)
+def test_a_job_killed_for_its_memory_is_tried_with_more(reference, project):
+    few = "train_fold:mem_mb=100 if attempt == 1 else 4000"
+    started(project, ["cancelled"], "--set-resources", few).succeeded(240)
+    first, second = numbers(project, "cancelled")
+    assert record(first)["exit_status"] != "0" and "h_data=100M" in record(first)["category"]
+    assert record(second)["exit_status"] == "0" and "h_data=4000M" in record(second)["category"]
+    assert_same_bits(project, "cancelled", reference, "brief")
+
+
+@pytest.mark.timeout(300)
+def test_gpus_that_are_not_there_are_an_error_that_names_node_and_job_and_no_more_are_in_use_than_the_cap(project):
+    run = started(project, ["gpu_a", "gpu_b"], "--retries", 0, "--resources", "gpu=1")
+    printed = run.failed(240)
+    assert "ERROR The recipe asks for 1 GPU(s), and torch sees none on" in printed
+    jobs = [number for model in ("gpu_a", "gpu_b") for number in numbers(project, model)]
+    assert len(jobs) == 2
+    assert all(f"(scheduler job {number}, CUDA_VISIBLE_DEVICES=" in printed for number in jobs)
+    records = [record(number) for number in jobs]
+    assert all("cuda=1" in found["category"] and "A100" in found["category"] for found in records)
+    spans = sorted([pd.Timestamp(found[time]) for time in ("start_time", "end_time")] for found in records)
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans)), spans
+
+
+@pytest.mark.timeout(120)
+def test_what_the_cluster_would_let_wait_for_ever_is_an_error(project):
+    printed = started(project, ["spanning"], "--retries", 0).failed(100)
+    assert "Rule train_fold asks for 2 nodes, and the parallel environment `shared` is one node." in printed
+    printed = started(project, ["brief"], "--retries", 0, "--set-resources", "train_fold:runtime=3000", "-F").failed(
+        100
+    )
+    assert "a job on nodes that are not your group's gets 1440" in printed

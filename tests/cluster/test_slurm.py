@@ -1,0 +1,172 @@
+"""profiles/slurm on a real Slurm: whatever its jobs meet ends in a finished study or a clear error, never a hang."""
+
+import re
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from on_cluster import (
+    FAULTS,
+    TINY,
+    Snakemake,
+    assert_same_bits,
+    assert_same_study,
+    log_of,
+    wait_until,
+    wait_until_it_trains,
+    weights,
+)
+
+from test_workflow import clone
+
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm")]
+# Looks at the jobs more often than a cluster would like, and waits less for files that are on the same disk.
+QUICK = ("--slurm-init-seconds-before-status-checks", 5, "--latency-wait", 20)
+
+
+def called(*command: object) -> str:
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def started(folder: Path, models: list[str], *options: object) -> Snakemake:
+    return Snakemake(folder, *weights(*models), "--configfile", FAULTS, *QUICK, *options, profile="profiles/slurm")
+
+
+def numbers(run: Snakemake, model: str) -> list[str]:
+    """The numbers of a model's jobs so far, oldest first."""
+    return re.findall(rf"SLURM jobid (\d+) \(log: \S*/rule_train_fold/{model}_0/", run.printed())
+
+
+def job(run: Snakemake, model: str) -> str:
+    return wait_until(lambda: numbers(run, model), f"{model} is submitted")[-1]
+
+
+def state(number: str) -> str:
+    return called("squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={number}").strip()
+
+
+@pytest.mark.timeout(600)
+def test_the_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(reference, tmp_path):
+    run = Snakemake(clone(tmp_path), "--configfile", TINY, *QUICK, profile="profiles/slurm")
+    assert "report.html" in run.succeeded(580)
+    assert_same_study(tmp_path, reference)
+
+
+@pytest.mark.timeout(480)
+@pytest.mark.slow
+def test_a_time_limit_a_cancelling_and_a_requeueing_end_in_the_same_bits(reference, project):
+    run = started(project, ["limited", "cancelled", "requeued"])
+    wait_until_it_trains(project, "cancelled")
+    called("scancel", job(run, "cancelled"))
+    wait_until_it_trains(project, "requeued")
+    requeued = job(run, "requeued")
+    called("scontrol", "requeue", requeued)
+    run.succeeded(400)
+
+    assert_same_bits(project, "limited", reference, "long")
+    assert "limited/fold-0.log:" in run.printed() and "stopped by the end of its 1 minutes after batch" in run.printed()
+    assert state(numbers(run, "limited")[0]) == "FAILED", "Slurm must not have had to end it"
+    assert len(numbers(run, "limited")) >= 2
+
+    assert_same_bits(project, "cancelled", reference, "brief")
+    assert len(numbers(run, "cancelled")) == 2 and state(numbers(run, "cancelled")[0]) == "CANCELLED"
+
+    assert_same_bits(project, "requeued", reference, "brief")
+    assert numbers(run, "requeued") == [requeued], "Slurm runs the same job again, and no retry is spent"
+    for model in ("cancelled", "requeued"):
+        assert "INFO going on from" in log_of(project, model)
+
+
+@pytest.mark.timeout(300)
+def test_preempted_jobs_go_on_whether_the_partition_requeues_or_cancels_them(reference, project):
+    place = "train_fold:slurm_partition='spare' if wildcards.model == 'evicted' else 'cpu'"
+    run = started(project, ["preempted", "evicted"], "--set-resources", place)
+    for model in ("preempted", "evicted"):
+        wait_until_it_trains(project, model)
+    called(
+        "sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--time=1", "--output=/dev/null", "--wrap=sleep 2"
+    )
+    run.succeeded(240)
+    for model in ("preempted", "evicted"):
+        assert_same_bits(project, model, reference, "brief")
+        assert "INFO going on from" in log_of(project, model)
+    assert len(numbers(run, "preempted")) == 1
+    assert len(numbers(run, "evicted")) == 2 and state(numbers(run, "evicted")[0]) == "PREEMPTED"
+
+
+@pytest.mark.timeout(300)
+def test_a_job_whose_node_goes_down_goes_on_on_another(reference, project):
+    run = started(project, ["stranded"])
+    wait_until_it_trains(project, "stranded")
+    node = called("squeue", "--noheader", "--format=%N", f"--jobs={job(run, 'stranded')}").strip()
+    called("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    try:
+        run.succeeded(240)
+    finally:
+        called("scontrol", "update", f"nodename={node}", "state=resume")
+    assert_same_bits(project, "stranded", reference, "brief")
+    assert "INFO going on from" in log_of(project, "stranded")
+
+
+@pytest.mark.timeout(300)
+def test_a_controller_that_is_killed_and_started_again_ends_in_the_same_bits(reference, project):
+    first = started(project, ["orphaned"])
+    wait_until_it_trains(project, "orphaned")
+    old = job(first, "orphaned")
+    first.killed()
+    Snakemake(project, "--unlock", "--configfile", FAULTS).succeeded(60)
+    second = started(project, ["orphaned"])
+    new = job(second, "orphaned")
+    second.succeeded(240)
+    assert_same_bits(project, "orphaned", reference, "long")
+    assert (state(old), state(new)) == ("FAILED", "COMPLETED")
+    said = (project / f"logs/slurm/rule_train_fold/orphaned_0/{old}.log").read_text()
+    assert "another job has taken over this training; this one stops" in said
+
+
+@pytest.mark.timeout(300)
+def test_a_job_killed_for_its_memory_is_tried_with_more(reference, project):
+    few = "train_fold:mem_mb=60 if attempt == 1 else 4000"
+    run = started(project, ["cancelled"], "--set-resources", few)
+    run.succeeded(240)
+    first, second = numbers(run, "cancelled")
+    assert state(first) in {"OUT_OF_MEMORY", "FAILED", "CANCELLED"} and state(second) == "COMPLETED"
+    assert "MinMemoryNode=60M" in called("scontrol", "show", "job", first)
+    assert_same_bits(project, "cancelled", reference, "brief")
+
+
+@pytest.mark.timeout(300)
+def test_gpus_that_are_not_there_are_an_error_that_names_node_and_job_and_no_more_are_in_use_than_the_cap(project):
+    run = started(project, ["gpu_a", "gpu_b"], "--retries", 0, "--resources", "gpu=1")
+    printed = run.failed(240)
+    spans = []
+    for model in ("gpu_a", "gpu_b"):
+        (number,) = numbers(run, model)
+        assert f"(scheduler job {number}, CUDA_VISIBLE_DEVICES=" in printed
+        said = called("scontrol", "show", "job", number)
+        assert "Partition=gpu" in said and "gres:gpu:1" in said
+        spans.append(tuple(re.findall(r"(?:StartTime|EndTime)=(\S+)", said)))
+    assert "ERROR The recipe asks for 1 GPU(s), and torch sees none on" in printed
+    spans.sort()
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans)), spans
+
+
+@pytest.mark.timeout(120)
+def test_a_request_that_no_node_can_meet_is_an_error(project):
+    printed = started(project, ["greedy"], "--retries", 0).failed(100)
+    assert "Requested node configuration is not available" in printed
+
+
+@pytest.mark.timeout(300)
+def test_a_training_on_two_nodes_ends_where_one_process_does(reference, project):
+    run = started(project, ["spanning"])
+    run.succeeded(240)
+    said = called("scontrol", "show", "job", job(run, "spanning"))
+    assert "NumNodes=2" in said and "NumTasks=2" in said
+    alone, spanning = (
+        torch.load(folder / weights(model)[0], weights_only=True)["weights"]
+        for folder, model in ((reference, "alone"), (project, "spanning"))
+    )
+    assert all(torch.allclose(alone[name].double(), spanning[name].double(), rtol=0, atol=1e-5) for name in alone)
