@@ -8,7 +8,6 @@ optimiser. Each way runs in a process of its own; they take turns. On a GPU (--g
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -159,7 +158,10 @@ def _plain_training(recipe: dict[str, Any]) -> tuple[torch.device, Callable[[Ten
 
 
 def measure(way: str, case: Case, files: list[Path], folder: Path, threads: int, gpus: int) -> dict[str, float]:
-    """Return images a second, share of the CPU threads in use, and peak memory in MB, of an epoch after a first one."""
+    """Return images a second, share of the CPU threads in use, and peak memory in MB, of an epoch after a first one.
+
+    On the CPU a second is one of processor time, so that what else runs on the machine does not count.
+    """
     set_up_torch(threads)
     cv2.setNumThreads(1)
     torch.manual_seed(0)
@@ -170,11 +172,11 @@ def measure(way: str, case: Case, files: list[Path], folder: Path, threads: int,
     started, used = time.perf_counter(), time.process_time()
     images = next(epochs)
     _finish(gpus)
-    wall = time.perf_counter() - started
+    wall, computed = time.perf_counter() - started, time.process_time() - used
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "rate": images / wall,
-        "busy": (time.process_time() - used) / wall / threads,
+        "rate": images / (wall if gpus else computed / threads),
+        "busy": computed / wall / threads,
         "memory": torch.cuda.max_memory_allocated() / 2**20 if gpus else kilobytes / 2**10,
     }
 
@@ -208,7 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, help="folder of JPEGs; without it lesions are drawn")
     parser.add_argument("--gpu", action="store_true", help="measure on a GPU")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU; on a GPU all but one load")
     parser.add_argument("--output", type=Path, help="table to write, Markdown")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -234,7 +236,7 @@ def main() -> None:
                 + [f"{ours['busy']:.0%}", f"{ours['memory']:.0f}", f"{bare['memory']:.0f}"]
             )
             print(rows[-1], flush=True)
-    where = torch.cuda.get_device_name() if args.gpu else f"{args.threads} CPU threads"
+    where = torch.cuda.get_device_name() if args.gpu else f"{args.threads} CPU thread(s), processor time"
     columns = ["network", "batch", "ours, images/s", "network alone", "usual way"]
     columns += ["ours / alone", "ours / usual", "CPU threads busy", "peak MB", "peak MB alone"]
     text = [

@@ -232,11 +232,11 @@ rule write_report:
     params:
         study=config["study"],
         figures=[f"{name}={path}" for name, path in SHOWN.items()],
-        quality=f"--quality {QUALITY}" if HAS_IMAGES else "",
         recipes=[f"{model}={recipe_file(model)}" for model in MODELS],
         trials=[f"{model}={RESULTS}/tune/{model}/trials.csv" for model in TRIALS],
         seeds=f"--seeds {RESULTS}/evaluate/seeds.json" if REPEATED else "",
         ledger=LEDGER,
+        quality=f"--quality {QUALITY}" if HAS_IMAGES else "",
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
@@ -244,8 +244,8 @@ rule write_report:
         " --calibration {input.calibration} --answer {input.answer} --shortcuts {input.shortcuts}"
         " --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} {params.quality}"
-        " --recipes {params.recipes} --trials {params.trials} {params.seeds} --fusions {params.fusions} --ledger {params.ledger}"
-        " --config {input.study} {params.truth} --output {output} --log {log}"
+        " --recipes {params.recipes} --trials {params.trials} {params.seeds} --fusions {params.fusions}"
+        " --ledger {params.ledger} --config {input.study} {params.truth} --output {output} --log {log}"
 
 
 onerror:

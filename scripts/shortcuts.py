@@ -42,8 +42,8 @@ def main(args: argparse.Namespace) -> None:
     train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
     models = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
     pixelless = baselines(train, test, args.folds, args.test_by, settings.seed)
-    found = {}
     labels = open_test_labels(args.labels, "shortcuts", list(models), args)
+    found = {}
     for part, known, targets in (("test", test, labels), ("train", train, read_labels(args.train))):
         audited = labelled(models, part, known, targets)
         found["out_of_fold" if part == "train" else part] = {

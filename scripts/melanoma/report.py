@@ -103,12 +103,6 @@ def render(study: str, sources: Sources) -> str:
     )
 
 
-def contexts(metrics: dict[str, Any]) -> dict[str, str]:
-    """Return the fusions that were made with and without patient context, with the name of the one without."""
-    pairs = {name.removesuffix(WITHOUT_CONTEXT): name for name in metrics if name.endswith(WITHOUT_CONTEXT)}
-    return {name: without for name, without in pairs.items() if name in metrics}
-
-
 def configuration(paths: list[Path]) -> dict[str, Any]:
     """Return the configuration that files hold together, as Snakemake joins several: a section may be in several."""
     joined: dict[str, Any] = {}
@@ -117,6 +111,12 @@ def configuration(paths: list[Path]) -> dict[str, Any]:
             known = joined.get(section)
             joined[section] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
     return joined
+
+
+def contexts(metrics: dict[str, Any]) -> dict[str, str]:
+    """Return the fusions that were made with and without patient context, with the name of the one without."""
+    pairs = {name.removesuffix(WITHOUT_CONTEXT): name for name in metrics if name.endswith(WITHOUT_CONTEXT)}
+    return {name: without for name, without in pairs.items() if name in metrics}
 
 
 def figure(name: str, path: Path, captions: Path) -> dict[str, str]:

@@ -22,6 +22,7 @@ TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "grad
 FOREIGN = "predictions"
 WITHOUT_CONTEXT = "_without_context"
 DEFAULT_INPUTS = ["age", "sex", "site"]
+FOREIGN = "predictions"
 # What decides how and where a model is computed, but not what it predicts.
 INDIFFERENT = ("resources", "checkpoint_batches", "checkpoint_minutes")
 
@@ -93,8 +94,8 @@ def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
         return {key: recipe[key] for key in ("network", "file")}
     if is_tabular(recipe):
         return {key: recipe[key] for key in ("network", "seed", "inputs", recipe["network"]) if key in recipe}
-    others = {"random_forest", "gradient_boosting", "baseline_cnn"} - {recipe["network"]}
-    unread = {"resources", "tta", "tune", "seeds", "file", "inputs"} | others
+    unread = {"resources", "tta", "tune", "seeds", "file", "inputs"}
+    unread |= {"random_forest", "gradient_boosting", "baseline_cnn"} - {recipe["network"]}
     if not is_backbone(recipe):
         unread |= {"backbone"}
     if not reads_images(recipe):
@@ -298,6 +299,8 @@ def _useless_keys(where: str, recipe: dict[str, Any]) -> Iterator[str]:
     """Find what only another kind of model can have."""
     if is_foreign(recipe) != (recipe["file"] is not None):
         yield f"{where}.file: network predictions needs the file of predictions, and no other network has one"
+    if not is_tabular(recipe) and recipe["inputs"] != DEFAULT_INPUTS:
+        yield f"{where}.inputs: only for {', '.join(TABULAR_NETWORKS)}; {recipe['network']} has its own"
     for key in ("seeds", "tune"):
         if recipe[key] is not None and not is_trained(recipe):
             yield f"{where}.{key}: only for networks that are trained by epochs; {recipe['network']} is not"

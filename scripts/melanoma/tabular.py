@@ -100,8 +100,8 @@ def out_of_fold_and_test(
     judges = ["refit"] if test_by == "refit" else list(held_out)
     probability = np.mean([models[run].predict(test) for run in judges], axis=0)
     parts.append(_predictions(test, probability, "test", np.int8(-1), float(np.mean([shown[run] for run in judges]))))
-    encoders = {run: model.encoder.to_dict() for run, model in models.items()}
-    return with_targets(pd.concat(parts, ignore_index=True), train), encoders
+    predictions = with_targets(pd.concat(parts, ignore_index=True), train)
+    return predictions, {run: model.encoder.to_dict() for run, model in models.items()}
 
 
 def _prevalence(recipe: dict[str, Any], table: pd.DataFrame) -> float:
