@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from melanoma.dependencies import local_imports
 from melanoma.report import configuration
 from melanoma.study import pieces, resolve
 from melanoma.weights_files import weights_file
@@ -423,3 +424,26 @@ def test_a_configuration_larger_than_a_command_line_is_written_in_parts(project)
     snakemake(project, *files, "--cores", 2, "--configfile", "large.yaml")
     assert sum((project / file).stat().st_size for file in files) > 131_072
     assert configuration([project / file for file in files]) == resolve(study)
+
+
+def test_local_imports_are_found_at_any_depth(tmp_path):
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "__init__.py").write_text("")
+    (tmp_path / "library" / "a.py").write_text("def f():\n    from library.b import x\n")
+    (tmp_path / "library" / "b.py").write_text("import os\nimport library.c\n")
+    (tmp_path / "library" / "c.py").write_text("")
+    (tmp_path / "library" / "unused.py").write_text("")
+    (tmp_path / "script.py").write_text("from library import a\nimport numpy\n")
+    found = [path.relative_to(tmp_path).as_posix() for path in local_imports(tmp_path / "script.py")]
+    assert found[0] == "script.py"
+    assert set(found[1:]) == {"library/__init__.py", "library/a.py", "library/b.py", "library/c.py"}
+
+
+def test_a_job_that_is_tried_again_asks_for_more_memory_and_time_but_for_a_models_which_its_recipe_states():
+    text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    local = set(re.findall(r"\w+", " ".join(re.findall(r"^localrules:\n((?:    .*\n)+)", text, re.MULTILINE))))
+    rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL))
+    assert len(rules) > 15
+    for name, body in rules.items():
+        if name not in local and "threads: asked" not in body:
+            assert "mem_mb=growing(" in body and "runtime=growing(" in body, name

@@ -19,7 +19,6 @@ from melanoma.tuning import option_schema, space_errors, trials, with_values
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting")
-FOREIGN = "predictions"
 WITHOUT_CONTEXT = "_without_context"
 DEFAULT_INPUTS = ["age", "sex", "site"]
 FOREIGN = "predictions"
@@ -304,8 +303,6 @@ def _useless_keys(where: str, recipe: dict[str, Any]) -> Iterator[str]:
     for key in ("seeds", "tune"):
         if recipe[key] is not None and not is_trained(recipe):
             yield f"{where}.{key}: only for networks that are trained by epochs; {recipe['network']} is not"
-    if recipe["inputs"] != DEFAULT_INPUTS and not is_tabular(recipe):
-        yield f"{where}.inputs: only for {', '.join(TABULAR_NETWORKS)}; {recipe['network']} has its own"
 
 
 def _broken_tuning(where: str, recipe: dict[str, Any], stored: int) -> Iterator[str]:

@@ -20,7 +20,7 @@ from test_workflow import SNAKEMAKE, clone
 TINY = "tests/studies/tiny.yaml"
 FAULTS = "tests/studies/faults.yaml"
 # As long as it takes to be hurt in; longer than the shortest limit a scheduler enforces, which is a minute.
-BRIEF, LONG = 20, 80
+BRIEF, LONG = 15, 70
 HURT = ("cancelled", "requeued", "preempted", "evicted", "stranded")
 HURT_LONG = ("limited", "orphaned")
 # A network without batch norm before its last layer: only the order of sums depends on the number of processes.
