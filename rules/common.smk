@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from melanoma.command import failures
-from melanoma.dependencies import local_imports, use_this_interpreter
+from melanoma.dependencies import find_first, local_imports, use_this_interpreter
 from melanoma.study import (
     all_fusions,
     configuration_digest,
@@ -25,7 +25,7 @@ from melanoma.weights_files import weights_file
 
 use_this_interpreter()
 if shutil.which("squeue"):  # Slurm's, whose answers its plugin does not all understand
-    os.environ["PATH"] = f"{workflow.basedir}/profiles/slurm/bin:{os.environ['PATH']}"
+    find_first(Path(workflow.basedir, "profiles", "slurm", "bin"))
 
 STARTED = time.time()
 

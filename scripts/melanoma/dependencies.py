@@ -25,9 +25,13 @@ def local_imports(script: Path) -> list[Path]:
 
 def use_this_interpreter() -> None:
     """Let `python` in every job be the one that runs now, even where its environment was never activated."""
-    folder = str(Path(sys.executable).parent)
-    if os.environ["PATH"].split(os.pathsep)[0] != folder:
-        os.environ["PATH"] = os.pathsep.join([folder, os.environ["PATH"]])
+    find_first(Path(sys.executable).parent)
+
+
+def find_first(folder: Path) -> None:
+    """Let the programs in `folder` be found before others of the same name, here and in every job."""
+    if os.environ["PATH"].split(os.pathsep)[0] != str(folder):
+        os.environ["PATH"] = os.pathsep.join([str(folder), os.environ["PATH"]])
 
 
 @cache
