@@ -104,11 +104,12 @@ def stages(folder: Path, images: int) -> str:
     near.to_csv(folder / "near_duplicates.csv", index=False)
     write_settings(folder)
     known = ["--settings", "split.yaml", "--quality", "quality.parquet", "--near-duplicates", "near_duplicates.csv"]
-    tables = [word for name in ("train", "test", "test-labels", "left-out") for word in (f"--{name}", name)]
+    tables = [word for name in ("train", "test", "left-out") for word in (f"--{name}", name)]
+    labels = ["--test-labels", "test-labels"]
     catalog = ["--settings", "catalog.yaml", "--output", "catalog.parquet", "--problems", "problems.csv"]
     commands = {
         "catalog": ["catalog.py", *catalog],
-        "split": ["split.py", *known, *tables, "--catalog", "catalog.parquet", "--split", "split.parquet"],
+        "split": ["split.py", *known, *tables, *labels, "--catalog", "catalog.parquet", "--split", "split.parquet"],
         "leakage": ["leakage.py", *known, *tables, "--output", "leakage.json"],
     }
     runs = {

@@ -9,7 +9,18 @@ from pathlib import Path
 
 from melanoma.command import failures
 from melanoma.dependencies import find_first, local_imports, use_this_interpreter
-from melanoma.study import all_fusions, has_images, is_tabular, reads_images, training_recipe
+from melanoma.study import (
+    all_fusions,
+    configuration_digest,
+    has_images,
+    is_foreign,
+    is_tabular,
+    is_trained,
+    pieces,
+    reads_images,
+    training_recipe,
+    trial_recipes,
+)
 from melanoma.weights_files import weights_file
 
 use_this_interpreter()
@@ -23,8 +34,11 @@ LOGS = f"logs/{config['study']}"
 ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 
 MODELS = config["models"]
-NETWORKS = [name for name, recipe in MODELS.items() if not is_tabular(recipe)]
+NETWORKS = [name for name, recipe in MODELS.items() if is_trained(recipe)]
 TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
+FOREIGN = [name for name, recipe in MODELS.items() if is_foreign(recipe)]
+TRIALS = {name: trial_recipes(MODELS[name]) for name in NETWORKS if MODELS[name]["tune"]}
+REPEATED = [name for name in NETWORKS if MODELS[name]["seeds"]]
 SEEING = [name for name, recipe in MODELS.items() if reads_images(recipe)]
 HAS_IMAGES = has_images(config)
 QUALITY = f"{RESULTS}/images/{'quality' if HAS_IMAGES else 'sizes'}.parquet"
@@ -32,7 +46,10 @@ FUSIONS = all_fusions(config)
 FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
 RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
 SHARDS = [f"{shard:03d}" for shard in range(config["images"]["shards"])]
-HISTORIES = {f"{model}:{run}": f"{RESULTS}/train/{model}/{run}/history.csv" for model in NETWORKS for run in RUNS}
+LEDGER = f"{RESULTS}/test_ledger.jsonl"  # no output of any rule: Snakemake would delete it
+CONFIGURATION = configuration_digest(config)
+# All of the configuration, in files small enough for a command line to carry each: 128 kB is its limit.
+STUDY = {f"study-{number}" if number else "study": piece for number, piece in enumerate(pieces(config, 64_000))}
 FIGURES = {
     "roc": "roc.svg",
     "precision_recall": "precision_recall.svg",
@@ -45,6 +62,7 @@ FIGURES = {
     "samples": "samples.png",
 }
 SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}
+TUNING = {f"tuning:{model}": f"tuning/{model}.svg" for model in TRIALS}
 GENERATED = {s["name"]: s["generate"] for s in config["data"]["sources"] if "generate" in s}
 FETCHED = {path: download for path, download in config["fetch"].items() if not os.path.lexists(path)}
 
@@ -65,9 +83,37 @@ def settings(section):
     return f"{RESULTS}/config/{section}.yaml"
 
 
+def recipe_file(model):
+    """The file that holds a model's recipe: as it is given, or as its tuning chose it."""
+    return f"{RESULTS}/tune/{model}/recipe.yaml" if model in TRIALS else f"{RESULTS}/config/models/{model}.yaml"
+
+
 def recipe(wildcards):
-    """The file that holds a model's recipe."""
-    return f"{RESULTS}/config/models/{wildcards.model}.yaml"
+    """The file that holds the recipe of a job's model."""
+    return recipe_file(wildcards.model)
+
+
+def runs(model):
+    """The names of a model's trainings, several of each run where it has several seeds."""
+    seeds = MODELS[model]["seeds"] or []
+    return [name for run in RUNS for name in [f"{run}-seed-{seed}" for seed in seeds] or [run]]
+
+
+def seed_option(wildcards):
+    """The option that gives a training the seed in its name."""
+    _, marked, seed = wildcards.run.partition("-seed-")
+    return f"--seed {seed}" if marked else ""
+
+
+def histories(model):
+    """The histories of a model's trainings."""
+    return [f"{RESULTS}/train/{model}/{run}/history.csv" for run in runs(model)]
+
+
+def folds_of(wildcards):
+    """The histories of the folds that a refit takes its number of epochs from: those of its own seed."""
+    names = [wildcards.run.replace("refit", fold) for fold in FOLD_RUNS]
+    return [f"{RESULTS}/train/{wildcards.model}/{name}/history.csv" for name in names]
 
 
 def asked(resource):
@@ -131,7 +177,7 @@ def weights_of(wildcards):
 
 def needs_test(run):
     """Whether a run's model predicts the test images."""
-    return run == "refit" or config["predict"]["test"] == "fold_mean"
+    return run.startswith("refit") or config["predict"]["test"] == "fold_mean"
 
 
 def predictions(name):
@@ -173,6 +219,6 @@ def figure(name, category):
 wildcard_constraints:
     model="|".join(MODELS),
     fusion="|".join(FUSIONS) or "none",
-    run="fold-[0-9]+|refit",
-    fold="[0-9]+",
+    run="(fold-[0-9]+|refit)(-seed-[0-9]+)?",
+    trial="[0-9a-f]{8}",
     shard="[0-9]+",

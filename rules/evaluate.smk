@@ -1,4 +1,7 @@
-"""Evaluate: every model and fusion on the test images; once nothing was found to leak."""
+"""Evaluate: every model and fusion on the test images; once nothing was found to leak.
+
+Only rules of this file open test labels, and each time is a line of the test ledger.
+"""
 
 JUDGED = [*MODELS, *FUSIONS]
 
@@ -11,7 +14,7 @@ rule audit_models:
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
-        weights=[f"{RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in RUNS],
+        weights=[f"{RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in runs(model)],
         encoders=[f"{RESULTS}/train/{model}/encoders.json" for model in TABULAR],
         predictions=[predictions(model) for model in MODELS],
     output:
@@ -28,13 +31,14 @@ rule audit_models:
         runtime=growing(30),
         gpu=0,
     params:
-        weights=[f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in RUNS],
+        weights=[f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in runs(model)],
         encoders=[f"{model}={RESULTS}/train/{model}/encoders.json" for model in TABULAR],
         predictions=[f"{model}={predictions(model)}" for model in MODELS],
+        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
     shell:
         "python {input.code[0]} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
         " --test {input.test} --test-labels {input.labels} --weights {params.weights} --encoders {params.encoders}"
-        " --predictions {params.predictions} --output {output} --log {log}"
+        " --predictions {params.predictions} {params.ledger} --output {output} --log {log}"
 
 
 rule evaluate_models:
@@ -69,9 +73,11 @@ rule evaluate_models:
         gpu=0,
     params:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
+        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
+        most=config["evaluate"]["most_configurations"],
     shell:
         "python {input.code[0]} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
-        " --settings {input.settings} --output {output.metrics}"
+        " --settings {input.settings} {params.ledger} --most-configurations {params.most} --output {output.metrics}"
         " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
         " --summary {output.summary} --log {log}"
 
@@ -102,7 +108,36 @@ rule audit_shortcuts:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
         folds=config["split"]["run_folds"],
         test=config["predict"]["test"],
+        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
     shell:
         "python {input.code[0]} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"
-        " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} --output {output}"
-        " --log {log}"
+        " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} {params.ledger}"
+        " --output {output} --log {log}"
+
+
+rule compare_seeds:
+    input:
+        code=code("seeds"),
+        runs=[f"{RESULTS}/predict/{model}/{run}.parquet" for model in REPEATED for run in runs(model)],
+        train=f"{RESULTS}/split/train.parquet",
+        labels=f"{RESULTS}/split/test_labels.parquet",
+        audit=f"{RESULTS}/evaluate/leakage.json",
+    output:
+        f"{RESULTS}/evaluate/seeds.json",
+    log:
+        f"{LOGS}/compare_seeds.log",
+    benchmark:
+        f"{LOGS}/compare_seeds.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+        gpu=0,
+    params:
+        runs=[f"{model}:{run}={RESULTS}/predict/{model}/{run}.parquet" for model in REPEATED for run in runs(model)],
+        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
+    shell:
+        "python {input.code[0]} --runs {params.runs} --train {input.train} --labels {input.labels} {params.ledger}"
+        " --output {output} --log {log}"

@@ -1,6 +1,10 @@
 """Predict: each model on its out-of-fold and its test images, without their labels."""
 
-PREDICTED = {"tabular": "|".join(TABULAR) or "none", "network": "|".join(NETWORKS) or "none"}
+PREDICTED = {
+    kind: "|".join(names) or "none"
+    for kind, names in {"tabular": TABULAR, "network": NETWORKS, "foreign": FOREIGN}.items()
+}
+FUSED = {member for fusion in FUSIONS.values() for member in fusion["members"]}
 
 
 rule predict_run:
@@ -36,7 +40,8 @@ rule predict_run:
 rule gather_predictions:
     input:
         code=code("gather"),
-        runs=expand(f"{RESULTS}/predict/{{{{model}}}}/{{run}}.parquet", run=RUNS),
+        runs=lambda wildcards: [f"{RESULTS}/predict/{wildcards.model}/{run}.parquet" for run in runs(wildcards.model)],
+        train=f"{RESULTS}/split/train.parquet",
     output:
         f"{RESULTS}/predict/{{model}}.parquet",
     log:
@@ -53,7 +58,7 @@ rule gather_predictions:
         runtime=growing(10),
         gpu=0,
     shell:
-        "python {input.code[0]} --runs {input.runs} --output {output} --log {log}"
+        "python {input.code[0]} --runs {input.runs} --train {input.train} --output {output} --log {log}"
 
 
 rule predict_tabular:
@@ -86,3 +91,32 @@ rule predict_tabular:
         "python {input.code[0]} --recipe {input.recipe} --train {input.train} --test {input.test}"
         " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output.predictions}"
         " --encoders {output.encoders} --log {log}"
+
+
+rule import_predictions:
+    input:
+        code=code("foreign"),
+        file=lambda wildcards: MODELS[wildcards.model]["file"],
+        train=f"{RESULTS}/split/train.parquet",
+        test=f"{RESULTS}/split/test.parquet",
+    output:
+        f"{RESULTS}/predict/{{model}}.parquet",
+    log:
+        f"{LOGS}/import_predictions/{{model}}.log",
+    benchmark:
+        f"{LOGS}/import_predictions/{{model}}.tsv"
+    wildcard_constraints:
+        model=PREDICTED["foreign"],
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+        gpu=0,
+    params:
+        folds=config["split"]["run_folds"],
+        fused=lambda wildcards: "--fused" if wildcards.model in FUSED else "",
+    shell:
+        "python {input.code[0]} --file {input.file} --train {input.train} --test {input.test} --folds {params.folds}"
+        " {params.fused} --output {output} --log {log}"

@@ -2,7 +2,7 @@
 
 OF_NETWORKS = ("learning_curves", "schedules", "sampling")
 ABSENT = {*(() if NETWORKS else OF_NETWORKS), *(() if HAS_IMAGES else ["samples"])}
-SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS).items() if name not in ABSENT}
+SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS | TUNING).items() if name not in ABSENT}
 CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 
@@ -43,8 +43,8 @@ rule plot_curves:
 rule plot_learning:
     input:
         code=code("plot"),
-        histories=list(HISTORIES.values()),
-        recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+        histories=[path for model in NETWORKS for path in histories(model)],
+        recipes=[recipe_file(model) for model in NETWORKS],
     output:
         figure("learning_curves", "Training"),
     log:
@@ -59,8 +59,8 @@ rule plot_learning:
         runtime=growing(10),
         gpu=0,
     params:
-        histories=[f"{name}={path}" for name, path in HISTORIES.items()],
-        recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+        histories=[f"{model}:{run}={path}" for model in NETWORKS for run, path in zip(runs(model), histories(model))],
+        recipes=[f"{model}={recipe_file(model)}" for model in NETWORKS],
     shell:
         "python {input.code[0]} --log {log} learning --histories {params.histories} --recipes {params.recipes}"
         " --output {output}"
@@ -69,7 +69,7 @@ rule plot_learning:
 rule plot_schedules:
     input:
         code=code("plot"),
-        recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+        recipes=[recipe_file(model) for model in NETWORKS],
         train=f"{RESULTS}/split/train.parquet",
     output:
         schedules=figure("schedules", "Training"),
@@ -86,7 +86,7 @@ rule plot_schedules:
         runtime=growing(10),
         gpu=0,
     params:
-        recipes=[f"{model}={RESULTS}/config/models/{model}.yaml" for model in NETWORKS],
+        recipes=[f"{model}={recipe_file(model)}" for model in NETWORKS],
     shell:
         "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output.schedules} && "
         "python {input.code[0]} --log {log} sampling --recipes {params.recipes} --train {input.train}"
@@ -96,9 +96,8 @@ rule plot_schedules:
 rule plot_balance:
     input:
         code=code("plot"),
-        split=f"{RESULTS}/split/split.parquet",
         train=f"{RESULTS}/split/train.parquet",
-        labels=f"{RESULTS}/split/test_labels.parquet",
+        audit=f"{RESULTS}/evaluate/leakage.json",
     output:
         figure("class_balance", "Data"),
     log:
@@ -113,8 +112,7 @@ rule plot_balance:
         runtime=growing(10),
         gpu=0,
     shell:
-        "python {input.code[0]} --log {log} balance --split {input.split} --train {input.train}"
-        " --test-labels {input.labels} --output {output}"
+        "python {input.code[0]} --log {log} balance --train {input.train} --audit {input.audit} --output {output}"
 
 
 rule plot_samples:
@@ -170,6 +168,34 @@ rule plot_augmentation:
         " --output {output} --log {log}"
 
 
+rule plot_tuning:
+    input:
+        code=code("plot"),
+        settings=settings("tune-{model}"),
+        trials=f"{RESULTS}/tune/{{model}}/trials.csv",
+    output:
+        report(
+            f"{RESULTS}/report/tuning/{{model}}.svg",
+            caption="../report/tuning.rst",
+            category="Training",
+            labels={"figure": "tuning of {model}"},
+        ),
+    log:
+        f"{LOGS}/plot_tuning/{{model}}.log",
+    benchmark:
+        f"{LOGS}/plot_tuning/{{model}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+        gpu=0,
+    shell:
+        "python {input.code[0]} --log {log} tuning --trials {input.trials} --settings {input.settings}"
+        " --output {output}"
+
+
 rule write_report:
     input:
         code=code("report"),
@@ -184,9 +210,11 @@ rule write_report:
         leakage=f"{RESULTS}/evaluate/leakage.json",
         problems=f"{RESULTS}/catalog/problems.csv",
         quality=QUALITY if HAS_IMAGES else [],
-        recipes=[f"{RESULTS}/config/models/{model}.yaml" for model in MODELS],
+        recipes=[recipe_file(model) for model in MODELS],
+        trials=[f"{RESULTS}/tune/{model}/trials.csv" for model in TRIALS],
+        seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
-        study=settings("study"),
+        study=[settings(piece) for piece in STUDY],
         truths=TRUTHS,
     output:
         f"{RESULTS}/report/report.html",
@@ -204,6 +232,10 @@ rule write_report:
     params:
         study=config["study"],
         figures=[f"{name}={path}" for name, path in SHOWN.items()],
+        recipes=[f"{model}={recipe_file(model)}" for model in MODELS],
+        trials=[f"{model}={RESULTS}/tune/{model}/trials.csv" for model in TRIALS],
+        seeds=f"--seeds {RESULTS}/evaluate/seeds.json" if REPEATED else "",
+        ledger=LEDGER,
         quality=f"--quality {QUALITY}" if HAS_IMAGES else "",
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
@@ -212,7 +244,8 @@ rule write_report:
         " --calibration {input.calibration} --answer {input.answer} --shortcuts {input.shortcuts}"
         " --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} {params.quality}"
-        " --recipes {input.recipes} --fusions {params.fusions} --config {input.study} {params.truth} --output {output} --log {log}"
+        " --recipes {params.recipes} --trials {params.trials} {params.seeds} --fusions {params.fusions}"
+        " --ledger {params.ledger} --config {input.study} {params.truth} --output {output} --log {log}"
 
 
 onerror:

@@ -5,12 +5,13 @@ SECTIONS = {
     "images": config["images"],
     "split": config["split"],
     "fuse": config["fuse"],
-    "evaluate": config["evaluate"],
-    "study": config,
+    "evaluate": {key: value for key, value in config["evaluate"].items() if key != "most_configurations"},
 }
+SECTIONS |= STUDY
 FITS = {key: config["fuse"][key] for key in ("folds", "seed")}
 SECTIONS |= {f"fusion-{name}": fusion | FITS for name, fusion in FUSIONS.items()}
 SECTIONS |= {f"tta-{name}": MODELS[name]["tta"] for name in NETWORKS}
+SECTIONS |= {f"tune-{name}": MODELS[name]["tune"] for name in TRIALS}
 
 
 localrules:

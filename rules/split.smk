@@ -75,7 +75,6 @@ rule check_leakage:
         settings=settings("split"),
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
-        labels=f"{RESULTS}/split/test_labels.parquet",
         left_out=f"{RESULTS}/split/left_out.csv",
         quality=QUALITY,
         near_duplicates=PAIRS,
@@ -97,5 +96,5 @@ rule check_leakage:
         near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
     shell:
         "python {input.code[0]} --settings {input.settings} --train {input.train} --test {input.test}"
-        " --test-labels {input.labels} --left-out {input.left_out} --quality {input.quality}"
+        " --left-out {input.left_out} --quality {input.quality}"
         " {params.near_duplicates} --output {output} --log {log}"

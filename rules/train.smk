@@ -1,7 +1,7 @@
 """Train: one job per network and fold, then a refit on all of train for the number of epochs that the folds chose.
 
 A killed job goes on from its last checkpoint, in the folder `resume`, which is no output: Snakemake would delete it. Under
-a scheduler a job stops itself before its time is over, and the profile's retry goes on.
+a scheduler a job stops itself before its time is over, and the profile's retry goes on. With seeds, each is a job.
 """
 
 
@@ -14,12 +14,14 @@ rule train_fold:
         images=store,
         pretrained=weights_of,
     output:
-        weights=f"{RESULTS}/train/{{model}}/fold-{{fold}}/weights.pt",
-        history=f"{RESULTS}/train/{{model}}/fold-{{fold}}/history.csv",
+        weights=f"{RESULTS}/train/{{model}}/{{run}}/weights.pt",
+        history=f"{RESULTS}/train/{{model}}/{{run}}/history.csv",
     log:
-        f"{LOGS}/train/{{model}}/fold-{{fold}}.log",
+        f"{LOGS}/train/{{model}}/{{run}}.log",
     benchmark:
-        f"{LOGS}/train/{{model}}/fold-{{fold}}.tsv"
+        f"{LOGS}/train/{{model}}/{{run}}.tsv"
+    wildcard_constraints:
+        run="fold-[0-9]+(-seed-[0-9]+)?",
     conda:
         ENVIRONMENT
     threads: asked("threads")
@@ -27,11 +29,13 @@ rule train_fold:
         **NETWORK_JOB,
     params:
         launch=launcher,
+        fold=lambda wildcards: wildcards.run.split("-")[1],
+        seed=seed_option,
         images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
-        resume=f"{RESULTS}/train/{{model}}/fold-{{fold}}/resume",
-        curves=f"{LOGS}/tensorboard/{{model}}/fold-{{fold}}",
+        resume=f"{RESULTS}/train/{{model}}/{{run}}/resume",
+        curves=f"{LOGS}/tensorboard/{{model}}/{{run}}",
     shell:
-        "{params.launch} {input.code[0]} --recipe {input.recipe} --train {input.train} {params.images} --fold {wildcards.fold}"
+        "{params.launch} {input.code[0]} --recipe {input.recipe} --train {input.train} {params.images} --fold {params.fold} {params.seed}"
         " --threads {threads} --limit {resources.runtime} --resume {params.resume} --tensorboard {params.curves}"
         " --weights {output.weights} --history {output.history} --log {log}"
 
@@ -44,14 +48,16 @@ rule train_refit:
         leakage=f"{RESULTS}/split/leakage.json",
         images=store,
         pretrained=weights_of,
-        folds=expand(f"{RESULTS}/train/{{{{model}}}}/{{run}}/history.csv", run=FOLD_RUNS),
+        folds=folds_of,
     output:
-        weights=f"{RESULTS}/train/{{model}}/refit/weights.pt",
-        history=f"{RESULTS}/train/{{model}}/refit/history.csv",
+        weights=f"{RESULTS}/train/{{model}}/{{run}}/weights.pt",
+        history=f"{RESULTS}/train/{{model}}/{{run}}/history.csv",
     log:
-        f"{LOGS}/train/{{model}}/refit.log",
+        f"{LOGS}/train/{{model}}/{{run}}.log",
     benchmark:
-        f"{LOGS}/train/{{model}}/refit.tsv"
+        f"{LOGS}/train/{{model}}/{{run}}.tsv"
+    wildcard_constraints:
+        run="refit(-seed-[0-9]+)?",
     conda:
         ENVIRONMENT
     threads: asked("threads")
@@ -59,10 +65,11 @@ rule train_refit:
         **NETWORK_JOB,
     params:
         launch=launcher,
+        seed=seed_option,
         images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
-        resume=f"{RESULTS}/train/{{model}}/refit/resume",
-        curves=f"{LOGS}/tensorboard/{{model}}/refit",
+        resume=f"{RESULTS}/train/{{model}}/{{run}}/resume",
+        curves=f"{LOGS}/tensorboard/{{model}}/{{run}}",
     shell:
         "{params.launch} {input.code[0]} --recipe {input.recipe} --train {input.train} {params.images}"
-        " --epochs-from {input.folds} --threads {threads} --limit {resources.runtime} --resume {params.resume} --tensorboard {params.curves}"
+        " --epochs-from {input.folds} {params.seed} --threads {threads} --limit {resources.runtime} --resume {params.resume} --tensorboard {params.curves}"
         " --weights {output.weights} --history {output.history} --log {log}"

@@ -1,4 +1,4 @@
-"""The second half of the leakage gate: what was trained and predicted, before any test label is used to judge it.
+"""The second half of the leakage gate: what was trained and predicted, and what only test labels can show.
 
 python scripts/audit.py --settings split.yaml --leakage leakage.json --train train.parquet --test test.parquet \\
     --test-labels test_labels.parquet --weights cnn:fold-0=fold-0/weights.pt --predictions cnn=cnn.parquet \\
@@ -18,7 +18,8 @@ from melanoma.context import count_images
 from melanoma.errors import InputError
 from melanoma.files import read_json, read_yaml, write_json
 from melanoma.inputs import InputEncoder
-from melanoma.leakage import check_encoder, check_epoch, check_predictions, require_no_leaks
+from melanoma.leakage import check_encoder, check_epoch, check_predictions, check_test, require_no_leaks
+from melanoma.ledger import describe_ledger, open_test_labels
 from melanoma.predictions import named_paths
 from melanoma.sampling import epoch_order
 
@@ -34,21 +35,26 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--weights", nargs="*", default=[], metavar="MODEL:RUN=FILE", help="trained networks")
     add("--encoders", nargs="*", default=[], metavar="MODEL=FILE", help="encoders of metadata models, JSON")
     add("--predictions", nargs="*", default=[], metavar="MODEL=FILE", help="their and others' predictions, Parquet")
+    describe_ledger(parser)
     add("--output", type=Path, required=True, help="all findings, JSON to write")
 
 
 def main(args: argparse.Namespace) -> None:
     """Check networks, metadata models and tables of predictions, and fail if anything is found and not allowed."""
-    train, test, labels = (pd.read_parquet(path) for path in (args.train, args.test, args.test_labels))
-    found = []
+    train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
+    predictions = named_paths(args.predictions)
+    labels = open_test_labels(args.test_labels, "audit", list(predictions), args)
+    shown = check_test(test, labels)
+    found = shown["findings"]
     for name, path in named_paths(args.weights).items():
         found += check_network(path, train, test, name)
     for name, path in named_paths(args.encoders).items():
         found += check_tabular(path, train, test, name)
-    for name, path in named_paths(args.predictions).items():
+    for name, path in predictions.items():
         found += check_predictions(pd.read_parquet(path), train, test, labels, name)
     report = read_json(args.leakage)
     report["findings"] += found
+    report["checked"]["test"] = shown["checked"]
     checked = {"networks": args.weights, "metadata models": args.encoders, "tables of predictions": args.predictions}
     report["checked"] |= {name: len(files) for name, files in checked.items()}
     write_json(args.output, report)

@@ -24,6 +24,7 @@ from melanoma.curves import curves
 from melanoma.errors import InputError
 from melanoma.evaluation import Decisions, Settings, comparisons, decide, evaluate, reliability, summary, validate
 from melanoma.files import read_yaml, write_json, write_text
+from melanoma.ledger import describe_ledger, open_test_labels, read_ledger, test_digest, warn_of_many
 from melanoma.predictions import join_labels, named_paths, read_labels, read_predictions
 
 
@@ -43,6 +44,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--sensitivity", type=float, help=f"that one of the thresholds keeps (default {Settings.sensitivity})")
     shares = " ".join(map(str, Settings.net_benefit))
     add("--net-benefit", type=float, nargs="*", metavar="T", help=f"threshold probabilities (default {shares})")
+    describe_ledger(parser)
+    add("--most-configurations", type=int, metavar="N", help="warn where the ledger has more than these")
     add("--output", type=Path, required=True, metavar="FILE", help="metrics, JSON")
     add("--comparisons", type=Path, metavar="FILE", help="every two models compared, JSON")
     add("--calibration", type=Path, metavar="FILE", help="calibrators and reliability curves, JSON")
@@ -55,14 +58,14 @@ def main(args: argparse.Namespace) -> None:
     settings = read_settings(args)
     predictions = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
     prevalences = recorded_prevalences(predictions) | read_prevalences(args.training_prevalence, list(predictions))
-    out_of_fold = labelled_parts(predictions, "train", args.train, subset=True) if args.train else {}
+    out_of_fold = labelled_parts(predictions, "train", read_labels(args.train), subset=True) if args.train else {}
     out_of_fold = {name: table for name, table in out_of_fold.items() if len(table)}
     decisions = {name: Decisions() for name in predictions}
     for name, table in out_of_fold.items():
         decisions[name] = decide(table, name, settings, prevalences.get(name))
     if args.threshold is not None:
         decisions = {name: with_threshold(made, args.threshold) for name, made in decisions.items()}
-    test = labelled_parts(predictions, "test", args.labels)
+    test = labelled_parts(predictions, "test", read_test_labels(args) if args.labels else None)
     metrics = evaluate(test, settings, decisions)
     for name, entry in validate(out_of_fold, settings).items():
         metrics[name]["validation"] = entry
@@ -82,14 +85,21 @@ def main(args: argparse.Namespace) -> None:
 
 
 def labelled_parts(
-    predictions: Mapping[str, pd.DataFrame], part: str, labels: Path | None, subset: bool = False
+    predictions: Mapping[str, pd.DataFrame], part: str, labels: pd.DataFrame | None, subset: bool = False
 ) -> dict[str, pd.DataFrame]:
-    """Return each model's rows of one part, with the labels of a file, or their own without one."""
+    """Return each model's rows of one part, with their labels, or the files' own where none are given."""
     rows = {name: table[table["part"] == part] for name, table in predictions.items()}
     if labels is None:
         return rows
-    given = read_labels(labels)
-    return {name: join_labels(table, given, name, subset) for name, table in rows.items()}
+    return {name: join_labels(table, labels, name, subset) for name, table in rows.items()}
+
+
+def read_test_labels(args: argparse.Namespace) -> pd.DataFrame:
+    """Open the labels of the test, and warn where that has been done for many configurations."""
+    labels = open_test_labels(args.labels, "evaluate", list(named_paths(args.predictions)), args)
+    if args.ledger is not None and args.most_configurations is not None:
+        warn_of_many(read_ledger(args.ledger), test_digest(labels), args.most_configurations)
+    return labels
 
 
 def with_threshold(decisions: Decisions, threshold: float) -> Decisions:

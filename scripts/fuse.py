@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
         fused, told = fit_and_fuse(members, settings, args.train, args.test)
     else:
         fused, told = fuse(members, settings["method"], settings["weights"]), by_rule(settings)
-    write_parquet(args.output, fused[[column for column in COLUMNS if column != "target"]])
+    write_parquet(args.output, fused[COLUMNS])
     log.info("weights: %s", ", ".join(f"{name} {weight:.3f}" for name, weight in told["weights"].items()) or "none")
     if args.weights:
         write_json(args.weights, told)

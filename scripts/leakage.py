@@ -1,8 +1,7 @@
 """The leakage gate: stop before anything is trained if a table of the split leaks.
 
-python scripts/leakage.py --settings split.yaml --train train.parquet --test test.parquet \\
-    --test-labels test_labels.parquet --quality quality.parquet --near-duplicates near_duplicates.csv \\
-    --left-out left_out.csv --output leakage.json
+python scripts/leakage.py --settings split.yaml --train train.parquet --test test.parquet --quality quality.parquet \\
+    --near-duplicates near_duplicates.csv --left-out left_out.csv --output leakage.json
 """
 
 import argparse
@@ -23,7 +22,6 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--settings", type=Path, required=True, help="YAML: folds, duplicates, allow_leaks, ...")
     add("--train", type=Path, required=True, help="training images with targets and folds, Parquet")
     add("--test", type=Path, required=True, help="test images, Parquet")
-    add("--test-labels", type=Path, required=True, help="targets of the test images, Parquet")
     add("--quality", type=Path, required=True, help="quality table of all images, Parquet")
     add("--near-duplicates", type=Path, help="pairs found by near_duplicates.py, CSV")
     add("--left-out", type=Path, required=True, help="images in neither part, each with its reason, CSV")
@@ -36,7 +34,6 @@ def main(args: argparse.Namespace) -> None:
     tables = Tables(
         train=pd.read_parquet(args.train),
         test=pd.read_parquet(args.test),
-        labels=pd.read_parquet(args.test_labels),
         files=pd.read_parquet(args.quality, columns=["image", "sha256"]),
         pairs=read_pairs(settings["duplicates"]),
         near=read_pairs(args.near_duplicates),

@@ -1,15 +1,15 @@
 """Draw one figure of a study, as SVG or PNG by the output's name.
 
-    python scripts/plot.py roc --curves curves.json --metrics metrics.json --output roc.svg
-    python scripts/plot.py precision-recall --curves curves.json --metrics metrics.json --output pr.svg
-    python scripts/plot.py reliability --calibration calibration.json --output reliability.svg
-    python scripts/plot.py decision --curves curves.json --metrics metrics.json --output decision.svg
-    python scripts/plot.py learning --histories cnn:fold-0=history.csv --output learning_curves.svg
-    python scripts/plot.py schedules --recipes cnn=cnn.yaml --output schedules.svg
-    python scripts/plot.py sampling --recipes cnn=cnn.yaml --train train.parquet --output sampling.svg
-    python scripts/plot.py balance --split split.parquet --train train.parquet \\
-        --test-labels test_labels.parquet --output class_balance.svg
-    python scripts/plot.py samples --images images.h5 --train train.parquet --output samples.png
+python scripts/plot.py roc --curves curves.json --metrics metrics.json --output roc.svg
+python scripts/plot.py precision-recall --curves curves.json --metrics metrics.json --output pr.svg
+python scripts/plot.py reliability --calibration calibration.json --output reliability.svg
+python scripts/plot.py decision --curves curves.json --metrics metrics.json --output decision.svg
+python scripts/plot.py learning --histories cnn:fold-0=history.csv --output learning_curves.svg
+python scripts/plot.py schedules --recipes cnn=cnn.yaml --output schedules.svg
+python scripts/plot.py sampling --recipes cnn=cnn.yaml --train train.parquet --output sampling.svg
+python scripts/plot.py balance --train train.parquet --audit leakage.json --output class_balance.svg
+python scripts/plot.py tuning --trials trials.csv --settings tune.yaml --output tuning.svg
+python scripts/plot.py samples --images images.h5 --train train.parquet --output samples.png
 """
 
 import argparse
@@ -24,7 +24,8 @@ from melanoma import figures
 from melanoma.command import run
 from melanoma.errors import InputError
 from melanoma.files import read_json, read_yaml
-from melanoma.predictions import named_path, read_labels
+from melanoma.parallel_coordinates import parallel_coordinates
+from melanoma.predictions import named_path
 from melanoma.sampling import epoch_counts
 
 HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc"]
@@ -56,9 +57,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
     option("--recipes", nargs="+", required=True, metavar="MODEL=YAML", help="recipe of each network")
     option("--train", type=Path, required=True, metavar="FILE", help="target of train")
     option = add("balance", draw_balance)
-    option("--split", type=Path, required=True, metavar="FILE", help="image, patient, part, fold")
-    option("--train", type=Path, required=True, metavar="FILE", help="labels of train")
-    option("--test-labels", type=Path, required=True, metavar="FILE", help="labels of test")
+    option("--train", type=Path, required=True, metavar="FILE", help="patients, folds and labels of train")
+    option("--audit", type=Path, required=True, metavar="JSON", help="what audit.py counted in the test")
+    option = add("tuning", draw_tuning)
+    option("--trials", type=Path, required=True, metavar="CSV", help="table of tune.py")
+    option("--settings", type=Path, required=True, metavar="YAML", help="score and space of the tuning")
     option = add("samples", draw_samples)
     option("--images", type=Path, required=True, metavar="H5", help="image store")
     option("--train", type=Path, required=True, metavar="FILE", help="row and target of train")
@@ -121,8 +124,15 @@ def draw_sampling(args: argparse.Namespace) -> None:
 
 def draw_balance(args: argparse.Namespace) -> None:
     """Draw images and patients by part, fold and class."""
-    labels = pd.concat([read_labels(args.train), read_labels(args.test_labels)], ignore_index=True)
-    figures.save(figures.class_balance(figures.balance(pd.read_parquet(args.split), labels)), args.output)
+    counts = figures.balance(pd.read_parquet(args.train), read_json(args.audit)["checked"]["test"])
+    figures.save(figures.class_balance(counts), args.output)
+
+
+def draw_tuning(args: argparse.Namespace) -> None:
+    """Draw each trial of a tuning as a line through its values to its score."""
+    settings = read_yaml(args.settings)
+    trials = pd.read_csv(args.trials)
+    figures.save(parallel_coordinates(trials, settings["space"], f"validation_{settings['score']}"), args.output)
 
 
 def draw_samples(args: argparse.Namespace) -> None:

@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
         model.to(device, memory_format=torch.channels_last)
         logits = predict_logits(model, examples, recipe, tta, device, workers, processes)
     if processes.first:
-        predicted = table[["image", "patient", "part", "fold"]]
+        predicted = table[["image", "patient", "fold", "part", "source"]]
         predicted = predicted.assign(logit=logits, probability=1 / (1 + np.exp(-logits)))
         write_parquet(args.output, predicted.assign(trained_prevalence=trained["trained_prevalence"]))
 

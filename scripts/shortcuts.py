@@ -15,6 +15,7 @@ import pandas as pd
 from melanoma.command import run
 from melanoma.evaluation import Settings
 from melanoma.files import read_yaml, write_json
+from melanoma.ledger import describe_ledger, open_test_labels
 from melanoma.predictions import join_labels, named_paths, read_labels, read_predictions
 from melanoma.shortcuts import areas, baselines, find_shortcuts
 
@@ -31,6 +32,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--train", type=Path, required=True, help="training images with targets and folds, Parquet")
     add("--test", type=Path, required=True, help="test images, Parquet")
     add("--labels", type=Path, required=True, help="targets of the test images, Parquet")
+    describe_ledger(parser)
     add("--output", type=Path, required=True, help="what was found, JSON to write")
 
 
@@ -40,9 +42,9 @@ def main(args: argparse.Namespace) -> None:
     train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
     models = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
     pixelless = baselines(train, test, args.folds, args.test_by, settings.seed)
+    labels = open_test_labels(args.labels, "shortcuts", list(models), args)
     found = {}
-    for part, known, labels in (("test", test, args.labels), ("train", train, args.train)):
-        targets = read_labels(labels)
+    for part, known, targets in (("test", test, labels), ("train", train, read_labels(args.train))):
         audited = labelled(models, part, known, targets)
         found["out_of_fold" if part == "train" else part] = {
             "baselines": areas(labelled(pixelless, part, known, targets), settings),

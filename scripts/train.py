@@ -34,6 +34,7 @@ from melanoma.training import Run, train
 def describe(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("--recipe", type=Path, required=True)
+    parser.add_argument("--seed", type=int, help="instead of the recipe's")
     parser.add_argument("--train", type=Path, required=True, help="the training images, with their folds")
     parser.add_argument("--images", type=Path, help="the image store, for a network that looks at pixels")
     which = parser.add_mutually_exclusive_group(required=True)
@@ -53,13 +54,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--tensorboard", type=Path, help="folder of TensorBoard's curves")
-    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, help="without it the trained network is not kept, as in tuning")
     parser.add_argument("--history", type=Path, required=True)
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train, write weights and history, and remove the checkpoints."""
-    recipe = read_yaml(args.recipe)
+    """Train, write history and weights, and remove the checkpoints."""
+    recipe = read_yaml(args.recipe) | ({} if args.seed is None else {"seed": args.seed})
     threads = max(args.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)
     set_up_torch(threads)
     workers = args.workers if args.workers is not None else (max(threads - 1, 1) if recipe["gpus"] else 0)
@@ -73,10 +74,11 @@ def main(args: argparse.Namespace) -> None:
         log.error("%s", reason)
         sys.exit(TRY_AGAIN)
     if processes.first:
-        write_bytes(args.weights, serialise(trained | {"fold": args.fold}))
+        if args.weights is not None:
+            write_bytes(args.weights, serialise(trained | {"fold": args.fold}))
         write_csv(args.history, history)
         checkpoints.clear()
-        log.info("the weights are those of epoch %d: %s", trained["epoch"], args.weights)
+        log.info("the best epoch is %d", trained["epoch"])
 
 
 def fold_run(args: argparse.Namespace, recipe: dict[str, Any], workers: int) -> Run:

@@ -98,7 +98,7 @@ def split_images(**changes: Any) -> None:
     )
     run(
         leakage_script,
-        "--settings split.yaml --train train.parquet --test test.parquet --test-labels test_labels.parquet"
+        "--settings split.yaml --train train.parquet --test test.parquet"
         " --quality quality.parquet --near-duplicates near.csv --left-out left_out.csv --output leakage.json",
     )
 

@@ -180,7 +180,7 @@ def test_the_script_fits_weights_and_writes_predictions(tmp_path: Path) -> None:
     chosen = {"method": "weighted", "members": ["confident", "good"], "weights": None}
     run_fuse(tmp_path, chosen, members, "--train", str(tmp_path / "train.parquet"))
     fused = pd.read_parquet(tmp_path / "fused.parquet")
-    assert list(fused) == [column for column in COLUMNS if column != "target"]
+    assert list(fused) == COLUMNS
     report = read_json(tmp_path / "fused.json")
     weights = report["weights"]
     assert list(weights) == ["confident", "good"]

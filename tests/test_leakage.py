@@ -1,7 +1,7 @@
 """The leakage gate: every kind of planted leak is found and its images named, and no clean study is accused."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from melanoma.encoder import MetadataEncoder
 from melanoma.errors import InputError
-from melanoma.leakage import Tables, check, check_encoder, check_epoch, check_predictions, require_no_leaks
+from melanoma.leakage import (
+    Tables,
+    check,
+    check_encoder,
+    check_epoch,
+    check_predictions,
+    check_test,
+    require_no_leaks,
+)
 from melanoma.sampling import epoch_order
 from melanoma.split import TEST_COLUMNS, TRAIN_COLUMNS, split_images
 
@@ -27,6 +35,28 @@ SETTINGS = {
 NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype="str")
 TEST, OTHER_TEST, FOLD_0, OTHER_FOLD_0, FOLD_1, EXTRA = range(6)
 Leak = tuple[str, str, list[str]]
+
+
+class Study(NamedTuple):
+    """The tables that the gate looks at, and the labels of the test, which only the audit sees."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    labels: pd.DataFrame
+    files: pd.DataFrame
+    pairs: pd.DataFrame
+    near: pd.DataFrame
+    folds: int
+
+
+def look(study: Study) -> dict[str, Any]:
+    """Return what the gate, and then the audit with the labels of the test, find and count."""
+    gate = check(Tables(**{name: getattr(study, name) for name in Tables._fields}))
+    audit = check_test(study.test, study.labels)
+    return {
+        "findings": gate["findings"] + audit["findings"],
+        "checked": gate["checked"] | {"test": audit["checked"]},
+    }
 
 
 def catalog(patients: int, seed: int) -> pd.DataFrame:
@@ -61,14 +91,14 @@ def pairs_of(images: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(chosen, columns=["first", "second"], dtype="str")
 
 
-def study(patients: int = 60, seed: int = 0) -> Tables:
+def study(patients: int = 60, seed: int = 0) -> Study:
     """Split a simulated study with a few duplicates, near-duplicates and identical files."""
     images = catalog(patients, seed)
     pairs, near, same = (pairs_of(images, 3, seed + each) for each in (1, 2, 3))
     split = split_images(images, pd.concat([pairs, near, same]), SETTINGS).images
     is_test = split["part"] == "test"
     digest = images["image"].replace(dict(same.itertuples(index=False, name=None)))
-    return Tables(
+    return Study(
         train=split.loc[~is_test, TRAIN_COLUMNS].reset_index(drop=True),
         test=split.loc[is_test, TEST_COLUMNS].reset_index(drop=True),
         labels=split.loc[is_test, ["image", "target"]].reset_index(drop=True),
@@ -79,7 +109,7 @@ def study(patients: int = 60, seed: int = 0) -> Tables:
     )
 
 
-def members(tables: Tables) -> list[str]:
+def members(tables: Study) -> list[str]:
     """Name two test images, two of fold 0, one of fold 1 and an extra one: all of patients with one image."""
     alone = lambda table: table[~table["patient"].duplicated(keep=False) & table["lesion"].isna()]  # noqa: E731
     train, linked = alone(tables.train), pd.concat([tables.pairs, tables.near]).stack().tolist()
@@ -102,7 +132,7 @@ def value(table: pd.DataFrame, image: str, column: str) -> Any:
     return table.set_index("image")[column][image]
 
 
-def shared_patient(tables: Tables, one: str, other: str) -> Tables:
+def shared_patient(tables: Study, one: str, other: str) -> Study:
     return tables._replace(
         **{
             name: change(change(getattr(tables, name), one, patient="IP_X"), other, patient="IP_X")
@@ -111,7 +141,7 @@ def shared_patient(tables: Tables, one: str, other: str) -> Tables:
     )
 
 
-def shared_lesion(tables: Tables, one: str, other: str) -> Tables:
+def shared_lesion(tables: Study, one: str, other: str) -> Study:
     return tables._replace(
         **{
             name: change(change(getattr(tables, name), one, lesion="IL_X"), other, lesion="IL_X")
@@ -120,19 +150,19 @@ def shared_lesion(tables: Tables, one: str, other: str) -> Tables:
     )
 
 
-def linked_by(name: str) -> Callable[[Tables, str, str], Tables]:
-    def plant(tables: Tables, one: str, other: str) -> Tables:
+def linked_by(name: str) -> Callable[[Study, str, str], Tables]:
+    def plant(tables: Study, one: str, other: str) -> Study:
         pair = pd.DataFrame({"first": [one], "second": [other]}, dtype="str")
         return tables._replace(**{name: pd.concat([getattr(tables, name), pair])})
 
     return plant
 
 
-def same_file(tables: Tables, one: str, other: str) -> Tables:
+def same_file(tables: Study, one: str, other: str) -> Study:
     return tables._replace(files=change(change(tables.files, one, sha256="X"), other, sha256="X"))
 
 
-def same_row(tables: Tables, one: str, other: str) -> Tables:
+def same_row(tables: Study, one: str, other: str) -> Study:
     return tables._replace(
         train=change(tables.train, other, row=value(pd.concat([tables.test, tables.train]), one, "row"))
     )
@@ -149,7 +179,7 @@ LINKS = {
 
 
 def test_none_of_200_clean_studies_is_accused() -> None:
-    accused = {seed: check(study(40 + seed, seed))["findings"] for seed in range(200)}
+    accused = {seed: look(study(40 + seed, seed))["findings"] for seed in range(200)}
     assert {seed: findings for seed, findings in accused.items() if findings} == {}
 
 
@@ -163,7 +193,7 @@ def test_what_links_two_sides_is_found_and_its_images_named(kind: str, one: int,
     tables = study()
     names = members(tables)
     planted = LINKS[kind](tables, names[one], names[other])
-    findings = [each for each in check(planted)["findings"] if each["boundary"] == boundary]
+    findings = [each for each in look(planted)["findings"] if each["boundary"] == boundary]
     assert findings == [{"kind": kind, "boundary": boundary, "count": 1, "images": sorted([names[one], names[other]])}]
 
 
@@ -172,20 +202,20 @@ def test_what_is_linked_on_one_side_is_no_leak(kind: str) -> None:
     tables = study()
     names = members(tables)
     for one, other in ((TEST, OTHER_TEST), (FOLD_0, OTHER_FOLD_0)):
-        assert check(LINKS[kind](tables, names[one], names[other]))["findings"] == []
+        assert look(LINKS[kind](tables, names[one], names[other]))["findings"] == []
 
 
-def oversampled_before_the_split(tables: Tables, names: list[str]) -> tuple[Tables, Leak]:
+def oversampled_before_the_split(tables: Study, names: list[str]) -> tuple[Study, Leak]:
     copies = tables.train[tables.train["image"] == names[FOLD_0]]
     return tables._replace(train=pd.concat([tables.train, copies])), ("image", "several rows", [names[FOLD_0]])
 
 
-def oversampled_across_folds(tables: Tables, names: list[str]) -> tuple[Tables, Leak]:
+def oversampled_across_folds(tables: Study, names: list[str]) -> tuple[Study, Leak]:
     copy = tables.train[tables.train["image"] == names[FOLD_0]].assign(fold=np.int8(1))
     return tables._replace(train=pd.concat([tables.train, copy])), ("image", "folds", [names[FOLD_0]])
 
 
-def copy_under_another_name(tables: Tables, names: list[str]) -> tuple[Tables, Leak]:
+def copy_under_another_name(tables: Study, names: list[str]) -> tuple[Study, Leak]:
     copy = tables.train[tables.train["image"] == names[FOLD_0]].assign(image="COPY", patient="IP_COPY")
     return tables._replace(train=pd.concat([tables.train, copy])), (
         "store row",
@@ -194,7 +224,7 @@ def copy_under_another_name(tables: Tables, names: list[str]) -> tuple[Tables, L
     )
 
 
-def test_row_in_validation(tables: Tables, names: list[str]) -> tuple[Tables, Leak]:
+def test_row_in_validation(tables: Study, names: list[str]) -> tuple[Study, Leak]:
     row = tables.test[tables.test["image"] == names[TEST]].assign(fold=np.int8(0), target=np.int8(0))
     return tables._replace(train=pd.concat([tables.train, row])), ("image", "train/test", [names[TEST]])
 
@@ -202,7 +232,7 @@ def test_row_in_validation(tables: Tables, names: list[str]) -> tuple[Tables, Le
 test_row_in_validation.__test__ = False
 
 
-def test_image_twice(tables: Tables, names: list[str]) -> tuple[Tables, Leak]:
+def test_image_twice(tables: Study, names: list[str]) -> tuple[Study, Leak]:
     twice = pd.concat([tables.test, tables.test[tables.test["image"] == names[TEST]]])
     return tables._replace(test=twice), ("image", "several rows", [names[TEST]])
 
@@ -211,7 +241,7 @@ test_image_twice.__test__ = False
 
 
 def with_test_column(name: str, kind: str, make: Callable[[pd.Series], Any]) -> Callable:
-    def plant(tables: Tables, _: list[str]) -> tuple[Tables, Leak]:
+    def plant(tables: Study, _: list[str]) -> tuple[Study, Leak]:
         target = tables.test["image"].map(tables.labels.set_index("image")["target"])
         planted = tables._replace(test=tables.test.assign(**{name: make(target)}))
         return planted, (kind, "features of test", sorted(tables.test["image"]))
@@ -219,7 +249,7 @@ def with_test_column(name: str, kind: str, make: Callable[[pd.Series], Any]) -> 
     return plant
 
 
-def site_recoded_in_train(tables: Tables, _: list[str]) -> tuple[Tables, Leak]:
+def site_recoded_in_train(tables: Study, _: list[str]) -> tuple[Study, Leak]:
     site = tables.train["target"].map({1: "torso", 0: "head/neck"})
     kind = "column site that tells the label"
     return tables._replace(train=tables.train.assign(site=site)), (
@@ -230,7 +260,7 @@ def site_recoded_in_train(tables: Tables, _: list[str]) -> tuple[Tables, Leak]:
 
 
 def without_class(part: str, target: int, kind: str) -> Callable:
-    def plant(tables: Tables, _: list[str]) -> tuple[Tables, Leak]:
+    def plant(tables: Study, _: list[str]) -> tuple[Study, Leak]:
         if part == "test":
             labels = tables.labels.assign(target=1 - target)
             return tables._replace(labels=labels), (kind, part, sorted(tables.test["image"]))
@@ -241,7 +271,7 @@ def without_class(part: str, target: int, kind: str) -> Callable:
     return plant
 
 
-def a_fold_that_is_not_there(tables: Tables, _: list[str]) -> tuple[Tables, Leak]:
+def a_fold_that_is_not_there(tables: Study, _: list[str]) -> tuple[Study, Leak]:
     return tables._replace(train=tables.train[tables.train["fold"] != 2]), ("no melanoma", "fold 2", [])
 
 
@@ -279,18 +309,24 @@ OTHERS = {
 def test_a_planted_leak_is_found_and_its_images_named(leak: str) -> None:
     tables = study()
     planted, (kind, boundary, images) = OTHERS[leak](tables, members(tables))
-    (finding,) = [each for each in check(planted)["findings"] if (each["kind"], each["boundary"]) == (kind, boundary)]
+    (finding,) = [each for each in look(planted)["findings"] if (each["kind"], each["boundary"]) == (kind, boundary)]
     assert finding["images"] == images
+
+
+def test_the_gate_counts_and_accuses_without_the_labels_of_the_test() -> None:
+    assert "labels" not in Tables._fields
+    report = check(Tables(**{name: getattr(study(), name) for name in Tables._fields}))
+    assert set(report["checked"]["test"]) == {"images", "patients"}
 
 
 def test_a_column_of_few_rows_or_of_identifiers_is_not_accused() -> None:
     tables = study()
     few = tables.test["image"].map(tables.labels.set_index("image")["target"]).where(tables.test.index < 8)
     names = pd.Series([f"file-{k}" for k in tables.test.index])
-    assert check(tables._replace(test=tables.test.assign(seen=few, file=names)))["findings"] == []
+    assert look(tables._replace(test=tables.test.assign(seen=few, file=names)))["findings"] == []
 
 
-def fold_rows(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
+def fold_rows(tables: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     held_out = tables.train["fold"] == 0
     return tables.train[~held_out].reset_index(drop=True), tables.train[held_out]
 
@@ -342,13 +378,13 @@ def test_a_copy_in_an_epoch_of_a_held_out_image_is_found(renamed: bool) -> None:
     assert check_epoch(np.arange(len(seen)), oversampled, held_out, "cnn") == [], "it was not drawn"
 
 
-def predictions_of(tables: Tables) -> pd.DataFrame:
+def predictions_of(tables: Study) -> pd.DataFrame:
     parts = [tables.train[tables.train["fold"] == 0].assign(part="train"), tables.test.assign(part="test", fold=-1)]
     rows = pd.concat(parts)[["image", "patient", "part", "fold"]]
     return rows.assign(logit=0.0, probability=0.5).reset_index(drop=True)
 
 
-def audit(predictions: pd.DataFrame, tables: Tables) -> list[dict[str, Any]]:
+def audit(predictions: pd.DataFrame, tables: Study) -> list[dict[str, Any]]:
     return check_predictions(predictions, tables.train, tables.test, tables.labels, "cnn")
 
 
@@ -357,6 +393,13 @@ def test_predictions_out_of_fold_and_of_the_test_are_not_accused_however_good_th
     predictions = predictions_of(tables)
     target = predictions["image"].map(pd.concat([tables.train, tables.labels]).set_index("image")["target"])
     assert audit(predictions.assign(probability=target * 0.8 + 0.1), tables) == []
+
+
+def test_labels_of_train_beside_out_of_fold_predictions_are_no_leak() -> None:
+    tables = study()
+    predictions = predictions_of(tables)
+    target = predictions["image"].map(tables.train.set_index("image")["target"]).astype("Int8")
+    assert audit(predictions.assign(target=target), tables) == []
 
 
 @pytest.mark.parametrize(("column", "kind"), [("target", "label column target"), ("y", TELLS.format("y"))])
@@ -390,7 +433,7 @@ def test_the_message_names_every_finding_its_images_and_the_remedy() -> None:
     names = members(tables)
     planted = same_file(shared_patient(tables, names[TEST], names[FOLD_0]), names[FOLD_0], names[FOLD_1])
     with pytest.raises(InputError) as caught:
-        require_no_leaks(check(planted)["findings"])
+        require_no_leaks(look(planted)["findings"])
     text = str(caught.value)
     assert f"patient: 1 across train/test: images {', '.join(sorted([names[TEST], names[FOLD_0]]))}" in text
     assert f"identical file: 1 across folds: images {', '.join(sorted([names[FOLD_0], names[FOLD_1]]))}" in text
@@ -399,7 +442,7 @@ def test_the_message_names_every_finding_its_images_and_the_remedy() -> None:
 
 def test_a_clean_study_raises_nothing_and_is_counted() -> None:
     tables = study()
-    report = check(tables)
+    report = look(tables)
     require_no_leaks(report["findings"])
     checked = report["checked"]
     assert checked["test"]["images"] == len(tables.test)

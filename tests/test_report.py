@@ -1,6 +1,7 @@
 """Figures are the same bytes for the same data; the report is one page that needs nothing but itself."""
 
 import argparse
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,12 +19,13 @@ from melanoma import figures, report
 from melanoma.curves import curves
 from melanoma.errors import InputError
 from melanoma.evaluation import Settings, comparisons, decide, evaluate, reliability, validate
-from melanoma.files import read_json, write_csv, write_json, write_parquet, write_text, write_yaml
+from melanoma.files import read_json, read_yaml, write_csv, write_json, write_parquet, write_text, write_yaml
 from melanoma.shortcuts import areas, find_shortcuts
 
 RUNS = ("fold-0", "fold-1", "refit")
 COMMANDS = (
     "roc", "precision-recall", "decision", "reliability", "learning", "schedules", "sampling", "balance", "samples",
+    "tuning",
 )  # fmt: skip
 
 
@@ -66,9 +68,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
     )
     test, train = table[table["part"] == "test"], table[table["part"] == "train"]
-    write_parquet(folder / "split.parquet", table[["image", "patient", "part", "fold"]])
     write_parquet(folder / "train.parquet", train[["row", "image", "patient", "target", "fold"]])
-    write_parquet(folder / "test_labels.parquet", test[["image", "target"]])
     settings = Settings(replicates=100)
     models = {"cnn": test, "mlp": test.assign(probability=test["probability"] / 2)}
     decisions = {name: decide(train, name, settings) for name in models}
@@ -87,7 +87,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     split = {"test_fraction": 0.25, "folds": 3, "run_folds": [0, 1], "group_by": ["patient"], "seed": 7}
     write_yaml(folder / "config.yaml", {"study": "demo", "split": {**split, "allow_leaks": False}})
     checked = {
-        "test": {"images": 52, "patients": 13},
+        "test": {"images": 52, "melanomas": 17, "patients": 13, "melanoma_patients": 9},
         "fold 0": {"images": 52, "patients": 13},
         "duplicates": 3,
     }
@@ -101,6 +101,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     quality["readable"] = quality.index != 3
     quality["problem"] = np.where(quality["readable"], None, "truncated")
     write_parquet(folder / "quality.parquet", quality)
+    write_text(
+        folder / "trials.csv",
+        "trial,metadata.widths,optimizer.learning_rate,epoch,epochs,validation_auroc,chosen\n"
+        "0a1b2c3d,[64],0.001,3,5,0.81234,True\n"
+        '4e5f6a7b,"[64, 64]",0.0001,5,5,0.7,False\n'
+        "11111111,[64],0.00001,1,1,,False\n",
+    )
+    space = {"metadata.widths": [[64], [64, 64]], "optimizer.learning_rate": {"log": [1e-5, 1e-3]}}
+    write_yaml(folder / "tune.yaml", {"score": "auroc", "space": space})
     bayes = {"joint": 0.9123, "image": 0.85, "metadata": 0.8}
     write_json(folder / "truth.json", {"bayes_auroc": {"population": bayes, "cohort": bayes}})
     return folder
@@ -117,7 +126,8 @@ def draw(folder: Path, command: str, output: Path) -> bytes:
         "learning": ["--histories", *histories, "--recipes", f"cnn={folder / 'cnn.yaml'}"],
         "schedules": ["--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"],
         "sampling": ["--recipes", f"cnn={folder / 'cnn.yaml'}", "--train", folder / "train.parquet"],
-        "balance": ["--split", folder / "split.parquet", "--test-labels", folder / "test_labels.parquet"],
+        "balance": ["--audit", folder / "leakage.json"],
+        "tuning": ["--trials", folder / "trials.csv", "--settings", folder / "tune.yaml"],
         "samples": ["--images", folder / "images.h5"],
     }[command]
     if command in ("balance", "samples"):
@@ -188,23 +198,17 @@ def test_there_is_a_panel_for_each_model_and_no_empty_one(count: int) -> None:
     assert [axes.get_title(loc="left") for axes in panels] == list(recipes)
 
 
-def test_balance_counts_images_and_patients_of_each_fold_then_test() -> None:
-    split = pd.DataFrame(
-        {
-            "image": list("abcdef"),
-            "patient": ["p", "p", "q", "r", "s", "s"],
-            "part": ["train"] * 3 + ["train"] + ["test"] * 2,
-            "fold": [0, 0, 0, 1, -1, -1],
-        }
+def test_balance_counts_images_and_patients_of_each_fold_then_what_only_trains_then_test() -> None:
+    train = pd.DataFrame(
+        {"patient": ["p", "p", "q", "r", "s"], "fold": [0, 0, 0, 1, -1], "target": [0, 1, 0, 0, 1]},
     )
-    labels = pd.DataFrame({"image": list("fedcba"), "target": [1, 1, 0, 0, 1, 0]})
-    counts = figures.balance(split, labels)
-    assert counts.index.tolist() == ["fold 0", "fold 1", "test"]
+    test = {"images": 7, "melanomas": 2, "patients": 5, "melanoma_patients": 1}
+    counts = figures.balance(train, test)
+    assert set(counts.index[:-1]) == {"fold 0", "fold 1", "extra_train"} and counts.index[-1] == "test"
     assert counts.loc["fold 0"].tolist() == [2, 1, 1, 1]
     assert counts.loc["fold 1"].tolist() == [1, 0, 1, 0]
-    assert counts.loc["test"].tolist() == [0, 2, 0, 1]
-    with pytest.raises(InputError, match="1 images of the split have no label"):
-        figures.balance(split, labels.iloc[1:])
+    assert counts.loc["extra_train"].tolist() == [0, 1, 0, 1]
+    assert counts.loc["test"].tolist() == [5, 2, 4, 1]
 
 
 def test_samples_are_drawn_from_their_class_by_seed() -> None:
@@ -423,7 +427,7 @@ def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None
     alone["bootstrap"] = alone["bootstrap"] | {"clusters": "image"}
     write_json(tmp_path / "metrics.json", {"mine": alone | {"patients": None}})
     write_text(tmp_path / "config.yaml", "study: demo\n")
-    sources = report.Sources(metrics=tmp_path / "metrics.json", config=tmp_path / "config.yaml")
+    sources = report.Sources(metrics=tmp_path / "metrics.json", config=[tmp_path / "config.yaml"])
     page = report.render("demo", sources)
     assert "No patients are known for mine" in page
     assert "banner" not in page.split("</style>")[1]
@@ -457,8 +461,8 @@ def test_each_model_says_which_weights_it_started_from(study: Path, tmp_path: Pa
         write_yaml(tmp_path / f"{name}.yaml", recipe)
     sources = report.Sources(
         metrics=study / "metrics.json",
-        config=study / "config.yaml",
-        recipes=[tmp_path / f"{name}.yaml" for name in recipes],
+        config=[study / "config.yaml"],
+        recipes={name: tmp_path / f"{name}.yaml" for name in recipes},
     )
     page = report.render("demo", sources)
     for name, start in {
@@ -468,3 +472,16 @@ def test_each_model_says_which_weights_it_started_from(study: Path, tmp_path: Pa
         "forest": "",
     }.items():
         assert f"<summary>{name}{start}</summary>" in page
+
+
+def test_the_report_shows_trials_and_how_often_the_test_was_read(study: Path, tmp_path: Path) -> None:
+    entries = [{"time": f"2030-01-0{n + 1}", "test": "t", "configuration": f"{n % 2}"} for n in range(3)]
+    write_text(tmp_path / "ledger.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
+    spread = {"auroc": [0.81, None], "sd": None}
+    write_json(tmp_path / "seeds.json", {"cnn": {"seeds": ["1", "2"], "test": spread, "out_of_fold": spread}})
+    write_yaml(tmp_path / "few.yaml", read_yaml(study / "config.yaml") | {"evaluate": {"most_configurations": 1}})
+    changed = {"trials": study / "trials.csv", "seeds": tmp_path / "seeds.json", "ledger": tmp_path / "ledger.jsonl"}
+    page = write_report(study, tmp_path, **changed)
+    assert "3 trials of its tuning" in page and "0.8123" in page and "0.8100, none" in page
+    assert "opened 3 times since 2030-01-01, for 2 configurations" in page and "Many looks" not in page
+    assert "Many looks at one test" in write_report(study, tmp_path, **changed, config=tmp_path / "few.yaml")

@@ -76,8 +76,8 @@ def gate(split: pd.DataFrame, pairs: pd.DataFrame = NO_PAIRS) -> dict[str, Any]:
     files = pd.DataFrame({"image": split["image"], "sha256": split["image"]})
     folds = int(split["fold"].max()) + 1
     features = ["row", "image", "patient", "lesion", "sex", "age", "site", "width", "height"]
-    train, labels = split.loc[~test, [*features, "target", "fold"]], split.loc[test, ["image", "target"]]
-    return check(Tables(train, split.loc[test, features], labels, files, pairs, NO_PAIRS, folds))
+    train = split.loc[~test, [*features, "target", "fold"]]
+    return check(Tables(train, split.loc[test, features], files, pairs, NO_PAIRS, folds))
 
 
 def split_images(images: pd.DataFrame, pairs: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:

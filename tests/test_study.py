@@ -1,5 +1,6 @@
 """The configuration: every default from the schema, every mistake named with what is allowed and what was meant."""
 
+import json
 from copy import deepcopy
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from melanoma.errors import InputError
-from melanoma.study import load_schema, resolve, training_recipe
+from melanoma.report import configuration
+from melanoma.study import load_schema, pieces, resolve, training_recipe
 
 ROOT = Path(__file__).parents[1]
 STUDIES = [
@@ -168,3 +170,17 @@ def test_a_recipe_holds_nothing_of_other_networks():
     assert not {"baseline_cnn", "augmentation", "random_forest", "gradient_boosting", "inputs"} & set(
         recipes["metadata_mlp"]
     )
+
+
+@pytest.mark.parametrize("most", [1, 500, 5_000, 10**6])
+def test_a_configuration_in_pieces_is_the_same_joined(most, tmp_path):
+    """No piece is larger than was asked, but for one item that is by itself."""
+    config = resolve(MINIMAL | {"fusions": {"f": {"members": ["cnn", "mlp"]}}})
+    parts = pieces(config, most)
+    for number, part in enumerate(parts):
+        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(part))
+        if len(json.dumps(part)) > most:
+            ((section, value),) = part.items()
+            assert section not in ("models", "fusions", "fetch") or len(value) == 1
+    assert configuration([tmp_path / f"{number}.yaml" for number in range(len(parts))]) == config
+    assert (len(parts) == 1) == (most == 10**6)

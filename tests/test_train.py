@@ -202,6 +202,23 @@ def test_a_finished_training_leaves_no_checkpoints(study):
     assert not (study.folder / "run" / "resume").exists()
 
 
+def test_a_seed_beside_the_recipe_takes_its_place(study):
+    study.train("beside", "--fold", 0, "--seed", 2)
+    recipe = yaml.safe_load((study.folder / "recipe.yaml").read_text())
+    (study.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe | {"seed": 2}))
+    study.train("within")
+    assert study.results("beside") == study.results("within")
+
+
+def test_a_trial_leaves_its_history_and_no_weights(study):
+    inputs = ("--recipe", study.folder / "recipe.yaml", "--train", study.folder / "train.parquet")
+    outputs = ("--resume", study.folder / "resume", "--history", study.folder / "history.csv")
+    quick.run("train", *inputs, "--images", study.images, "--fold", 0, *outputs)
+    study.train("fold-0")
+    assert (study.folder / "history.csv").read_text() == (study.folder / "fold-0" / "history.csv").read_text()
+    assert not list(study.folder.glob("*.pt")) and not (study.folder / "resume").exists()
+
+
 def test_the_refit_trains_on_all_for_the_best_epoch_of_the_folds(study):
     (study.folder / "fold.csv").write_text("epoch,validation_auroc,validation_loss\n1,.6,.1\n2,.9,.5\n3,.7,.4\n")
     study.train("refit", "--epochs-from", study.folder / "fold.csv")

@@ -14,7 +14,8 @@ from melanoma.study import resolve
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "training.md").read_text()
-PIECES = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
+TUNING = (ROOT / "docs" / "tuning.md").read_text()
+PIECES = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT + TUNING, re.DOTALL)]
 
 
 def completed(piece: dict) -> dict:

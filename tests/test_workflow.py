@@ -6,13 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from melanoma.dependencies import local_imports
-from melanoma.study import resolve
+from melanoma.report import configuration
+from melanoma.study import pieces, resolve
 from melanoma.weights_files import weights_file
 from real_data import real_data
 
@@ -32,6 +37,9 @@ PROJECT = (
 )
 PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
 NOT_A_JOB = {"all"}
+TINY = ("--configfile", "tests/studies/tiny.yaml")
+# The only rules that open the labels of the test.
+JUDGES = {"audit_models", "evaluate_models", "audit_shortcuts", "compare_seeds"}
 
 
 def snakemake(folder: Path, *options: object) -> str:
@@ -71,6 +79,17 @@ def jobs(printed: str) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
 
 
+def planned_rules(printed: str) -> set[str]:
+    """Return the rules of the jobs that a run lists first."""
+    return set(jobs(printed))
+
+
+def finished_rules(printed: str) -> set[str]:
+    """Return the rules all of whose listed jobs a run has finished."""
+    done = Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", printed, re.MULTILINE))
+    return {name for name, count in jobs(printed).items() if done[name] == count}
+
+
 def planned(folder: Path, *options: object) -> dict[str, int]:
     return jobs(snakemake(folder, "-n", *options))
 
@@ -80,18 +99,41 @@ def project(tmp_path):
     return clone(tmp_path)
 
 
+LABELS = Path("results/tiny/split/test_labels.parquet")
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Make a file one that cannot be read, of the same time, for as long as it takes; whoever is root may read any."""
+    content, made = path.read_bytes(), path.stat().st_mtime_ns
+    try:
+        path.write_bytes(b"not to be read")
+        os.utime(path, ns=(made, made))
+        yield
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(made, made))
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A clone in which the tiny study has run to its report."""
+def blind(tmp_path_factory):
+    """A clone in which the tiny study has run as far as it can while nobody can read the labels of the test."""
     folder = clone(tmp_path_factory.mktemp("finished"))
-    printed = snakemake(folder, "--cores", 2, "--configfile", "tests/studies/tiny.yaml")
+    snakemake(folder, LABELS, "--cores", 2, *TINY)
+    with unreadable(folder / LABELS):
+        return folder, failing(folder, "--cores", 2, "--keep-going", *TINY)
+
+
+@pytest.fixture(scope="module")
+def finished(blind):
+    """A clone in which the tiny study has run to its report."""
+    folder, _ = blind
+    printed = snakemake(folder, "--cores", 2, *TINY)
     return folder, printed
 
 
 # One worker runs these, so that the tiny study runs once.
 on_finished = pytest.mark.xdist_group("finished")
-
-TINY = ("--configfile", "tests/studies/tiny.yaml")
 
 
 def put_kaggle_tables(folder: Path, rows: int = 40) -> None:
@@ -210,7 +252,7 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     results = folder / "results" / "tiny"
     metrics = json.loads((results / "evaluate" / "metrics.json").read_text())
     stacked = {"stacked", "stacked_without_context", "boosted"}
-    assert set(metrics) == {"cnn", "joint", "logistic", "boosting", "mean", "weighted"} | stacked
+    assert set(metrics) == {"cnn", "joint", "logistic", "boosting", "theirs", "mean", "weighted"} | stacked
     assert json.loads((results / "fuse" / "answer.json").read_text())["answer"] in metrics
     for model in metrics.values():
         assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
@@ -290,14 +332,98 @@ def test_snakemakes_own_report_holds_the_figures(finished):
 
 
 @on_finished
-def test_training_and_prediction_are_given_no_test_labels(finished):
-    """The labels of the test are one file, and only what judges reads it."""
+def test_only_what_judges_is_given_test_labels(finished):
+    """The labels of the test are one file, beside the catalog that the split is made from."""
     folder, _ = finished
     printed = snakemake(folder, "-n", "--forceall", *TINY)
     blocks = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)\n", printed, re.MULTILINE)
-    readers = {name for name, inputs in blocks if "test_labels" in inputs or "catalog.parquet" in inputs}
-    before = {"prepare_shard", "split_study", "check_leakage"}
-    assert readers == before | {"audit_models", "evaluate_models", "audit_shortcuts", "plot_balance"}
+    assert {name for name, inputs in blocks if "test_labels" in inputs} == JUDGES
+    assert {name for name, inputs in blocks if "catalog.parquet" in inputs} == {"prepare_shard", "split_study"}
+
+
+@on_finished
+def test_with_test_labels_unreadable_all_runs_but_what_judges(blind):
+    """Tuning, training, prediction and fusion end; the first that judges fails, as what comes after it waits for it."""
+    folder, stopped = blind
+    assert stopped.returncode != 0
+    assert set(re.findall(r"^Error in rule (\w+):", stopped.stdout, re.MULTILINE)) == {"audit_models"}
+    assert "test_labels.parquet: not a Parquet table" in stopped.stdout
+    left = planned_rules(stopped.stdout) - finished_rules(stopped.stdout)
+    assert left == JUDGES | {"plot_curves", "plot_balance", "write_report", "all"}
+    results = folder / "results" / "tiny"
+    assert (results / "tune/joint/recipe.yaml").exists() and (results / "fuse/weighted.parquet").exists()
+
+
+@on_finished
+def test_with_test_labels_unreadable_figures_and_report_are_made_from_what_judges_wrote(finished):
+    folder, _ = finished
+    with unreadable(folder / LABELS):
+        printed = snakemake(folder, "--cores", 2, *TINY, "--forcerun", "plot_curves", "plot_balance")
+    assert finished_rules(printed) == {"plot_curves", "plot_balance", "write_report", "all"}
+
+
+@on_finished
+def test_every_reading_of_test_labels_is_in_the_ledger_and_none_is_lost_by_a_rerun(finished):
+    folder, _ = finished
+    path = folder / "results/tiny/test_ledger.jsonl"
+    before = path.read_bytes()
+    entries = [json.loads(line) for line in before.splitlines()]
+    assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds"}
+    assert len({(entry["test"], entry["configuration"]) for entry in entries}) == 1
+    snakemake(folder, "--cores", 2, *TINY, "--forcerun", "compare_seeds")
+    after = path.read_bytes()
+    assert after.startswith(before) and after.count(b"\n") == before.count(b"\n") + 1
+    assert f"{len(entries) + 1} times" in (folder / "results/tiny/report/report.html").read_text()
+    assert "test_ledger" not in snakemake(folder, "-n", "--delete-all-output", *TINY)
+
+
+@on_finished
+def test_a_tuned_model_is_trained_by_its_best_trial(finished):
+    results = finished[0] / "results" / "tiny"
+    table = pd.read_csv(results / "tune/joint/trials.csv")
+    assert len(table) == 2 and table["validation_auroc"].iloc[0] == table["validation_auroc"].max()
+    chosen = yaml.safe_load((results / "tune/joint/recipe.yaml").read_text())
+    assert chosen["optimizer"]["learning_rate"] == table["optimizer.learning_rate"].iloc[0]
+    histories = [results / "train/joint" / f"fold-0-seed-{seed}" / "history.csv" for seed in (1, 2)]
+    assert all(pd.read_csv(path)["learning_rate"].iloc[0] == chosen["optimizer"]["learning_rate"] for path in histories)
+    assert "2 trials of its tuning" in (results / "report/report.html").read_text()
+
+
+@on_finished
+def test_the_trial_with_the_seed_of_the_recipe_is_what_the_fold_then_trains(finished):
+    """The same recipe, fold and seed: the same history to the last digit."""
+    results = finished[0] / "results" / "tiny"
+    best = pd.read_csv(results / "tune/joint/trials.csv", dtype={"trial": str})["trial"].iloc[0]
+    trial = results / "tune/joint" / f"trial-{best}" / "history.csv"
+    assert trial.read_text() == (results / "train/joint/fold-0-seed-1/history.csv").read_text()
+
+
+@on_finished
+def test_a_value_added_to_a_search_space_trains_one_more_trial_and_no_old_one_again(finished):
+    folder, _ = finished
+    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
+    study["models"]["joint"]["tune"]["space"]["optimizer.learning_rate"].insert(0, 0.1)
+    (folder / "tests/studies/more_trials.yaml").write_text(yaml.safe_dump(study))
+    counts = planned(folder, "--configfile", "tests/studies/more_trials.yaml")
+    assert counts["train_trial"] == 1 and counts["choose_recipe"] == 1
+
+
+def test_trials_are_jobs_known_at_the_dry_run(project):
+    put_kaggle_tables(project)
+    counts = planned(project, "--configfile", "studies/isic2020_tuned.yaml")
+    assert counts["train_trial"] == counts["write_trial"] >= 36 and counts["choose_recipe"] == 3
+
+
+def test_a_configuration_larger_than_a_command_line_is_written_in_parts(project):
+    study = yaml.safe_load((project / "tests/studies/tiny.yaml").read_text())
+    study["models"] = {f"model_{number}": {"network": "metadata_mlp"} for number in range(100)}
+    study["fusions"] = {}
+    (project / "large.yaml").write_text(yaml.safe_dump(study))
+    count = len(pieces(resolve(study), 64_000))
+    files = [f"results/tiny/config/{name}.yaml" for name in ("study", *(f"study-{n}" for n in range(1, count)))]
+    snakemake(project, *files, "--cores", 2, "--configfile", "large.yaml")
+    assert sum((project / file).stat().st_size for file in files) > 131_072
+    assert configuration([project / file for file in files]) == resolve(study)
 
 
 def test_local_imports_are_found_at_any_depth(tmp_path):

@@ -38,9 +38,9 @@ def _rows(schema: dict[str, Any], prefix: str, definitions: dict[str, Any]) -> I
             default = _shown(option["default"]) if "default" in option else absent
             yield f"| `{key}` | {_values(option)} | {default} | {option.get('description', '')} |"
         yield from _rows(option, f"{key}.", definitions)
-    for child, mark in (("items", "[]."), ("additionalProperties", "<name>.")):
+    for child, inside in (("items", f"{prefix.removesuffix('.')}[]."), ("additionalProperties", f"{prefix}<name>.")):
         if isinstance(schema.get(child), dict):
-            yield from _rows(schema[child], f"{prefix.removesuffix('.')}{mark}", definitions)
+            yield from _rows(schema[child], inside, definitions)
 
 
 def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from melanoma.study import is_tabular, reads_images
 COSTS = Path(__file__).with_name("costs.yaml")
 TRAINING_PASSES = 3  # forward, and backward for activations and for weights, each as much work as forward
 VIEWS = {"none": 1, "flips": 4, "dihedral": 8, "crops": 6}
-TRAINING = ("train_fold", "train_refit")
+TRAINING = ("train_trial", "train_fold", "train_refit")
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ def job_bytes(study: Study, job: Job) -> float:
     if job.rule == "prepare_shard":
         images = study.config["images"]
         return study.images / images["shards"] * 3 * images["size"] ** 2 * study.costs["stored"][images["compression"]]
-    return 4 * _parameters(study, job.model) if job.rule in TRAINING and job.model else 0
+    kept = job.rule in TRAINING and job.rule != "train_trial"
+    return 4 * _parameters(study, job.model) if kept and job.model else 0
 
 
 def checkpoint_bytes(study: Study, job: Job) -> float:
@@ -196,7 +197,7 @@ def runs_needed(study: Study, job: Job, limit_hours: float) -> int:
 
 def _training_seconds(study: Study, job: Job) -> float:
     model, recipe, start = job.model, study.recipe(job.model), study.costs["training"]["start_seconds"]
-    judged = study.fold_images if job.rule == "train_fold" else 0
+    judged = 0 if job.rule == "train_refit" else study.fold_images
     shown = epoch_images(study.train_images - judged, study.prevalence, recipe["sampling"])
     epoch = shown / training_speed(study, model) + judged / _prediction_speed(study, model)
     return start + recipe["epochs"] * epoch
@@ -204,8 +205,9 @@ def _training_seconds(study: Study, job: Job) -> float:
 
 def _prediction_seconds(study: Study, job: Job) -> float:
     tta, run = study.recipe(job.model)["tta"], job.wildcards["run"]
-    images = 0 if run == "refit" else study.fold_images
-    if run == "refit" or study.config["predict"]["test"] == "fold_mean":
+    refit = run.startswith("refit")
+    images = 0 if refit else study.fold_images
+    if refit or study.config["predict"]["test"] == "fold_mean":
         images += study.test_images
     views = tta["n"] if tta["name"] == "random" else VIEWS[tta["name"]]
     return study.costs["training"]["start_seconds"] + views * images / _prediction_speed(study, job.model)

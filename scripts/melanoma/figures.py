@@ -249,17 +249,14 @@ def class_balance(counts: pd.DataFrame) -> Figure:
     return figure
 
 
-def balance(split: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """Count images and patients by class in each fold of train and in test, in that order.
+def balance(train: pd.DataFrame, test: dict[str, int]) -> pd.DataFrame:
+    """Count images and patients by class in each fold of train, among images that only train, and in the test.
 
-    `split` has image, patient, part, fold; `labels` has image, target for all of them. A patient with any
-    melanoma counts as melanoma. Columns: benign_images, melanoma_images, benign_patients, melanoma_patients.
+    `train` has patient, fold and target; `test` is what the audit counted: images, melanomas, patients and
+    melanoma_patients. A patient with any melanoma counts as melanoma. Columns: benign_images, melanoma_images,
+    benign_patients, melanoma_patients.
     """
-    table = split.merge(labels, on="image", how="left", validate="one_to_one")
-    if table["target"].isna().any():
-        raise InputError(f"{int(table['target'].isna().sum())} images of the split have no label in train or test")
-    table["name"] = np.where(table["part"] == "test", "test", "fold " + table["fold"].astype(str))
-    order = table.sort_values(["part", "fold"], ascending=[False, True])["name"].unique()
+    table = train.assign(name=("fold " + train["fold"].astype(str)).where(train["fold"] >= 0, "extra_train"))
     images = table.groupby("name")["target"].agg(["size", "sum"])
     patients = table.groupby(["name", "patient"])["target"].max().groupby("name").agg(["size", "sum"])
     counts = pd.DataFrame(
@@ -270,7 +267,14 @@ def balance(split: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
             "melanoma_patients": patients["sum"],
         }
     )
-    return counts.loc[order].astype(np.int64)
+    counts = counts.loc[table.sort_values("fold")["name"].unique()]
+    counts.loc["test"] = [
+        test["images"] - test["melanomas"],
+        test["melanomas"],
+        test["patients"] - test["melanoma_patients"],
+        test["melanoma_patients"],
+    ]
+    return counts.astype(np.int64)
 
 
 @styled

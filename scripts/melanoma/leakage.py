@@ -1,4 +1,7 @@
-"""The leakage gate: looks at the tables that train and predict read, not at how they were made."""
+"""The leakage gate: looks at the tables that train and predict read, not at how they were made.
+
+`check` knows no label of the test; what needs them is `check_test`, which runs once all models have predicted.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -27,13 +30,12 @@ class Tables(NamedTuple):
     """What the gate looks at.
 
     `train`: row, image, patient, lesion, sex, age, site, target, fold (-1: trains in every fold). `test`: as train
-    without target and fold. `labels`: image, target of test. `files`: image, sha256. `pairs` and `near`: first, second.
-    `folds`: how many there should be.
+    without target and fold. `files`: image, sha256. `pairs` and `near`: first, second. `folds`: how many there should
+    be.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
-    labels: pd.DataFrame
     files: pd.DataFrame
     pairs: pd.DataFrame
     near: pd.DataFrame
@@ -50,22 +52,36 @@ def check(tables: Tables) -> dict[str, Any]:
     part = ("fold " + train["fold"].astype(str)).where(train["fold"] >= 0, "extra_train")
     rows = pd.concat([train.assign(part=part), test.assign(part="test")])
     rows["side"] = (rows["part"] == "test").map({True: "test", False: "train"})
-    target = rows["target"].fillna(
-        rows["image"].map(tables.labels.drop_duplicates("image").set_index("image")["target"])
-    )
     placed = _placed(rows, tables)
     findings = [
         *_crossings(placed, "side", "train/test"),
         *_crossings(placed[placed["side"] == "train"], "part", "folds"),
         *_repeats(rows, "image"),
         *_repeats(rows, "row"),
-        *_missing_classes(rows.assign(target=target), tables.folds),
-        *check_columns(
-            test, test["image"].map(tables.labels.drop_duplicates("image").set_index("image")["target"]), "test"
-        ),
+        *(finding for fold in range(tables.folds) for finding in _missing_classes(rows, f"fold {fold}")),
+        *_label_columns(test, "features of test"),
         *check_columns(train[["image", *FEATURES]], train["target"], "train"),
     ]
-    return {"findings": findings, "checked": _counts(rows.assign(target=target), tables)}
+    return {"findings": findings, "checked": _counts(rows, tables)}
+
+
+def check_test(test: pd.DataFrame, labels: pd.DataFrame) -> dict[str, Any]:
+    """Look for leaks that only the labels of the test (image, target) show: in its features, or a class that it lacks.
+
+    Returns findings as `check` does, and counts of the test: images, melanomas, patients, and patients with a melanoma.
+    """
+    target = test["image"].map(labels.drop_duplicates("image").set_index("image")["target"]).rename("target")
+    rows = test[["image", "patient"]].assign(target=target, part="test")
+    patients = rows.groupby("patient")["target"].max()
+    return {
+        "findings": [*_telling_columns(test, target, "features of test"), *_missing_classes(rows, "test")],
+        "checked": {
+            "images": len(rows),
+            "melanomas": int(rows["target"].sum()),
+            "patients": len(patients),
+            "melanoma_patients": int(patients.sum()),
+        },
+    }
 
 
 def require_no_leaks(findings: list[dict[str, Any]]) -> None:
@@ -87,13 +103,8 @@ def check_columns(table: pd.DataFrame, target: pd.Series, name: str) -> list[dic
     A column of identifiers tells every image's label too, and one of few rows may do so by chance: what counts is that
     among all ways to distribute as many melanomas, those that fit the column's values as well are less than CHANCE.
     """
-    found = []
-    for column in table.columns.difference(IDENTIFIERS):
-        if _is_label_name(column):
-            found.append(_finding(f"label column {column}", f"features of {name}", 1, table["image"]))
-        elif _tells(table[column], target):
-            found.append(_finding(f"column {column} that tells the label", f"features of {name}", 1, table["image"]))
-    return found
+    where = f"features of {name}"
+    return [*_label_columns(table, where), *_telling_columns(table, target, where)]
 
 
 def check_predictions(
@@ -101,8 +112,10 @@ def check_predictions(
 ) -> list[dict[str, Any]]:
     """Look for labels beside the predictions of a model, and for images predicted by a model that trained on them."""
     target = predictions["image"].map(pd.concat([train, labels]).drop_duplicates("image").set_index("image")["target"])
-    output = ["logit", "probability"]
-    found = check_columns(predictions.drop(columns=output, errors="ignore"), target, f"{name}'s predictions")
+    inputs = predictions.drop(columns=["logit", "probability"], errors="ignore")
+    if "target" in inputs and inputs.loc[inputs["part"] == "test", "target"].isna().all():
+        inputs = inputs.drop(columns="target")  # labels of train are there for others to fit to
+    found = check_columns(inputs, target, f"{name}'s predictions")
     out_of_fold = predictions[predictions["part"] == "train"]
     fold = out_of_fold["image"].map(train.drop_duplicates("image").set_index("image")["fold"])
     is_test = out_of_fold["image"].isin(test["image"])
@@ -176,12 +189,22 @@ def _repeats(rows: pd.DataFrame, column: str) -> list[dict[str, Any]]:
     return [_finding(kind, "several rows", repeated[column].nunique(), repeated["image"])] if len(repeated) else []
 
 
-def _missing_classes(rows: pd.DataFrame, folds: int) -> Iterator[dict[str, Any]]:
-    for part in ("test", *(f"fold {fold}" for fold in range(folds))):
-        own = rows[rows["part"] == part]
-        for target, word in ((1, "melanoma"), (0, "benign image")):
-            if not (own["target"] == target).any():
-                yield _finding(f"no {word}", part, 1, own["image"])
+def _missing_classes(rows: pd.DataFrame, part: str) -> Iterator[dict[str, Any]]:
+    own = rows[rows["part"] == part]
+    for target, word in ((1, "melanoma"), (0, "benign image")):
+        if not (own["target"] == target).any():
+            yield _finding(f"no {word}", part, 1, own["image"])
+
+
+def _label_columns(table: pd.DataFrame, where: str) -> list[dict[str, Any]]:
+    named = [column for column in table.columns.difference(IDENTIFIERS) if _is_label_name(column)]
+    return [_finding(f"label column {column}", where, 1, table["image"]) for column in named]
+
+
+def _telling_columns(table: pd.DataFrame, target: pd.Series, where: str) -> list[dict[str, Any]]:
+    others = [column for column in table.columns.difference(IDENTIFIERS) if not _is_label_name(column)]
+    telling = [column for column in others if _tells(table[column], target)]
+    return [_finding(f"column {column} that tells the label", where, 1, table["image"]) for column in telling]
 
 
 def _is_label_name(column: str) -> bool:
@@ -227,8 +250,9 @@ def _finding(kind: str, boundary: str, count: int, images: pd.Series) -> dict[st
 
 
 def _counts(rows: pd.DataFrame, tables: Tables) -> dict[str, Any]:
-    table = rows.groupby("part").agg(
-        images=("image", "size"), melanomas=("target", "sum"), patients=("patient", "nunique")
-    )
-    pairs = {"duplicate_pairs": len(tables.pairs), "near_duplicate_pairs": len(tables.near)}
-    return table.astype(int).to_dict("index") | pairs
+    """Count images, patients and, but for the test, melanomas of each part."""
+    counts = {}
+    for part, own in rows.groupby("part"):
+        counts[part] = {"images": len(own), "melanomas": int(own["target"].sum()), "patients": own["patient"].nunique()}
+    counts.get("test", {}).pop("melanomas", None)
+    return counts | {"duplicate_pairs": len(tables.pairs), "near_duplicate_pairs": len(tables.near)}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from melanoma.errors import InputError, listing
 
-COLUMNS = ["image", "patient", "part", "fold", "logit", "probability", "trained_prevalence", "target"]
+COLUMNS = ["image", "patient", "fold", "part", "source", "logit", "probability", "trained_prevalence", "target"]
 SPELLINGS = {
     "image": ("image", "image_name"),
     "patient": ("patient", "patient_id"),
@@ -20,27 +20,31 @@ SPELLINGS = {
 def read_predictions(path: str | Path) -> pd.DataFrame:
     """Read predictions from a Parquet or CSV file and return them in the workflow's columns.
 
-    Needed are `image` (or `image_name`) and `probability` (or `prob`); `patient` (or `patient_id`), `part`, `fold`,
-    `logit`, `trained_prevalence` and `target` are used where they are there. Without `part`, every row is 'test'.
+    Needed are `image` (or `image_name`) and `probability` (or `prob`); `patient` (or `patient_id`), `fold`, `part`,
+    `source`, `logit`, `trained_prevalence` and `target` are used where they are there. Without `part`, every row is
+    'test'.
 
-    Returns image str | patient str, null where unknown | part 'train' or 'test' | fold int8, -1 for none | logit
-    float64 | probability float64 in [0, 1] | trained_prevalence float64, the share of melanomas that the model was
-    shown, NaN where unknown | target Int8 0/1, null where unknown; the index is the file's. Raises
-    InputError naming the file, line and image where something is missing, doubled or out of range.
+    Returns image str | patient str, null where unknown | fold int8, -1 for none | part 'train' or 'test' | source str,
+    null where unknown | logit float64 | probability float64 in [0, 1] | trained_prevalence float64, the share of
+    melanomas that the model was shown, NaN where unknown | target Int8 0/1, null where unknown; the index is the
+    file's. Raises InputError naming the file, line and image where something is missing, doubled or out of range.
     """
-    table = _read_table(path)
-    _require(table, ["image", "probability"], path)
+    table = read_table(path)
+    require(table, ["image", "probability"], path)
     _check_images(table, path)
     probability = _probabilities(table, path)
     columns: dict[str, object] = {
         "image": table["image"].astype(str),
         "patient": _patients(table, path),
-        "part": _parts(table, path) if "part" in table else "test",
         "fold": table["fold"].astype(np.int8) if "fold" in table else np.int8(-1),
+        "part": _parts(table, path) if "part" in table else "test",
+        "source": table["source"].astype("str") if "source" in table else pd.array([None] * len(table), "str"),
         "logit": table["logit"].astype(np.float64) if "logit" in table else logit(probability),
         "probability": probability,
         "trained_prevalence": table["trained_prevalence"].astype(float) if "trained_prevalence" in table else np.nan,
-        "target": _labels(table, path) if "target" in table else pd.array([None] * len(table), "Int8"),
+        "target": _labels(table, path)
+        if "target" in table and table["target"].notna().any()
+        else pd.array([None] * len(table), "Int8"),
     }
     return pd.DataFrame(columns, index=table.index)[COLUMNS]
 
@@ -51,8 +55,8 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     Returns image str | target Int8 0/1. Raises InputError for a missing column, a doubled image or another
     label.
     """
-    table = _read_table(path)
-    _require(table, ["image", "target"], path)
+    table = read_table(path)
+    require(table, ["image", "target"], path)
     _check_images(table, path)
     return pd.DataFrame({"image": table["image"].astype(str), "target": _labels(table, path)})
 
@@ -104,14 +108,22 @@ def logit(probability: np.ndarray) -> np.ndarray:
         return np.log(probability) - np.log1p(-probability)
 
 
-def _read_table(path: str | Path) -> pd.DataFrame:
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a CSV or Parquet file and give columns of `SPELLINGS` our names; raise InputError where it is no table."""
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     names = {spelling: column for column, spellings in SPELLINGS.items() for spelling in reversed(spellings)}
     present = {spelling: column for spelling, column in names.items() if spelling in table and column not in table}
     return table.rename(columns=present)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise InputError(f"{path}: not a Parquet table: {error}") from error
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -124,7 +136,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return table.dropna(how="all")
 
 
-def _require(table: pd.DataFrame, columns: list[str], path: str | Path) -> None:
+def require(table: pd.DataFrame, columns: list[str], path: str | Path) -> None:
+    """Raise InputError where `table` lacks one of `columns`, with the nearest one that it has, or has no rows."""
     for column in columns:
         if column in table:
             continue
@@ -138,8 +151,8 @@ def _require(table: pd.DataFrame, columns: list[str], path: str | Path) -> None:
 
 
 def _check_images(table: pd.DataFrame, path: str | Path) -> None:
-    _refuse(table["image"].isna(), table, path, "no image name", "name the image")
-    _refuse(table["image"].duplicated(), table, path, "image given before", "keep one row per image")
+    refuse(table["image"].isna(), table, path, "no image name", "name the image")
+    refuse(table["image"].duplicated(), table, path, "image given before", "keep one row per image")
 
 
 def _patients(table: pd.DataFrame, path: str | Path) -> pd.Series | Any:
@@ -149,32 +162,34 @@ def _patients(table: pd.DataFrame, path: str | Path) -> pd.Series | Any:
     unknown = table["patient"].isna()
     if not unknown.all():
         remedy = "name the patient, or give the row an id of its own; without the column, images are resampled instead"
-        _refuse(unknown, table, path, "no patient", remedy)
+        refuse(unknown, table, path, "no patient", remedy)
     return table["patient"].astype("str")
 
 
 def _probabilities(table: pd.DataFrame, path: str | Path) -> pd.Series:
     number = pd.to_numeric(table["probability"], errors="coerce").astype(np.float64)
     wrong = ~number.between(0, 1)
-    _refuse(number.isna(), table, path, "probability empty or not a number", "give a number from 0 to 1", "probability")
-    _refuse(wrong, table, path, "probability not in 0 to 1", "give a probability, not a logit", "probability")
+    refuse(number.isna(), table, path, "probability empty or not a number", "give a number from 0 to 1", "probability")
+    refuse(wrong, table, path, "probability not in 0 to 1", "give a probability, not a logit", "probability")
     return number
 
 
 def _labels(table: pd.DataFrame, path: str | Path) -> pd.Series:
+    """Labels of all rows, but for those of a part named test, whose labels may be kept in a file of their own."""
     number = pd.to_numeric(table["target"], errors="coerce")
-    wrong = ~number.isin([0, 1])
-    _refuse(wrong, table, path, "label not 0 or 1", "give 0 for benign and 1 for melanoma", "target")
+    kept_apart = (table["part"] == "test") & table["target"].isna() if "part" in table else False
+    wrong = ~number.isin([0, 1]) & ~kept_apart
+    refuse(wrong, table, path, "label not 0 or 1", "give 0 for benign and 1 for melanoma", "target")
     return number.astype("Int8")
 
 
 def _parts(table: pd.DataFrame, path: str | Path) -> pd.Series:
     wrong = ~table["part"].isin(["train", "test"])
-    _refuse(wrong, table, path, "part not 'train' or 'test'", "leave the column out to judge every row", "part")
+    refuse(wrong, table, path, "part not 'train' or 'test'", "leave the column out to judge every row", "part")
     return table["part"].astype(str)
 
 
-def _refuse(
+def refuse(
     wrong: pd.Series,
     table: pd.DataFrame,
     path: str | Path,

@@ -1,7 +1,6 @@
 """The study's report: one HTML page that needs nothing but itself."""
 
 import base64
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -9,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from melanoma.errors import InputError
 from melanoma.evaluation import interval_note
 from melanoma.files import read_json, read_yaml
+from melanoma.ledger import read_ledger, readings
+from melanoma.provenance import ROOT, commit
 from melanoma.study import WITHOUT_CONTEXT
 from melanoma.weights_files import start_of
 
-ROOT = Path(__file__).parents[2]
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
 PACKAGES = [
     "snakemake",
@@ -40,7 +41,7 @@ class Sources:
     """The files that a report is made of; those that are None or empty leave their section out."""
 
     metrics: Path
-    config: Path
+    config: list[Path]
     comparisons: Path | None = None
     calibration: Path | None = None
     answer: Path | None = None
@@ -49,7 +50,10 @@ class Sources:
     leakage: Path | None = None
     problems: Path | None = None
     quality: Path | None = None
-    recipes: list[Path] = field(default_factory=list)
+    recipes: dict[str, Path] = field(default_factory=dict)
+    trials: dict[str, Path] = field(default_factory=dict)
+    seeds: Path | None = None
+    ledger: Path | None = None
     fusions: dict[str, Path] = field(default_factory=dict)
     truths: list[Path] = field(default_factory=list)
     captions: Path = ROOT / "report"
@@ -66,7 +70,7 @@ def render(study: str, sources: Sources) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    config = read_yaml(sources.config)
+    config = configuration(sources.config)
     return environment.get_template("report.html.j2").render(
         study=study,
         metrics=metrics,
@@ -86,14 +90,27 @@ def render(study: str, sources: Sources) -> str:
         leakage=leakage(sources.leakage),
         problems=problems(sources.problems),
         quality=quality(sources.quality),
-        recipes=[(path.stem, start_of(read_yaml(path)), path.read_text()) for path in sources.recipes],
+        recipes=[(name, start_of(read_yaml(path)), path.read_text()) for name, path in sources.recipes.items()],
+        trials={name: trials(path) for name, path in sources.trials.items()},
+        seeds=read_json(sources.seeds) if sources.seeds else {},
+        ledger=ledger(sources.ledger, config),
         fusions={name: read_json(path) for name, path in sources.fusions.items()},
-        config=sources.config.read_text(),
-        command=sources.command or f"snakemake --cores all --configfile {sources.config}",
+        config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        command=sources.command or f"snakemake --cores all --configfile {' '.join(map(str, sources.config))}",
         versions=versions(),
         commit=commit(),
         shown_rows=SHOWN_ROWS,
     )
+
+
+def configuration(paths: list[Path]) -> dict[str, Any]:
+    """Return the configuration that files hold together, as Snakemake joins several: a section may be in several."""
+    joined: dict[str, Any] = {}
+    for part in map(read_yaml, paths):
+        for section, value in part.items():
+            known = joined.get(section)
+            joined[section] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
+    return joined
 
 
 def contexts(metrics: dict[str, Any]) -> dict[str, str]:
@@ -180,6 +197,24 @@ def quality(path: Path | None) -> dict[str, Any] | None:
     }
 
 
+def trials(path: Path) -> dict[str, Any]:
+    """Return the trials of a tuning as a table: header and rows, the chosen one first."""
+    table = pd.read_csv(path, dtype={"trial": str})
+    shown = table.drop(columns="chosen")
+    header = [column.removeprefix("validation_") for column in shown.columns]
+    return {"header": header, "rows": [list(map(_short, row)) for row in shown.itertuples(index=False)]}
+
+
+def ledger(path: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
+    """Return how often this study's test was read, for how many configurations, and whether those are too many."""
+    entries = read_ledger(path) if path is not None else []
+    if not entries:
+        return None
+    most = config.get("evaluate", {}).get("most_configurations")
+    counts = readings(entries, entries[-1].get("test"))
+    return counts | {"first": entries[0].get("time"), "many": most is not None and counts["configurations"] > most}
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide results, without importing them."""
     found = {"python": sys.version.split()[0]}
@@ -191,18 +226,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def commit() -> dict[str, Any] | None:
-    """Return the git commit of the code and whether files differ from it; None outside a git checkout."""
-    try:
-        digest = _git("rev-parse", "HEAD")
-        return {"digest": digest, "changed": bool(_git("status", "--porcelain", "--untracked-files=no"))}
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

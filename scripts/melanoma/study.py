@@ -1,9 +1,11 @@
 """A study's configuration: checked against the schema in plain words, defaults filled in, and what follows from it."""
 
 import difflib
+import json
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,21 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from melanoma.errors import InputError, listing
+from melanoma.files import sha256
+from melanoma.tuning import option_schema, space_errors, trials, with_values
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting")
 WITHOUT_CONTEXT = "_without_context"
 DEFAULT_INPUTS = ["age", "sex", "site"]
+FOREIGN = "predictions"
+# What decides how and where a model is computed, but not what it predicts.
+INDIFFERENT = ("resources", "checkpoint_batches", "checkpoint_minutes")
 
 
+@cache
 def load_schema() -> dict[str, Any]:
-    """Read the schema of the configuration."""
+    """Read the schema of the configuration, once: it is not to be changed."""
     return yaml.safe_load(SCHEMA.read_text())
 
 
@@ -44,9 +52,19 @@ def is_tabular(recipe: dict[str, Any]) -> bool:
     return recipe["network"] in TABULAR_NETWORKS
 
 
+def is_foreign(recipe: dict[str, Any]) -> bool:
+    """Tell whether the recipe's model is a file of predictions that were made elsewhere."""
+    return recipe["network"] == FOREIGN
+
+
+def is_trained(recipe: dict[str, Any]) -> bool:
+    """Tell whether the recipe's model is a network that is trained by epochs."""
+    return not is_tabular(recipe) and not is_foreign(recipe)
+
+
 def reads_images(recipe: dict[str, Any]) -> bool:
     """Tell whether the recipe's model looks at pixels."""
-    return recipe["network"] not in (*TABULAR_NETWORKS, "metadata_mlp")
+    return recipe["network"] not in (*TABULAR_NETWORKS, "metadata_mlp", FOREIGN)
 
 
 def is_backbone(recipe: dict[str, Any]) -> bool:
@@ -71,9 +89,12 @@ def all_fusions(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return what training reads of a recipe: not memory, threads and run time, nor what is another network's."""
+    if is_foreign(recipe):
+        return {key: recipe[key] for key in ("network", "file")}
     if is_tabular(recipe):
         return {key: recipe[key] for key in ("network", "seed", "inputs", recipe["network"]) if key in recipe}
-    unread = {"resources", "tta", "inputs", "random_forest", "gradient_boosting", "baseline_cnn"} - {recipe["network"]}
+    unread = {"resources", "tta", "tune", "seeds", "file", "inputs"}
+    unread |= {"random_forest", "gradient_boosting", "baseline_cnn"} - {recipe["network"]}
     if not is_backbone(recipe):
         unread |= {"backbone"}
     if not reads_images(recipe):
@@ -82,6 +103,50 @@ def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
         unread |= {"metadata"}
     devices = {key: recipe["resources"][key] for key in ("gpus", "nodes")}
     return {key: value for key, value in recipe.items() if key not in unread} | devices
+
+
+def trial_recipes(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the complete recipe of each trial of a recipe's tuning, by the trial's name."""
+    schema = load_schema()
+    drawn = trials(recipe["tune"], schema)
+    return {name: _trial_recipe(recipe, values, schema) for name, values in drawn.items()}
+
+
+def configuration_digest(config: dict[str, Any]) -> str:
+    """Return a hash of all in a study's configuration that decides what is predicted, 16 hexadecimal digits."""
+    sections = {key: config[key] for key in ("data", "images", "split", "predict", "fusions", "fuse")}
+    models = {
+        name: {key: value for key, value in recipe.items() if key not in INDIFFERENT}
+        for name, recipe in config["models"].items()
+    }
+    return sha256(json.dumps(sections | {"models": models}, sort_keys=True).encode())[:16]
+
+
+def pieces(config: dict[str, Any], most: int) -> list[dict[str, Any]]:
+    """Return a configuration in parts that together are it, each of at most `most` characters as JSON.
+
+    A model, a fusion, a download, and any other section are never divided: one that is larger is a part of its own.
+    """
+    items = []
+    for section, value in config.items():
+        named = section in ("models", "fusions", "fetch") and value
+        items += [{section: {name: item}} for name, item in value.items()] if named else [{section: value}]
+    parts: list[dict[str, Any]] = []
+    size = most
+    for item in items:
+        added = len(json.dumps(item))
+        if size + added > most:
+            parts.append({})
+            size = 0
+        ((section, value),) = item.items()
+        known = parts[-1].get(section)
+        parts[-1][section] = value if known is None else known | value
+        size += added
+    return parts
+
+
+def _trial_recipe(recipe: dict[str, Any], values: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    return _filled(with_values(recipe, values), schema["$defs"]["recipe"], schema["$defs"])
 
 
 def _filled(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
@@ -199,29 +264,79 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
         if fusion["context"] and name + WITHOUT_CONTEXT in {**models, **config["fusions"]}:
             yield f"fusions.{name}: it is judged without context as {name + WITHOUT_CONTEXT}; give the other a new name"
     for name, recipe in models.items():
-        layers = recipe["baseline_cnn"]
-        if len(layers["channels"]) != len(layers["kernels"]):
-            yield (
-                f"models.{name}.baseline_cnn: {len(layers['channels'])} channels but {len(layers['kernels'])} kernels;"
-                " give one kernel size for each convolution"
-            )
         if reads_images(recipe) and not pixels:
             yield f"models.{name}.network: {recipe['network']} reads images; no source of this study has any"
-        if not is_tabular(recipe) and recipe["inputs"] != DEFAULT_INPUTS:
-            yield f"models.{name}.inputs: only for {', '.join(TABULAR_NETWORKS)}; {recipe['network']} has its own"
-        if recipe["head"] == "joint" and not reads_images(recipe):
-            yield f"models.{name}.head: joint needs an image network; {recipe['network']} reads metadata alone"
-        yield from _useless_optimisation(f"models.{name}", recipe)
-        if recipe["network"] == "baseline_cnn":
-            yield from _vanished_image(f"models.{name}", layers, recipe["input_size"] or config["images"]["size"])
-        if is_backbone(recipe):
-            yield from _unknown_weights(f"models.{name}", recipe)
-        if recipe["dropout_samples"] > 1 and recipe["dropout"] == 0:
-            yield f"models.{name}.dropout_samples: without dropout all samples are alike; set dropout, such as 0.5"
-        yield from _mixed_labels(f"models.{name}", recipe)
-        stored, seen = config["images"]["size"], recipe["input_size"]
-        if seen is not None and seen > stored:
-            yield f"models.{name}.input_size: {seen} is larger than images.size {stored}"
+        yield from _broken_recipe(f"models.{name}", recipe, config["images"]["size"])
+        if recipe["tune"] is not None:
+            yield from _broken_tuning(f"models.{name}", recipe, config["images"]["size"])
+
+
+def _broken_recipe(where: str, recipe: dict[str, Any], stored: int) -> Iterator[str]:
+    """Find what does not fit in one recipe, for images that are stored with a side of `stored` pixels."""
+    layers = recipe["baseline_cnn"]
+    if len(layers["channels"]) != len(layers["kernels"]):
+        yield (
+            f"{where}.baseline_cnn: {len(layers['channels'])} channels but {len(layers['kernels'])} kernels;"
+            " give one kernel size for each convolution"
+        )
+    if recipe["head"] == "joint" and not reads_images(recipe):
+        yield f"{where}.head: joint needs an image network; {recipe['network']} reads metadata alone"
+    yield from _useless_optimisation(where, recipe)
+    yield from _useless_keys(where, recipe)
+    if recipe["network"] == "baseline_cnn":
+        yield from _vanished_image(where, layers, recipe["input_size"] or stored)
+    if is_backbone(recipe):
+        yield from _unknown_weights(where, recipe)
+    if recipe["dropout_samples"] > 1 and recipe["dropout"] == 0:
+        yield f"{where}.dropout_samples: without dropout all samples are alike; set dropout, such as 0.5"
+    yield from _mixed_labels(where, recipe)
+    if recipe["input_size"] is not None and recipe["input_size"] > stored:
+        yield f"{where}.input_size: {recipe['input_size']} is larger than images.size {stored}"
+
+
+def _useless_keys(where: str, recipe: dict[str, Any]) -> Iterator[str]:
+    """Find what only another kind of model can have."""
+    if is_foreign(recipe) != (recipe["file"] is not None):
+        yield f"{where}.file: network predictions needs the file of predictions, and no other network has one"
+    if not is_tabular(recipe) and recipe["inputs"] != DEFAULT_INPUTS:
+        yield f"{where}.inputs: only for {', '.join(TABULAR_NETWORKS)}; {recipe['network']} has its own"
+    for key in ("seeds", "tune"):
+        if recipe[key] is not None and not is_trained(recipe):
+            yield f"{where}.{key}: only for networks that are trained by epochs; {recipe['network']} is not"
+
+
+def _broken_tuning(where: str, recipe: dict[str, Any], stored: int) -> Iterator[str]:
+    """Find options that a recipe does not have, values that they cannot take, and trials that cannot be trained."""
+    schema, tune = load_schema(), recipe["tune"]
+    errors = [f"{where}.tune.{error}" for error in space_errors(tune, schema)]
+    if not errors:
+        for name, choices in tune["space"].items():
+            errors += _wrong_values(f"{where}.tune.space.{name}", name, choices, schema)
+    if errors:
+        yield from errors
+        return
+    found: dict[str, str] = {}
+    for values in trials(tune, schema).values():
+        try:
+            trial = _trial_recipe(recipe, values, schema)
+        except LookupError:
+            yield f"{where}.tune.space: the recipe has no such place as one of {', '.join(values)}; give the list first"
+            return
+        for error in _broken_recipe(where, trial, stored):
+            found.setdefault(error, f"{error} (in the trial {json.dumps(values)})")
+    yield from found.values()
+
+
+def _wrong_values(where: str, name: str, choices: Any, schema: dict[str, Any]) -> list[str]:
+    """Check every value of an option's list, or both ends of its range, against the option's own schema."""
+    values = choices if isinstance(choices, list) else next(iter(choices.values()))
+    check = Draft202012Validator({"$defs": schema["$defs"], **(option_schema(name, schema) or {})})
+    return [
+        re.sub("^the top level", where, f"{line}")
+        for value in values
+        for error in check.iter_errors(value)
+        for line in _explain(error)
+    ]
 
 
 def _useless_optimisation(where: str, recipe: dict[str, Any]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
 from melanoma.context import count_images
+from melanoma.gathering import with_targets
 from melanoma.inputs import InputEncoder
 
 
@@ -99,7 +100,8 @@ def out_of_fold_and_test(
     judges = ["refit"] if test_by == "refit" else list(held_out)
     probability = np.mean([models[run].predict(test) for run in judges], axis=0)
     parts.append(_predictions(test, probability, "test", np.int8(-1), float(np.mean([shown[run] for run in judges]))))
-    return pd.concat(parts, ignore_index=True), {run: model.encoder.to_dict() for run, model in models.items()}
+    predictions = with_targets(pd.concat(parts, ignore_index=True), train)
+    return predictions, {run: model.encoder.to_dict() for run, model in models.items()}
 
 
 def _prevalence(recipe: dict[str, Any], table: pd.DataFrame) -> float:
@@ -113,4 +115,4 @@ def _predictions(
     clipped = probability.clip(1e-15, 1 - 1e-15)
     logit = np.log(clipped) - np.log1p(-clipped)
     made = {"part": part, "fold": fold, "logit": logit, "probability": probability, "trained_prevalence": prevalence}
-    return rows[["image", "patient"]].assign(**made)
+    return rows[["image", "patient", "source"]].assign(**made)
