@@ -62,7 +62,7 @@ def labelled(
         rows = table[table["part"] == part]
         if len(rows):
             rows = join_labels(rows, targets, name, subset=part == "train")
-            found[name] = rows.merge(known[KNOWN], on="image", how="left", validate="1:1")
+            found[name] = rows.drop(columns="source").merge(known[KNOWN], on="image", how="left", validate="1:1")
     return found
 
 
