@@ -23,13 +23,14 @@ SETTINGS = {"size": 64, "fit": "center_crop", "shards": 1, "on_unreadable": "dro
 KILLS = int(os.environ.get("KILLS", "8"))
 CORPUS = corpus()
 MEASURE = """
-import json, resource, sys
+import json, re, sys
 import pandas as pd
 from pathlib import Path
 from melanoma.images import write_shard
 catalog, shard, settings, quality = sys.argv[1:]
 write_shard(Path(shard), pd.read_parquet(catalog), json.loads(settings), 1).to_parquet(quality)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+# Not ru_maxrss, which a process inherits from the one that started it.
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024)
 """
 
 

@@ -36,7 +36,9 @@ def test_a_patient_with_one_image_and_patients_of_equal_scores_stand_out_in_noth
 def test_the_order_of_the_rows_changes_nothing(cohort: tuple[np.ndarray, np.ndarray], seed: int) -> None:
     score, patient = cohort
     order = np.random.default_rng(seed).permutation(len(score))
-    np.testing.assert_allclose(within_patient(score, patient)[order], within_patient(score[order], patient[order]))
+    np.testing.assert_allclose(
+        within_patient(score, patient)[order], within_patient(score[order], patient[order]), atol=1e-12
+    )
     assert images_per_patient(patient)[order].tolist() == images_per_patient(patient[order]).tolist()
 
 
@@ -44,7 +46,9 @@ def test_the_order_of_the_rows_changes_nothing(cohort: tuple[np.ndarray, np.ndar
 def test_other_patients_change_nothing(cohort: tuple[np.ndarray, np.ndarray]) -> None:
     score, patient = cohort
     own = patient == patient[0]
-    np.testing.assert_allclose(within_patient(score, patient)[own], within_patient(score[own], patient[own]))
+    np.testing.assert_allclose(
+        within_patient(score, patient)[own], within_patient(score[own], patient[own]), atol=1e-12
+    )
 
 
 def test_a_score_and_its_number_of_images_by_hand() -> None:

@@ -143,6 +143,7 @@ def put_kaggle_tables(folder: Path, rows: int = 40) -> None:
     header = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
     lines = [f"ISIC_{n:07d},IP_{n},male,40.0,torso,nevus,benign,0" for n in range(rows)]
     (data / "train.csv").write_text("\n".join([header, *lines]))
+    (data / "train_folds_and_sizes.csv").write_text("image_name,width,height\n")
     (data / "ISIC_2020_Training_Duplicates.csv").write_text("image_name_1,image_name_2\n")
     (data / "jpeg" / "train").mkdir(parents=True)
     study = resolve(yaml.safe_load((folder / "studies" / "isic2020.yaml").read_text()))
@@ -314,7 +315,7 @@ def test_more_memory_runs_nothing_again(finished):
     folder, _ = finished
     study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
     study["models"]["cnn"]["resources"] |= {"mem_mb": 9000, "runtime": 99}
-    (folder / "tests/studies/more.yaml").write_text(yaml.safe_dump(study))
+    (folder / "tests/studies/more.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     assert set(planned(folder, "--configfile", "tests/studies/more.yaml")) <= {
         "write_settings",
         "write_report",
