@@ -173,7 +173,9 @@ def test_published_predictions_fall_within_image_size_and_within_patient() -> No
     known = known[["image", "age", "sex", "site", "source", "width", "height"]]
     files = {name: f"published-predictions/{name}_test_predictions.csv" for name in ("CNN", "ResNeSt269")}
     tables = {
-        name: read_predictions(real_data(file)).drop(columns="source").merge(known, on="image", how="left", validate="1:1")
+        name: read_predictions(real_data(file))
+        .drop(columns="source")
+        .merge(known, on="image", how="left", validate="1:1")
         for name, file in files.items()
     }
     found = find_shortcuts(tables, FAST)["models"]
