@@ -153,8 +153,7 @@ def kaggle_table(cohort: pd.DataFrame) -> pd.DataFrame:
 def truth(settings: Settings, cohort: pd.DataFrame) -> dict[str, Any]:
     """The settings and the Bayes AUROCs: of the population, and of the same scores on the cohort drawn.
 
-    `margin` is what a model of both must gain on models of one in a study of this size: half of what the
-    population's joint AUROC gains on the better part. The other half is left to how well they learn and to chance.
+    `margin` is what the population's joint AUROC gains on the better part: what there is for fusion to win.
     """
     target = cohort["target"].to_numpy(float)
     look = settings.pixel_signal * cohort["s"] + settings.relative_signal * cohort["d"]
@@ -167,7 +166,7 @@ def truth(settings: Settings, cohort: pd.DataFrame) -> dict[str, Any]:
         "patients": cohort["patient"].nunique(),
         "melanomas": int(target.sum()),
         "bayes_auroc": {"population": population, "cohort": drawn},
-        "margin": (population["joint"] - max(population["image"], population["metadata"])) / 2,
+        "margin": population["joint"] - max(population["image"], population["metadata"]),
     }
 
 
