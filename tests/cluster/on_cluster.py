@@ -137,6 +137,16 @@ class Snakemake:
         self.process.wait()
 
 
+def training(folder: Path, models: list[str], *options: object, profile: str) -> Snakemake:
+    """Start Snakemake on these models of the faults study."""
+    return Snakemake(folder, *weights(*models), "--configfile", FAULTS, *options, profile=profile)
+
+
+def called(*command: object) -> str:
+    """What a scheduler's command, which must succeed, prints."""
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, timeout=60).stdout
+
+
 def wait_until(true: Callable[[], object], what: str, seconds: float = 120) -> object:
     """Return the first answer of `true` that is not empty."""
     end = time.monotonic() + seconds

@@ -1,23 +1,14 @@
 #!/bin/bash
 # Ends what sge-up.sh started, jobs first, and takes its state away. With --purge the packages, too.
 set -uo pipefail
+. "$(dirname "$0")/daemons.sh"
 state=${SGE_STATE:-/tmp/sge-local}
 export SGE_ROOT=/var/lib/gridengine SGE_CELL=default SGE_QMASTER_PORT=6444 SGE_EXECD_PORT=6445
-name() { tr '\0' ' ' 2>/dev/null < "/proc/$1/cmdline"; } 2>/dev/null
 
-if [ -s "$state/qmaster.pid" ] && [ -n "$(name "$(cat "$state/qmaster.pid")")" ]; then
+if runs "$state/qmaster.pid" sge_qmaster; then
     timeout 20 qdel -u '*' >/dev/null 2>&1
     for _ in $(seq 40); do [ -z "$(timeout 5 qstat -u '*' 2>/dev/null)" ] && break; sleep 0.5; done
 fi
-stop() { # PID_FILE PROGRAM
-    local pid
-    [ -s "$1" ] || return 0
-    pid=$(cat "$1")
-    case "$(name "$pid")" in *"$2"*) kill "$pid" 2>/dev/null ;; *) rm -f "$1"; return 0 ;; esac
-    for _ in $(seq 75); do [ -n "$(name "$pid")" ] || break; sleep 0.2; done
-    [ -n "$(name "$pid")" ] && kill -9 "$pid" 2>/dev/null
-    rm -f "$1"
-}
 stop "$state/execd.pid" sge_execd
 stop "$state/qmaster.pid" sge_qmaster
 rm -rf "$state" /var/lib/gridengine/default/common/{act_qmaster,host_aliases,accounting,bootstrap}

@@ -3,6 +3,7 @@
 # (h_data, h_rt, gpu, A100, cuda, highp) and its parallel environment `shared`, two GPUs that are numbers only. A second
 # call starts what is not running. Debian's packages are installed where they are missing. State is in $SGE_STATE.
 set -euo pipefail
+. "$(dirname "$0")/daemons.sh"
 state=${SGE_STATE:-/tmp/sge-local}
 slots=${SGE_SLOTS:-8}
 host=$(hostname -s)
@@ -22,10 +23,6 @@ if [ ! -x /usr/lib/gridengine/sge_qmaster ] || [ ! -x /usr/lib/gridengine/sge_ex
     apt-get install -y -qq --no-install-recommends gridengine-master gridengine-exec gridengine-client msmtp-mta \
         >/dev/null </dev/null
 fi
-
-runs() { # PID_FILE PROGRAM: neither a zombie nor another program that has the number now
-    [ -s "$1" ] && tr '\0' ' ' 2>/dev/null < "/proc/$(cat "$1")/cmdline" | grep -q "$2"
-}
 
 make_cell() { # the cell's files and database
     mkdir -p "$state"/{qmaster/job_scripts,execd,db,conf} "$common"

@@ -2,22 +2,13 @@
 # Ends what slurm-up.sh started, jobs first, and takes its state and configuration away. With --purge the packages, too:
 # while Slurm's commands are there and no controller answers, every start of Snakemake waits for it.
 set -uo pipefail
+. "$(dirname "$0")/daemons.sh"
 state=${SLURM_ROOT:-/tmp/slurm-local}
-name() { tr '\0' ' ' 2>/dev/null < "/proc/$1/cmdline"; } 2>/dev/null
 
 if command -v scancel >/dev/null && timeout 5 scontrol ping 2>/dev/null | grep -q UP; then
     timeout 20 scancel --user="$(id -un)" 2>/dev/null
     for _ in $(seq 40); do [ -z "$(timeout 5 squeue -h 2>/dev/null)" ] && break; sleep 0.5; done
 fi
-stop() { # PID_FILE PROGRAM
-    local pid
-    [ -s "$1" ] || return 0
-    pid=$(cat "$1")
-    case "$(name "$pid")" in *"$2"*) kill "$pid" 2>/dev/null ;; *) rm -f "$1"; return 0 ;; esac
-    for _ in $(seq 75); do [ -n "$(name "$pid")" ] || break; sleep 0.2; done
-    [ -n "$(name "$pid")" ] && kill -9 "$pid" 2>/dev/null
-    rm -f "$1"
-}
 stop "$state/slurmd-n1.pid" slurmd
 stop "$state/slurmd-n2.pid" slurmd
 stop "$state/slurmctld.pid" slurmctld

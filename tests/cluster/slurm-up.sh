@@ -3,6 +3,7 @@
 # `urgent` preempts: those of spare are cancelled, those of cpu requeued), three GPUs that are device files only. A second call starts what is not
 # running. Debian's packages are installed where they are missing. State is in $SLURM_ROOT; accounting is off.
 set -euo pipefail
+. "$(dirname "$0")/daemons.sh"
 state=${SLURM_ROOT:-/tmp/slurm-local}
 host=$(hostname -s)
 export DEBIAN_FRONTEND=noninteractive
@@ -92,9 +93,6 @@ ConstrainRAMSpace=no
 ConstrainDevices=no
 CONF
 
-runs() { # PID_FILE PROGRAM: neither a zombie nor another program that has the number now
-    [ -s "$1" ] && tr '\0' ' ' 2>/dev/null < "/proc/$(cat "$1")/cmdline" | grep -q "$2"
-}
 runs "$state/munge/pid" munged || munged --force --key-file="$state/munge/key" --pid-file="$state/munge/pid" \
     --log-file="$state/munge/log" --seed-file="$state/munge/seed" --num-threads=2
 # -c forgets jobs that an earlier controller, if it was killed, left running: they would hold the nodes for ever.

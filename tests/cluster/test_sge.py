@@ -13,10 +13,11 @@ from on_cluster import (
     Snakemake,
     assert_same_bits,
     assert_same_study,
+    called,
     log_of,
+    training,
     wait_until,
     wait_until_it_trains,
-    weights,
 )
 
 from test_workflow import clone
@@ -25,12 +26,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("grid_engine"), pytes
 QUICK = ("--latency-wait", 20)
 
 
-def called(*command: object) -> str:
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, timeout=60).stdout
-
-
 def started(folder: Path, models: list[str], *options: object) -> Snakemake:
-    return Snakemake(folder, *weights(*models), "--configfile", FAULTS, *QUICK, *options, profile="profiles/hoffman2")
+    return training(folder, models, *QUICK, *options, profile="profiles/hoffman2")
 
 
 def numbers(folder: Path, model: str) -> list[str]:

@@ -1,7 +1,6 @@
 """profiles/slurm on a real Slurm: whatever its jobs meet ends in a finished study or a clear error, never a hang."""
 
 import re
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +12,9 @@ from on_cluster import (
     Snakemake,
     assert_same_bits,
     assert_same_study,
+    called,
     log_of,
+    training,
     wait_until,
     wait_until_it_trains,
     weights,
@@ -26,12 +27,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark
 QUICK = ("--slurm-init-seconds-before-status-checks", 5, "--latency-wait", 20)
 
 
-def called(*command: object) -> str:
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, timeout=60).stdout
-
-
 def started(folder: Path, models: list[str], *options: object) -> Snakemake:
-    return Snakemake(folder, *weights(*models), "--configfile", FAULTS, *QUICK, *options, profile="profiles/slurm")
+    return training(folder, models, *QUICK, *options, profile="profiles/slurm")
 
 
 def numbers(run: Snakemake, model: str) -> list[str]:
