@@ -25,6 +25,16 @@ def test_the_baseline_network_has_the_published_layer_shapes():
     assert [(layer.in_features, layer.out_features) for layer in linear] == [(900, 512), (512, 512)]
 
 
+def test_with_levels_the_features_are_the_means_of_every_map_normalised():
+    settings = {"channels": [4, 6], "kernels": [3, 3], "padding": "same", "pooling": "levels", "hidden": []}
+    network, images = BaselineCNN(32, settings).eval(), torch.rand(5, 3, 32, 32)
+    first, second = network.convolutions[:3], network.convolutions[3:]
+    expected = torch.cat([first(images).mean((2, 3)), second(first(images)).mean((2, 3))], dim=1)
+    assert network.width == 10
+    assert torch.allclose(network(images), expected / (1 + network.norm.eps) ** 0.5, atol=1e-6)
+    assert network.train()(images).mean(0).abs().max() < 1e-5
+
+
 def test_an_image_too_small_for_the_network_is_an_error_that_says_what_to_change():
     with pytest.raises(InputError, match="after convolution 3 of 3; take a larger input_size"):
         BaselineCNN(16, {"channels": [4, 4, 4], "kernels": [5, 5, 5], "padding": "valid", "hidden": []})

@@ -51,6 +51,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(archive) as zipped:
             yield zipped
+    # zipfile raises NotImplementedError for a compression or encryption that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise InputError(f"not a whole zip: {error}. Run again to download it anew, or correct its address") from error
 

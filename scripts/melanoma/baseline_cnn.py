@@ -1,12 +1,27 @@
 """The baseline network of the two-network ensemble."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from melanoma.errors import InputError
 from melanoma.layers import depths_by_weights, hidden_layer
+
+
+def _mean(feature_map: Tensor) -> Tensor:
+    return functional.adaptive_avg_pool2d(feature_map, 1).flatten(1)
+
+
+# Features (n, width) of the maps (n, channels, side, side) that the poolings leave, the first one first.
+POOLS: dict[str, Callable[[list[Tensor]], Tensor]] = {
+    "flatten": lambda maps: maps[-1].flatten(1),
+    "average": lambda maps: _mean(maps[-1]),
+    "levels": lambda maps: torch.cat([_mean(feature_map) for feature_map in maps], dim=1),
+}
 
 
 class BaselineCNN(nn.Module):
@@ -33,15 +48,23 @@ class BaselineCNN(nn.Module):
                 layers.append(nn.BatchNorm2d(outputs))
             layers += [nn.ReLU(), nn.MaxPool2d(2)]
         self.convolutions = nn.Sequential(*layers)
-        average = settings["pooling"] == "average"
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()) if average else nn.Flatten()
-        widths = [channels[-1] * (1 if average else size * size), *settings["hidden"]]
+        self.pool = POOLS[settings["pooling"]]
+        widths_of = {"flatten": channels[-1] * size**2, "average": channels[-1], "levels": sum(channels[1:])}
+        inputs = widths_of[settings["pooling"]]
+        # Early means are colours and late ones shapes: of different sizes until they are normalised.
+        self.norm = nn.BatchNorm1d(inputs) if settings["pooling"] == "levels" else nn.Identity()
+        widths = [inputs, *settings["hidden"]]
         self.hidden = nn.Sequential(*(hidden_layer(*pair) for pair in pairwise(widths)))
         self.width = widths[-1]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of `images`."""
-        return self.hidden(self.pool(self.convolutions(images)))
+        maps = []
+        for layer in self.convolutions:
+            images = layer(images)
+            if isinstance(layer, nn.MaxPool2d):
+                maps.append(images)
+        return self.hidden(self.norm(self.pool(maps)))
 
     def depths(self) -> dict[str, int]:
         """Return the layer of each parameter: each convolution and each hidden layer is one."""

@@ -92,7 +92,7 @@ def baseline_gflops(settings: Mapping[str, Any], size: int) -> float:
         side = size if settings["padding"] == "same" else size - kernel + 1
         total += side**2 * kernel**2 * inputs * outputs
         inputs, size = outputs, side // 2
-    width = inputs * (1 if settings["pooling"] == "average" else size**2)
+    width = {"flatten": inputs * size**2, "average": inputs, "levels": sum(settings["channels"])}[settings["pooling"]]
     for outputs in settings["hidden"]:
         total, width = total + width * outputs, outputs
     return 2 * total / 1e9

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from melanoma.errors import InputError
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success sync it to disk and rename it, on failure remove it.
 
-    A reader, or a job killed at any moment, sees the old file or the new one, never a part.
+    A reader, or a job killed at any moment, sees the old file or the new one, never a part. What a killed job left is
+    removed; of two that write the same file at once, the later to begin succeeds and the other raises OSError.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for remains in path.parent.glob(f".{escape(path.name)}.*.tmp"):
+        remains.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary

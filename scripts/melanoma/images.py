@@ -104,7 +104,6 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: dict[str, Any], at_
     per image of the catalog. Raises InputError that lists all unreadable files, with on_unreadable: fail.
     """
     settings = DEFAULTS | settings
-    _remove_remains(path)
     rows = []
     with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=FORMAT) as file:
         writer = ShardWriter(file, len(catalog), settings["size"], settings["fit"], settings["compression"])
@@ -131,12 +130,6 @@ def _read(path: Path) -> bytes:
     if facts.st_size > MAX_BYTES:
         raise Unreadable(f"{facts.st_size} bytes, more than the {MAX_BYTES} that an image may have")
     return path.read_bytes()
-
-
-def _remove_remains(path: Path) -> None:
-    """Remove what a killed job left of the same shard; one that still runs beside this job will fail."""
-    for remains in path.parent.glob(f".{path.name}.*.tmp"):
-        remains.unlink(missing_ok=True)
 
 
 def _in_order(function: Callable[[str], Prepared], items: Iterable[str], at_a_time: int) -> Iterator[Prepared]:

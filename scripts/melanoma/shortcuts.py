@@ -18,7 +18,7 @@ from melanoma.bootstrap import estimate
 from melanoma.calibration import patient_folds
 from melanoma.context import images_per_patient
 from melanoma.evaluation import Settings, cohorts, resampled
-from melanoma.tabular import out_of_fold_and_test
+from melanoma.tabular import boosting_parameters, out_of_fold_and_test
 from melanoma.within import Explained, WithinPatient, WithinStrata
 
 ACQUISITION = ("images_per_patient", "width", "height")
@@ -107,15 +107,7 @@ def acquisition_score(table: pd.DataFrame, score: NDArray[np.float64], seed: int
     predicted = np.full(len(table), score.mean())
     for number in np.unique(fold) if fold.max() else []:
         rows = fold == number
-        model = HistGradientBoostingRegressor(
-            max_iter=BOOSTING["trees"],
-            learning_rate=BOOSTING["learning_rate"],
-            max_leaf_nodes=BOOSTING["leaves"],
-            min_samples_leaf=BOOSTING["leaf_images"],
-            l2_regularization=BOOSTING["l2"],
-            early_stopping=False,
-            random_state=seed,
-        )
+        model = HistGradientBoostingRegressor(**boosting_parameters(BOOSTING, seed))
         predicted[rows] = model.fit(read[~rows], score[~rows]).predict(read[rows])
     return predicted
 

@@ -1,6 +1,6 @@
 """Models of tables from scikit-learn: logistic regression, random forest, naive Bayes, gradient boosting."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,15 +60,20 @@ def build_boosting(settings: dict[str, Any], seed: int) -> ClassifierMixin:
     """Return gradient boosting by `settings`: trees, learning_rate, leaves, leaf_images, l2."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(
-        max_iter=settings["trees"],
-        learning_rate=settings["learning_rate"],
-        max_leaf_nodes=settings["leaves"],
-        min_samples_leaf=settings["leaf_images"],
-        l2_regularization=settings["l2"],
-        early_stopping=False,
-        random_state=seed,
-    )
+    return HistGradientBoostingClassifier(**boosting_parameters(settings, seed))
+
+
+def boosting_parameters(settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return our settings of gradient boosting by scikit-learn's names."""
+    return {
+        "max_iter": settings["trees"],
+        "learning_rate": settings["learning_rate"],
+        "max_leaf_nodes": settings["leaves"],
+        "min_samples_leaf": settings["leaf_images"],
+        "l2_regularization": settings["l2"],
+        "early_stopping": False,
+        "random_state": seed,
+    }
 
 
 def fit(recipe: dict[str, Any], table: pd.DataFrame, threads: int) -> Fitted:
