@@ -4,6 +4,7 @@ import os
 import random
 import time
 
+import psutil
 import pytest
 
 import quick
@@ -58,6 +59,21 @@ def inflict(fault: str, study: TinyStudy, name: str, moment: float) -> bool:
 @pytest.fixture
 def study(tmp_path):
     return TinyStudy(tmp_path, epochs=60)
+
+
+def test_the_workers_of_a_killed_training_end(study):
+    process = quick.start("train", *study.options("run"), "--fold", 0, "--workers", 2)
+    training = psutil.Process(process.pid)
+
+    def busy():
+        return [child for child in training.children(recursive=True) if "resource_tracker" not in str(child.cmdline())]
+
+    while len(busy()) < 2:
+        time.sleep(0.02)
+    left = busy()
+    process.kill()
+    process.join()
+    assert not psutil.wait_procs(left, timeout=20)[1]
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGXCPU"])

@@ -1,7 +1,11 @@
 """Batches of images, metadata and targets: read from the store, augmented, and put on the device."""
 
+import os
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -192,7 +196,25 @@ def loader(dataset: Dataset[Batch], numbers: Sequence[int], workers: int, pinned
         pin_memory=pinned,
         collate_fn=_unchanged,
         generator=torch.Generator(),
+        worker_init_fn=partial(_end_with, os.getpid()),
     )
+
+
+def _end_with(process: int, worker: int) -> None:
+    """End this worker when `process` has ended, however that was.
+
+    torch's own watch is on the worker's parent, which may be a fork server that lives for as long as its workers.
+    """
+
+    def watch() -> None:
+        while True:
+            try:
+                os.kill(process, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            time.sleep(2)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class DeviceBatch(NamedTuple):
