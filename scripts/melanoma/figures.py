@@ -1,5 +1,6 @@
 """The figures of a study. The same data give the same file, byte for byte."""
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def save(figure: Figure, path: str | Path) -> None:
 @styled
 def roc(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
     """Draw each model's ROC curve, with its AUROC and interval in the legend; the diagonal is chance."""
-    figure, axes = _square("False positive rate (1 - specificity)", "True positive rate (sensitivity)")
+    figure, axes = _square("False positive rate (1 - specificity)", "True positive rate (sensitivity)", len(curves))
     for number, (name, curve) in enumerate(curves.items()):
         points = curve["roc"]["false_positive_rate"], curve["roc"]["true_positive_rate"]
         axes.plot(*points, **_line(number), label=f"{name}  {interval_text(metrics[name]['auroc'])}")
@@ -79,7 +80,7 @@ def precision_recall(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
 
     The dashed line, at the share of melanomas, is chance.
     """
-    figure, axes = _square("Recall (sensitivity)", "Precision (positive predictive value)")
+    figure, axes = _square("Recall (sensitivity)", "Precision (positive predictive value)", len(curves))
     for number, (name, curve) in enumerate(curves.items()):
         recall, precision = curve["precision_recall"]["recall"], curve["precision_recall"]["precision"]
         label = f"{name}  {interval_text(metrics[name]['average_precision'])}"
@@ -123,7 +124,7 @@ def decision(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
 
     The grey curve acts on every image, the grey line on none.
     """
-    figure = Figure(figsize=(6.4, 5.2))
+    figure = Figure(figsize=(6.4, 5.0 + 0.18 * ceil(len(curves) / 3)))
     axes = figure.subplots()
     for number, (name, curve) in enumerate(curves.items()):
         axes.plot(curve["decision"]["threshold"], curve["decision"]["net_benefit"], **_line(number), label=name)
@@ -316,8 +317,9 @@ def choose_samples(train: pd.DataFrame, target: int, count: int, seed: int) -> l
     return rows[chosen].tolist()
 
 
-def _square(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.0, 5.4))
+def _square(xlabel: str, ylabel: str, curves: int) -> tuple[Figure, Axes]:
+    """A square plot that the legend below, a line for each of `curves`, leaves its size."""
+    figure = Figure(figsize=(5.0, 5.2 + 0.18 * curves))
     axes = figure.subplots()
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=xlabel, ylabel=ylabel, aspect="equal")
     return figure, axes
