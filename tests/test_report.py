@@ -1,224 +1,25 @@
-"""Figures are the same bytes for the same data; the report is one page that needs nothing but itself."""
+"""The report is one page that needs nothing but itself and holds all that a reviewer asks for."""
 
-import argparse
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from types import ModuleType
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-import plot
 import report as script
-import tiny
-from melanoma import figures, report
-from melanoma.curves import curves
-from melanoma.errors import InputError
-from melanoma.evaluation import Settings, comparisons, decide, evaluate, reliability, validate
-from melanoma.files import read_json, read_yaml, write_csv, write_json, write_parquet, write_text, write_yaml
+from finished_study import call, draw, write_study
+from melanoma import report
+from melanoma.evaluation import Settings
+from melanoma.files import read_json, read_yaml, write_json, write_text, write_yaml
 from melanoma.shortcuts import areas, find_shortcuts
-
-RUNS = ("fold-0", "fold-1", "refit")
-COMMANDS = (
-    "roc", "precision-recall", "decision", "reliability", "learning", "schedules", "sampling", "balance", "samples",
-    "tuning",
-)  # fmt: skip
-
-
-def call(module: ModuleType, *options: object) -> None:
-    parser = argparse.ArgumentParser()
-    module.describe(parser)
-    module.main(parser.parse_args([str(option) for option in options]))
-
-
-def history(validated: bool) -> pd.DataFrame:
-    epoch = np.arange(1, 6)
-    table = pd.DataFrame({"epoch": epoch, "lr": 1e-3, "train_loss": 1 / epoch})
-    for column, value in (
-        ("loss", 1.2 / epoch),
-        ("auroc", 1 - 0.3 / epoch),
-        ("average_precision", 0.1 * epoch),
-    ):
-        table[f"validation_{column}"] = value if validated else np.nan
-    return table
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write all the files that figures and report read, of a small study of 200 images."""
-    folder = tmp_path_factory.mktemp("study")
-    generator = np.random.default_rng(0)
-    n = 200
-    patient = np.arange(n) // 4
-    target = (generator.random(n) < 0.3).astype(np.int8)
-    fold = (patient % 4 - 1).astype(np.int8)
-    table = pd.DataFrame(
-        {
-            "row": np.arange(n),
-            "image": [f"ISIC_{i:07d}" for i in range(n)],
-            "patient": [f"IP_{p:02d}" for p in patient],
-            "part": np.where(fold < 0, "test", "train"),
-            "fold": fold,
-            "target": target,
-            "probability": 1 / (1 + np.exp(-(2 * target - 2 + generator.normal(size=n)))),
-        }
-    )
-    test, train = table[table["part"] == "test"], table[table["part"] == "train"]
-    write_parquet(folder / "train.parquet", train[["row", "image", "patient", "target", "fold"]])
-    settings = Settings(replicates=100)
-    models = {"cnn": test, "mlp": test.assign(probability=test["probability"] / 2)}
-    decisions = {name: decide(train, name, settings) for name in models}
-    metrics = evaluate(models, settings, decisions)
-    metrics["cnn"]["validation"] = validate({"cnn": train}, settings)["cnn"]
-    write_json(folder / "metrics.json", metrics)
-    write_json(folder / "comparisons.json", comparisons(models, settings))
-    write_json(folder / "calibration.json", reliability(models, settings, decisions))
-    drawn = {name: curves(table, name, settings, decisions[name]) for name, table in models.items()}
-    write_json(folder / "curves.json", drawn)
-    for run in RUNS:
-        write_csv(folder / f"{run}.csv", history(run != "refit"))
-    with h5py.File(folder / "images.h5", "w") as store:
-        store["images"] = generator.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
-    write_yaml(folder / "cnn.yaml", tiny.recipe(choose_epoch_by="loss"))
-    split = {"test_fraction": 0.25, "folds": 3, "run_folds": [0, 1], "group_by": ["patient"], "seed": 7}
-    write_yaml(folder / "config.yaml", {"study": "demo", "split": {**split, "allow_leaks": False}})
-    checked = {
-        "test": {"images": 52, "melanomas": 17, "patients": 13, "melanoma_patients": 9},
-        "fold 0": {"images": 52, "patients": 13},
-        "duplicates": 3,
-    }
-    write_json(folder / "leakage.json", {"findings": [], "checked": checked})
-    write_text(
-        folder / "problems.csv",
-        "source,table,row,image,column,value,problem,action\n"
-        "demo,train.csv,7,ISIC_X,age_approx,<b>-4</b>,age not in 0 to 120,dropped\n",
-    )
-    quality = pd.DataFrame({"image": table["image"], "file": "a.jpg", "bytes": 1, "width": 640, "height": 480})
-    quality["readable"] = quality.index != 3
-    quality["problem"] = np.where(quality["readable"], None, "truncated")
-    write_parquet(folder / "quality.parquet", quality)
-    write_text(
-        folder / "trials.csv",
-        "trial,metadata.widths,optimizer.learning_rate,epoch,epochs,validation_auroc,chosen\n"
-        "0a1b2c3d,[64],0.001,3,5,0.81234,True\n"
-        '4e5f6a7b,"[64, 64]",0.0001,5,5,0.7,False\n'
-        "11111111,[64],0.00001,1,1,,False\n",
-    )
-    space = {"metadata.widths": [[64], [64, 64]], "optimizer.learning_rate": {"log": [1e-5, 1e-3]}}
-    write_yaml(folder / "tune.yaml", {"score": "auroc", "space": space})
-    bayes = {"joint": 0.9123, "image": 0.85, "metadata": 0.8}
-    write_json(folder / "truth.json", {"bayes_auroc": {"population": bayes, "cohort": bayes}})
-    return folder
-
-
-def draw(folder: Path, command: str, output: Path) -> bytes:
-    curve = ["--curves", folder / "curves.json", "--metrics", folder / "metrics.json"]
-    histories = [f"cnn:{run}={folder / run}.csv" for run in RUNS]
-    options = {
-        "roc": curve,
-        "precision-recall": curve,
-        "decision": curve,
-        "reliability": ["--calibration", folder / "calibration.json"],
-        "learning": ["--histories", *histories, "--recipes", f"cnn={folder / 'cnn.yaml'}"],
-        "schedules": ["--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"],
-        "sampling": ["--recipes", f"cnn={folder / 'cnn.yaml'}", "--train", folder / "train.parquet"],
-        "balance": ["--audit", folder / "leakage.json"],
-        "tuning": ["--trials", folder / "trials.csv", "--settings", folder / "tune.yaml"],
-        "samples": ["--images", folder / "images.h5"],
-    }[command]
-    if command in ("balance", "samples"):
-        options += ["--train", folder / "train.parquet"]
-    call(plot, command, *options, "--output", output)
-    return output.read_bytes()
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_same_data_draw_the_same_bytes(study: Path, tmp_path: Path, command: str) -> None:
-    kind = "png" if command == "samples" else "svg"
-    first = draw(study, command, tmp_path / f"first.{kind}")
-    assert first == draw(study, command, tmp_path / f"second.{kind}")
-    assert first.startswith(b"\x89PNG" if kind == "png" else b"<?xml")
-    assert b"<dc:date>" not in first
-
-
-def test_a_figure_of_another_kind_is_refused(study: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"\.svg or \.png"):
-        draw(study, "roc", tmp_path / "roc.gif")
-
-
-def test_the_roc_legend_holds_auroc_with_its_interval(study: Path) -> None:
-    metrics = pd.read_json(study / "metrics.json").to_dict()
-    made = figures.roc(pd.read_json(study / "curves.json").to_dict(), metrics)
-    labels = [text.get_text() for text in made.legends[0].get_texts()]
-    auroc = metrics["cnn"]["auroc"]
-    assert labels[0] == f"cnn  {auroc['value']:.4f} [{auroc['low']:.4f}, {auroc['high']:.4f}]"
-    assert labels[-1] == "chance  0.5000"
-
-
-@pytest.mark.parametrize(("choose_by", "epoch"), [("loss", 4), ("auroc", 2)])
-def test_the_chosen_epoch_is_marked_by_what_the_recipe_chooses_by(choose_by: str, epoch: int) -> None:
-    table = history(True)
-    table["validation_loss"] = [5.0, 4, 3, 2, 9]
-    table["validation_auroc"] = [0.5, 0.9, 0.6, 0.7, 0.8]
-    made = figures.learning_curves({"cnn": {"fold-0": table}}, {"cnn": choose_by})
-    marks = [line.get_xdata()[0] for line in made.axes[0].lines if line.get_marker() == "o"]
-    assert marks == [epoch]
-
-
-def test_a_history_without_its_columns_is_refused(study: Path, tmp_path: Path) -> None:
-    write_text(tmp_path / "history.csv", "epoch,loss\n1,0.5\n")
-    with pytest.raises(InputError, match="missing train_loss, validation_loss"):
-        call(plot, "learning", "--histories", f"cnn:fold-0={tmp_path / 'history.csv'}", "--output", "x.svg")
-
-
-def test_schedules_show_each_models_rates_over_its_own_epochs() -> None:
-    groups = [{"match": "^image", "learning_rate": 3e-5}, {"match": "bias", "weight_decay": 0}]
-    recipes = {
-        "backbone": tiny.recipe(
-            epochs=4, optimizer={"learning_rate": 1e-3, "groups": groups}, schedule={"factor": 0.1}
-        ),
-        "plain": tiny.recipe(epochs=9, optimizer={"learning_rate": 0.1}, schedule={"name": "constant"}),
-    }
-    backbone, plain = figures.plot_schedules(recipes).axes
-    assert [line.get_label() for line in backbone.lines] == ["^image", "all others"]
-    epochs, rates = backbone.lines[1].get_data()
-    assert rates[epochs < 1] == pytest.approx(1e-3) and rates[(epochs >= 2) & (epochs < 3)] == pytest.approx(1e-5)
-    assert epochs.max() < 4 and plain.get_xlim() == (0, 9) and backbone.get_ylim() == plain.get_ylim()
-    assert plain.get_legend() is None and backbone.get_legend() is not None
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 12])
-def test_there_is_a_panel_for_each_model_and_no_empty_one(count: int) -> None:
-    recipes = {f"model_{number}": tiny.recipe() for number in range(count)}
-    panels = figures.plot_schedules(recipes).axes
-    assert [axes.get_title(loc="left") for axes in panels] == list(recipes)
-
-
-def test_balance_counts_images_and_patients_of_each_fold_then_what_only_trains_then_test() -> None:
-    train = pd.DataFrame(
-        {"patient": ["p", "p", "q", "r", "s"], "fold": [0, 0, 0, 1, -1], "target": [0, 1, 0, 0, 1]},
-    )
-    test = {"images": 7, "melanomas": 2, "patients": 5, "melanoma_patients": 1}
-    counts = figures.balance(train, test)
-    assert set(counts.index[:-1]) == {"fold 0", "fold 1", "extra_train"} and counts.index[-1] == "test"
-    assert counts.loc["fold 0"].tolist() == [2, 1, 1, 1]
-    assert counts.loc["fold 1"].tolist() == [1, 0, 1, 0]
-    assert counts.loc["extra_train"].tolist() == [0, 1, 0, 1]
-    assert counts.loc["test"].tolist() == [5, 2, 4, 1]
-
-
-def test_samples_are_drawn_from_their_class_by_seed() -> None:
-    train = pd.DataFrame({"row": np.arange(100, 200), "target": [0, 1] * 50})
-    chosen = figures.choose_samples(train, 1, 16, seed=1)
-    assert len(set(chosen)) == 16
-    assert all(row % 2 == 1 for row in chosen)
-    assert chosen == figures.choose_samples(train.sample(frac=1, random_state=0), 1, 16, seed=1)
-    assert chosen != figures.choose_samples(train, 1, 16, seed=2)
-    assert len(figures.choose_samples(train, 0, 1000, seed=1)) == 50
+    return write_study(tmp_path_factory.mktemp("study"))
 
 
 def write_report(study: Path, folder: Path, **changed: Path) -> str:
@@ -362,13 +163,6 @@ def test_many_comparisons_are_folded_away(study: Path, tmp_path: Path) -> None:
     comparisons = read_json(study / "comparisons.json")
     write_json(tmp_path / "comparisons.json", comparisons | {"pairs": comparisons["pairs"] * 20})
     assert "20 comparisons, of which" in write_report(study, tmp_path, comparisons=tmp_path / "comparisons.json")
-
-
-def test_calibration_is_drawn_only_where_there_is_one(study: Path) -> None:
-    entries = read_json(study / "calibration.json")
-    assert [axes.get_title("left") for axes in figures.reliability(entries).axes] == ["Raw", "Calibrated"]
-    raw = {name: {"reliability": {"raw": entry["reliability"]["raw"]}} for name, entry in entries.items()}
-    assert [axes.get_title("left") for axes in figures.reliability(raw).axes] == ["Raw"]
 
 
 def test_the_report_is_the_same_text_again(study: Path, tmp_path: Path) -> None:
