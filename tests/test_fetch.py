@@ -395,7 +395,7 @@ def test_no_run_deletes_or_replaces_what_the_user_has(server: Server, project: P
 
 def test_the_official_study_is_planned_from_nothing(project: Path) -> None:
     counts = planned(project, "--configfile", "studies/isic2020.yaml")
-    assert sum(name.startswith("fetch_data_isic2020") for name in counts) == 3 and counts["prepare_shard"] == 64
+    assert sum(name.startswith("fetch_data_isic2020") for name in counts) == 3 and counts["prepare_shard"] == 8
     assert {name for name in counts if name.startswith("fetch_data_weights")} == {
         "fetch_data_weights_resnest269_0cc87c48_pth",
         "fetch_data_weights_efficientnet_b2_rwightman_c35c1473_pth",

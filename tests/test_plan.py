@@ -102,7 +102,7 @@ def test_the_plan_of_isic_2020_has_the_jobs_that_snakemake_counts_and_the_schedu
     assert planned == {rule: n for rule, n in counted.items() if rule != "all" and not rule.startswith("fetch_")}
     assert plan.local_jobs == counted["write_settings"] + counted["write_recipe"] + fetched
     assert plan.scheduler_jobs + plan.local_jobs == sum(counted.values()) - 1
-    assert plan.scheduler_jobs < 200
+    assert plan.scheduler_jobs < 150
     assert 0 < plan.overhead < 0.01 and 0 < plan.delay < 0.01
     page = markdown(plan, study(), 24)
     assert f"{plan.scheduler_jobs} jobs of the scheduler" in page
@@ -231,9 +231,9 @@ def test_60_hours_under_a_limit_of_24_take_three_runs():
 def test_prepared_images_take_their_pixels_on_disk_and_less_when_compressed():
     shard = Job(1, "prepare_shard", threads=4)
     plain = study()
-    assert 64 * job_bytes(plain, shard) == pytest.approx(ISIC_2020 * 512 * 512 * 3)
+    assert 8 * job_bytes(plain, shard) == pytest.approx(ISIC_2020 * 512 * 512 * 3)
     plain.config["images"]["compression"] = "gzip-1"
-    assert job_bytes(plain, shard) < ISIC_2020 * 512 * 512 * 3 / 64
+    assert job_bytes(plain, shard) < ISIC_2020 * 512 * 512 * 3 / 8
 
 
 @given(st.integers(1, 5))

@@ -195,7 +195,7 @@ def test_the_official_tables_plan(project):
     (project / "data").mkdir()
     (project / "data" / "isic2020").symlink_to(tables)
     counts = planned(project, "--configfile", "studies/isic2020.yaml")
-    assert counts["prepare_shard"] == 64 and sum(counts.values()) < 250
+    assert counts["prepare_shard"] == 8 and sum(counts.values()) < 150
 
 
 @pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])

@@ -32,7 +32,7 @@ def started(folder: Path, models: list[str], *options: object) -> Snakemake:
 
 def numbers(folder: Path, model: str) -> list[str]:
     """The numbers of a model's jobs that ran, oldest first, by the files that hold what they printed."""
-    found = (re.search(r"\.(\d+)\.log$", path.name) for path in (folder / "logs/sge").glob(f"mtrain_fold-{model}-0.*"))
+    found = (re.search(r"\.(\d+)\.log$", path.name) for path in (folder / "logs/sge").glob(f"mtrain_fold-{model}-fold-0.*"))
     return sorted((match[1] for match in found), key=int)
 
 
@@ -99,7 +99,7 @@ def test_a_controller_that_is_killed_and_started_again_ends_in_the_same_bits(ref
     assert_same_bits(project, "orphaned", reference, "long")
     old, new = numbers(project, "orphaned")
     assert record(old)["exit_status"] != "0" and record(new)["exit_status"] == "0"
-    said = (project / f"logs/sge/mtrain_fold-orphaned-0.{old}.log").read_text()
+    said = (project / f"logs/sge/mtrain_fold-orphaned-fold-0.{old}.log").read_text()
     assert "another job has taken over this training; this one stops" in said
 
 

@@ -33,7 +33,7 @@ def started(folder: Path, models: list[str], *options: object) -> Snakemake:
 
 def numbers(run: Snakemake, model: str) -> list[str]:
     """The numbers of a model's jobs so far, oldest first."""
-    return re.findall(rf"SLURM jobid (\d+) \(log: \S*/rule_train_fold/{model}_0/", run.printed())
+    return re.findall(rf"SLURM jobid (\d+) \(log: \S*/rule_train_fold/{model}_fold-0/", run.printed())
 
 
 def job(run: Snakemake, model: str) -> str:
@@ -119,7 +119,7 @@ def test_a_controller_that_is_killed_and_started_again_ends_in_the_same_bits(ref
     second.succeeded(240)
     assert_same_bits(project, "orphaned", reference, "long")
     assert (state(old), state(new)) == ("FAILED", "COMPLETED")
-    said = (project / f"logs/slurm/rule_train_fold/orphaned_0/{old}.log").read_text()
+    said = (project / f"logs/slurm/rule_train_fold/orphaned_fold-0/{old}.log").read_text()
     assert "another job has taken over this training; this one stops" in said
 
 
