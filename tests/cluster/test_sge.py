@@ -32,7 +32,9 @@ def started(folder: Path, models: list[str], *options: object) -> Snakemake:
 
 def numbers(folder: Path, model: str) -> list[str]:
     """The numbers of a model's jobs that ran, oldest first, by the files that hold what they printed."""
-    found = (re.search(r"\.(\d+)\.log$", path.name) for path in (folder / "logs/sge").glob(f"mtrain_fold-{model}-fold-0.*"))
+    found = (
+        re.search(r"\.(\d+)\.log$", path.name) for path in (folder / "logs/sge").glob(f"mtrain_fold-{model}-fold-0.*")
+    )
     return sorted((match[1] for match in found), key=int)
 
 
