@@ -13,9 +13,9 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n $(CORES) $(PYTEST_OPTIONS)
 	@echo "tests/cluster was left out: make test-cluster runs it, as root and where apt-get can install Slurm and Grid Engine"
 
-# Side by side, one worker for each scheduler.
+# The two schedulers side by side, where there are cores for both.
 test-cluster: .venv/installed
-	$(BIN)/python -m pytest tests/cluster -n 2 $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest tests/cluster -n $(if $(filter 1 2 3,$(CORES)),1,2) $(PYTEST_OPTIONS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
