@@ -15,11 +15,12 @@ import torch
 
 from melanoma.batches import Examples
 from melanoma.command import run
+from melanoma.context import patient_distance, patients_of_part
 from melanoma.device import device_of, set_up_torch
 from melanoma.distributed import joined
 from melanoma.encoder import MetadataEncoder
 from melanoma.files import read_yaml, write_parquet
-from melanoma.inference import NO_TTA, predict_logits
+from melanoma.inference import NO_TTA, predict_logits_and_embeddings
 from melanoma.networks import build_network
 
 
@@ -49,11 +50,13 @@ def main(args: argparse.Namespace) -> None:
     with joined(recipe) as processes:
         device = device_of(recipe, processes.local)
         model.to(device, memory_format=torch.channels_last)
-        logits = predict_logits(model, examples, recipe, tta, device, workers, processes)
+        logits, embeddings = predict_logits_and_embeddings(model, examples, recipe, tta, device, workers, processes)
     if processes.first:
         predicted = table[["image", "patient", "fold", "part", "source"]]
         predicted = predicted.assign(logit=logits, probability=1 / (1 + np.exp(-logits)))
-        write_parquet(args.output, predicted.assign(trained_prevalence=trained["trained_prevalence"]))
+        distance = np.nan if embeddings is None else patient_distance(embeddings, patients_of_part(table))
+        shown = trained["trained_prevalence"]
+        write_parquet(args.output, predicted.assign(trained_prevalence=shown, patient_distance=distance))
 
 
 def rows_to_predict(args: argparse.Namespace, fold: int | None) -> pd.DataFrame:

@@ -39,7 +39,7 @@ def cohort(seed: int, images: int = 240) -> tuple[np.random.Generator, pd.DataFr
 
 
 def predicted(rows: pd.DataFrame, score: np.ndarray) -> pd.DataFrame:
-    return rows.assign(logit=score, probability=1 / (1 + np.exp(-score)))
+    return rows.assign(logit=score, probability=1 / (1 + np.exp(-score)), patient_distance=np.nan)
 
 
 def fused(members: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -42,6 +42,13 @@ def test_a_kaggle_submission_gives_the_test_by_image_and_nothing_out_of_fold(tmp
     assert rows["image"].tolist() == TEST["image"].tolist()
     assert rows["probability"].tolist() == pytest.approx(SCORES[TEST["image"]].tolist(), abs=1e-12)
     assert rows["target"].isna().all() and np.isfinite(rows["logit"]).all()
+    assert rows["patient_distance"].isna().all()
+
+
+def test_distances_are_taken_by_image_where_the_file_has_them(tmp_path):
+    rows = taken(file(tmp_path, patient_distance=2 * SCORES.to_numpy(), fold=fold_of(EVERY)), fused=True)
+    assert rows["patient_distance"].tolist() == pytest.approx((2 * rows["probability"]).tolist(), abs=1e-12)
+    assert set(rows["part"]) == {"train", "test"}
 
 
 @pytest.mark.parametrize("column", ["fold", "part"])
@@ -86,6 +93,8 @@ def test_missing_test_images_are_named(tmp_path):
     [
         ({}, True, "no out-of-fold predictions, which a fusion is fitted to"),
         ({"target": SCORES.to_numpy() * 3}, False, r"no probability from 0 to 1, in 53 of 80 rows"),
+        ({"patient_distance": [0.5, None] * 40}, False, r"patient_distance not in 0 to 2, in 40 of 80 rows"),
+        ({"patient_distance": SCORES.to_numpy() * 3}, False, r"patient_distance not in 0 to 2"),
         ({"target": None}, False, "no column of probabilities among image;"),
         ({"fold": np.arange(80) % 3}, False, r"patients have images in several of its folds"),
         ({"part": ["train"] * 30 + ["test"] * 50}, False, r"images of the folds that were run have no out-of-fold"),

@@ -63,7 +63,7 @@ def test_the_mean_of_one_model_with_itself_is_the_model(probability: np.ndarray,
     weights = {str(i): i + 1 for i in range(count)}
     for fused in (fuse(members, "mean"), fuse(members, "logit_mean"), fuse(members, "weighted", weights)):
         np.testing.assert_allclose(fused["probability"], probability, rtol=0, atol=1e-15)
-        made = ["probability", "logit", "trained_prevalence"]
+        made = ["probability", "logit", "trained_prevalence", "patient_distance"]
         assert fused.drop(columns=made).equals(member.drop(columns=made, errors="ignore"))
 
 
@@ -180,7 +180,7 @@ def test_the_script_fits_weights_and_writes_predictions(tmp_path: Path) -> None:
     chosen = {"method": "weighted", "members": ["confident", "good"], "weights": None}
     run_fuse(tmp_path, chosen, members, "--train", str(tmp_path / "train.parquet"))
     fused = pd.read_parquet(tmp_path / "fused.parquet")
-    assert list(fused) == COLUMNS
+    assert list(fused) == COLUMNS and fused["patient_distance"].isna().all()
     report = read_json(tmp_path / "fused.json")
     weights = report["weights"]
     assert list(weights) == ["confident", "good"]

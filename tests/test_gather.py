@@ -28,6 +28,7 @@ def run(fold: int | None, logits: list[float], test: bool = True) -> pd.DataFram
             "logit": logit,
             "probability": 1 / (1 + np.exp(-logit)),
             "trained_prevalence": 0.5 if fold is None else 0.2 + 0.2 * fold,
+            "patient_distance": np.abs(logit) / 10,
         }
     )
 
@@ -66,6 +67,18 @@ def test_seeds_are_averaged_by_logit_within_each_training_first():
     folds = [1 / (1 + np.exp(-3)), 1 / (1 + np.exp(4))]
     assert rows.loc["x", "probability"] == pytest.approx(np.mean(folds), abs=1e-15)
     assert rows["source"].eq("s").all() and len(rows) == 6
+
+
+def test_distances_are_averaged_over_seeds_and_over_the_folds_models():
+    runs = {
+        "fold-0-seed-1": run(0, [1, -1, 2, 0]),
+        "fold-0-seed-2": run(0, [3, -1, 4, 0]),
+        "fold-1": run(1, [0, 5, -5, 0]),
+    }
+    rows = gathered(runs, TRAIN).set_index("image")
+    assert rows["patient_distance"].to_dict() == pytest.approx({"a": 0.2, "b": 0.1, "c": 0, "d": 0.5, "x": 0.4, "y": 0})
+    unseen = {name: table.assign(patient_distance=np.nan) for name, table in runs.items()}
+    pd.testing.assert_frame_equal(gathered(unseen, TRAIN).set_index("image"), rows.assign(patient_distance=np.nan))
 
 
 def test_equal_seeds_change_nothing():

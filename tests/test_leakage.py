@@ -392,7 +392,8 @@ def test_predictions_out_of_fold_and_of_the_test_are_not_accused_however_good_th
     tables = study()
     predictions = predictions_of(tables)
     target = predictions["image"].map(pd.concat([tables.train, tables.labels]).set_index("image")["target"])
-    assert audit(predictions.assign(probability=target * 0.8 + 0.1), tables) == []
+    told = target * 0.8 + 0.1
+    assert audit(predictions.assign(probability=told, patient_distance=told), tables) == []
 
 
 def test_labels_of_train_beside_out_of_fold_predictions_are_no_leak() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melanoma.calibration import patient_folds
+from melanoma.context import patient_distance, patients_of_part
 from melanoma.demo import Settings, make_cohort
 from melanoma.errors import InputError
 from melanoma.fusion import log_loss
@@ -26,7 +27,8 @@ def fusion(method: str, members: list[str], **changes: object) -> dict[str, obje
 
 def member(cohort: pd.DataFrame, score: np.ndarray) -> pd.DataFrame:
     """Return predictions of a score, out of fold where the cohort has a fold, else of test."""
-    return cohort[["image", "patient", "part", "fold"]].assign(logit=score, probability=1 / (1 + np.exp(-score)))
+    rows = cohort[["image", "patient", "part", "fold"]]
+    return rows.assign(logit=score, probability=1 / (1 + np.exp(-score)), patient_distance=np.nan)
 
 
 def study(seed: int = 0, images: int = 400, **signals: float) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
@@ -124,6 +126,52 @@ def test_signal_that_lies_only_in_how_a_lesion_differs_from_its_patients_others_
             found[method, context] = auroc(target, fused[test])
     assert min(found["logistic", True], found["gradient_boosting", True]) > 0.8
     assert max(found["logistic", False], found["gradient_boosting", False]) < 0.7
+
+
+def unlike_others(seed: int) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Draw a cohort whose melanomas look as if they were another patient's, and two models whose scores are noise.
+
+    Every embedding, melanoma or not, is drawn alike, so from one image at a time nobody can tell. The second model sees
+    no images.
+    """
+    cohort, _ = study(seed, images=3000, pixel_signal=0.0, metadata_signal=0.0)
+    generator = np.random.default_rng(seed)
+    number = pd.factorize(cohort["patient"])[0]
+    usual, another = generator.normal(size=(number.max() + 1, 32)), generator.normal(size=(len(cohort), 32))
+    look = np.where(cohort["target"].to_numpy()[:, None] == 1, another, usual[number])
+    rows = member(cohort, generator.normal(size=len(cohort)))
+    embeddings = look + 0.7 * generator.normal(size=look.shape)
+    seeing = rows.assign(patient_distance=patient_distance(embeddings, patients_of_part(rows)))
+    return cohort, {"seeing": seeing, "blind": member(cohort, generator.normal(size=len(cohort)))}
+
+
+def test_an_image_that_stands_apart_from_its_patients_others_is_found_by_context_alone() -> None:
+    cohort, members = unlike_others(0)
+    rows, test = table(cohort, members, context=True), (cohort["part"] == "test").to_numpy()
+    target = cohort["target"].to_numpy()[test]
+    for method in ("logistic", "gradient_boosting"):
+        found = {}
+        for context in (True, False):
+            chosen = fusion(method, list(members), context=context, inputs=[])
+            fused, _ = cross_fitted(rows, fit_of(chosen), 5, 1)
+            found[context] = auroc(target, fused[test])
+        assert found[True] > 0.8
+        assert abs(found[False] - 0.5) < 0.1
+
+
+def test_a_member_without_distances_adds_no_columns_of_them() -> None:
+    cohort, members = unlike_others(1)
+    rows = table(cohort, members, context=True)
+    assert [name for name in rows if name.startswith("distance")] == [
+        "distance seeing",
+        "distance z seeing",
+        "distance rank seeing",
+    ]
+    _, combination = cross_fitted(rows, fit_of(fusion("logistic", list(members), context=True)), 5, 1)
+    assert set(combination.summary()) >= {"logit blind", "z blind", "logit seeing", "z seeing", "distance z seeing"}
+    assert "distance blind" not in combination.summary()
+    plain = cross_fitted(rows, fit_of(fusion("logistic", list(members))), 5, 1)[1].summary()
+    assert not [name for name in plain if "distance" in name]
 
 
 def test_a_fusion_needs_out_of_fold_predictions_and_two_patients_of_each_class() -> None:

@@ -265,6 +265,7 @@ def test_prediction_needs_no_labels_and_covers_the_held_out_fold_and_test(study)
     study.train("run", "--fold", 1)
     test = tiny.table(20, seed=9).drop(columns=["target", "fold", "diagnosis"])
     test["image"] = [f"TEST_{number}" for number in range(20)]
+    test["patient"] = "IP_2"  # one of fold 1, too
     test.to_parquet(study.folder / "test.parquet")
     quick.run(
         "predict",
@@ -278,3 +279,6 @@ def test_prediction_needs_no_labels_and_covers_the_held_out_fold_and_test(study)
     assert predictions["fold"].tolist() == [1] * len(held_out) + [-1] * 20
     assert "target" not in predictions
     np.testing.assert_allclose(predictions["probability"], 1 / (1 + np.exp(-predictions["logit"])))
+    of_pairs = predictions.loc[predictions["part"] == "train"].groupby("patient")["patient_distance"]
+    assert (of_pairs.nunique() == 1).all() and predictions["patient_distance"].between(0, 2).all()
+    assert predictions.loc[predictions["part"] == "test", "patient_distance"].nunique() > 1

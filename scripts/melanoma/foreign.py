@@ -13,7 +13,7 @@ import pandas as pd
 from melanoma.command import log
 from melanoma.errors import InputError, listing
 from melanoma.gathering import with_targets
-from melanoma.predictions import logit, read_table, refuse, require
+from melanoma.predictions import distances, logit, read_table, refuse, require
 
 SPELLINGS = ("probability", "prob", "target")
 
@@ -24,9 +24,10 @@ def foreign_predictions(
     """Return the predictions of a file for our test and, where it has them, out of fold, in the workflow's columns.
 
     The file has a column image (or image_name), one of `SPELLINGS` with the probability, the first of them that is
-    there, and perhaps fold or part. `train` and `test` are the tables of the split; `folds` are those that were run,
-    and `fused` tells whether out-of-fold rows are needed. Raises InputError naming images that the file lacks or has
-    twice, values that are no probability, and patients whose images are in several of its folds.
+    there, and perhaps fold, part or patient_distance. `train` and `test` are the tables of the split; `folds` are those
+    that were run, and `fused` tells whether out-of-fold rows are needed. Raises InputError naming images that the file
+    lacks or has twice, values that are no probability or distance, and patients whose images are in several of its
+    folds.
     """
     table = _read(path)
     missing = test.loc[~test["image"].isin(table.index), "image"]
@@ -37,17 +38,17 @@ def foreign_predictions(
         )
     held_out = _out_of_fold(path, table, train, folds, fused)
     images = pd.concat([held_out.assign(part="train"), test.assign(part="test", fold=np.int8(-1))], ignore_index=True)
-    probability = table["probability"].reindex(images["image"]).to_numpy()
+    theirs = table[["probability", "patient_distance"]].reindex(images["image"]).reset_index(drop=True)
     log.info(
         "%s: %d rows out of fold, %d of the test; %d others", path, len(held_out), len(test), len(table) - len(images)
     )
-    rows = images[["image", "patient", "fold", "part", "source"]]
-    clipped = probability.clip(1e-15, 1 - 1e-15)
-    return with_targets(rows.assign(logit=logit(clipped), probability=probability, trained_prevalence=np.nan), train)
+    rows = pd.concat([images[["image", "patient", "fold", "part", "source"]], theirs], axis=1)
+    clipped = theirs["probability"].clip(1e-15, 1 - 1e-15)
+    return with_targets(rows.assign(logit=logit(clipped), trained_prevalence=np.nan), train)
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """The file's probability, and fold and part where it has them, by image."""
+    """The file's probability and distance, and fold and part where it has them, by image."""
     table = read_table(path)
     name = next((name for name in SPELLINGS if name in table), None)
     if name is None:
@@ -62,7 +63,8 @@ def _read(path: Path) -> pd.DataFrame:
     number = pd.to_numeric(table[name], errors="coerce").astype(np.float64)
     refuse(~number.between(0, 1), table, path, "no probability from 0 to 1", "rank or squash scores first", name)
     known = [column for column in ("fold", "part") if column in table]
-    return table[known].assign(probability=number).set_axis(table["image"].astype(str))
+    made = {"probability": number, "patient_distance": distances(table, path)}
+    return table[known].assign(**made).set_axis(table["image"].astype(str))
 
 
 def _out_of_fold(path: Path, table: pd.DataFrame, train: pd.DataFrame, folds: list[int], fused: bool) -> pd.DataFrame:

@@ -43,12 +43,13 @@ def with_probability(
     predictions: pd.DataFrame, probability: np.ndarray, trained_prevalence: float = np.nan
 ) -> pd.DataFrame:
     """Return `predictions` with other probabilities, (n,), their logits, which stay finite, and the share of melanomas
-    that whatever made them was fitted to, NaN where that is no one number.
+    that whatever made them was fitted to, NaN where that is no one number. A fusion has no embedding, so no distance.
     """
     # Rounding may carry a mean of ones just past one, and the best of all ranks would have an infinite logit.
     probability = np.clip(probability, 0.0, 1.0)
     finite = logit(np.clip(probability, SMALLEST, 1.0 - SMALLEST))
-    return predictions.assign(probability=probability, logit=finite, trained_prevalence=trained_prevalence)
+    made = {"probability": probability, "logit": finite, "trained_prevalence": trained_prevalence}
+    return predictions.assign(**made, patient_distance=np.nan)
 
 
 def finite_logits(members: dict[str, pd.DataFrame]) -> np.ndarray:

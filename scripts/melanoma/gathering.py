@@ -9,6 +9,7 @@ from melanoma.predictions import COLUMNS
 
 KEYS = ["image", "patient", "fold", "part", "source"]
 SEED = "-seed-"
+AVERAGED = ["trained_prevalence", "patient_distance"]  # beside logit or probability
 
 
 def gathered(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.DataFrame:
@@ -16,7 +17,8 @@ def gathered(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.DataFr
 
     `runs` maps the name of each training (fold-0, refit, or with a seed fold-0-seed-2) to its predictions. Seeds of one
     training are averaged by their logits; then a test image that several trainings predict gets the mean of their
-    probabilities. `train` gives the targets of the out-of-fold rows; those of the test stay null.
+    probabilities. Distances are averaged as they are. `train` gives the targets of the out-of-fold rows; those of the
+    test stay null.
     """
     trainings = list(dict.fromkeys(name.partition(SEED)[0] for name in runs))
     means = [_mean_logit([runs[name] for name in runs if name.partition(SEED)[0] == each]) for each in trainings]
@@ -42,12 +44,12 @@ def _mean_logit(repeats: list[pd.DataFrame]) -> pd.DataFrame:
     if len(repeats) == 1:
         return repeats[0]
     rows = pd.concat(repeats).groupby(KEYS, sort=False, as_index=False, dropna=False)
-    mean = rows[["logit", "trained_prevalence"]].mean()
+    mean = rows[["logit", *AVERAGED]].mean()
     return mean.assign(probability=1 / (1 + np.exp(-mean["logit"])))
 
 
 def _mean_probability(test: pd.DataFrame) -> pd.DataFrame:
     rows = test.groupby(KEYS, sort=False, as_index=False, dropna=False)
-    mean = rows[["probability", "trained_prevalence"]].mean()
+    mean = rows[["probability", *AVERAGED]].mean()
     probability = mean["probability"].clip(1e-15, 1 - 1e-15)
     return mean.assign(logit=np.log(probability) - np.log1p(-probability))

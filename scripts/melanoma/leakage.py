@@ -112,7 +112,7 @@ def check_predictions(
 ) -> list[dict[str, Any]]:
     """Look for labels beside the predictions of a model, and for images predicted by a model that trained on them."""
     target = predictions["image"].map(pd.concat([train, labels]).drop_duplicates("image").set_index("image")["target"])
-    inputs = predictions.drop(columns=["logit", "probability"], errors="ignore")
+    inputs = predictions.drop(columns=["logit", "probability", "patient_distance"], errors="ignore")
     if "target" in inputs and inputs.loc[inputs["part"] == "test", "target"].isna().all():
         inputs = inputs.drop(columns="target")  # labels of train are there for others to fit to
     found = check_columns(inputs, target, f"{name}'s predictions")

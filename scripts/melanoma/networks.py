@@ -48,9 +48,15 @@ class Classifier(nn.Module):
 
         Column 0 is the logit of melanoma, the others are the logits of the diagnoses.
         """
-        parts = []
-        if self.image is not None:
-            parts.append(self.image(images))
+        return self.classify(self.embed(images), metadata)
+
+    def embed(self, images: Tensor | None) -> Tensor | None:
+        """Return the embedding of images, (n, width), their features in the last layer; None where it sees none."""
+        return None if self.image is None else self.image(images)
+
+    def classify(self, embedding: Tensor | None, metadata: Tensor) -> Tensor:
+        """Return the outputs of `forward` for images of this embedding."""
+        parts = [] if embedding is None else [embedding]
         if self.metadata is not None:
             parts.append(self.metadata(metadata))
         features = torch.cat(parts, dim=1)

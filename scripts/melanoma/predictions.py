@@ -9,7 +9,18 @@ import pandas as pd
 
 from melanoma.errors import InputError, listing
 
-COLUMNS = ["image", "patient", "fold", "part", "source", "logit", "probability", "trained_prevalence", "target"]
+COLUMNS = [
+    "image",
+    "patient",
+    "fold",
+    "part",
+    "source",
+    "logit",
+    "probability",
+    "trained_prevalence",
+    "patient_distance",
+    "target",
+]
 SPELLINGS = {
     "image": ("image", "image_name"),
     "patient": ("patient", "patient_id"),
@@ -21,13 +32,14 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     """Read predictions from a Parquet or CSV file and return them in the workflow's columns.
 
     Needed are `image` (or `image_name`) and `probability` (or `prob`); `patient` (or `patient_id`), `fold`, `part`,
-    `source`, `logit`, `trained_prevalence` and `target` are used where they are there. Without `part`, every row is
-    'test'.
+    `source`, `logit`, `trained_prevalence`, `patient_distance` and `target` are used where they are there. Without
+    `part`, every row is 'test'.
 
     Returns image str | patient str, null where unknown | fold int8, -1 for none | part 'train' or 'test' | source str,
     null where unknown | logit float64 | probability float64 in [0, 1] | trained_prevalence float64, the share of
-    melanomas that the model was shown, NaN where unknown | target Int8 0/1, null where unknown; the index is the
-    file's. Raises InputError naming the file, line and image where something is missing, doubled or out of range.
+    melanomas that the model was shown, NaN where unknown | patient_distance float64, see `context.patient_distance`,
+    NaN where the model has none | target Int8 0/1, null where unknown; the index is the file's. Raises
+    InputError naming the file, line and image where something is missing, doubled or out of range.
     """
     table = read_table(path)
     require(table, ["image", "probability"], path)
@@ -42,6 +54,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         "logit": table["logit"].astype(np.float64) if "logit" in table else logit(probability),
         "probability": probability,
         "trained_prevalence": table["trained_prevalence"].astype(float) if "trained_prevalence" in table else np.nan,
+        "patient_distance": distances(table, path),
         "target": _labels(table, path)
         if "target" in table and table["target"].notna().any()
         else pd.array([None] * len(table), "Int8"),
@@ -134,6 +147,16 @@ def _read_csv(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV table: {error}") from error
     return table.dropna(how="all")
+
+
+def distances(table: pd.DataFrame, path: str | Path) -> pd.Series:
+    """Return the table's patient_distance, float64 (n,), of all rows or, NaN, of none; else raise InputError."""
+    if "patient_distance" not in table or table["patient_distance"].isna().all():
+        return pd.Series(np.nan, index=table.index)
+    number = pd.to_numeric(table["patient_distance"], errors="coerce").astype(np.float64)
+    remedy = "give a number from 0 to 2 in all rows, or leave the column out"
+    refuse(~number.between(0, 2), table, path, "patient_distance not in 0 to 2", remedy, "patient_distance")
+    return number
 
 
 def require(table: pd.DataFrame, columns: list[str], path: str | Path) -> None:

@@ -15,7 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.calibration import patient_folds
-from melanoma.context import NAMES, images_per_patient, within_patient
+from melanoma.context import (
+    DISTANCE_NAMES,
+    NAMES,
+    distance_within_patient,
+    images_per_patient,
+    patients_of_part,
+    within_patient,
+)
 from melanoma.errors import InputError
 from melanoma.fusion import KEYS, aligned, finite_logits, simplex_minimum
 from melanoma.inputs import InputEncoder
@@ -103,7 +110,8 @@ def fusion_table(
     `train` and `test` hold each image's metadata and, for train alone, its target. The columns are image, part, fold,
     patient, target (NaN for test), those of `METADATA` that are there, images_per_patient, and for each member
     `probability NAME`, `logit NAME` and with context `difference NAME`, `z NAME` and `rank NAME` (see
-    `context.within_patient`). A patient's images are those of the same part.
+    `context.within_patient`) and, where its predictions have distances, `distance NAME`, `distance z NAME` and
+    `distance rank NAME` (see `context.distance_within_patient`). A patient's images are those of the same part.
     """
     first = next(iter(members.values()))
     out_of_fold = first[first["part"] == "train"]
@@ -113,15 +121,23 @@ def fusion_table(
     known = pd.concat([train, test], ignore_index=True)
     known = known[["image", "target", *(column for column in METADATA if column in known)]]
     table = first[[*KEYS, "patient"]].reset_index(drop=True).merge(known, on="image", how="left", validate="1:1")
-    owner = table["part"] + " " + table["patient"].fillna(table["image"])
+    owner = patients_of_part(table)
     columns: dict[str, NDArray[Any]] = {"images_per_patient": images_per_patient(owner)}
-    by_member = zip(members, aligned(members).T, finite_logits(members).T, strict=True)
-    for name, probability, logit in by_member:
+    distances = aligned(members, "patient_distance").T
+    by_member = zip(members, aligned(members).T, finite_logits(members).T, distances, strict=True)
+    for name, probability, logit, distance in by_member:
         columns |= {f"probability {name}": probability, f"logit {name}": logit}
-        if context:
-            apart = within_patient(logit, owner).T
-            columns |= {f"{kind} {name}": values for kind, values in zip(NAMES, apart, strict=True)}
+        apart = _context(logit, distance, owner) if context else {}
+        columns |= {f"{kind} {name}": values for kind, values in apart.items()}
     return pd.concat([table, pd.DataFrame(columns)], axis=1)
+
+
+def _context(logit: NDArray[Any], distance: NDArray[Any], owner: pd.Series) -> dict[str, NDArray[np.float64]]:
+    """A member's patient context by its kind, without that of the distance where the member has none, NaN."""
+    found = dict(zip(NAMES, within_patient(logit, owner).T, strict=True))
+    if np.isnan(distance).any():
+        return found
+    return found | dict(zip(DISTANCE_NAMES, distance_within_patient(distance, owner).T, strict=True))
 
 
 def fit_of(settings: dict[str, Any]) -> Fit:
@@ -133,10 +149,20 @@ def fit_of(settings: dict[str, Any]) -> Fit:
     members = settings["members"]
     if settings["method"] == "weighted":
         return lambda table: Weights.fit(table, members)
-    kinds = ["logit", *(NAMES if settings["context"] else ())]
-    columns = [f"{kind} {name}" for name in members for kind in kinds]
     inputs = list(dict.fromkeys([*settings["inputs"], *(["images_per_patient"] if settings["context"] else [])]))
-    return lambda table: Stack.fit(table, columns, inputs, lambda: _classifier(settings))
+    return lambda table: Stack.fit(
+        table, _columns(table, members, settings["context"]), inputs, lambda: _classifier(settings)
+    )
+
+
+def _columns(table: pd.DataFrame, members: Sequence[str], context: bool) -> list[str]:
+    """The columns of `fusion_table` that a stack reads of its members."""
+    columns = []
+    for name in members:
+        kinds = ["logit", *(NAMES if context else ())]
+        kinds += DISTANCE_NAMES if context and f"distance {name}" in table else ()
+        columns += [f"{kind} {name}" for kind in kinds]
+    return columns
 
 
 def cross_fitted(table: pd.DataFrame, fit: Fit, folds: int, seed: int) -> tuple[NDArray[np.float64], Combination]:

@@ -120,4 +120,4 @@ def _predictions(
     clipped = probability.clip(1e-15, 1 - 1e-15)
     logit = np.log(clipped) - np.log1p(-clipped)
     made = {"part": part, "fold": fold, "logit": logit, "probability": probability, "trained_prevalence": prevalence}
-    return rows[["image", "patient", "source"]].assign(**made)
+    return rows[["image", "patient", "source"]].assign(**made, patient_distance=np.nan)
