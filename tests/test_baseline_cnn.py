@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import tiny
 from melanoma.baseline_cnn import BaselineCNN
 from melanoma.errors import InputError
+from melanoma.feature_maps import feature_sides
 from melanoma.networks import build_network
 from melanoma.study import load_schema
 
@@ -26,7 +29,14 @@ def test_the_baseline_network_has_the_published_layer_shapes():
 
 
 def test_with_levels_the_features_are_the_means_of_every_map_normalised():
-    settings = {"channels": [4, 6], "kernels": [3, 3], "padding": "same", "pooling": "levels", "hidden": []}
+    settings = {
+        "channels": [4, 6],
+        "kernels": [3, 3],
+        "stride": 1,
+        "padding": "same",
+        "pooling": "levels",
+        "hidden": [],
+    }
     network, images = BaselineCNN(32, settings).eval(), torch.rand(5, 3, 32, 32)
     first, second = network.convolutions[:3], network.convolutions[3:]
     expected = torch.cat([first(images).mean((2, 3)), second(first(images)).mean((2, 3))], dim=1)
@@ -35,9 +45,28 @@ def test_with_levels_the_features_are_the_means_of_every_map_normalised():
     assert network.train()(images).mean(0).abs().max() < 1e-5
 
 
+@given(
+    size=st.integers(40, 90),
+    kernels=st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    stride=st.sampled_from([1, 2]),
+    padding=st.sampled_from(["valid", "same"]),
+)
+def test_feature_maps_have_the_sides_that_are_foretold(size, kernels, stride, padding):
+    settings = {"channels": [2] * len(kernels), "kernels": kernels, "stride": stride, "padding": padding}
+    sides = feature_sides(settings, size)
+    assume(sides[-1][1] > 0)
+    network = BaselineCNN(size, settings | {"pooling": "flatten", "hidden": []})
+    images, found = torch.zeros(1, 3, size, size), []
+    for layer in network.eval().convolutions:
+        images = layer(images)
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.MaxPool2d):
+            found.append(images.shape[-1])
+    assert list(zip(found[::2], found[1::2], strict=True)) == sides and network.width == 2 * sides[-1][1] ** 2
+
+
 def test_an_image_too_small_for_the_network_is_an_error_that_says_what_to_change():
     with pytest.raises(InputError, match="after convolution 3 of 3; take a larger input_size"):
-        BaselineCNN(16, {"channels": [4, 4, 4], "kernels": [5, 5, 5], "padding": "valid", "hidden": []})
+        BaselineCNN(16, {"channels": [4, 4, 4], "kernels": [5, 5, 5], "stride": 1, "padding": "valid", "hidden": []})
 
 
 def test_the_joint_network_puts_image_and_metadata_features_into_one_last_layer():

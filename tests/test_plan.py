@@ -151,7 +151,14 @@ def test_the_size_of_an_epoch_is_that_of_training(name, ratio, benign, melanomas
 
 @on_torch
 @pytest.mark.parametrize(
-    "layers", [{}, {"padding": "same", "pooling": "average"}, {"pooling": "levels"}, {"hidden": []}]
+    "layers",
+    [
+        {},
+        {"padding": "same", "pooling": "average"},
+        {"pooling": "levels"},
+        {"stride": 2, "padding": "same"},
+        {"hidden": []},
+    ],
 )
 def test_the_work_of_the_baseline_network_is_what_torch_counts(layers):
     import torch

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from melanoma.errors import InputError
+from melanoma.feature_maps import feature_sides
 from melanoma.layers import depths_by_weights, hidden_layer
 
 
@@ -35,21 +36,23 @@ class BaselineCNN(nn.Module):
         super().__init__()
         channels = [3, *settings["channels"]]
         layers: list[nn.Module] = []
+        sides = [pooled for _, pooled in feature_sides(settings, size)]
+        if 0 in sides:
+            raise InputError(
+                f"baseline_cnn: nothing is left of the image after convolution {sides.index(0) + 1} of {len(sides)};"
+                " take a larger input_size, fewer convolutions (shorter channels and kernels), or padding: same"
+            )
         for number, ((inputs, outputs), kernel) in enumerate(zip(pairwise(channels), settings["kernels"], strict=True)):
-            layers.append(nn.Conv2d(inputs, outputs, kernel, padding=settings["padding"]))
-            size = (size if settings["padding"] == "same" else size - kernel + 1) // 2
-            if size < 1:
-                raise InputError(
-                    f"baseline_cnn: nothing is left of the image after convolution {number + 1} of"
-                    f" {len(settings['kernels'])}; take a larger input_size, fewer convolutions (shorter channels and"
-                    " kernels), or padding: same"
-                )
+            stride = settings["stride"] if number == 0 else 1
+            # "same" is for steps of one pixel.
+            padding = (kernel - 1) // 2 if settings["padding"] == "same" and stride > 1 else settings["padding"]
+            layers.append(nn.Conv2d(inputs, outputs, kernel, stride, padding))
             if number > 0:
                 layers.append(nn.BatchNorm2d(outputs))
             layers += [nn.ReLU(), nn.MaxPool2d(2)]
         self.convolutions = nn.Sequential(*layers)
         self.pool = POOLS[settings["pooling"]]
-        widths_of = {"flatten": channels[-1] * size**2, "average": channels[-1], "levels": sum(channels[1:])}
+        widths_of = {"flatten": channels[-1] * sides[-1] ** 2, "average": channels[-1], "levels": sum(channels[1:])}
         inputs = widths_of[settings["pooling"]]
         # Early means are colours and late ones shapes: of different sizes until they are normalised.
         self.norm = nn.BatchNorm1d(inputs) if settings["pooling"] == "levels" else nn.Identity()

@@ -13,6 +13,7 @@ from typing import Any
 
 from melanoma.dag import FETCH, Job
 from melanoma.errors import InputError
+from melanoma.feature_maps import feature_sides
 from melanoma.files import read_yaml
 from melanoma.flops import MEGAPIXEL
 from melanoma.study import is_tabular, reads_images
@@ -87,12 +88,12 @@ def epoch_images(images: float, prevalence: float, sampling: Mapping[str, Any]) 
 
 def baseline_gflops(settings: Mapping[str, Any], size: int) -> float:
     """Return the GFLOPs of one forward pass of baseline_cnn for one image of side `size`, 2 for a multiply and add."""
-    inputs, total = 3, 0
-    for outputs, kernel in zip(settings["channels"], settings["kernels"], strict=True):
-        side = size if settings["padding"] == "same" else size - kernel + 1
+    inputs, total, sides = 3, 0, feature_sides(settings, size)
+    for outputs, kernel, (side, _) in zip(settings["channels"], settings["kernels"], sides, strict=True):
         total += side**2 * kernel**2 * inputs * outputs
-        inputs, size = outputs, side // 2
-    width = {"flatten": inputs * size**2, "average": inputs, "levels": sum(settings["channels"])}[settings["pooling"]]
+        inputs = outputs
+    last = inputs * sides[-1][1] ** 2
+    width = {"flatten": last, "average": inputs, "levels": sum(settings["channels"])}[settings["pooling"]]
     for outputs in settings["hidden"]:
         total, width = total + width * outputs, outputs
     return 2 * total / 1e9

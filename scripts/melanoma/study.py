@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from melanoma.errors import InputError, listing
+from melanoma.feature_maps import feature_sides
 from melanoma.files import sha256
 from melanoma.tuning import option_schema, space_errors, trials, with_values
 
@@ -388,13 +389,9 @@ def _mixed_labels(where: str, recipe: dict[str, Any]) -> Iterator[str]:
 
 def _vanished_image(where: str, layers: dict[str, Any], size: int) -> Iterator[str]:
     """Follow the side of the image through the baseline network, which must leave a pixel of it."""
-    side = size
-    for number, kernel in enumerate(layers["kernels"], start=1):
-        side = (side if layers["padding"] == "same" else side - kernel + 1) // 2
-        if side < 1:
-            yield (
-                f"{where}.baseline_cnn: of an image of {size} pixels nothing is left after convolution {number} of"
-                f" {len(layers['kernels'])}; take larger images, fewer convolutions (shorter channels and kernels), or"
-                " padding: same"
-            )
-            return
+    sides = [pooled for _, pooled in feature_sides(layers, size)]
+    if 0 in sides:
+        yield (
+            f"{where}.baseline_cnn: of an image of {size} pixels nothing is left after convolution {sides.index(0) + 1}"
+            f" of {len(sides)}; take larger images, fewer convolutions (shorter channels and kernels), or padding: same"
+        )
