@@ -5,7 +5,8 @@ python benchmarks/coverage.py --processes 4        writes results/coverage.md
 Cohorts are drawn from a binormal model: a melanoma's score is `SHIFT` standard deviations higher, and the images of a
 patient share a part of their score, the intra-patient correlation. Probabilities are over-confident on purpose, so that
 the calibration error to be covered is not 0. The truth is the same code's metric on the quantiles of the model. The
-kind of interval was chosen among four on these cohorts; docs/evaluation.md has what it covers on fresh ones.
+kind of interval was chosen among four on these cohorts, its degrees of freedom on others; docs/evaluation.md has what
+it covers on fresh ones.
 """
 
 import argparse

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit, ndtr
+from scipy.special import expit, ndtr, stdtrit
 
 from melanoma import bootstrap, metrics
 from test_metrics import Labelled, labelled
@@ -120,10 +120,45 @@ def test_levels_are_moved_to_the_side_on_which_the_error_grows() -> None:
     replicated = np.linspace(0, 1, 10_001)
     skewed = np.array([0.0] * 9 + [-1.0])  # without one patient the metric is much lower, so more like it may come
     made = bootstrap.interval(0.5, replicated, skewed, 0.95, 10**9)
-    a = bootstrap.acceleration(skewed)
+    a, units = bootstrap.acceleration(skewed), bootstrap.effective_units(skewed)
+    level = np.sqrt(units / (units - 1)) * stdtrit(units - 1, 0.975)
     assert a == pytest.approx((0.9**3 - 9 * 0.1**3) / 6 / (0.9**2 + 9 * 0.1**2) ** 1.5)
-    assert made.low == pytest.approx(ndtr(-1.96 / (1 + 1.96 * a)), abs=1e-4)
-    assert made.high == pytest.approx(ndtr(1.96 / (1 - 1.96 * a)), abs=1e-4)
+    assert made.low == pytest.approx(ndtr(-level / (1 + level * a)), abs=1e-4)
+    assert made.high == pytest.approx(ndtr(level / (1 - level * a)), abs=1e-4)
+
+
+def test_levels_are_moved_outwards_where_a_few_patients_make_the_metric_what_it_is() -> None:
+    replicated = np.linspace(0, 1, 10_001)
+    heavy = np.array([0.4] * 5 + [0.5] * 90 + [0.6] * 5)  # a kurtosis of 10, so 200 / 9 degrees of freedom
+    assert bootstrap.effective_units(heavy) == pytest.approx(1 + 200 / 9)
+    made = bootstrap.interval(0.5, replicated, heavy, 0.95, 10**9)
+    level = np.sqrt(1 + 9 / 200) * stdtrit(200 / 9, 0.975)
+    assert (made.low, made.high) == (pytest.approx(ndtr(-level), abs=1e-4), pytest.approx(ndtr(level), abs=1e-4))
+    assert made == bootstrap.interval(0.5, replicated, heavy, 0.95, 24)  # not outwards twice
+    assert made != bootstrap.interval(0.5, replicated, heavy, 0.95, 23)
+
+
+def test_effective_units_are_those_of_which_a_variance_varies_as_much() -> None:
+    generator = np.random.default_rng(0)
+    drawn = generator.standard_t(12, size=(4000, 200))
+    variances = drawn.var(axis=1)
+    freedom = 2 * variances.mean() ** 2 / variances.var()
+    assert np.median([bootstrap.effective_units(row) for row in drawn]) == pytest.approx(freedom, rel=0.15)
+
+
+@given(st.integers(3, 300), st.integers(0, 99))
+def test_effective_units_are_three_or_more_whatever_the_metric_is_measured_in(groups: int, seed: int) -> None:
+    left_out = np.random.default_rng(seed).standard_cauchy(groups)
+    units = bootstrap.effective_units(left_out)
+    assert units >= 3
+    assert bootstrap.effective_units(left_out * 1e-120) == pytest.approx(units)
+    one = np.arange(groups) == 0
+    assert bootstrap.effective_units(one.astype(np.float64)) >= 3
+
+
+@pytest.mark.parametrize("left_out", [[0.5, 0.5, 0.5], [0.4, 0.6, 0.4, 0.6], [0.4, 0.6, np.nan], [np.nan], [0.5]])
+def test_influences_that_are_equally_large_or_none_bound_no_units(left_out: list[float]) -> None:
+    assert bootstrap.effective_units(np.array(left_out)) == np.inf
 
 
 @given(st.integers(2, 12), st.integers(0, 99))

@@ -120,17 +120,18 @@ def leave_out(clusters: int, seed: int) -> Iterator[np.ndarray]:
 def interval(value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence: float, units: int) -> Estimate:
     """Return the accelerated percentile interval over the replicates, (replicates,), that define the metric.
 
-    The levels of the percentiles are moved twice: outwards, for percentiles of few independent `units` are too near
-    each other, as a normal interval without Student's t is (Hesterberg, The American Statistician 69:371, 2015); and to
-    the side on which the metric's standard error grows, by the acceleration of Efron's BCa interval (Journal of the
-    American Statistical Association 82:171, 1987), from the metric without each group of patients, (groups,). BCa's
-    correction of bias is left out: it spoils metrics with a floor, such as a calibration error. There is no interval of
-    less than two units.
+    The levels of the percentiles are moved twice: outwards, for percentiles of few independent units are too near each
+    other, as a normal interval without Student's t is (Hesterberg, The American Statistician 69:371, 2015), by `units`
+    or, for a metric that rests on few of them, by its `effective_units`; and to the side on which the metric's standard
+    error grows, by the acceleration of Efron's BCa interval (Journal of the American Statistical Association 82:171,
+    1987). Both come from the metric without each group of patients, (groups,). BCa's correction of bias is left out: it
+    spoils metrics with a floor, such as a calibration error. There is no interval of less than two units.
     """
     defined = replicated[~np.isnan(replicated)]
     undefined = len(replicated) - len(defined)
     if len(defined) == 0 or units < 2:
         return Estimate(float(value), np.nan, np.nan, undefined)
+    units = min(units, effective_units(left_out))
     level = np.sqrt(units / (units - 1)) * special.stdtrit(units - 1, (1 + confidence) / 2) * np.array([-1, 1])
     # So few units that the acceleration passes the pole leave the farthest percentile.
     slowed = np.maximum(1 - acceleration(left_out) * level, np.finfo(np.float64).eps)
@@ -140,10 +141,31 @@ def interval(value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, con
 
 def acceleration(left_out: np.ndarray) -> float:
     """Return a sixth of the skewness of the metric's estimate, from its values without each group of patients."""
-    defined = left_out[~np.isnan(left_out)]
-    influence = defined.mean() - defined if len(defined) else np.zeros(1)
+    influence = _influence(left_out)
     spread = np.sum(influence**2) ** 1.5
     return float(np.sum(influence**3) / (6 * spread)) if spread > 0 else 0.0
+
+
+def effective_units(left_out: np.ndarray) -> float:
+    """Return one more than the degrees of freedom of the metric's variance, from its values without each group.
+
+    The variance is estimated by a sum of squared influences. Where a few patients make up most of it, as the few whose
+    benign images outrank melanomas do of average precision, it varies much between samples: like a chi-square of
+    2 * groups / (kurtosis - 1) degrees of freedom (Satterthwaite, Biometrics Bulletin 2:110, 1946). Never less than 3;
+    infinite where all influences are equally large.
+    """
+    influence = _influence(left_out)
+    largest = np.abs(influence).max()
+    if largest == 0:
+        return np.inf
+    square = (influence / largest) ** 2
+    excess = float(np.mean(square**2) / np.mean(square) ** 2 - 1)
+    return 1 + 2 * len(square) / excess if excess > np.finfo(np.float64).eps else np.inf
+
+
+def _influence(left_out: np.ndarray) -> np.ndarray:
+    defined = left_out[~np.isnan(left_out)]
+    return defined.mean() - defined if len(defined) else np.zeros(1)
 
 
 def independent_units(target: ArrayLike, clusters: ArrayLike) -> int:
