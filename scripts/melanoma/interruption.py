@@ -10,8 +10,14 @@ from contextlib import contextmanager
 TRY_AGAIN = 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 MARGIN, MOST_MARGIN = 0.1, 300.0
+STARTING = 20.0
 JOB_NUMBERS = ("SLURM_JOB_ID", "JOB_ID", "PBS_JOBID", "LSB_JOBID")
 _imported = time.monotonic()
+
+
+def margin(limit: float) -> float:
+    """Return how many seconds before the end of `limit` seconds to leave."""
+    return min(max(MARGIN * limit, min(STARTING, limit / 3)), MOST_MARGIN)
 
 
 def scheduler_job() -> str | None:
@@ -27,7 +33,8 @@ class Interruption:
     """Watches for signals, and for the end of the time of `limit` seconds since this process started.
 
     A scheduler kills what runs out of its time, often without a signal, so training leaves by its own clock: a tenth
-    of the limit, at most five minutes, and as long as its longest step so far before the end.
+    of the limit, at most five minutes, and as long as its longest step so far before the end. The scheduler's clock
+    has run since before Snakemake started this process, so of short limits it is 20 seconds, or a third.
     """
 
     def __init__(self, limit: float | None) -> None:
@@ -53,7 +60,7 @@ class Interruption:
             return f"signal {self.signal.name}"
         if self.limit is None:
             return None
-        left = self.limit - (now - _imported) - min(MARGIN * self.limit, MOST_MARGIN) - self._longest
+        left = self.limit - (now - _imported) - margin(self.limit) - self._longest
         return f"the end of its {self.limit / 60:g} minutes" if left < 0 else None
 
     def _remember(self, number: int, _frame: object) -> None:
