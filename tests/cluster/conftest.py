@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from on_cluster import copied, one_at_a_time, prepared
 
+from test_workflow import SNAKEMAKE
+
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 APT = Path(tempfile.gettempdir()) / "cluster-tests-apt.lock"
 GRID_ENGINE = {
     "SGE_ROOT": "/var/lib/gridengine",
@@ -18,6 +21,7 @@ GRID_ENGINE = {
     "SGE_QMASTER_PORT": "6444",
     "SGE_EXECD_PORT": "6445",
     "SGE_STATUS_GRACE": "20",
+    "SGE_LOST_GRACE": "10",
 }
 
 
@@ -53,6 +57,15 @@ def reference(tmp_path_factory) -> Path:
     if "PYTEST_XDIST_WORKER" in os.environ:  # one for all workers
         folder = folder.parent
     return prepared(folder / "reference")
+
+
+@pytest.fixture(scope="session")
+def demo() -> Path:
+    """This checkout, where `make demo` is made or found made: what the schedulers' demo studies are compared with."""
+    with one_at_a_time(APT.with_name("cluster-tests-demo.lock")):
+        command = [SNAKEMAKE, "--cores", "all", "--rerun-incomplete", "--quiet", "all"]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=1200)
+    return ROOT
 
 
 @pytest.fixture

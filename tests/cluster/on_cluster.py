@@ -68,7 +68,7 @@ def one_at_a_time(lock: Path) -> Iterator[None]:
 
 
 def prepared(folder: Path) -> Path:
-    """Return a clone in `folder` where the tiny study and the references are done; who comes second waits for it."""
+    """Return a clone in `folder` where the references are done; who comes second waits for it."""
     folder.mkdir(exist_ok=True)
     with one_at_a_time(folder.parent / f"{folder.name}.lock"):
         if not (folder / "done").exists():
@@ -79,7 +79,6 @@ def prepared(folder: Path) -> Path:
 
 def _prepare(folder: Path) -> None:
     clone(folder)
-    whole_study = Snakemake(folder, "--cores", 2, "--configfile", TINY)
     trial = 200
     write_faults_study(folder, trial, trial)
     Snakemake(folder, *weights("brief", "alone"), "--cores", 2, "--configfile", FAULTS).succeeded(300)
@@ -88,12 +87,11 @@ def _prepare(folder: Path) -> None:
     ((_, speed),) = Counter(seconds).most_common(1)
     write_faults_study(folder, BRIEF * speed, LONG * speed)
     Snakemake(folder, *weights("brief", "long"), "--cores", 2, "--configfile", FAULTS).succeeded(500)
-    whole_study.succeeded(500)
 
 
 def copied(prepared: Path, folder: Path) -> Path:
-    """Return a copy without results of the tiny study, and with none of the models that tests train."""
-    trained = ("tiny", "spanning", "gpu_*", *HURT, *HURT_LONG)
+    """Return a copy with none of the models that tests train."""
+    trained = ("spanning", "gpu_*", *HURT, *HURT_LONG)
     shutil.copytree(prepared, folder, ignore=shutil.ignore_patterns(*trained, "done"), dirs_exist_ok=True)
     return folder
 
@@ -181,9 +179,9 @@ def assert_same_bits(folder: Path, model: str, expected: Path, reference: str) -
 
 
 def assert_same_study(folder: Path, expected: Path) -> None:
-    """Every prediction and every figure of the tiny study must be the same, bit for bit."""
-    names = [path.relative_to(expected) for path in (expected / "results/tiny").rglob("*.parquet")]
-    assert len([name for name in names if name.parts[2] in {"predict", "fuse"}]) >= 7
-    for name in (*names, Path("results/tiny/evaluate/metrics.json")):
+    """Every prediction and every figure of the demo study must be the same, bit for bit."""
+    names = [path.relative_to(expected) for path in (expected / "results/demo").rglob("*.parquet")]
+    assert len([name for name in names if name.parts[2] in {"predict", "fuse"}]) >= 20
+    for name in (*names, Path("results/demo/evaluate/metrics.json")):
         assert (folder / name).read_bytes() == (expected / name).read_bytes(), name
-    assert (folder / "results/tiny/report/report.html").exists()
+    assert (folder / "results/demo/report/report.html").exists()

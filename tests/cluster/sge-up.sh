@@ -50,6 +50,7 @@ CONF
         -e 's|^min_uid.*|min_uid 0|' -e 's|^min_gid.*|min_gid 0|' \
         -e 's|^shell_start_mode.*|shell_start_mode unix_behavior|' -e 's|^mailer.*|mailer /bin/true|' \
         -e 's|^load_report_time.*|load_report_time 00:00:05|' -e 's|^finished_jobs.*|finished_jobs 0|' \
+        -e 's|^max_unheard.*|max_unheard 00:00:30|' \
         -e 's|^execd_params.*|execd_params ENABLE_ADDGRP_KILL=TRUE NOTIFY_KILL=USR1 NOTIFY_SUSP=USR2|' \
         -e 's|^reporting_params.*|reporting_params accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00|' \
         /usr/share/gridengine/default-configuration > "$state/conf/configuration"
@@ -120,6 +121,10 @@ CONF
         -e 's/^notify.*/notify 00:00:10/' -e 's/^rerun.*/rerun FALSE/' \
         -e 's/^min_cpu_interval.*/min_cpu_interval 00:00:05/' > "$state/conf/queue"
     qconf -Aq "$state/conf/queue" >/dev/null
+    # A job of urgent.q suspends those of gpu.q.
+    sed -e 's/^qname.*/qname urgent.q/' -e 's/^subordinate_list.*/subordinate_list gpu.q=1/' \
+        -e 's/^pe_list.*/pe_list NONE/' "$state/conf/queue" > "$state/conf/urgent"
+    qconf -Aq "$state/conf/urgent" >/dev/null
 }
 
 if ! runs "$state/qmaster.pid" sge_qmaster; then

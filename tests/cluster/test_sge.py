@@ -1,6 +1,8 @@
 """profiles/hoffman2 on a real Grid Engine: whatever jobs meet ends in a finished study or a clear error, no hang."""
 
+import os
 import re
+import signal
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +11,6 @@ import pandas as pd
 import pytest
 from on_cluster import (
     FAULTS,
-    TINY,
     Snakemake,
     assert_same_bits,
     assert_same_study,
@@ -24,6 +25,8 @@ from test_workflow import clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("grid_engine"), pytest.mark.usefixtures("grid_engine")]
 QUICK = ("--latency-wait", 20)
+HERE = Path(__file__).parent
+STATE = Path(os.environ.get("SGE_STATE", "/tmp/sge-local"))
 
 
 def started(folder: Path, models: list[str], *options: object) -> Snakemake:
@@ -48,23 +51,45 @@ def record(number: str) -> dict[str, str]:
     return {line.split()[0]: line.split(maxsplit=1)[1].strip() for line in lines if len(line.split()) > 1}
 
 
+def processes(number: str) -> list[Path]:
+    """Every process of a job, the shepherd that started it first, by the job's number in their environments."""
+
+    def belongs(process: Path) -> bool:
+        try:
+            return f"\0JOB_ID={number}\0".encode() in b"\0" + (process / "environ").read_bytes()
+        except OSError:
+            return False
+
+    children = sorted(filter(belongs, Path("/proc").glob("[0-9]*")), key=lambda process: int(process.name))
+    return [Path("/proc", status(children[0])[1]), *children]
+
+
+def status(process: Path) -> list[str]:
+    """State, number of the parent and more of a process."""
+    return (process / "stat").read_text().rpartition(")")[2].split()
+
+
 def waiting() -> list[str]:
     return re.findall(r"^\s*(\d+) .* qw ", called("qstat", "-u", "*"), re.MULTILINE)
 
 
-@pytest.mark.timeout(600)
-def test_the_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(reference, tmp_path):
-    run = Snakemake(clone(tmp_path), "--configfile", TINY, *QUICK, profile="profiles/hoffman2")
-    assert "report.html" in run.succeeded(580)
-    assert_same_study(tmp_path, reference)
+@pytest.mark.timeout(1500)
+@pytest.mark.slow
+def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(demo, tmp_path):
+    run = Snakemake(clone(tmp_path), *QUICK, profile="profiles/hoffman2")
+    assert "report.html" in run.succeeded(1400)
+    assert_same_study(tmp_path, demo)
 
 
 @pytest.mark.timeout(480)
 @pytest.mark.slow
-def test_a_time_limit_and_a_deletion_by_hand_end_in_the_same_bits(reference, project):
-    run = started(project, ["limited", "cancelled"])
+def test_a_time_limit_a_deletion_and_a_requeueing_end_in_the_same_bits(reference, project):
+    run = started(project, ["limited", "cancelled", "requeued"])
     wait_until_it_trains(project, "cancelled")
     called("qdel", numbers(project, "cancelled")[0])
+    wait_until_it_trains(project, "requeued")
+    (requeued,) = numbers(project, "requeued")
+    called("qmod", "-rj", requeued)
     run.succeeded(400)
 
     assert_same_bits(project, "limited", reference, "long")
@@ -76,7 +101,44 @@ def test_a_time_limit_and_a_deletion_by_hand_end_in_the_same_bits(reference, pro
     assert_same_bits(project, "cancelled", reference, "brief")
     first, second = numbers(project, "cancelled")
     assert record(first)["failed"].startswith("100") and record(second)["failed"] == "0"
-    assert "INFO going on from" in log_of(project, "cancelled")
+
+    assert_same_bits(project, "requeued", reference, "brief")
+    assert numbers(project, "requeued") == [requeued], "Grid Engine runs the same job again, and no retry is spent"
+    for model in ("cancelled", "requeued"):
+        assert "INFO going on from" in log_of(project, model)
+
+
+@pytest.mark.timeout(300)
+def test_a_job_that_is_suspended_for_a_more_urgent_one_goes_on_where_it_was(reference, project):
+    run = started(project, ["preempted"])
+    wait_until_it_trains(project, "preempted")
+    (number,) = numbers(project, "preempted")
+    urgent = called("qsub", "-terse", "-b", "y", "-q", "urgent.q", "-o", "/dev/null", "-j", "y", "sleep", "15").strip()
+    _, *suspended = processes(number)
+    wait_until(lambda: all(status(process)[0] == "T" for process in suspended), "every process of it is stopped", 15)
+    assert re.search(rf"^\s*{number} .* S ", called("qstat", "-u", "*"), re.MULTILINE)
+    record(urgent)
+    run.succeeded(240)
+    assert_same_bits(project, "preempted", reference, "brief")
+    assert numbers(project, "preempted") == [number] and "INFO going on from" not in log_of(project, "preempted")
+
+
+@pytest.mark.timeout(400)
+def test_a_job_whose_node_is_lost_is_submitted_again_and_goes_on(reference, project):
+    run = started(project, ["stranded"])
+    wait_until_it_trains(project, "stranded")
+    (old,) = numbers(project, "stranded")
+    execution_daemon = int((STATE / "execd.pid").read_text())
+    for process in (execution_daemon, *(int(process.name) for process in processes(old))):
+        os.kill(process, signal.SIGKILL)
+    try:
+        wait_until(lambda: "Trying to restart job" in run.printed(), "the job counts as failed")
+        assert re.search(rf"^\s*{old} .* d?r ", called("qstat", "-u", "*"), re.MULTILINE), "nothing known"
+    finally:
+        called(HERE / "sge-up.sh")
+    run.succeeded(240)
+    assert_same_bits(project, "stranded", reference, "brief")
+    assert len(numbers(project, "stranded")) == 2 and "INFO going on from" in log_of(project, "stranded")
 
 
 @pytest.mark.timeout(240)
