@@ -24,8 +24,9 @@ from melanoma.study import (
 from melanoma.weights_files import weights_file
 
 use_this_interpreter()
-if shutil.which("squeue"):  # Slurm's, whose answers its plugin does not all understand
-    find_first(Path(workflow.basedir, "profiles", "slurm", "bin"))
+for program in ("squeue", "sacct"):  # Slurm's, whose answers its plugin does not all understand
+    if shutil.which(program):
+        find_first(Path(workflow.basedir, "profiles", "slurm", program))
 
 STARTED = time.time()
 

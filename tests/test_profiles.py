@@ -79,6 +79,14 @@ def test_a_queue_that_does_not_answer_means_nothing(commands):
     assert commands.status() == "running"
 
 
+def test_a_job_whose_node_does_not_answer_fails_only_after_a_while_and_is_deleted(commands):
+    commands.says("qstat", QUEUE.format("r"))  # also the answer to which jobs run on hosts that are away
+    assert commands.status() == "running"
+    assert not (commands.folder / "qdel.arguments").exists()
+    assert commands.status(SGE_LOST_GRACE="0") == "failed"
+    assert (commands.folder / "qdel.arguments").read_text().split() == ["7"]
+
+
 @pytest.mark.parametrize(("failed", "code", "expected"), [(0, 0, "success"), (100, 137, "failed"), (0, 1, "failed")])
 def test_a_job_that_was_killed_is_looked_up_in_the_newest_record_of_the_accounting(commands, failed, code, expected):
     commands.says("qacct", RECORD.format(line="=" * 62, failed=failed, exit=code))
@@ -90,10 +98,10 @@ def test_a_job_that_is_nowhere_fails_only_after_a_while(commands):
     assert commands.status(SGE_STATUS_GRACE="0") == "failed"
 
 
-def test_many_jobs_ask_the_queue_once(commands):
+def test_many_jobs_ask_once_for_the_queue_and_once_for_hosts_that_are_away(commands):
     commands.says("qstat", QUEUE.format("r"))
     assert {commands.status() for _ in range(5)} == {"running"}
-    assert (commands.folder / "called").read_text().split() == ["qstat"]
+    assert (commands.folder / "called").read_text().split() == ["qstat"] * 2
 
 
 def submitted(commands: Commands, threads: int = 1, **resources: object) -> subprocess.CompletedProcess[str]:
@@ -107,7 +115,7 @@ def test_a_gpu_job_asks_for_time_memory_per_core_and_gpus_by_model(commands):
     done = submitted(commands, 8, mem_mb=64000, runtime=720, gpu=2, gpu_model="A100", highp=0, nodes=1)
     assert (done.returncode, done.stdout) == (0, "7\n")
     asked = (commands.folder / "qsub.arguments").read_text()
-    assert "-l h_rt=12:00:00,h_data=8000M,gpu,A100,cuda=2 -pe shared 8" in asked and "-r n" in asked
+    assert "-l h_rt=12:00:00,h_data=8000M,gpu,A100,cuda=2 -pe shared 8" in asked and "-r y" in asked
 
 
 def test_an_older_job_of_the_same_number_is_forgotten(commands):
@@ -125,12 +133,14 @@ def test_a_job_that_would_wait_for_ever_is_refused(commands):
     assert submitted(commands, runtime=3600, highp=1).returncode == 0
 
 
-def test_a_preempted_job_is_ended_for_slurms_plugin_and_everything_else_is_as_it_was(commands):
-    listed = "1|RUNNING\n2|PREEMPTED\n3|CANCELLED\n"
-    commands.says("squeue", listed)
-    wrapper = ROOT / "profiles/slurm/bin"
+@pytest.mark.parametrize("program", ["squeue", "sacct"])
+def test_a_preempted_or_cancelled_job_is_ended_for_slurms_plugin_and_the_rest_is_as_it_was(commands, program):
+    listed = "1|RUNNING\n2|PREEMPTED\n3|CANCELLED\n4|CANCELLED by 1000\n5|COMPLETED\n"
+    commands.says(program, listed)
+    wrapper = ROOT / "profiles/slurm" / program
     path = os.pathsep.join([str(wrapper), str(commands.folder / "bin"), os.environ["PATH"]])
-    done = subprocess.run(["squeue", "--me"], env={"PATH": path}, capture_output=True, text=True)
-    assert done.stdout == listed.replace("PREEMPTED", "CANCELLED")
-    commands.says("squeue", "slurm_load_jobs error", 1)
-    assert subprocess.run(["squeue"], env={"PATH": path}, capture_output=True).returncode == 1
+    done = subprocess.run([program, "--me"], env={"PATH": path}, capture_output=True, text=True)
+    assert done.stdout == listed.replace("PREEMPTED", "CANCELLED").replace(" by 1000", "")
+    assert (commands.folder / f"{program}.arguments").read_text() == "--me\n"
+    commands.says(program, "slurm_load_jobs error", 1)
+    assert subprocess.run([program], env={"PATH": path}, capture_output=True).returncode == 1

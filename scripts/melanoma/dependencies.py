@@ -30,8 +30,8 @@ def use_this_interpreter() -> None:
 
 def find_first(folder: Path) -> None:
     """Let the programs in `folder` be found before others of the same name, here and in every job."""
-    if os.environ["PATH"].split(os.pathsep)[0] != str(folder):
-        os.environ["PATH"] = os.pathsep.join([str(folder), os.environ["PATH"]])
+    others = [path for path in os.environ["PATH"].split(os.pathsep) if path != str(folder)]
+    os.environ["PATH"] = os.pathsep.join([str(folder), *others])
 
 
 @cache

@@ -6,6 +6,12 @@ runs() { # PID_FILE PROGRAM: neither a zombie nor another program that has the n
     [ -s "$1" ] && name "$(cat "$1")" | grep -q "$2"
 }
 
+answers() { # PORT: waits until something on this machine listens there
+    for _ in $(seq 150); do (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.2; done
+    echo "nothing answers on port $1" >&2
+    return 1
+}
+
 stop() { # PID_FILE PROGRAM
     local pid
     if runs "$1" "$2"; then

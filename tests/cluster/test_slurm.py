@@ -1,5 +1,6 @@
 """profiles/slurm on a real Slurm: whatever its jobs meet ends in a finished study or a clear error, never a hang."""
 
+import os
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +9,6 @@ import pytest
 import torch
 from on_cluster import (
     FAULTS,
-    TINY,
     Snakemake,
     assert_same_bits,
     assert_same_study,
@@ -44,11 +44,12 @@ def state(number: str) -> str:
     return called("squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={number}").strip()
 
 
-@pytest.mark.timeout(600)
-def test_the_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(reference, tmp_path):
-    run = Snakemake(clone(tmp_path), "--configfile", TINY, *QUICK, profile="profiles/slurm")
-    assert "report.html" in run.succeeded(580)
-    assert_same_study(tmp_path, reference)
+@pytest.mark.timeout(1500)
+@pytest.mark.slow
+def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(demo, tmp_path):
+    run = Snakemake(clone(tmp_path), *QUICK, profile="profiles/slurm")
+    assert "report.html" in run.succeeded(1400)
+    assert_same_study(tmp_path, demo)
 
 
 @pytest.mark.timeout(480)
@@ -74,6 +75,20 @@ def test_a_time_limit_a_cancelling_and_a_requeueing_end_in_the_same_bits(referen
     assert numbers(run, "requeued") == [requeued], "Slurm runs the same job again, and no retry is spent"
     for model in ("cancelled", "requeued"):
         assert "INFO going on from" in log_of(project, model)
+
+
+@pytest.mark.timeout(300)
+def test_a_cancelled_job_is_submitted_again_where_only_the_accounting_knows_of_it(reference, project):
+    run = started(project, ["cancelled"], "--slurm-status-command", "sacct")
+    wait_until_it_trains(project, "cancelled")
+    called("scancel", job(run, "cancelled"))
+    run.succeeded(240)
+    assert_same_bits(project, "cancelled", reference, "brief")
+    first, second = numbers(run, "cancelled")
+    said = called("sacct", "-X", "-P", "--noheader", "--format=JobIdRaw,State", f"--jobs={first},{second}")
+    assert said.splitlines() == [f"{first}|CANCELLED by {os.getuid()}", f"{second}|COMPLETED"]
+    (used,) = (project / "logs/slurm").glob("efficiency_report_*.csv")
+    assert "train_fold" in used.read_text(), "what jobs asked for and did not use"
 
 
 @pytest.mark.timeout(300)
@@ -151,9 +166,11 @@ def test_gpus_that_are_not_there_are_an_error_that_names_node_and_job_and_no_mor
 
 
 @pytest.mark.timeout(120)
-def test_a_request_that_no_node_can_meet_is_an_error(project):
+def test_a_request_that_no_node_can_meet_and_an_account_that_is_not_known_are_errors(project):
     printed = started(project, ["greedy"], "--retries", 0).failed(100)
     assert "Requested node configuration is not available" in printed
+    unknown = ("--retries", 0, "--set-resources", "train_fold:slurm_account=unknown")
+    assert "Invalid account" in started(project, ["cancelled"], *unknown).failed(100)
 
 
 @pytest.mark.timeout(300)
