@@ -14,7 +14,7 @@ import yaml
 from melanoma.errors import InputError
 from melanoma.fetch import Download, fetch
 from melanoma.study import resolve
-from test_workflow import clone, failing, planned, snakemake
+from workflow import clone, failing, planned, snakemake
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
