@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from melanoma.errors import InputError
-from melanoma.leakage import NO_PAIRS, Tables, check, require_no_leaks
+from melanoma.leakage import Tables, check, require_no_leaks
 from melanoma.split import assign, group_images, read_pairs, usable_images
 from melanoma.split import split_images as split_study
 from real_data import real_data
@@ -27,6 +27,7 @@ SETTINGS = {
     "group_by": ["patient", "lesion"],
     "allow_leaks": False,
 }
+NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype="str")
 
 
 def cohort(patients: list[int], targets: list[int], lesions: list[int | None]) -> pd.DataFrame:
