@@ -20,8 +20,9 @@ from melanoma.device import device_of, set_up_torch
 from melanoma.distributed import joined
 from melanoma.encoder import MetadataEncoder
 from melanoma.files import read_yaml, write_parquet
-from melanoma.inference import NO_TTA, predict_logits_and_embeddings
+from melanoma.inference import Predictor
 from melanoma.networks import build_network
+from melanoma.tta import NO_TTA
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
     with joined(recipe) as processes:
         device = device_of(recipe, processes.local)
         model.to(device, memory_format=torch.channels_last)
-        logits, embeddings = predict_logits_and_embeddings(model, examples, recipe, tta, device, workers, processes)
+        logits, embeddings = Predictor(model, recipe, device, workers, processes).predict(examples, tta)
     if processes.first:
         predicted = table[["image", "patient", "fold", "part", "source"]]
         predicted = predicted.assign(logit=logits, probability=1 / (1 + np.exp(-logits)))

@@ -1,8 +1,6 @@
 """All the files that figures and report read, of a small study made up without a training."""
 
-import argparse
 from pathlib import Path
-from types import ModuleType
 
 import h5py
 import numpy as np
@@ -10,17 +8,12 @@ import pandas as pd
 
 import plot
 import tiny
+from in_process import call
 from melanoma.curves import curves
 from melanoma.evaluation import Settings, comparisons, decide, evaluate, reliability, validate
 from melanoma.files import write_csv, write_json, write_parquet, write_text, write_yaml
 
 RUNS = ("fold-0", "fold-1", "refit")
-
-
-def call(module: ModuleType, *options: object) -> None:
-    parser = argparse.ArgumentParser()
-    module.describe(parser)
-    module.main(parser.parse_args([str(option) for option in options]))
 
 
 def history(validated: bool) -> pd.DataFrame:

@@ -17,6 +17,11 @@ def smooth(width: int, height: int, seed: int = 0) -> np.ndarray:
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
+def noisy(count: int, side: int) -> np.ndarray:
+    """Images of noise, uint8 (count, side, side, 3): whatever moves or changes a pixel shows."""
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
 def encode(pixels: np.ndarray, suffix: str = ".jpg", quality: int = 95) -> bytes:
     """Encode RGB pixels; 4:4:4, as subsampled colours would blur the comparison."""
     options = [

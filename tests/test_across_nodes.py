@@ -12,7 +12,7 @@ import yaml
 from torch.distributed.run import parse_args
 
 from across_nodes import command_line
-from test_workflow import clone, snakemake
+from workflow import clone, snakemake
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,6 +1,5 @@
 """The study's answer: a fusion only where it is shown to be better than the best single model."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pandas as pd
 import pytest
 
 import answer as script
+from in_process import call
 from melanoma.answer import choose_answer
 from melanoma.errors import InputError
 from melanoma.files import read_json, write_parquet, write_yaml
@@ -116,12 +116,10 @@ def test_the_script_reads_out_of_fold_rows_and_labels_of_train_alone(tmp_path: P
     write_parquet(paths["tested"], members["good"].assign(part="test", fold=-1).drop(columns="target"))
     write_parquet(tmp_path / "train.parquet", rows[["image", "target"]])
     write_yaml(tmp_path / "fuse.yaml", {"level": 0.05, "replicates": 200, "folds": 5, "seed": 1})
-    parser = argparse.ArgumentParser()
-    script.describe(parser)
     options = ["--settings", tmp_path / "fuse.yaml", "--train", tmp_path / "train.parquet"]
     options += ["--models", *(f"{name}={paths[name]}" for name in ("good", "noise", "tested"))]
     options += ["--fusions", f"mean={paths['mean']}", "--output", tmp_path / "answer.json"]
-    script.main(parser.parse_args(list(map(str, options))))
+    call(script, *options)
     found = read_json(tmp_path / "answer.json")
     assert found["answer"] == "good" and set(found["auroc"]) == {"good", "noise", "mean"}
     assert (found["n"], found["patients"]) == (240, 60)

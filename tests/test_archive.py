@@ -8,19 +8,13 @@ import pytest
 
 from melanoma.archive import unpack_file, unpack_folder
 from melanoma.errors import InputError
+from zips import zipped
 
 
 def info(name: str, kind: int = stat.S_IFREG) -> zipfile.ZipInfo:
     made = zipfile.ZipInfo(name)
     made.external_attr = (kind | 0o777) << 16
     return made
-
-
-def zipped(folder: Path, *files: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
-    with zipfile.ZipFile(folder / "made.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files:
-            archive.writestr(name, content)
-    return folder / "made.zip"
 
 
 EVIL = {
@@ -39,7 +33,7 @@ EVIL = {
 @pytest.mark.parametrize("evil", EVIL)
 def test_a_zip_with_an_evil_name_is_refused_as_a_whole(tmp_path: Path, evil: str) -> None:
     name, reason = EVIL[evil]
-    archive = zipped(tmp_path, ("train/good.jpg", b"good"), (name, b"/etc/passwd"))
+    archive = zipped(tmp_path / "made.zip", {"train/good.jpg": b"good", name: b"/etc/passwd"})
     for unpack, path in ((unpack_folder, tmp_path / "train"), (unpack_file, tmp_path / "good.jpg")):
         with pytest.raises(InputError) as caught:
             unpack(archive, path)
@@ -48,7 +42,7 @@ def test_a_zip_with_an_evil_name_is_refused_as_a_whole(tmp_path: Path, evil: str
 
 
 def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
-    archive = zipped(tmp_path, ("a.jpg", b"a"))
+    archive = zipped(tmp_path / "made.zip", {"a.jpg": b"a"})
     content = bytearray(archive.read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
     archive.write_bytes(content)
@@ -57,20 +51,20 @@ def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_folders_hidden_files_and_a_macs_leftovers_are_left_out(tmp_path: Path) -> None:
-    files = [("t/", b""), ("t/a.jpg", b"a"), ("t/.b", b""), ("__MACOSX/t/a.jpg", b""), (info("c.jpg"), b"c")]
-    unpack_folder(zipped(tmp_path, *files), tmp_path / "train")
+    files = {"t/": b"", "t/a.jpg": b"a", "t/.b": b"", "__MACOSX/t/a.jpg": b"", info("c.jpg"): b"c"}
+    unpack_folder(zipped(tmp_path / "made.zip", files), tmp_path / "train")
     assert {path.name: path.read_bytes() for path in (tmp_path / "train").iterdir()} == {"a.jpg": b"a", "c.jpg": b"c"}
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    bomb = zipped(tmp_path, *((f"{n}.jpg", bytes(10**6)) for n in range(3)))
+    bomb = zipped(tmp_path / "made.zip", {f"{n}.jpg": bytes(10**6) for n in range(3)})
     with pytest.raises(InputError, match="would unpack to 3000000: a bomb"):
         unpack_folder(bomb, tmp_path / "train")
     assert [path.name for path in tmp_path.iterdir()] == ["made.zip"]
 
 
 def test_a_size_that_is_a_lie_is_found(tmp_path: Path) -> None:
-    archive = zipped(tmp_path, ("a.jpg", bytes(1000)))
+    archive = zipped(tmp_path / "made.zip", {"a.jpg": bytes(1000)})
     archive.write_bytes(archive.read_bytes().replace((1000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
     with pytest.raises(InputError, match="not a whole zip"):
         unpack_folder(archive, tmp_path / "train")
@@ -78,7 +72,7 @@ def test_a_size_that_is_a_lie_is_found(tmp_path: Path) -> None:
 
 
 def test_a_zip_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = zipped(tmp_path, ("a.jpg", b"12345"))
+    archive = zipped(tmp_path / "made.zip", {"a.jpg": b"12345"})
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 4}))
     with pytest.raises(InputError, match="5 bytes to unpack and 4 free"):
         unpack_folder(archive, tmp_path / "train")

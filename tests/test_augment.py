@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import tiny
 from melanoma.augment import IMAGENET_MEAN, IMAGENET_STD, plain_maps, random_maps, warp
+from pictures import noisy
 
 SIDE = 33
 ALL = {
@@ -29,16 +30,8 @@ ALL = {
 }
 
 
-def settings(**only):
-    return tiny.recipe(augmentation=only)["augmentation"]
-
-
 def maps_of(stored=SIDE, seen=SIDE, count=200, epoch=0, seed=1, **only):
-    return random_maps(settings(**only), seed, epoch, np.arange(count), stored, seen)
-
-
-def noisy(count=1, side=SIDE):
-    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    return random_maps(tiny.augmentation(**only), seed, epoch, np.arange(count), stored, seen)
 
 
 def test_without_augmentation_an_image_is_only_normalised():
@@ -47,7 +40,7 @@ def test_without_augmentation_an_image_is_only_normalised():
     np.testing.assert_allclose(maps.affine, plain.affine, atol=1e-6)
     np.testing.assert_allclose(maps.colour, plain.colour, atol=1e-6)
     assert not maps.noise.any()
-    np.testing.assert_array_equal(warp(noisy(3), maps.affine, SIDE), noisy(3))
+    np.testing.assert_array_equal(warp(noisy(3, SIDE), maps.affine, SIDE), noisy(3, SIDE))
 
 
 def test_the_colour_map_normalises_by_imagenet():
@@ -60,7 +53,7 @@ def test_the_colour_map_normalises_by_imagenet():
 
 @pytest.mark.parametrize(("flip", "axis"), [("flip_horizontal", 2), ("flip_vertical", 1)])
 def test_a_flip_mirrors_every_pixel(flip, axis):
-    images = noisy(2)
+    images = noisy(2, SIDE)
     np.testing.assert_array_equal(warp(images, maps_of(count=2, **{flip: 1}).affine, SIDE), np.flip(images, axis))
 
 
@@ -71,7 +64,7 @@ def test_a_flip_happens_as_often_as_its_probability_says():
 
 def test_a_rotation_equals_opencvs_and_stays_in_its_range():
     maps = maps_of(count=50, affine={"probability": 1.0, "rotate": 30})
-    image = cv2.GaussianBlur(noisy()[0], (5, 5), 2)
+    image = cv2.GaussianBlur(noisy(1, SIDE)[0], (5, 5), 2)
     for affine in maps.affine[:5]:
         angle = np.degrees(np.arctan2(affine[1, 0], affine[0, 0]))
         ours = warp(image[None], affine[None], SIDE)[0]
@@ -123,8 +116,8 @@ def test_hue_and_saturation_leave_grey_grey():
 
 @given(seed=st.integers(0, 2**31), epoch=st.integers(0, 1000), start=st.integers(0, 100))
 def test_an_images_augmentation_depends_on_seed_epoch_and_position_alone(seed, epoch, start):
-    together = random_maps(settings(**ALL), seed, epoch, np.arange(start + 4), SIDE, SIDE)
-    alone = random_maps(settings(**ALL), seed, epoch, np.array([start + 2]), SIDE, SIDE)
+    together = random_maps(tiny.augmentation(**ALL), seed, epoch, np.arange(start + 4), SIDE, SIDE)
+    alone = random_maps(tiny.augmentation(**ALL), seed, epoch, np.array([start + 2]), SIDE, SIDE)
     np.testing.assert_array_equal(together.affine[start + 2], alone.affine[0])
     np.testing.assert_array_equal(together.colour[start + 2], alone.colour[0])
     assert together.noise_seeds[start + 2] == alone.noise_seeds[0]

@@ -25,12 +25,8 @@ INSIDE = slice(SIDE // 4, -SIDE // 4)
 torch.set_num_threads(1)
 
 
-def settings(**only):
-    return tiny.recipe(augmentation=only)["augmentation"]
-
-
 def maps_of(**only):
-    return random_maps(settings(**only), SEED, 0, np.arange(COUNT), SIDE, SIDE)
+    return random_maps(tiny.augmentation(**only), SEED, 0, np.arange(COUNT), SIDE, SIDE)
 
 
 def spread(name):
@@ -165,7 +161,7 @@ def test_hue_turns_against_torchvisions_by_the_same_angle_at_constant_luma():
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 1.5, 3.0])
 def test_blur_is_torchvisions(sigma):
     ours = PICTURE[None].copy()
-    apply_stages(ours, settings(blur={"probability": 1.0, "sigma": [sigma, sigma]}), SEED, 0, np.arange(1))
+    apply_stages(ours, tiny.augmentation(blur={"probability": 1.0, "sigma": [sigma, sigma]}), SEED, 0, np.arange(1))
     kernel = round(6 * sigma + 1) | 1
     theirs = functional.gaussian_blur(TENSOR, [kernel, kernel], [sigma, sigma])
     assert np.abs(ours[0].astype(int) - theirs.permute(1, 2, 0).numpy()).max() <= 1

@@ -1,6 +1,5 @@
 """Bad input of every kind: the message names file, row, image and remedy, or the row is dropped."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import leakage as leakage_script
 import merge_images as merge_script
 import near_duplicates as near_duplicates_script
 import split as split_script
+from in_process import call
 from melanoma.errors import InputError
 from melanoma.files import write_yaml
 from melanoma.store import ImageStore
@@ -52,9 +52,7 @@ def jpeg(number: int) -> Path:
 
 def run(script: ModuleType, command: str) -> None:
     """Run a script's main as its command line would."""
-    parser = argparse.ArgumentParser()
-    script.describe(parser)
-    script.main(parser.parse_args(command.split()))
+    call(script, *command.split())
 
 
 def build_catalog(rows: pd.DataFrame | None, policy: str = "fail") -> list[str]:

@@ -154,7 +154,7 @@ def test_a_model_without_images_has_one_view(examples):
 
 
 def test_random_views_have_no_hair_blur_or_cutout(examples):
-    only = RECIPE | {"augmentation": tiny.recipe(augmentation={})["augmentation"]}
+    only = RECIPE | {"augmentation": tiny.augmentation()}
     stages = {name: RECIPE["augmentation"][name] | {"probability": 1.0} for name in ("hair", "blur", "cutout")}
     with_stages = only | {"augmentation": only["augmentation"] | stages}
     assert same(*([PredictionBatches(examples, 64, RANDOM, recipe)[0]] for recipe in (only, with_stages)))

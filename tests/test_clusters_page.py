@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from test_workflow import clone, put_kaggle_tables, snakemake
+from workflow import clone, put_kaggle_tables, snakemake
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "clusters.md").read_text()

@@ -1,6 +1,5 @@
 """The contact sheet shows what the loader hands to the network."""
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 import contact_sheet as script
 import tiny
+from in_process import call
 from melanoma.augment import IMAGENET_MEAN, IMAGENET_STD
 from melanoma.batches import EpochBatches, Examples, to_device
 from melanoma.contact_sheet import contact_sheet
@@ -48,9 +48,7 @@ def draw(study, output, recipe="cnn"):
         "--images",
         study / "images.h5",
     ]
-    parser = argparse.ArgumentParser()
-    script.describe(parser)
-    script.main(parser.parse_args([*map(str, options), "--output", str(study / output)]))
+    call(script, *options, "--output", study / output)
     return (study / output).read_bytes()
 
 

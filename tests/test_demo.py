@@ -1,6 +1,5 @@
 """The demo study: real layout, known truth, the same bytes every time."""
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 import demo as script
+from in_process import call
 from melanoma.demo import (
     MOST_IMAGES_OF_A_PATIENT,
     SIZE_CHANCES,
@@ -54,12 +54,10 @@ def demo_settings(**changes: float) -> Settings:
 
 
 def made(folder: Path, *extra: str) -> Path:
-    parser = argparse.ArgumentParser()
-    script.describe(parser)
     outputs = ["--output-table", f"{folder}/train.csv", "--output-images", f"{folder}/jpeg"]
     outputs += ["--output-truth", f"{folder}/truth.json", "--output-scores", f"{folder}/scores.csv"]
     signals = ["--prevalence", "0.25", "--pixel-signal", "2.4", "--metadata-signal", "2.4"]
-    script.main(parser.parse_args([*outputs, *signals, "--images", "40", "--seed", "1", *extra]))
+    call(script, *outputs, *signals, "--images", 40, "--seed", 1, *extra)
     return folder
 
 

@@ -1,6 +1,5 @@
 """Predictions of any origin are judged on test alone, and every number has its interval."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 import evaluate as script
+from in_process import call
 from melanoma.curves import curves
 from melanoma.errors import InputError
 from melanoma.evaluation import (
@@ -66,9 +66,7 @@ def write_study(folder: Path, table: pd.DataFrame) -> list[str]:
 
 
 def run_evaluate(folder: Path, *options: str) -> dict[str, dict[str, object]]:
-    parser = argparse.ArgumentParser()
-    script.describe(parser)
-    script.main(parser.parse_args([*options, "--output", str(folder / "metrics.json")]))
+    call(script, *options, "--output", folder / "metrics.json")
     return read_json(folder / "metrics.json")
 
 

@@ -8,7 +8,8 @@ import pytest
 
 import plot
 import tiny
-from finished_study import call, draw, history, write_study
+from finished_study import draw, history, write_study
+from in_process import call
 from melanoma import figures
 from melanoma.errors import InputError
 from melanoma.files import read_json, write_text

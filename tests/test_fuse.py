@@ -1,6 +1,5 @@
 """Fusion covers the same images, keeps its invariants, and never learns from test."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 import fuse as script
+from in_process import call
 from melanoma.errors import InputError
 from melanoma.files import read_json, write_parquet, write_yaml
 from melanoma.fusion import aligned, fuse, log_loss, simplex_minimum
@@ -168,10 +168,8 @@ def run_fuse(folder: Path, settings: dict[str, object], members: dict[str, pd.Da
     for name, member in members.items():
         write_parquet(folder / f"{name}.parquet", member.drop(columns="target"))
         named.append(f"{name}={folder / name}.parquet")
-    parser = argparse.ArgumentParser()
-    script.describe(parser)
-    outputs = ["--output", str(folder / "fused.parquet"), "--weights", str(folder / "fused.json")]
-    script.main(parser.parse_args(["--settings", str(folder / "fusion.yaml"), "--members", *named, *outputs, *more]))
+    outputs = ["--output", folder / "fused.parquet", "--weights", folder / "fused.json"]
+    call(script, "--settings", folder / "fusion.yaml", "--members", *named, *outputs, *more)
 
 
 def test_the_script_fits_weights_and_writes_predictions(tmp_path: Path) -> None:

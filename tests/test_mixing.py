@@ -18,9 +18,7 @@ torch.set_num_threads(1)
 
 @functools.cache
 def settings(kind="none", probability=1.0, alpha=1.0):
-    return tiny.recipe(augmentation={kind: {"probability": probability, "alpha": alpha}} if kind != "none" else {})[
-        "augmentation"
-    ]
+    return tiny.augmentation(**({} if kind == "none" else {kind: {"probability": probability, "alpha": alpha}}))
 
 
 def batch(count=COUNT):

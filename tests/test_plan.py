@@ -30,7 +30,7 @@ from melanoma.flops import count
 from melanoma.plan import critical_path, in_order, make_plan, markdown
 from melanoma.sampling import epoch_order
 from melanoma.study import resolve
-from test_workflow import clone, jobs, put_kaggle_tables, snakemake
+from workflow import clone, jobs, put_kaggle_tables, snakemake
 
 ROOT = Path(__file__).parents[1]
 WHOLE = ROOT / "studies" / "isic2020.yaml"

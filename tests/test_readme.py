@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from melanoma.study import resolve
-from test_workflow import clone, put_kaggle_tables, snakemake
+from workflow import clone, put_kaggle_tables, snakemake
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()

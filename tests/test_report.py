@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import report as script
-from finished_study import call, draw, write_study
+from finished_study import draw, write_study
+from in_process import call
 from melanoma import report
 from melanoma.evaluation import Settings
 from melanoma.files import read_json, read_yaml, write_json, write_text, write_yaml

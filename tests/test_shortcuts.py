@@ -1,6 +1,5 @@
 """Audits of shortcuts: each measure is its definition, and published predictions show what is known of them."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 import shortcuts as script
 import tiny
+from in_process import call
 from melanoma.evaluation import Settings
 from melanoma.files import read_json, write_parquet, write_yaml
 from melanoma.metrics import auroc, measured
@@ -150,12 +150,10 @@ def test_the_script_audits_test_and_out_of_fold(tmp_path: Path) -> None:
     write_parquet(tmp_path / "test.parquet", test.drop(columns=["target", "fold", "diagnosis"]))
     write_parquet(tmp_path / "labels.parquet", test[["image", "target"]])
     write_yaml(tmp_path / "evaluate.yaml", {"replicates": 100})
-    parser = argparse.ArgumentParser()
-    script.describe(parser)
     options = ["--settings", tmp_path / "evaluate.yaml", "--predictions", f"cnn={tmp_path / 'cnn.parquet'}"]
     options += ["--train", tmp_path / "train.parquet", "--test", tmp_path / "test.parquet", "--folds", 0]
     options += ["--labels", tmp_path / "labels.parquet", "--output", tmp_path / "shortcuts.json"]
-    script.main(parser.parse_args(list(map(str, options))))
+    call(script, *options)
     found = read_json(tmp_path / "shortcuts.json")
     assert set(found) == {"test", "out_of_fold"}
     for part, images in (("test", 50), ("out_of_fold", (train["fold"] == 0).sum())):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import tiny
 from melanoma.augment import plain_maps, random_maps, warp
 from melanoma.stages import MEAN_COLOUR, STAGES, apply_stages, augmented
+from pictures import noisy
 
 SIDE = 48
 ALL = {
@@ -17,7 +18,7 @@ ALL = {
 }
 
 
-DEFAULTS = tiny.recipe(augmentation={})["augmentation"]
+DEFAULTS = tiny.augmentation()
 
 
 def settings(**only):
@@ -25,10 +26,6 @@ def settings(**only):
     return DEFAULTS | {
         name: DEFAULTS[name] | given if isinstance(given, dict) else given for name, given in only.items()
     }
-
-
-def noisy(count, side=SIDE):
-    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
 def staged(images, seed=1, epoch=0, positions=None, **only):
@@ -43,7 +40,7 @@ def changed(before, after):
 
 @given(seed=st.integers(0, 2**31), epoch=st.integers(0, 1000), position=st.integers(0, 10**6))
 def test_what_an_image_gets_depends_on_seed_epoch_and_position_alone(seed, epoch, position):
-    images, positions = noisy(4), position + np.arange(4)
+    images, positions = noisy(4, SIDE), position + np.arange(4)
     together = staged(images, seed, epoch, positions, **ALL)
     alone = staged(images[[2]], seed, epoch, positions[[2]], **ALL)
     np.testing.assert_array_equal(together[[2]], alone)
@@ -65,7 +62,7 @@ def test_another_epoch_and_another_seed_change_other_images(name):
 
 
 def test_without_stages_the_loader_gives_the_warped_image():
-    images, plain = noisy(5), settings(flip_horizontal=0.5, affine={"probability": 1.0, "rotate": 90})
+    images, plain = noisy(5, SIDE), settings(flip_horizontal=0.5, affine={"probability": 1.0, "rotate": 90})
     positions = np.arange(5)
     result, maps = augmented(images, plain, 1, 0, positions, 32)
     np.testing.assert_array_equal(result, warp(images, maps.affine, 32))
@@ -74,7 +71,7 @@ def test_without_stages_the_loader_gives_the_warped_image():
 
 def test_a_stage_leaves_the_draws_of_all_others_as_they_are():
     """Turning a stage on must not turn or recolour an image differently, nor move the hairs of another stage."""
-    images = noisy(50)
+    images = noisy(50, SIDE)
     with_hair, with_both = (
         staged(images, hair=ALL["hair"], **more) for more in ({}, {"cutout": ALL["cutout"] | {"probability": 1.0}})
     )
@@ -106,7 +103,7 @@ def test_hairs_keep_their_width_as_a_share_of_the_image():
 
 
 def test_blur_removes_noise_and_keeps_the_mean():
-    images = noisy(20)
+    images = noisy(20, SIDE)
     weak, strong = (staged(images, blur={"probability": 1.0, "sigma": [s, s]}) for s in (0.5, 1.5))
     assert images.std() > 1.5 * weak.std() > 3 * strong.std()
     assert abs(strong.mean() - images.mean()) < 1
@@ -133,4 +130,4 @@ def test_stages_come_after_the_warp_in_pixels_of_what_the_network_sees():
 
 
 def test_a_plain_image_is_only_scaled():
-    np.testing.assert_array_equal(warp(noisy(2), plain_maps(2, SIDE, SIDE).affine, SIDE), noisy(2))
+    np.testing.assert_array_equal(warp(noisy(2, SIDE), plain_maps(2, SIDE, SIDE).affine, SIDE), noisy(2, SIDE))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import tiny
 from melanoma.augment import plain_maps, warp
 from melanoma.tta import NO_TTA, average, view_count, views
+from pictures import noisy
 
 SIDES = [2, 7, 16, 33, 49, 98, 224]
 AUGMENTATION = {
@@ -29,10 +30,6 @@ def recipe(**changes):
 
 def tta(name, **settings):
     return {"name": name, "n": 15, "scale": 0.8, "mean_of": "logit"} | settings
-
-
-def noisy(count=1, side=32):
-    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
 def views_of(images, seen=None, **settings):

@@ -1,10 +1,7 @@
 """Tuning: trials known from the study file alone, mistakes found before anything runs, the best by validation."""
 
-import argparse
 import json
-import runpy
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+import tune as script
+from in_process import call
 from melanoma.errors import InputError
 from melanoma.files import read_yaml, write_csv, write_yaml
 from melanoma.study import load_schema, resolve, trial_recipes
 from melanoma.tuning import best_trial, option_names, option_schema, trials, value_at, with_values
 
-SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "tune.py"))
 GRID = {"optimizer.learning_rate": [1e-4, 1e-3], "metadata.widths": [[64], [256], [64, 64]]}
 RANGES = {
     "optimizer.learning_rate": {"log": [1e-5, 1e-3]},
@@ -183,11 +181,9 @@ def test_the_script_writes_the_table_and_the_recipe_of_the_best_trial(tmp_path):
             "validation_average_precision": [0.1, 0.2],
         }
         write_csv(folder / "history.csv", pd.DataFrame(rows))
-    parser = argparse.ArgumentParser()
-    SCRIPT["describe"](parser)
     files = {"settings": "tune.yaml", "trials": "", "recipe": "recipe.yaml", "table": "trials.csv"}
     options = [f"--{option}={tmp_path / file}" for option, file in files.items()]
-    SCRIPT["main"](parser.parse_args(options))
+    call(script, *options)
     table = pd.read_csv(tmp_path / "trials.csv")
     assert len(table) == 6 and table["chosen"].tolist() == [True] + [False] * 5
     assert table["validation_auroc"].iloc[0] == 0.61 and set(table["epoch"]) == {1}

@@ -1,12 +1,8 @@
-"""The workflow as a user runs it: plans everywhere, runs to its report, runs again only what a change touches."""
+"""The workflow as a user runs it: to its report, again only for what a change touches, or to a message."""
 
 import json
 import os
 import re
-import shutil
-import subprocess
-import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,91 +11,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from melanoma.dependencies import local_imports
 from melanoma.report import configuration
 from melanoma.study import pieces, resolve
-from melanoma.weights_files import weights_file
-from real_data import real_data
+from workflow import PROJECT, clone, failing, finished_rules, jobs, planned, put_kaggle_tables, snakemake
 
-ROOT = Path(__file__).parents[1]
-SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-PROJECT = (
-    "Snakefile",
-    "config.yaml",
-    "rules",
-    "scripts",
-    "schemas",
-    "studies",
-    "profiles",
-    "envs",
-    "report",
-    "tests",
-)
-PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
-NOT_A_JOB = {"all"}
 TINY = ("--configfile", "tests/studies/tiny.yaml")
+LABELS = Path("results/tiny/split/test_labels.parquet")
 # The only rules that open the labels of the test.
 JUDGES = {"audit_models", "evaluate_models", "audit_shortcuts", "compare_seeds"}
-
-
-def snakemake(folder: Path, *options: object) -> str:
-    """Run snakemake in `folder`, with no activated environment, and return what it printed; it must succeed."""
-    done = failing(folder, *options)
-    assert done.returncode == 0, done.stdout[-6000:]
-    return done.stdout
-
-
-def failing(folder: Path, *options: object) -> subprocess.CompletedProcess:
-    path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if Path(p) != SNAKEMAKE.parent)
-    command = [SNAKEMAKE, *map(str, options)]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=os.environ | {"PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def clone(folder: Path) -> Path:
-    """Copy the project's files to `folder`, as a clone would."""
-    for name in PROJECT:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    return folder
-
-
-def jobs(printed: str) -> dict[str, int]:
-    """Return how many jobs of each rule a dry run lists."""
-    table = printed.split("Job stats:")[1].split("total")[0] if "Job stats:" in printed else ""
-    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
-
-
-def planned_rules(printed: str) -> set[str]:
-    """Return the rules of the jobs that a run lists first."""
-    return set(jobs(printed))
-
-
-def finished_rules(printed: str) -> set[str]:
-    """Return the rules all of whose listed jobs a run has finished."""
-    done = Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", printed, re.MULTILINE))
-    return {name for name, count in jobs(printed).items() if done[name] == count}
-
-
-def planned(folder: Path, *options: object) -> dict[str, int]:
-    return jobs(snakemake(folder, "-n", *options))
-
-
-@pytest.fixture
-def project(tmp_path):
-    return clone(tmp_path)
-
-
-LABELS = Path("results/tiny/split/test_labels.parquet")
+# One worker runs these, so that the tiny study runs once.
+on_finished = pytest.mark.xdist_group("finished")
 
 
 @contextmanager
@@ -132,119 +53,26 @@ def finished(blind):
     return folder, printed
 
 
-# One worker runs these, so that the tiny study runs once.
-on_finished = pytest.mark.xdist_group("finished")
-
-
-def put_kaggle_tables(folder: Path, rows: int = 40) -> None:
-    """Put small tables, a folder without images and empty weights where studies/isic2020.yaml expects official ones."""
-    data = folder / "data" / "isic2020"
-    data.mkdir(parents=True)
-    header = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
-    lines = [f"ISIC_{n:07d},IP_{n},male,40.0,torso,nevus,benign,0" for n in range(rows)]
-    (data / "train.csv").write_text("\n".join([header, *lines]))
-    (data / "train_folds_and_sizes.csv").write_text("image_name,width,height\n")
-    (data / "ISIC_2020_Training_Duplicates.csv").write_text("image_name_1,image_name_2\n")
-    (data / "jpeg" / "train").mkdir(parents=True)
-    study = resolve(yaml.safe_load((folder / "studies" / "isic2020.yaml").read_text()))
-    for weights in filter(None, map(weights_file, study["models"].values())):
-        (folder / weights).parent.mkdir(exist_ok=True)
-        (folder / weights).touch()
-
-
-def test_the_snakefile_names_the_stages_and_nothing_else():
-    assert len((ROOT / "Snakefile").read_text().splitlines()) < 50
-
-
-def test_snakemake_lint_is_silent(project):
-    assert "good condition" in snakemake(project, "--lint")
-
-
-def test_a_dry_run_of_the_demo_study_needs_no_option(project):
-    assert {"draw_lesions", "prepare_shard", "train_fold", "evaluate_models", "write_report"} <= set(planned(project))
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
-def test_every_profile_plans_every_study_without_a_scheduler(project, profile, study):
-    put_kaggle_tables(project)
-    counts = planned(project, "--profile", f"profiles/{profile}", "--configfile", study)
-    assert counts["all"] == 1 and counts["train_fold"] >= 1
-
-
-def test_a_study_given_by_name_has_nothing_of_the_demo_in_it(project):
-    put_kaggle_tables(project)
-    counts = planned(project, "--configfile", "studies/isic2020.yaml")
-    models = yaml.safe_load((ROOT / "studies" / "isic2020.yaml").read_text())["models"]
-    assert counts["write_recipe"] == len(models) and "draw_lesions" not in counts
-
-
-def test_the_number_of_jobs_does_not_depend_on_the_number_of_images(tmp_path):
-    counts = []
-    for rows in (40, 40_000):
-        folder = tmp_path / str(rows)
-        folder.mkdir()
-        put_kaggle_tables(clone(folder), rows)
-        counts.append(planned(folder, "--configfile", "studies/isic2020.yaml"))
-    assert counts[0] == counts[1]
-
-
-@pytest.mark.real_data
-def test_the_official_tables_plan(project):
-    tables = real_data("isic2020-tables")
-    (project / "data").mkdir()
-    (project / "data" / "isic2020").symlink_to(tables)
-    counts = planned(project, "--configfile", "studies/isic2020.yaml")
-    assert counts["prepare_shard"] == 8 and sum(counts.values()) < 150
-
-
-@pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
-def test_every_job_states_its_memory_run_time_and_gpus(project, study):
-    put_kaggle_tables(project)
-    printed = snakemake(project, "-n", "--profile", "profiles/slurm", "--configfile", study)
-    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", printed, re.MULTILINE)
-    assert blocks
-    for name, block in blocks:
-        if name not in NOT_A_JOB:
-            for word in ("mem_mb=", "runtime=", "gpu=", "    log: ", "    benchmark: "):
-                assert word in block, f"{name} has no {word}"
-
-
-def test_every_rule_named_in_a_profile_exists():
-    rules = set(
-        re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk")), re.MULTILINE)
-    )
-    for name in PROFILES:
-        profile = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
-        for key in ("set-resources", "set-threads"):
-            assert set(profile.get(key, {})) <= rules
-
-
-def test_no_profile_is_loaded_by_default():
-    assert "default" not in PROFILES
-
-
-def test_no_rule_retries_by_itself():
-    """Retries of a rule and of a profile would multiply."""
-    assert not [path for path in (ROOT / "rules").glob("*.smk") if re.search(r"^    retries:", path.read_text(), re.M)]
-
-
-def test_a_mistake_in_the_configuration_stops_before_any_job(project):
-    config = yaml.safe_load((project / "config.yaml").read_text())
-    config["models"]["cnn"]["optimiser"] = config["models"]["cnn"].pop("optimizer")
-    (project / "mine.yaml").write_text(yaml.safe_dump(config))
-    done = failing(project, "-n", "--configfile", "mine.yaml")
-    assert done.returncode != 0
-    assert "unknown key 'optimiser' (did you mean 'optimizer'?)" in done.stdout
-    assert "Traceback" not in done.stdout
-
-
-def test_bad_input_stops_with_its_message_last_on_the_screen_and_in_the_log(project):
+def test_bad_input_stops_with_its_message_last_on_the_screen_and_in_the_log(tmp_path):
+    project = clone(tmp_path)
     put_kaggle_tables(project)
     done = failing(project, "--cores", 2, "--configfile", "studies/isic2020.yaml")
     assert done.returncode != 0
     assert "data/isic2020/jpeg/train" in done.stdout
     assert "data/isic2020/jpeg/train" in (project / "logs/isic2020/build_catalog.log").read_text()
+
+
+def test_a_configuration_larger_than_a_command_line_is_written_in_parts(tmp_path):
+    project = clone(tmp_path)
+    study = yaml.safe_load((project / "tests/studies/tiny.yaml").read_text())
+    study["models"] = {f"model_{number}": {"network": "metadata_mlp"} for number in range(100)}
+    study["fusions"] = {}
+    (project / "large.yaml").write_text(yaml.safe_dump(study))
+    count = len(pieces(resolve(study), 64_000))
+    files = [f"results/tiny/config/{name}.yaml" for name in ("study", *(f"study-{n}" for n in range(1, count)))]
+    snakemake(project, *files, "--cores", 2, "--configfile", "large.yaml")
+    assert sum((project / file).stat().st_size for file in files) > 131_072
+    assert configuration([project / file for file in files]) == resolve(study)
 
 
 @on_finished
@@ -349,7 +177,7 @@ def test_with_test_labels_unreadable_all_runs_but_what_judges(blind):
     assert stopped.returncode != 0
     assert set(re.findall(r"^Error in rule (\w+):", stopped.stdout, re.MULTILINE)) == {"audit_models"}
     assert "test_labels.parquet: not a Parquet table" in stopped.stdout
-    left = planned_rules(stopped.stdout) - finished_rules(stopped.stdout)
+    left = set(jobs(stopped.stdout)) - finished_rules(stopped.stdout)
     assert left == JUDGES | {"plot_curves", "plot_balance", "write_report", "all"}
     results = folder / "results" / "tiny"
     assert (results / "tune/joint/recipe.yaml").exists() and (results / "fuse/weighted.parquet").exists()
@@ -407,44 +235,3 @@ def test_a_value_added_to_a_search_space_trains_one_more_trial_and_no_old_one_ag
     (folder / "tests/studies/more_trials.yaml").write_text(yaml.safe_dump(study))
     counts = planned(folder, "--configfile", "tests/studies/more_trials.yaml")
     assert counts["train_trial"] == 1 and counts["choose_recipe"] == 1
-
-
-def test_trials_are_jobs_known_at_the_dry_run(project):
-    put_kaggle_tables(project)
-    counts = planned(project, "--configfile", "studies/isic2020_tuned.yaml")
-    assert counts["train_trial"] == counts["write_trial"] >= 36 and counts["choose_recipe"] == 3
-
-
-def test_a_configuration_larger_than_a_command_line_is_written_in_parts(project):
-    study = yaml.safe_load((project / "tests/studies/tiny.yaml").read_text())
-    study["models"] = {f"model_{number}": {"network": "metadata_mlp"} for number in range(100)}
-    study["fusions"] = {}
-    (project / "large.yaml").write_text(yaml.safe_dump(study))
-    count = len(pieces(resolve(study), 64_000))
-    files = [f"results/tiny/config/{name}.yaml" for name in ("study", *(f"study-{n}" for n in range(1, count)))]
-    snakemake(project, *files, "--cores", 2, "--configfile", "large.yaml")
-    assert sum((project / file).stat().st_size for file in files) > 131_072
-    assert configuration([project / file for file in files]) == resolve(study)
-
-
-def test_local_imports_are_found_at_any_depth(tmp_path):
-    (tmp_path / "library").mkdir()
-    (tmp_path / "library" / "__init__.py").write_text("")
-    (tmp_path / "library" / "a.py").write_text("def f():\n    from library.b import x\n")
-    (tmp_path / "library" / "b.py").write_text("import os\nimport library.c\n")
-    (tmp_path / "library" / "c.py").write_text("")
-    (tmp_path / "library" / "unused.py").write_text("")
-    (tmp_path / "script.py").write_text("from library import a\nimport numpy\n")
-    found = [path.relative_to(tmp_path).as_posix() for path in local_imports(tmp_path / "script.py")]
-    assert found[0] == "script.py"
-    assert set(found[1:]) == {"library/__init__.py", "library/a.py", "library/b.py", "library/c.py"}
-
-
-def test_a_job_that_is_tried_again_asks_for_more_memory_and_time_but_for_a_models_which_its_recipe_states():
-    text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
-    local = set(re.findall(r"\w+", " ".join(re.findall(r"^localrules:\n((?:    .*\n)+)", text, re.MULTILINE))))
-    rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL))
-    assert len(rules) > 15
-    for name, body in rules.items():
-        if name not in local and "threads: asked" not in body:
-            assert "mem_mb=growing(" in body and "runtime=growing(" in body, name

@@ -43,6 +43,11 @@ def recipe(**changes: Any) -> dict[str, Any]:
     return training_recipe(resolve(config)["models"]["model"])
 
 
+def augmentation(**only: Any) -> dict[str, Any]:
+    """Return a complete augmentation that does `only` this."""
+    return recipe(augmentation=only)["augmentation"]
+
+
 def table(count: int = 60, seed: int = 0) -> pd.DataFrame:
     """Return `count` training rows: a quarter melanomas, three folds, some values missing."""
     draw = np.random.default_rng(seed)

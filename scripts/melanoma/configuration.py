@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from melanoma.schema import dereferenced
+
 
 def configuration_page(schema: dict[str, Any]) -> str:
     """Return a Markdown page with a table of every option: its key, values, default and meaning."""
@@ -25,9 +27,9 @@ def configuration_page(schema: dict[str, Any]) -> str:
 
 def _rows(schema: dict[str, Any], prefix: str, definitions: dict[str, Any]) -> Iterator[str]:
     """One row for each option below `schema`, depth first."""
-    schema = _resolved(schema, definitions)
+    schema = dereferenced(schema, definitions)
     for name, option in schema.get("properties", {}).items():
-        option = _resolved(option, definitions)
+        option = dereferenced(option, definitions)
         key = f"{prefix}{name}"
         if option.get("properties") and option.get("default"):
             # A known download: its one line is enough, the keys stand below once.
@@ -41,10 +43,6 @@ def _rows(schema: dict[str, Any], prefix: str, definitions: dict[str, Any]) -> I
     for child, inside in (("items", f"{prefix.removesuffix('.')}[]."), ("additionalProperties", f"{prefix}<name>.")):
         if isinstance(schema.get(child), dict):
             yield from _rows(schema[child], inside, definitions)
-
-
-def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    return definitions[schema["$ref"].rsplit("/", 1)[-1]] | schema if "$ref" in schema else schema
 
 
 def _shown(value: Any) -> str:

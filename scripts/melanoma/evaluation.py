@@ -150,7 +150,7 @@ def comparisons(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[
     scores = {name: table["probability"].to_numpy() for name, table in common.items()}
     comparable = len(common) > 1 and len(np.unique(target)) == 2
     return {
-        **_counts(first),
+        **count_images(first),
         "clusters": clustered,
         "confidence": settings.confidence,
         "pairs": compare(target, scores, clusters, **settings.resampling) if comparable else [],
@@ -178,6 +178,16 @@ def reliability_bins(probability: np.ndarray) -> list[np.ndarray]:
     edges = [-np.inf, *np.unique(inner), np.inf]
     bins = [(low < probability) & (probability <= high) for low, high in pairwise(edges)]
     return [members for members in bins if members.any()]
+
+
+def count_images(predictions: pd.DataFrame) -> dict[str, int | None]:
+    """Return n, melanomas and patients, which is None where one is unknown."""
+    known = predictions["patient"].notna().all()
+    return {
+        "n": len(predictions),
+        "melanomas": int(predictions["target"].sum()),
+        "patients": int(predictions["patient"].nunique()) if known else None,
+    }
 
 
 def resampled(predictions: pd.DataFrame) -> tuple[str, np.ndarray]:
@@ -279,7 +289,7 @@ def _entry(
     settings: Settings,
     thresholds: dict[str, float],
 ) -> dict[str, Any]:
-    entry = _counts(table) | _nested(estimates)
+    entry = count_images(table) | _nested(estimates)
     for rule, threshold in thresholds.items():
         counts = {cell: int(count) for cell, count in asdict(confusion(*_pair(table), threshold)).items()}
         entry["thresholds"][rule] = {"threshold": threshold, **counts, **entry["thresholds"][rule]}
@@ -300,15 +310,6 @@ def _nested(estimates: list[tuple[Place, dict[str, Estimate]]]) -> dict[str, Any
             block = block.setdefault(key, {})
         block |= {name: made.bounds for name, made in metrics.items()}
     return entry
-
-
-def _counts(predictions: pd.DataFrame) -> dict[str, int | None]:
-    known = predictions["patient"].notna().all()
-    return {
-        "n": len(predictions),
-        "melanomas": int(predictions["target"].sum()),
-        "patients": int(predictions["patient"].nunique()) if known else None,
-    }
 
 
 def _pair(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Logits and embeddings of a network: for validation after an epoch, and prediction, with test-time augmentation."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,94 +15,71 @@ from melanoma.command import progress
 from melanoma.distributed import Processes
 from melanoma.metrics import auroc, average_precision
 from melanoma.networks import Classifier
-from melanoma.tta import average
+from melanoma.tta import NO_TTA, average
 
-NO_TTA = {"name": "none", "mean_of": "logit"}
 VIEWS_AT_ONCE = 64
 
 
-def judge(
-    model: Classifier,
-    held_out: Examples,
-    recipe: dict[str, Any],
-    device: torch.device,
-    workers: int,
-    processes: Processes,
-) -> dict[str, float]:
-    """Return the loss, AUROC and average precision of the model on the validation rows."""
-    logits = predict_logits(model, held_out, recipe, NO_TTA, device, workers, processes)
-    targets = torch.from_numpy(held_out.targets)
-    loss = binary_cross_entropy_with_logits(torch.from_numpy(logits), targets.double()).item()
-    labels = held_out.targets.astype(np.int64)
-    return {
-        "validation_loss": loss,
-        "validation_auroc": float(auroc(labels, logits)),
-        "validation_average_precision": float(average_precision(labels, logits)),
-    }
+@dataclass(frozen=True)
+class Predictor:
+    """A network and what it predicts with: recipe, device, loader workers, and the processes that share the images.
 
-
-def predict_logits(
-    model: Classifier,
-    examples: Examples,
-    recipe: dict[str, Any],
-    tta: dict[str, Any],
-    device: torch.device,
-    workers: int,
-    processes: Processes,
-) -> NDArray[np.float64]:
-    """Return the logits of all examples, shape (n,), the mean over the views of `tta`."""
-    outputs = _outputs(model, examples, recipe, tta, device, workers, processes)
-    return _gathered({number: logits for number, logits, _ in outputs}, processes)
-
-
-def predict_logits_and_embeddings(
-    model: Classifier,
-    examples: Examples,
-    recipe: dict[str, Any],
-    tta: dict[str, Any],
-    device: torch.device,
-    workers: int,
-    processes: Processes,
-) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
-    """Return the logits as `predict_logits` and the embeddings of all images, (n, width), the mean over their views.
-
-    A model that sees no images has None for embeddings.
+    The network must be on the device. Each of the processes makes the same calls, and gets the whole result.
     """
-    logits, embeddings = {}, {}
-    outputs = _outputs(model, examples, recipe, tta, device, workers, processes)
-    for number, logit, embedding in outputs:
-        logits[number] = logit
-        if embedding is not None:
-            embeddings[number] = embedding.float().unflatten(0, (len(logit), -1)).mean(dim=1).cpu().numpy()
-    return _gathered(logits, processes), None if model.image is None else _gathered(embeddings, processes)
 
+    model: Classifier
+    recipe: dict[str, Any]
+    device: torch.device
+    workers: int
+    processes: Processes
 
-@torch.inference_mode()
-def _outputs(
-    model: Classifier,
-    examples: Examples,
-    recipe: dict[str, Any],
-    tta: dict[str, Any],
-    device: torch.device,
-    workers: int,
-    processes: Processes,
-) -> Iterator[tuple[int, NDArray[np.float64], Tensor | None]]:
-    """Yield number, logits and the embeddings of all views of each batch of this process, which takes every so many-th.
+    def judge(self, held_out: Examples) -> dict[str, float]:
+        """Return the loss, AUROC and average precision of the model on the validation rows."""
+        logits = _gathered({number: logits for number, logits, _ in self._outputs(held_out, NO_TTA)}, self.processes)
+        targets = torch.from_numpy(held_out.targets)
+        loss = binary_cross_entropy_with_logits(torch.from_numpy(logits), targets.double()).item()
+        labels = held_out.targets.astype(np.int64)
+        return {
+            "validation_loss": loss,
+            "validation_auroc": float(auroc(labels, logits)),
+            "validation_average_precision": float(average_precision(labels, logits)),
+        }
 
-    So what is computed together does not depend on the number of processes.
-    """
-    model.eval()
-    batches = PredictionBatches(examples, VIEWS_AT_ONCE, tta, recipe)
-    share = range(processes.rank, len(batches), processes.count)
-    mixed = torch.autocast(device.type, torch.bfloat16, enabled=recipe["precision"] == "bfloat16")
-    loaded = loader(batches, share, workers, pinned=device.type == "cuda")
-    for number, batch in zip(share, progress(loaded, "predicting", len(share)), strict=True):
-        inputs = to_device(batch, device)
-        with mixed:
-            embedding = model.embed(inputs.images)
-            outputs = model.classify(embedding, inputs.metadata)
-        logits = outputs[:, 0].double().cpu().numpy().reshape(-1, batches.views)
-        yield number, average(logits, tta["mean_of"]), embedding
+    def predict(
+        self, examples: Examples, tta: dict[str, Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """Return the logits of all examples, (n,), and the embeddings of their images, (n, width), means over views.
+
+        The mean of logits is taken as `tta` says. A model that sees no images has None for embeddings.
+        """
+        logits, embeddings = {}, {}
+        for number, logit, embedding in self._outputs(examples, tta):
+            logits[number] = logit
+            if embedding is not None:
+                embeddings[number] = embedding.float().unflatten(0, (len(logit), -1)).mean(dim=1).cpu().numpy()
+        no_images = self.model.image is None
+        return _gathered(logits, self.processes), None if no_images else _gathered(embeddings, self.processes)
+
+    @torch.inference_mode()
+    def _outputs(
+        self, examples: Examples, tta: dict[str, Any]
+    ) -> Iterator[tuple[int, NDArray[np.float64], Tensor | None]]:
+        """Yield number, logits and the embeddings of all views of each batch of this process: every so many-th.
+
+        So what is computed together does not depend on the number of processes.
+        """
+        self.model.eval()
+        batches = PredictionBatches(examples, VIEWS_AT_ONCE, tta, self.recipe)
+        share = range(self.processes.rank, len(batches), self.processes.count)
+        mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe["precision"] == "bfloat16")
+        loaded = loader(batches, share, self.workers, pinned=self.device.type == "cuda")
+        for number, batch in zip(share, progress(loaded, "predicting", len(share)), strict=True):
+            inputs = to_device(batch, self.device)
+            with mixed:
+                embedding = self.model.embed(inputs.images)
+                outputs = self.model.classify(embedding, inputs.metadata)
+            logits = outputs[:, 0].double().cpu().numpy().reshape(-1, batches.views)
+            yield number, average(logits, tta["mean_of"]), embedding
 
 
 def _gathered(mine: dict[int, NDArray[Any]], processes: Processes) -> NDArray[Any]:

@@ -23,7 +23,6 @@ FEATURES = ["sex", "age", "site", "width", "height"]
 IDENTIFIERS = ["row", "image", "patient", "lesion", "source", "part", "fold"]
 LABELS = {"target", "label", "class", "diagnosis", "benign_malignant", "malignant", "melanoma", "behaviour"}
 CHANCE = 1e-6  # a column is accused of holding the label where chance would do the same with less than this probability
-NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype="str")
 
 
 class Tables(NamedTuple):

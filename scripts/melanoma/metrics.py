@@ -68,8 +68,8 @@ class Ranking:
         passed = ~melanoma & (step < len(falling))
         tied = passed.copy()
         tied[passed] = falling[step[passed]] == score[passed]
-        by_step = [_indicators(step, members, len(falling)) for members in (melanoma, passed, tied)]
-        classes = _indicators(1 - target, np.ones(len(target), bool), 2)
+        by_step = [indicators(step, members, len(falling)) for members in (melanoma, passed, tied)]
+        classes = indicators(1 - target, np.ones(len(target), bool), 2)
         self.matrix = sparse.vstack([*by_step, classes], format="csr")
 
     def steps(self, sums: np.ndarray) -> Steps:
@@ -106,13 +106,13 @@ def average_precision(target: ArrayLike, score: ArrayLike, weight: ArrayLike | N
 def auroc_of(steps: Steps) -> np.ndarray:
     """Return the AUROC of counted steps; see `auroc`."""
     outscored = steps.negatives - steps.false + steps.tied / 2
-    return _ratio((steps.gained * outscored).sum(axis=0), steps.positives * steps.negatives)
+    return ratio((steps.gained * outscored).sum(axis=0), steps.positives * steps.negatives)
 
 
 def average_precision_of(steps: Steps) -> np.ndarray:
     """Return the average precision of counted steps; see `average_precision`."""
     precision = steps.true / np.maximum(steps.true + steps.false, np.finfo(np.float64).tiny)
-    return _ratio((steps.gained * precision).sum(axis=0), steps.positives)
+    return ratio((steps.gained * precision).sum(axis=0), steps.positives)
 
 
 def partial_auroc_of(steps: Steps, sensitivity: float) -> np.ndarray:
@@ -124,21 +124,21 @@ def partial_auroc_of(steps: Steps, sensitivity: float) -> np.ndarray:
     above = np.clip(steps.true - sensitivity * steps.positives, 0.0, steps.gained)
     share = above / np.maximum(steps.gained, np.finfo(np.float64).tiny)
     outscored = steps.negatives - steps.false + steps.tied * share / 2
-    return _ratio((above * outscored).sum(axis=0), steps.positives * steps.negatives)
+    return ratio((above * outscored).sum(axis=0), steps.positives * steps.negatives)
 
 
 def sensitivity_at(steps: Steps, specificity: float) -> np.ndarray:
     """Return the highest sensitivity of a threshold whose specificity is `specificity` or more."""
-    specific = _ratio(steps.negatives - steps.false, steps.negatives) >= specificity
-    found = _ratio(np.where(specific, steps.true, 0.0).max(axis=0, initial=0.0), steps.positives)
+    specific = ratio(steps.negatives - steps.false, steps.negatives) >= specificity
+    found = ratio(np.where(specific, steps.true, 0.0).max(axis=0, initial=0.0), steps.positives)
     return np.where(steps.negatives > 0, found, np.nan)
 
 
 def specificity_at(steps: Steps, sensitivity: float) -> np.ndarray:
     """Return the highest specificity of a threshold whose sensitivity is `sensitivity` or more."""
-    sensitive = _ratio(steps.true, steps.positives) >= sensitivity
+    sensitive = ratio(steps.true, steps.positives) >= sensitivity
     rejected = steps.negatives - steps.false
-    found = _ratio(np.where(sensitive, rejected, 0.0).max(axis=0, initial=0.0), steps.negatives)
+    found = ratio(np.where(sensitive, rejected, 0.0).max(axis=0, initial=0.0), steps.negatives)
     return np.where(steps.positives > 0, found, np.nan)
 
 
@@ -150,7 +150,7 @@ class Calibration:
         target, probability = _columns(target, probability)
         truth = np.where(target == 1, probability, 1.0 - probability).clip(CERTAIN, 1.0 - CERTAIN)
         bins = np.digitize(probability, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
-        excess = _indicators(bins, np.ones(len(target), bool), BINS) * (probability - target)
+        excess = indicators(bins, np.ones(len(target), bool), BINS) * (probability - target)
         plain = sparse.csr_array(np.stack([np.ones(len(target)), (probability - target) ** 2, -np.log(truth)]))
         self.matrix = sparse.vstack([plain, excess], format="csr")
 
@@ -158,9 +158,9 @@ class Calibration:
         """Return brier, log_loss and ece."""
         images, squared, logarithmic = sums[:3]
         return {
-            "brier": _ratio(squared, images),
-            "log_loss": _ratio(logarithmic, images),
-            "ece": _ratio(np.abs(sums[3:]).sum(axis=0), images),
+            "brier": ratio(squared, images),
+            "log_loss": ratio(logarithmic, images),
+            "ece": ratio(np.abs(sums[3:]).sum(axis=0), images),
         }
 
 
@@ -175,7 +175,7 @@ class Bin:
 
     def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Return predicted, the mean probability, and observed, the share of melanomas."""
-        return {"predicted": _ratio(sums[1], sums[0]), "observed": _ratio(sums[2], sums[0])}
+        return {"predicted": ratio(sums[1], sums[0]), "observed": ratio(sums[2], sums[0])}
 
 
 def brier(target: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None) -> np.ndarray:
@@ -211,22 +211,22 @@ class Confusion:
     @cached_property
     def sensitivity(self) -> np.ndarray:
         """Share of the melanomas that are called melanoma."""
-        return _ratio(self.tp, self.tp + self.fn)
+        return ratio(self.tp, self.tp + self.fn)
 
     @cached_property
     def specificity(self) -> np.ndarray:
         """Share of the benign images that are called benign."""
-        return _ratio(self.tn, self.tn + self.fp)
+        return ratio(self.tn, self.tn + self.fp)
 
     @cached_property
     def ppv(self) -> np.ndarray:
         """Positive predictive value, precision: share of those called melanoma that are."""
-        return _ratio(self.tp, self.tp + self.fp)
+        return ratio(self.tp, self.tp + self.fp)
 
     @cached_property
     def npv(self) -> np.ndarray:
         """Negative predictive value: share of those called benign that are."""
-        return _ratio(self.tn, self.tn + self.fn)
+        return ratio(self.tn, self.tn + self.fn)
 
     @cached_property
     def balanced_accuracy(self) -> np.ndarray:
@@ -236,12 +236,12 @@ class Confusion:
     @cached_property
     def f1(self) -> np.ndarray:
         """Harmonic mean of sensitivity and positive predictive value."""
-        return _ratio(2 * self.tp, 2 * self.tp + self.fn + self.fp)
+        return ratio(2 * self.tp, 2 * self.tp + self.fn + self.fp)
 
     @cached_property
     def f2(self) -> np.ndarray:
         """F-measure that counts sensitivity twice as much as positive predictive value."""
-        return _ratio(5 * self.tp, 5 * self.tp + 4 * self.fn + self.fp)
+        return ratio(5 * self.tp, 5 * self.tp + 4 * self.fn + self.fp)
 
     @cached_property
     def g_mean(self) -> np.ndarray:
@@ -252,7 +252,7 @@ class Confusion:
     def kappa(self) -> np.ndarray:
         """Cohen's kappa: agreement of call and label beyond chance."""
         lost = (self.tp + self.fp) * (self.fp + self.tn) + (self.tp + self.fn) * (self.fn + self.tn)
-        return _ratio(2 * (self.tp * self.tn - self.fn * self.fp), lost)
+        return ratio(2 * (self.tp * self.tn - self.fn * self.fp), lost)
 
 
 class Outcomes:
@@ -262,7 +262,7 @@ class Outcomes:
         """Take each image's outcome."""
         target, score = _columns(target, score)
         cell = np.where(score >= threshold, 1 - target, 2 + target)
-        self.matrix = _indicators(cell, np.ones(len(target), bool), 4)
+        self.matrix = indicators(cell, np.ones(len(target), bool), 4)
 
     def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Return `RATES`."""
@@ -297,7 +297,7 @@ class NetBenefit:
 
     def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Return the net benefit by threshold, written as a plain number."""
-        return {str(threshold): _ratio(row, sums[-1]) for threshold, row in zip(self.thresholds, sums, strict=False)}
+        return {str(threshold): ratio(row, sums[-1]) for threshold, row in zip(self.thresholds, sums, strict=False)}
 
 
 def roc_curve(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -329,10 +329,16 @@ def outcomes_by_threshold(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarr
     return last + 1 - true, true, falling[last]
 
 
-def _indicators(row: np.ndarray, members: np.ndarray, rows: int) -> sparse.csr_array:
+def indicators(row: np.ndarray, members: np.ndarray, rows: int) -> sparse.csr_array:
     """Return 1 in row `row[i]` of column i for each of the members: sparse (rows, n)."""
     column = np.flatnonzero(members)
     return sparse.csr_array((np.ones(len(column)), (row[column], column)), shape=(rows, len(row)))
+
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
+    """Return numerator / denominator, float64, NaN where the denominator is not above 0."""
+    numerator, denominator = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
+    return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
 
 
 def _columns(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -344,8 +350,3 @@ def _columns(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarra
     if np.isnan(score).any():
         raise ValueError("score must not be NaN")
     return target.astype(np.int64), score
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    numerator, denominator = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
-    return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)

@@ -17,7 +17,7 @@ from melanoma.answer import Area
 from melanoma.bootstrap import estimate
 from melanoma.calibration import patient_folds
 from melanoma.context import images_per_patient
-from melanoma.evaluation import Settings, cohorts, resampled
+from melanoma.evaluation import Settings, cohorts, count_images, resampled
 from melanoma.tabular import boosting_parameters, out_of_fold_and_test
 from melanoma.within import Explained, WithinPatient, WithinStrata
 
@@ -50,7 +50,8 @@ def find_shortcuts(tables: Mapping[str, pd.DataFrame], settings: Settings) -> di
         for kind, levels in subgroups(next(iter(cohort.values()))).items():
             for level, members in levels.items():
                 own = {name: table[members] for name, table in cohort.items()}
-                told = groups.setdefault(kind, {}).setdefault(level, _counts(next(iter(own.values()))) | {"auroc": {}})
+                counted = count_images(next(iter(own.values())))
+                told = groups.setdefault(kind, {}).setdefault(level, counted | {"auroc": {}})
                 told["auroc"] |= areas(own, settings)
     return {"models": {name: models[name] for name in tables}, "subgroups": groups}
 
@@ -150,15 +151,6 @@ def _audit(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, 
 def _sizes(table: pd.DataFrame) -> pd.Series:
     text = table["width"].astype(int).astype(str) + " x " + table["height"].astype(int).astype(str)
     return text.where(table["width"] > 0, "unknown")
-
-
-def _counts(table: pd.DataFrame) -> dict[str, int | None]:
-    known = table["patient"].notna().all()
-    return {
-        "n": len(table),
-        "melanomas": int(table["target"].sum()),
-        "patients": table["patient"].nunique() if known else None,
-    }
 
 
 def _pair(table: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

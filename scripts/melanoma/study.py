@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError
 from melanoma.errors import InputError, listing
 from melanoma.feature_maps import feature_sides
 from melanoma.files import sha256
+from melanoma.schema import dereferenced
 from melanoma.tuning import option_schema, space_errors, trials, with_values
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
@@ -152,13 +153,12 @@ def _trial_recipe(recipe: dict[str, Any], values: dict[str, Any], schema: dict[s
 
 def _filled(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
     """Return a copy of `value` with the defaults of `schema` at every level."""
-    if "$ref" in schema:
-        schema = definitions[schema["$ref"].rsplit("/", 1)[-1]] | schema
+    schema = dereferenced(schema, definitions)
     if isinstance(value, dict):
         properties = schema.get("properties", {})
         result = {
             key: deepcopy(value.get(key, sub.get("default")))
-            for key, sub in ((k, _dereferenced(s, definitions)) for k, s in properties.items())
+            for key, sub in ((k, dereferenced(s, definitions)) for k, s in properties.items())
             if key in value or "default" in sub
         } | {key: item for key, item in value.items() if key not in properties}
         other = schema.get("additionalProperties")
@@ -169,10 +169,6 @@ def _filled(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> 
     if isinstance(value, list) and "items" in schema:
         return [_filled(item, schema["items"], definitions) for item in value]
     return value
-
-
-def _dereferenced(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    return definitions[schema["$ref"].rsplit("/", 1)[-1]] | schema if "$ref" in schema else schema
 
 
 def _explain(error: ValidationError) -> Iterator[str]:

@@ -30,7 +30,7 @@ from melanoma.encoder import MetadataEncoder
 from melanoma.epochs import is_best, stops_early
 from melanoma.errors import InputError
 from melanoma.files import sha256
-from melanoma.inference import judge
+from melanoma.inference import Predictor
 from melanoma.interruption import Interrupted, Interruption
 from melanoma.losses import build_loss, diagnosis_loss
 from melanoma.mixing import mix
@@ -169,7 +169,8 @@ class Trainer:
         with self.average.swapped_in(self.model) if self.average is not None else nullcontext():
             self.processes.share_buffers(self.model)
             if self.held_out is not None:
-                row |= judge(self.model, self.held_out, self.recipe, self.device, self.run.workers, self.processes)
+                predictor = Predictor(self.model, self.recipe, self.device, self.run.workers, self.processes)
+                row |= predictor.judge(self.held_out)
             self.state["history"].append(row)
             if self.held_out is None or is_best(self.state["history"], self.recipe["choose_epoch_by"]):
                 weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}

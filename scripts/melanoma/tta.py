@@ -12,7 +12,7 @@ from scipy.special import log_expit, logsumexp
 
 from melanoma.augment import Maps, fixed_maps, random_maps
 
-NO_TTA = {"name": "none"}
+NO_TTA = {"name": "none", "mean_of": "logit"}
 # Random views are drawn as those of an epoch that no training reaches; each image has this many positions in it.
 TTA_EPOCH = 2**32
 MOST_VIEWS = 2**20

@@ -12,6 +12,7 @@ from math import ceil, floor, isnan, log2
 from typing import Any
 
 from melanoma.files import sha256
+from melanoma.schema import dereferenced
 
 MOST_TRIALS = 1000
 # What is no property of a model that could be better or worse, or decides which jobs there are.
@@ -105,7 +106,7 @@ def option_schema(name: str, schema: dict[str, Any]) -> dict[str, Any] | None:
         child = option.get("items") if part.isdecimal() else option.get("properties", {}).get(part)
         if child is None:
             return None
-        option = _resolved(child, schema)
+        option = dereferenced(child, schema["$defs"])
     return option
 
 
@@ -115,7 +116,7 @@ def option_names(schema: dict[str, Any]) -> list[str]:
     def below(option: dict[str, Any], prefix: str) -> Iterator[str]:
         for name, child in option.get("properties", {}).items():
             yield f"{prefix}{name}"
-            yield from below(_resolved(child, schema), f"{prefix}{name}.")
+            yield from below(dereferenced(child, schema["$defs"]), f"{prefix}{name}.")
 
     names = below(schema["$defs"]["recipe"], "")
     return [name for name in names if not any(name == fixed or name.startswith(f"{fixed}.") for fixed in FIXED)]
@@ -164,7 +165,3 @@ def _value(choices: list[Any] | dict[str, list[float]], whole: bool, share: floa
 def _is_whole(option: dict[str, Any] | None) -> bool:
     kinds = (option or {}).get("type", [])
     return "integer" in ([kinds] if isinstance(kinds, str) else kinds)
-
-
-def _resolved(option: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    return schema["$defs"][option["$ref"].rsplit("/", 1)[-1]] | option if "$ref" in option else option

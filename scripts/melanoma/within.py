@@ -8,6 +8,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from melanoma.metrics import indicators, ratio
+
 FEWEST_TO_RANK = 3  # images of a patient among which a melanoma's place is worth counting
 
 
@@ -32,8 +34,8 @@ class WithinStrata:
         row = np.searchsorted(known, code)
         benign = ~melanoma & (row < len(known))
         benign[benign] = known[row[benign]] == code[benign]
-        by_step = [_indicators(step, members, len(steps)) for members in (melanoma, passed, tied)]
-        self.matrix = sparse.vstack([*by_step, _indicators(row, benign, len(known))], format="csr")
+        by_step = [indicators(step, members, len(steps)) for members in (melanoma, passed, tied)]
+        self.matrix = sparse.vstack([*by_step, indicators(row, benign, len(known))], format="csr")
         by_stratum = [np.bincount(row[members], minlength=len(known)) for members in (melanoma, benign)]
         self.counts = {"pairs": int(by_stratum[0] @ by_stratum[1])}
 
@@ -43,7 +45,7 @@ class WithinStrata:
         benign = sums[3 * len(self.first) :][self.stratum]
         counted = np.cumsum(passed, axis=0)
         false = counted - (counted - passed)[self.first]
-        return {"auroc": _ratio((gained * (benign - false + tied / 2)).sum(axis=0), (gained * benign).sum(axis=0))}
+        return {"auroc": ratio((gained * (benign - false + tied / 2)).sum(axis=0), (gained * benign).sum(axis=0))}
 
 
 class WithinPatient:
@@ -72,7 +74,7 @@ class WithinPatient:
         patient, of those with a benign image and `FEWEST_TO_RANK` in all; and chance, what first is for random scores.
         """
         won, pairs, first, ranked, chance = sums
-        return {"auroc": _ratio(won, pairs), "first": _ratio(first, ranked), "chance": _ratio(chance, ranked)}
+        return {"auroc": ratio(won, pairs), "first": ratio(first, ranked), "chance": ratio(chance, ranked)}
 
 
 class Explained:
@@ -87,14 +89,4 @@ class Explained:
     def metrics(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Return explained."""
         count, total, square, error = sums
-        return {"explained": 1 - _ratio(error, square - _ratio(total**2, count))}
-
-
-def _indicators(row: NDArray[np.integer], members: NDArray[np.bool_], rows: int) -> sparse.csr_array:
-    column = np.flatnonzero(members)
-    return sparse.csr_array((np.ones(len(column)), (row[column], column)), shape=(rows, len(row)))
-
-
-def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(np.asarray(denominator) > 0, np.divide(numerator, denominator), np.nan)
+        return {"explained": 1 - ratio(error, square - ratio(total**2, count))}

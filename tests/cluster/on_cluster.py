@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from test_workflow import SNAKEMAKE, clone
+from workflow import SNAKEMAKE, clone
 
 TINY = "tests/studies/tiny.yaml"
 FAULTS = "tests/studies/faults.yaml"

@@ -21,7 +21,7 @@ from on_cluster import (
     wait_until_it_trains,
 )
 
-from test_workflow import clone
+from workflow import clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("grid_engine"), pytest.mark.usefixtures("grid_engine")]
 QUICK = ("--latency-wait", 20)

@@ -20,7 +20,7 @@ from on_cluster import (
     weights,
 )
 
-from test_workflow import clone
+from workflow import clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm")]
 # Looks at the jobs more often than a cluster would like, and waits less for files that are on the same disk.

@@ -1,0 +1,97 @@
+"""A file server on this machine that fails as it is told to, and downloads from it."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from melanoma.errors import InputError
+from melanoma.fetch import Download, fetch
+
+CONTENT = bytes(range(256)) * 4000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server:
+    """A file server on this machine that can be told how to fail; `asked` lists the Range of each request."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.cuts: list[int] = []  # how many bytes each of the next answers sends before it breaks off
+        self.statuses: list[int] = []  # of the next answers
+        self.ranges = self.heeds_if_range = True
+        self.headers = {"ETag": '"1"'}
+        self.tells_length = True
+        self.asked: list[str | None] = []
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.asked.append(request.headers.get("Range"))
+        if self.statuses:
+            request.send_error(self.statuses.pop(0))
+            return
+        content = self.files.get(request.path)
+        if content is None:
+            request.send_error(404)
+            return
+        start, total = 0, len(content)
+        same = not self.heeds_if_range or request.headers.get("If-Range") in (None, *self.headers.values())
+        if self.ranges and same and self.asked[-1]:
+            start = int(self.asked[-1].removeprefix("bytes=").removesuffix("-"))
+            if start >= total:
+                request.send_response(416)
+                request.send_header("Content-Range", f"bytes */{total}")
+                request.end_headers()
+                return
+            request.send_response(206)
+            request.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        else:
+            request.send_response(200)
+        for name, value in self.headers.items():
+            request.send_header(name, value)
+        if self.tells_length:
+            request.send_header("Content-Length", str(total - start))
+        request.end_headers()
+        request.wfile.write(content[start:][: self.cuts.pop(0)] if self.cuts else content[start:])
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Serve `CONTENT` as /file, at `url`, for as long as it takes."""
+    told = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.answer(self)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with pytest.MonkeyPatch.context() as patched, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        patched.setenv("no_proxy", "*")
+        told.url = f"http://127.0.0.1:{http.server_port}"
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+        told.files["/file"] = CONTENT
+        yield told
+        http.shutdown()
+
+
+def get(server: Server, path: Path, name: str = "/file", **options: Any) -> None:
+    fetch(Download(server.url + name, **options), path, attempts=3, pause=0.0)
+
+
+def refused(server: Server, path: Path, *parts: str, name: str = "/file", **options: Any) -> None:
+    """Check that a download ends in a message with all `parts`, and makes nothing at `path`."""
+    with pytest.raises(InputError) as caught:
+        get(server, path, name, **options)
+    for part in (server.url + name, *parts):
+        assert part in str(caught.value), str(caught.value)
+    assert not path.exists()
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}

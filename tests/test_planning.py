@@ -1,0 +1,86 @@
+"""The workflow as it is planned, before anything runs: on every profile, of every study, with every mistake told."""
+
+import re
+
+import pytest
+import yaml
+
+from real_data import real_data
+from workflow import ROOT, clone, failing, planned, put_kaggle_tables, snakemake
+
+PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
+
+
+@pytest.fixture
+def project(tmp_path):
+    return clone(tmp_path)
+
+
+def test_snakemake_lint_is_silent(project):
+    assert "good condition" in snakemake(project, "--lint")
+
+
+def test_a_dry_run_of_the_demo_study_needs_no_option(project):
+    assert {"draw_lesions", "prepare_shard", "train_fold", "evaluate_models", "write_report"} <= set(planned(project))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
+def test_every_profile_plans_every_study_without_a_scheduler(project, profile, study):
+    put_kaggle_tables(project)
+    counts = planned(project, "--profile", f"profiles/{profile}", "--configfile", study)
+    assert counts["all"] == 1 and counts["train_fold"] >= 1
+
+
+def test_a_study_given_by_name_has_nothing_of_the_demo_in_it(project):
+    put_kaggle_tables(project)
+    counts = planned(project, "--configfile", "studies/isic2020.yaml")
+    models = yaml.safe_load((ROOT / "studies" / "isic2020.yaml").read_text())["models"]
+    assert counts["write_recipe"] == len(models) and "draw_lesions" not in counts
+
+
+def test_the_number_of_jobs_does_not_depend_on_the_number_of_images(tmp_path):
+    counts = []
+    for rows in (40, 40_000):
+        folder = tmp_path / str(rows)
+        folder.mkdir()
+        put_kaggle_tables(clone(folder), rows)
+        counts.append(planned(folder, "--configfile", "studies/isic2020.yaml"))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.real_data
+def test_the_official_tables_plan(project):
+    tables = real_data("isic2020-tables")
+    (project / "data").mkdir()
+    (project / "data" / "isic2020").symlink_to(tables)
+    counts = planned(project, "--configfile", "studies/isic2020.yaml")
+    assert counts["prepare_shard"] == 8 and sum(counts.values()) < 150
+
+
+def test_trials_are_jobs_known_at_the_dry_run(project):
+    put_kaggle_tables(project)
+    counts = planned(project, "--configfile", "studies/isic2020_tuned.yaml")
+    assert counts["train_trial"] == counts["write_trial"] >= 36 and counts["choose_recipe"] == 3
+
+
+@pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
+def test_every_job_states_its_memory_run_time_and_gpus(project, study):
+    put_kaggle_tables(project)
+    printed = snakemake(project, "-n", "--profile", "profiles/slurm", "--configfile", study)
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", printed, re.MULTILINE)
+    assert blocks
+    for name, block in blocks:
+        if name != "all":
+            for word in ("mem_mb=", "runtime=", "gpu=", "    log: ", "    benchmark: "):
+                assert word in block, f"{name} has no {word}"
+
+
+def test_a_mistake_in_the_configuration_stops_before_any_job(project):
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    config["models"]["cnn"]["optimiser"] = config["models"]["cnn"].pop("optimizer")
+    (project / "mine.yaml").write_text(yaml.safe_dump(config))
+    done = failing(project, "-n", "--configfile", "mine.yaml")
+    assert done.returncode != 0
+    assert "unknown key 'optimiser' (did you mean 'optimizer'?)" in done.stdout
+    assert "Traceback" not in done.stdout
