@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from on_cluster import copied, one_at_a_time, prepared
 
-from test_workflow import SNAKEMAKE
+from workflow import SNAKEMAKE
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
