@@ -26,7 +26,7 @@ from melanoma.weights_files import weights_file
 use_this_interpreter()
 for program in ("squeue", "sacct"):  # Slurm's, whose answers its plugin does not all understand
     if shutil.which(program):
-        find_first(Path(workflow.basedir, "profiles", "slurm", program))
+        find_first(Path(workflow.basedir, "profiles", "slurm", "bin", program))
 
 STARTED = time.time()
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 QUEUE = "job-ID prior name user state\n---\n   7 0.5 mtrain root {} 11/22/2026\n"
@@ -137,10 +138,20 @@ def test_a_job_that_would_wait_for_ever_is_refused(commands):
 def test_a_preempted_or_cancelled_job_is_ended_for_slurms_plugin_and_the_rest_is_as_it_was(commands, program):
     listed = "1|RUNNING\n2|PREEMPTED\n3|CANCELLED\n4|CANCELLED by 1000\n5|COMPLETED\n"
     commands.says(program, listed)
-    wrapper = ROOT / "profiles/slurm" / program
+    wrapper = ROOT / "profiles/slurm/bin" / program
     path = os.pathsep.join([str(wrapper), str(commands.folder / "bin"), os.environ["PATH"]])
     done = subprocess.run([program, "--me"], env={"PATH": path}, capture_output=True, text=True)
     assert done.stdout == listed.replace("PREEMPTED", "CANCELLED").replace(" by 1000", "")
     assert (commands.folder / f"{program}.arguments").read_text() == "--me\n"
     commands.says(program, "slurm_load_jobs error", 1)
     assert subprocess.run([program], env={"PATH": path}, capture_output=True).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "profile", sorted((ROOT / "profiles").glob("*/config.yaml")), ids=lambda path: path.parent.name
+)
+def test_no_value_of_a_profile_is_the_name_of_a_file_beside_it(profile):
+    values = yaml.safe_load(profile.read_text()).values()
+    assert not [value for value in values if isinstance(value, str) and (profile.parent / value).exists()], (
+        "Snakemake takes such a value for that file"
+    )
