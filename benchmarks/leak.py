@@ -1,0 +1,107 @@
+"""What a split by image seems to gain over one that keeps patients together, on the tables of ISIC 2020.
+
+python benchmarks/leak.py --tables FOLDER        writes results/leak.md
+
+The same models on the same images, out of five folds that keep patients and listed duplicates together, and out of five
+that cut the table in its order, as a published protocol did, whose test patients are nearly all in train as well. No
+model here sees a pixel; what networks make of a patient they know, studies/s1_as_published.yaml shows on the images.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import numpy as np
+import pandas as pd
+from conditions import conditions, markdown
+
+from melanoma.bootstrap import estimate
+from melanoma.catalog import build_catalog
+from melanoma.comparison import compare
+from melanoma.files import read_yaml, write_text
+from melanoma.metrics import Ranking
+from melanoma.split import TEST_COLUMNS, TRAIN_COLUMNS, read_pairs, split_images, usable_images
+from melanoma.study import resolve, training_recipe
+from melanoma.tabular import out_of_fold_and_test
+from sizes import unseen
+
+STUDY = Path(__file__).parents[1] / "studies" / "isic2020_tables.yaml"
+RESULTS = Path(__file__).parent / "results" / "leak.md"
+FOLDS = range(5)
+INPUTS = ["age", "sex", "site", "images_per_patient", "size"]
+MODELS = {
+    "logistic regression": {"network": "logistic_regression", "inputs": INPUTS},
+    "gradient boosting": {"network": "gradient_boosting", "inputs": INPUTS},
+    "random forest, depth 2": {"network": "random_forest", "inputs": INPUTS},
+    "random forest, depth 30": {"network": "random_forest", "inputs": INPUTS, "random_forest": {"depth": 30}},
+}
+
+
+def configuration(tables: Path) -> dict[str, Any]:
+    """Return the study of the tables, with these models, its tables in `tables`."""
+    config = resolve(read_yaml(STUDY) | {"models": {f"model_{n}": recipe for n, recipe in enumerate(MODELS.values())}})
+    source = config["data"]["sources"][0]
+    source |= {key: str(tables / Path(source[key]).name) for key in ("table", "metadata")}
+    config["split"]["duplicates"] = str(tables / Path(config["split"]["duplicates"]).name)
+    return config
+
+
+def split(config: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return train, with folds that keep patients together, and test."""
+    catalog, _ = build_catalog({"sources": config["data"]["sources"], "on_bad_row": "fail"})
+    pairs = read_pairs(Path(config["split"]["duplicates"]))
+    images = split_images(usable_images(catalog, unseen(catalog)), pairs, config["split"]).images
+    test = images["part"] == "test"
+    return images.loc[~test, TRAIN_COLUMNS], images.loc[test, TEST_COLUMNS]
+
+
+def in_file_order(train: pd.DataFrame) -> pd.DataFrame:
+    """Return the same images, each in the fold of its place in the table, whoever the patient is."""
+    return train.assign(fold=np.arange(len(train), dtype=np.int64) * len(FOLDS) // len(train))
+
+
+def out_of_fold(recipe: dict[str, Any], train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    """Return the held-out predictions of a model by these folds, in the order of the images' names."""
+    predictions, _ = out_of_fold_and_test(training_recipe(recipe), train, test, FOLDS, "fold_mean", os.cpu_count())
+    return predictions[predictions["part"] == "train"].sort_values("image", ignore_index=True)
+
+
+def shown(bounds: dict[str, float]) -> str:
+    """Return a value with its interval."""
+    return f"{bounds['value']:.4f} [{bounds['low']:.4f}, {bounds['high']:.4f}]"
+
+
+def main() -> None:
+    """Measure and publish."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=Path, required=True, help="folder of ISIC 2020's tables")
+    config = configuration(parser.parse_args().tables)
+    train, test = split(config)
+    shared = in_file_order(train).groupby("patient")["fold"].nunique().gt(1).mean()
+    rows = []
+    for name, recipe in zip(MODELS, config["models"].values(), strict=True):
+        apart, mixed = out_of_fold(recipe, train, test), out_of_fold(recipe, in_file_order(train), test)
+        target, patient = apart["target"].astype(int), apart["patient"]
+        scores = {"mixed": mixed["probability"], "apart": apart["probability"]}
+        found = estimate({key: Ranking(target, score) for key, score in scores.items()}, target, patient)
+        (row,) = compare(target, scores, patient, 2000, 0.95, 1)
+        rows.append([name, *(shown(found[key]["auroc"].bounds) for key in scores), shown(row["difference"])])
+        print(*rows[-1], flush=True)
+    page = [
+        "# What a split by image seems to gain\n",
+        "AUROC out of five folds, with 95 % intervals over patients; the differences are paired.\n",
+        markdown(["model", "file order", "patients together", "the split's worth"], rows),
+        conditions(
+            f"{len(train):,} images of {train['patient'].nunique():,} patients, {shared:.0%} of whom have images in"
+            " more than one fold of the file order"
+        ),
+    ]
+    write_text(RESULTS, "\n".join(page))
+
+
+if __name__ == "__main__":
+    main()
