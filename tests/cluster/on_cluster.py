@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -22,7 +23,7 @@ FAULTS = "tests/studies/faults.yaml"
 # As long as it takes to be hurt in; longer than the shortest limit a scheduler enforces, which is a minute.
 BRIEF, LONG = 15, 70
 HURT = ("cancelled", "requeued", "preempted", "evicted", "stranded")
-HURT_LONG = ("limited", "orphaned")
+HURT_LONG = ("limited", "orphaned", "unattended")
 # A network without batch norm before its last layer: only the order of sums depends on the number of processes. A
 # larger learning rate would make 1e-5 of the rounding.
 NO_BATCH_NORM = {
@@ -46,7 +47,7 @@ def write_faults_study(folder: Path, brief: int, long: int) -> None:
 
     study["study"] = "faults"
     study["models"] = {name: model(epochs=brief) for name in ("brief", *HURT)}
-    study["models"] |= {name: model(epochs=long) for name in ("long", "orphaned")}
+    study["models"] |= {name: model(epochs=long) for name in ("long", "orphaned", "unattended")}
     study["models"] |= {"limited": model({"runtime": 1}, epochs=long)}
     study["models"] |= {name: model({"gpus": 1}, epochs=brief) for name in ("gpu_a", "gpu_b")}
     study["models"] |= {"alone": model(**NO_BATCH_NORM), "spanning": model({"nodes": 2}, **NO_BATCH_NORM)}
@@ -144,6 +145,14 @@ def training(folder: Path, models: list[str], *options: object, profile: str) ->
 def called(*command: object) -> str:
     """What a scheduler's command, which must succeed, prints."""
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def does_not_answer(daemon: Path, seconds: float) -> None:
+    """Let the daemon of this PID file stand still for some seconds."""
+    process = int(daemon.read_text())
+    os.kill(process, signal.SIGSTOP)
+    time.sleep(seconds)
+    os.kill(process, signal.SIGCONT)
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = 120) -> object:

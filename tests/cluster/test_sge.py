@@ -15,6 +15,7 @@ from on_cluster import (
     assert_same_bits,
     assert_same_study,
     called,
+    does_not_answer,
     log_of,
     training,
     wait_until,
@@ -165,6 +166,16 @@ def test_a_controller_that_is_killed_and_started_again_ends_in_the_same_bits(ref
     assert record(old)["exit_status"] != "0" and record(new)["exit_status"] == "0"
     said = (project / f"logs/sge/mtrain_fold-orphaned-fold-0.{old}.log").read_text()
     assert "another job has taken over this training; this one stops" in said
+
+
+@pytest.mark.timeout(300)
+def test_a_scheduler_that_does_not_answer_for_a_while_loses_nothing(reference, project):
+    run = started(project, ["unattended"])
+    wait_until_it_trains(project, "unattended")
+    does_not_answer(STATE / "qmaster.pid", 25)
+    run.succeeded(260)
+    assert_same_bits(project, "unattended", reference, "long")
+    assert len(numbers(project, "unattended")) == 1 and "INFO going on from" not in log_of(project, "unattended")
 
 
 @pytest.mark.timeout(300)

@@ -13,6 +13,7 @@ from on_cluster import (
     assert_same_bits,
     assert_same_study,
     called,
+    does_not_answer,
     log_of,
     training,
     wait_until,
@@ -23,6 +24,7 @@ from on_cluster import (
 from workflow import clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm")]
+STATE = Path(os.environ.get("SLURM_ROOT", "/tmp/slurm-local"))
 # Looks at the jobs more often than a cluster would like, and waits less for files that are on the same disk.
 QUICK = ("--slurm-init-seconds-before-status-checks", 5, "--latency-wait", 20)
 
@@ -136,6 +138,16 @@ def test_a_controller_that_is_killed_and_started_again_ends_in_the_same_bits(ref
     assert (state(old), state(new)) == ("FAILED", "COMPLETED")
     said = (project / f"logs/slurm/rule_train_fold/orphaned_fold-0/{old}.log").read_text()
     assert "another job has taken over this training; this one stops" in said
+
+
+@pytest.mark.timeout(300)
+def test_a_scheduler_that_does_not_answer_for_a_while_loses_nothing(reference, project):
+    run = started(project, ["unattended"])
+    wait_until_it_trains(project, "unattended")
+    does_not_answer(STATE / "slurmctld.pid", 25)
+    run.succeeded(260)
+    assert_same_bits(project, "unattended", reference, "long")
+    assert len(numbers(run, "unattended")) == 1 and "INFO going on from" not in log_of(project, "unattended")
 
 
 @pytest.mark.timeout(300)
