@@ -319,7 +319,7 @@ def choose_samples(train: pd.DataFrame, target: int, count: int, seed: int) -> l
 
 def _square(xlabel: str, ylabel: str, curves: int) -> tuple[Figure, Axes]:
     """A square plot that the legend below, a line for each of `curves`, leaves its size."""
-    figure = Figure(figsize=(5.0, 5.2 + 0.18 * curves))
+    figure = Figure(figsize=(5.0, 5.2 + 0.2 * (curves + 1)))
     axes = figure.subplots()
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=xlabel, ylabel=ylabel, aspect="equal")
     return figure, axes
