@@ -70,13 +70,14 @@ CONF
 
 make_queue() { # complexes, host, parallel environment, scheduler and queue
     # name shortcut type relation requestable consumable default urgency
-    qconf -sc | grep -vE '^(#|h_data |gpu |A100 |cuda |highp )' > "$state/conf/complex"
+    qconf -sc | grep -vE '^(#|h_data |gpu |A100 |cuda |highp |urgent )' > "$state/conf/complex"
     cat >> "$state/conf/complex" <<CONF
 h_data  h_data  MEMORY <=    YES YES 2G    0
 gpu     gpu     BOOL   ==    YES NO  FALSE 0
 A100    A100    BOOL   ==    YES NO  FALSE 0
 cuda    cuda    INT    <=    YES JOB 0     0
 highp   highp   BOOL   ==    YES NO  FALSE 0
+urgent  urgent  BOOL   ==    FORCED NO FALSE 0
 CONF
     qconf -Mc "$state/conf/complex" >/dev/null
     cat > "$state/conf/host" <<CONF
@@ -121,9 +122,9 @@ CONF
         -e 's/^notify.*/notify 00:00:10/' -e 's/^rerun.*/rerun FALSE/' \
         -e 's/^min_cpu_interval.*/min_cpu_interval 00:00:05/' > "$state/conf/queue"
     qconf -Aq "$state/conf/queue" >/dev/null
-    # A job of urgent.q suspends those of gpu.q.
+    # A job of urgent.q suspends those of gpu.q; only who asks for it gets there.
     sed -e 's/^qname.*/qname urgent.q/' -e 's/^subordinate_list.*/subordinate_list gpu.q=1/' \
-        -e 's/^pe_list.*/pe_list NONE/' "$state/conf/queue" > "$state/conf/urgent"
+        -e 's/^pe_list.*/pe_list NONE/' -e 's/^complex_values.*/complex_values urgent=TRUE/' "$state/conf/queue" > "$state/conf/urgent"
     qconf -Aq "$state/conf/urgent" >/dev/null
 }
 

@@ -114,7 +114,7 @@ def test_a_job_that_is_suspended_for_a_more_urgent_one_goes_on_where_it_was(refe
     run = started(project, ["preempted"])
     wait_until_it_trains(project, "preempted")
     (number,) = numbers(project, "preempted")
-    urgent = called("qsub", "-terse", "-b", "y", "-q", "urgent.q", "-o", "/dev/null", "-j", "y", "sleep", "15").strip()
+    urgent = called("qsub", "-terse", "-b", "y", "-l", "urgent", "-o", "/dev/null", "-j", "y", "sleep", "15").strip()
     _, *suspended = processes(number)
     wait_until(lambda: all(status(process)[0] == "T" for process in suspended), "every process of it is stopped", 15)
     assert re.search(rf"^\s*{number} .* S ", called("qstat", "-u", "*"), re.MULTILINE)

@@ -182,7 +182,7 @@ def test_a_request_that_no_node_can_meet_and_an_account_that_is_not_known_are_er
     printed = started(project, ["greedy"], "--retries", 0).failed(100)
     assert "Requested node configuration is not available" in printed
     unknown = ("--retries", 0, "--set-resources", "train_fold:slurm_account=unknown")
-    assert "Invalid account" in started(project, ["cancelled"], *unknown).failed(100)
+    assert "The given account unknown appears to be invalid" in started(project, ["cancelled"], *unknown).failed(100)
 
 
 @pytest.mark.timeout(300)
