@@ -306,3 +306,20 @@ def test_what_cannot_be_scored_is_refused(target: list[int], score: list[float])
 def test_a_certainty_is_no_threshold_of_net_benefit(threshold: float) -> None:
     with pytest.raises(ValueError, match="above 0 and below 1"):
         metrics.NetBenefit([0, 1], [0.1, 0.9], [threshold])
+
+
+def test_no_metrics_jump_but_those_that_are_said_to() -> None:
+    generator = np.random.default_rng(3)
+    target = (np.arange(200) % 5 == 0).astype(int)
+    probability = np.clip(0.3 * target + 0.6 * generator.random(200), 0.01, 0.99)
+    weight = np.exp(np.linspace(0, 2, 4001) * generator.normal(size=(200, 1)))
+    kinds = [
+        metrics.Ranking(target, probability),
+        metrics.Calibration(target, probability),
+        metrics.Outcomes(target, probability, 0.4),
+        metrics.NetBenefit(target, probability, [0.1]),
+    ]
+    steps = {
+        name: np.abs(np.diff(values)).max() for kind in kinds for name, values in metrics.measured(kind, weight).items()
+    }
+    assert {name for name, step in steps.items() if step > 1e-3} == metrics.JUMPING

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse, special
 
-from melanoma.metrics import Measure, measured
+from melanoma.metrics import JUMPING, Measure, measured
 
 BLOCK = 32  # replicates at once: the drawn counts of 2,000 patients fit the processor's cache
 GROUPS = 200  # of patients, left out one after the other by the jackknife; fewer patients are left out singly
@@ -54,7 +54,7 @@ def estimate(
     replicated, left_out = resampling.replicate(replicates, seed), resampling.leave_out(seed)
     return {
         key: {
-            name: interval(value, replicated[key][name], left_out[key][name], confidence, units)
+            name: interval(value, replicated[key][name], left_out[key][name], confidence, units, name not in JUMPING)
             for name, value in measured(measure).items()
         }
         for key, measure in measures.items()
@@ -117,26 +117,64 @@ def leave_out(clusters: int, seed: int) -> Iterator[np.ndarray]:
         yield (group[:, None] != np.arange(start, min(start + BLOCK, groups))).astype(np.float64)
 
 
-def interval(value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence: float, units: int) -> Estimate:
+def interval(
+    value: ArrayLike,
+    replicated: np.ndarray,
+    left_out: np.ndarray,
+    confidence: float,
+    units: int,
+    smooth: bool = True,
+) -> Estimate:
     """Return the accelerated percentile interval over the replicates, (replicates,), that define the metric.
 
-    The levels of the percentiles are moved twice: outwards, for percentiles of few independent units are too near each
-    other, as a normal interval without Student's t is (Hesterberg, The American Statistician 69:371, 2015), by `units`
-    or, for a metric that rests on few of them, by its `effective_units`; and to the side on which the metric's standard
-    error grows, by the acceleration of Efron's BCa interval (Journal of the American Statistical Association 82:171,
-    1987). Both come from the metric without each group of patients, (groups,). BCa's correction of bias is left out: it
-    spoils metrics with a floor, such as a calibration error. There is no interval of less than two units.
+    The levels of the percentiles are moved outwards, for percentiles of few independent units are too near each other,
+    as a normal interval without Student's t is (Hesterberg, The American Statistician 69:371, 2015), and to the side on
+    which the metric's standard error grows, by the acceleration of Efron's BCa interval (Journal of the American
+    Statistical Association 82:171, 1987), taken from the metric without each group of patients, (groups,).
+
+    Of a smooth metric these values tell more. It may rest on fewer units, its `effective_units`, and levels are counted
+    in the mean of two variances: the replicates of a curved metric, such as average precision, vary too little, and the
+    jackknife rather too much (Efron and Stein, Annals of Statistics 9:586, 1981). And such a metric may be biased, see
+    `_centres`.
+
+    Of a metric that jumps from image to image, `metrics.JUMPING`, the jackknife's variance means nothing, for it is not
+    consistent there (Shao and Wu, Annals of Statistics 17:1176, 1989), and replicates tie with the value: only `units`
+    and the acceleration move the levels. There is no interval of less than two units, and each holds its value.
     """
+    value = float(value)
     defined = replicated[~np.isnan(replicated)]
     undefined = len(replicated) - len(defined)
-    if len(defined) == 0 or units < 2:
-        return Estimate(float(value), np.nan, np.nan, undefined)
-    units = min(units, effective_units(left_out))
-    level = np.sqrt(units / (units - 1)) * special.stdtrit(units - 1, (1 + confidence) / 2) * np.array([-1, 1])
+    if len(defined) == 0 or units < 2 or np.isnan(value):
+        return Estimate(value, np.nan, np.nan, undefined)
+    centres, outwards = np.zeros(2), student(units, confidence)
+    if smooth and (spread := defined.std()) > 0:
+        centres = _centres(value - defined.mean(), spread)
+        outwards = student(min(units, effective_units(left_out)), confidence)
+        error = jackknife_error(left_out) or spread  # 0 where no group moves the metric alone, which tells nothing
+        outwards *= np.sqrt((1 + (error / spread) ** 2) / 2)
+    level = np.array([-outwards, outwards])
     # So few units that the acceleration passes the pole leave the farthest percentile.
     slowed = np.maximum(1 - acceleration(left_out) * level, np.finfo(np.float64).eps)
-    low, high = np.quantile(defined, special.ndtr(level / slowed))
-    return Estimate(float(value), float(low), float(high), undefined)
+    low, high = np.quantile(defined, special.ndtr(centres + level / slowed))
+    return Estimate(value, min(float(low), value), max(float(high), value), undefined)
+
+
+def _centres(distance: float, spread: float) -> np.ndarray:
+    """Return the levels from which those of the lower and of the upper end are counted, (2,).
+
+    It is the value's level, by its distance from the mean of the replicates, in their root mean square distance from
+    it: so the bias that replicates have and the value has not is taken off. The value has about the same bias itself,
+    and BCa takes it off twice, at both ends. Of a metric with a floor, such as a calibration error, that is too much at
+    the inner end, for its replicates are the more biased the nearer the value has come to the floor; so here only the
+    end that moves outwards is moved twice.
+    """
+    once = distance / np.hypot(spread, distance)
+    return once + np.array([min(once, 0.0), max(once, 0.0)])
+
+
+def student(units: float, confidence: float) -> float:
+    """Return how many of a mean's standard deviations, those of a variance divided by `units`, an interval reaches."""
+    return float(np.sqrt(units / (units - 1)) * special.stdtrit(units - 1, (1 + confidence) / 2))
 
 
 def acceleration(left_out: np.ndarray) -> float:
@@ -144,6 +182,16 @@ def acceleration(left_out: np.ndarray) -> float:
     influence = _influence(left_out)
     spread = np.sum(influence**2) ** 1.5
     return float(np.sum(influence**3) / (6 * spread)) if spread > 0 else 0.0
+
+
+def jackknife_error(left_out: np.ndarray) -> float:
+    """Return the jackknife's standard error of a metric, from its values without each group of patients.
+
+    Like the standard deviation of bootstrap replicates it is that of a variance divided by n, not by n - 1: of a mean
+    both are the same.
+    """
+    influence = _influence(left_out)
+    return float((1 - 1 / len(influence)) * np.sqrt(np.sum(influence**2)))
 
 
 def effective_units(left_out: np.ndarray) -> float:

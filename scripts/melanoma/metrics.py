@@ -20,6 +20,10 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 OPERATING_POINTS = (0.80, 0.90, 0.95)  # the specificities at which sensitivity is reported, and the reverse
+SENSITIVITY_AT = {f"sensitivity_at_{100 * point:.0f}_specificity": point for point in OPERATING_POINTS}
+SPECIFICITY_AT = {f"specificity_at_{100 * point:.0f}_sensitivity": point for point in OPERATING_POINTS}
+# Quantiles of scores decide these: they jump from image to image, where all other metrics are smooth in the weights.
+JUMPING = frozenset(SENSITIVITY_AT) | frozenset(SPECIFICITY_AT)
 LEAST_SENSITIVITY = 0.80  # of the partial AUROC
 BINS = 15  # of the expected calibration error
 CERTAIN = np.finfo(np.float64).eps  # how near to 0 and 1 a probability may come where its logarithm is taken
@@ -80,13 +84,12 @@ class Ranking:
     def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Return auroc, average_precision, partial_auroc, and the rates at the operating points."""
         steps = self.steps(sums)
-        at = [(f"{point:.0%}".rstrip("%"), point) for point in OPERATING_POINTS]
         return {
             "auroc": auroc_of(steps),
             "average_precision": average_precision_of(steps),
             "partial_auroc": partial_auroc_of(steps, LEAST_SENSITIVITY),
-            **{f"sensitivity_at_{name}_specificity": sensitivity_at(steps, point) for name, point in at},
-            **{f"specificity_at_{name}_sensitivity": specificity_at(steps, point) for name, point in at},
+            **{name: sensitivity_at(steps, point) for name, point in SENSITIVITY_AT.items()},
+            **{name: specificity_at(steps, point) for name, point in SPECIFICITY_AT.items()},
         }
 
 
