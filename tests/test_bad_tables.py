@@ -92,6 +92,11 @@ BAD = {
         ("a", "d"),
         other="\n".join([KAGGLE, GOOD["a"], GOOD["d"], "x,p8,,,,,benign,0", "y,p9,,,,melanoma,malignant,1"]),
     ),
+    "a word for the target": Bad(
+        f"{KAGGLE}\n{GOOD['a']}\n{GOOD['d']}\n" + GOOD["a"].replace("a,", "x,", 1).rsplit(",", 1)[0] + ",malignent",
+        ("under `values` of the source", "target: {benign: 0, melanoma: 1}", "line 4, image x: 'malignent'"),
+        ("x",),
+    ),
     "two classes at once": Bad(
         f"{ISIC_2019}\na,1,0,0,0,0,0,0,0,0\nb,0,1,0,0,0,0,0,0,0\nc,1,1,0,0,0,0,0,0,0",
         ("expected 1 in one class and 0 in the others", "line 4, image c: 'MEL=1, NV=1'"),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, ndtr, stdtrit
+from scipy.stats import binom
 
 from melanoma import bootstrap, metrics
 from test_metrics import Labelled, labelled
@@ -290,3 +291,11 @@ def test_the_whole_challenge_takes_seconds() -> None:
     start = time.perf_counter()
     bootstrap.Resampling(several, patient).replicate(2000, 1)
     assert time.perf_counter() - start < 15  # under 1 s on an idle core
+
+
+@pytest.mark.parametrize("units", [2, 6, 40])
+def test_a_metric_that_no_replicate_shows_less_than_perfect_has_the_exact_interval_of_as_many_patients(units):
+    found = bootstrap.interval(1.0, np.ones(100), np.ones(20), 0.95, units)
+    assert found.high == 1.0
+    # The least share at which so many successes in a row are not yet improbable.
+    assert binom.sf(units - 1, units, found.low) == pytest.approx(0.025)

@@ -225,7 +225,20 @@ def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None
     sources = report.Sources(metrics=tmp_path / "metrics.json", config=[tmp_path / "config.yaml"])
     page = report.render("demo", sources)
     assert "No patients are known for mine" in page
-    assert "banner" not in page.split("</style>")[1]
+    assert page.count("banner") - page.split("</style>")[0].count("banner") == 1, (
+        "its test is small, and no more is wrong"
+    )
+
+
+@pytest.mark.parametrize(("melanomas", "patients", "warned"), [(19, 30, True), (20, 19, True), (20, 20, False)])
+def test_a_test_too_small_to_conclude_from_is_said_to_be(
+    study: Path, tmp_path: Path, melanomas, patients, warned
+) -> None:
+    metrics = json.loads((study / "metrics.json").read_text())
+    shown = {name: entry | {"melanomas": melanomas, "patients": patients} for name, entry in metrics.items()}
+    write_json(tmp_path / "metrics.json", shown)
+    page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
+    assert ("Too small a test to conclude from." in page) == warned
 
 
 def test_every_figure_has_a_caption() -> None:

@@ -140,6 +140,13 @@ def test_baselines_without_sizes_leave_them_out() -> None:
     assert list(baselines(*unsized, [0], "refit", 1))[-1] == "and images per patient"
 
 
+def test_baselines_of_few_images_are_still_divided_into_leaves() -> None:
+    rows = table(60)
+    test = rows.iloc[:20].assign(image=[f"T{n}" for n in range(20)]).drop(columns=["target", "fold"])
+    for predictions in baselines(rows, test, [0], "refit", 1).values():
+        assert predictions["probability"].nunique() > 1
+
+
 def test_the_script_audits_test_and_out_of_fold(tmp_path: Path) -> None:
     rows = table(200)
     train, test = rows.iloc[:150], rows.iloc[150:]

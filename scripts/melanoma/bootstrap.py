@@ -139,13 +139,16 @@ def interval(
 
     Of a metric that jumps from image to image, `metrics.JUMPING`, the jackknife's variance means nothing, for it is not
     consistent there (Shao and Wu, Annals of Statistics 17:1176, 1989), and replicates tie with the value: only `units`
-    and the acceleration move the levels. There is no interval of less than two units, and each holds its value.
+    and the acceleration move the levels. There is no interval of less than two units, and each holds its value. Where
+    no replicate is less than perfect, resampling tells nothing: see `exact_low`.
     """
     value = float(value)
     defined = replicated[~np.isnan(replicated)]
     undefined = len(replicated) - len(defined)
     if len(defined) == 0 or units < 2 or np.isnan(value):
         return Estimate(value, np.nan, np.nan, undefined)
+    if value == 1.0 == defined.min():
+        return Estimate(value, exact_low(units, confidence), 1.0, undefined)
     centres, outwards = np.zeros(2), student(units, confidence)
     if smooth and (spread := defined.std()) > 0:
         centres = _centres(value - defined.mean(), spread)
@@ -170,6 +173,14 @@ def _centres(distance: float, spread: float) -> np.ndarray:
     """
     once = distance / np.hypot(spread, distance)
     return once + np.array([min(once, 0.0), max(once, 0.0)])
+
+
+def exact_low(units: int, confidence: float) -> float:
+    """Return the lower end of the exact interval of a share, where each of so many independent units was judged right.
+
+    Clopper and Pearson, Biometrika 26:404 (1934).
+    """
+    return float(((1 - confidence) / 2) ** (1 / units))
 
 
 def student(units: float, confidence: float) -> float:

@@ -39,6 +39,10 @@ SCHEMA = pa.DataFrameSchema(
     strict=True,
     ordered=True,
 )
+WORD_FOR_TARGET = (
+    "expected 0 (benign) or 1 (melanoma); correct it, or say under `values` of the source which word is which, as in"
+    " target: {benign: 0, melanoma: 1}"
+)
 EMPTY = "is empty; fill it in or remove the row"
 EXPECTED = {
     "sex": "expected male, female or nothing",
@@ -74,7 +78,9 @@ def build_catalog(settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]
             "Correct them, or set on_bad_row: drop to leave these rows out and list them in problems.csv."
         )
     kept = ~cells.index.isin(problems.index)
-    faults += _unusable_sources(sources, typed[kept])
+    # Whether a source is complete is not told by what is left where some of its rows are to be corrected.
+    incomplete = set() if settings["on_bad_row"] == "drop" else set(problems["source"])
+    faults += _unusable_sources(sources, typed[kept], incomplete)
     if faults:
         raise InputError("\n".join(faults))
     catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
@@ -226,6 +232,8 @@ def _rules(
             yield own & cells["file"].isna(), "image", f"no such .jpg, .jpeg or .png in {source.folders}; {remedy}"
         yield own & cells["twice"], "image", f"is twice in {source.metadata}; remove one of the two rows there"
     yield cells["one_hot_fault"], "target", "expected 1 in one class and 0 in the others; correct it or remove the row"
+    texts = cells["target"].notna() & pd.to_numeric(cells["target"], errors="coerce").isna()
+    yield texts, "target", WORD_FOR_TARGET
     behaviour = cells["behaviour"].str.lower()
     diagnosis, target = typed["diagnosis"], typed["target"]
     against = (behaviour == "benign") & (target == 1)
@@ -295,12 +303,12 @@ def _placed(found: pd.DataFrame, rows: pd.DataFrame, column: str, sources: list[
     )
 
 
-def _unusable_sources(sources: list[Source], good: pd.DataFrame) -> Iterator[str]:
+def _unusable_sources(sources: list[Source], good: pd.DataFrame, incomplete: set[str]) -> Iterator[str]:
     targets = good.groupby("source")["target"]
     melanomas, images = targets.sum(), targets.size()
     for source in sources:
         n, m = int(images.get(source.name, 0)), int(melanomas.get(source.name, 0))
-        if n == 0 or (source.role == "study" and m in (0, n)):
+        if source.name not in incomplete and (n == 0 or (source.role == "study" and m in (0, n))):
             yield (
                 f"source {source.name}: {m} melanomas among {n} usable images, expected both classes. "
                 "Give the complete table, or join it with that of another source"

@@ -249,9 +249,11 @@ def _finding(kind: str, boundary: str, count: int, images: pd.Series) -> dict[st
 
 
 def _counts(rows: pd.DataFrame, tables: Tables) -> dict[str, Any]:
-    """Count images, patients and, but for the test, melanomas of each part."""
-    counts = {}
+    """Count images, patients and, but for the test, melanomas and patients with one of each part."""
+    counts: dict[str, Any] = {}
     for part, own in rows.groupby("part"):
-        counts[part] = {"images": len(own), "melanomas": int(own["target"].sum()), "patients": own["patient"].nunique()}
-    counts.get("test", {}).pop("melanomas", None)
+        counts[part] = {"images": len(own), "patients": own["patient"].nunique()}
+        if part != "test":
+            ill = int(own.groupby("patient")["target"].max().sum())
+            counts[part] |= {"melanomas": int(own["target"].sum()), "melanoma_patients": ill}
     return counts | {"duplicate_pairs": len(tables.pairs), "near_duplicate_pairs": len(tables.near)}

@@ -33,6 +33,7 @@ PACKAGES = [
     "h5py",
     "matplotlib",
 ]
+FEW = 20  # melanomas or patients, below which a test says little
 SHOWN_ROWS = 200  # of a table of problems; the file holds all
 
 
@@ -100,6 +101,7 @@ def render(study: str, sources: Sources) -> str:
         versions=versions(),
         commit=commit(),
         shown_rows=SHOWN_ROWS,
+        few=FEW,
     )
 
 

@@ -27,7 +27,7 @@ BASELINES = {
     "and images per patient": ["age", "sex", "site", "images_per_patient"],
     "and image size": ["age", "sex", "site", "images_per_patient", "size"],
 }
-BOOSTING = {"trees": 100, "learning_rate": 0.05, "leaves": 8, "leaf_images": 50, "l2": 1.0}
+LEAF_IMAGES, LEAF_SHARE = 50, 0.1  # the least of a leaf, but no more than this share: few could not be divided
 AGES = {"under 30": (0, 30), "30 to 44": (30, 45), "45 to 59": (45, 60), "60 to 74": (60, 75), "75 and over": (75, 121)}
 SIZES_SHOWN = 6  # the commonest; all others are one group
 FOLDS = 5  # of patients, in which a score is predicted from acquisition
@@ -64,12 +64,18 @@ def areas(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, A
     return {name: metrics["auroc"].bounds for name, metrics in estimated.items()}
 
 
+def boosting(images: int) -> dict[str, float]:
+    """Return the settings of gradient boosting on so many images."""
+    leaf_images = min(LEAF_IMAGES, max(2, int(LEAF_SHARE * images)))
+    return {"trees": 100, "learning_rate": 0.05, "leaves": 8, "leaf_images": leaf_images, "l2": 1.0}
+
+
 def baselines(
     train: pd.DataFrame, test: pd.DataFrame, folds: Sequence[int], test_by: str, seed: int
 ) -> dict[str, pd.DataFrame]:
     """Return predictions, as `tabular.out_of_fold_and_test`, by gradient boosting of what is known without a pixel."""
     sized = bool((train["width"] > 0).any())
-    recipe = {"network": "gradient_boosting", "gradient_boosting": BOOSTING, "seed": seed}
+    recipe = {"network": "gradient_boosting", "gradient_boosting": boosting(len(train)), "seed": seed}
     return {
         name: out_of_fold_and_test(recipe | {"inputs": inputs}, train, test, folds, test_by, threads=1)[0]
         for name, inputs in BASELINES.items()
@@ -108,7 +114,7 @@ def acquisition_score(table: pd.DataFrame, score: NDArray[np.float64], seed: int
     predicted = np.full(len(table), score.mean())
     for number in np.unique(fold) if fold.max() else []:
         rows = fold == number
-        model = HistGradientBoostingRegressor(**boosting_parameters(BOOSTING, seed))
+        model = HistGradientBoostingRegressor(**boosting_parameters(boosting(len(table)), seed))
         predicted[rows] = model.fit(read[~rows], score[~rows]).predict(read[rows])
     return predicted
 
