@@ -40,8 +40,8 @@ SCHEMA = pa.DataFrameSchema(
     ordered=True,
 )
 WORD_FOR_TARGET = (
-    "expected 0 (benign) or 1 (melanoma); correct it, or say under `values` of the source which word is which, as in"
-    " target: {benign: 0, melanoma: 1}"
+    "expected 0 (benign) or 1 (melanoma); correct it, remove the row, or say under `values` of the source which word is"
+    " which, as in target: {benign: 0, melanoma: 1}"
 )
 EMPTY = "is empty; fill it in or remove the row"
 EXPECTED = {
