@@ -22,11 +22,11 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from melanoma.bootstrap import Resampling, independent_units, interval
+from melanoma.bootstrap import Resampling, independent_units, interval_of
 from melanoma.comparison import paired_test
 from melanoma.delong import delong_test
 from melanoma.files import write_text
-from melanoma.metrics import JUMPING, Calibration, Measure, NetBenefit, Outcomes, Ranking, measured
+from melanoma.metrics import Calibration, Measure, NetBenefit, Outcomes, Ranking, measured
 
 RESULTS = Path(__file__).parent / "results" / "coverage.md"
 PREVALENCE, SHIFT, OVERCONFIDENCE, QUANTILES = 0.02, 2.0, 1.4, 200_000
@@ -78,7 +78,7 @@ def covered(seed: int, patients: int, correlation: float, replicates: int, expec
     held = []
     for kind, measure in made.items():
         for name, value in measured(measure).items():
-            made = interval(value, replicated[kind][name], left_out[kind][name], 0.95, units, name not in JUMPING)
+            made = interval_of(name)(value, replicated[kind][name], left_out[kind][name], 0.95, units)
             held.append(made.low <= expected[f"{kind}{name}"] <= made.high)
     delong = delong_test(target, score, other)
     clustered = paired_test(delong.difference, replicated[""]["auroc"] - replicated["other"]["auroc"])

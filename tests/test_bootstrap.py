@@ -1,6 +1,7 @@
 """Intervals resample patients and nothing else, hold the truth as often as they promise, and cost little."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -175,22 +176,23 @@ def test_levels_are_counted_from_the_value_and_the_outer_end_is_moved_once_more(
 
 def test_of_a_metric_that_jumps_the_jackknife_tells_the_side_alone() -> None:
     replicated, heavy = uniform([0.0] * 5 + [0.5] * 90 + [1.0] * 5, times=2.0)
-    made = bootstrap.interval(0.4, replicated, heavy, 0.95, 10**9, smooth=False)
+    made = bootstrap.jumping_interval(0.4, replicated, heavy, 0.95, 10**9)
     assert (made.low, made.high) == (pytest.approx(0.025, abs=1e-4), pytest.approx(0.975, abs=1e-4))
     replicated, skewed = uniform([0.0] * 9 + [-1.0], times=2.0)
-    made = bootstrap.interval(0.4, replicated, skewed, 0.95, 10**9, smooth=False)
+    made = bootstrap.jumping_interval(0.4, replicated, skewed, 0.95, 10**9)
     a = bootstrap.acceleration(skewed)
     assert made.low == pytest.approx(ndtr(-1.96 / (1 + 1.96 * a)), abs=1e-4)
     assert made.high == pytest.approx(ndtr(1.96 / (1 - 1.96 * a)), abs=1e-4)
 
 
-@given(st.integers(2, 300), st.booleans(), st.floats(-1, 2), st.floats(0, 3), st.integers(0, 99))
+@pytest.mark.parametrize("kind", [bootstrap.interval, bootstrap.jumping_interval])
+@given(st.integers(2, 300), st.floats(-1, 2), st.floats(0, 3), st.integers(0, 99))
 def test_an_interval_holds_its_value_and_else_only_what_replicates_are(
-    groups: int, smooth: bool, value: float, power: float, seed: int
+    kind: Callable[..., bootstrap.Estimate], groups: int, value: float, power: float, seed: int
 ) -> None:
     generator = np.random.default_rng(seed)
     replicated, left_out = generator.random(101) ** power, generator.standard_cauchy(groups)
-    made = bootstrap.interval(value, replicated, left_out, 0.95, groups, smooth)
+    made = kind(value, replicated, left_out, 0.95, groups)
     assert min(replicated.min(), value) <= made.low <= value <= made.high <= max(replicated.max(), value)
 
 

@@ -12,7 +12,7 @@ besides the replicated metrics: some 100 bytes an image and model for the matric
 the draws. One thread does it all: each sum has one order, and the same seed gives the same bits on any number of cores.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -54,7 +54,7 @@ def estimate(
     replicated, left_out = resampling.replicate(replicates, seed), resampling.leave_out(seed)
     return {
         key: {
-            name: interval(value, replicated[key][name], left_out[key][name], confidence, units, name not in JUMPING)
+            name: interval_of(name)(value, replicated[key][name], left_out[key][name], confidence, units)
             for name, value in measured(measure).items()
         }
         for key, measure in measures.items()
@@ -117,44 +117,61 @@ def leave_out(clusters: int, seed: int) -> Iterator[np.ndarray]:
         yield (group[:, None] != np.arange(start, min(start + BLOCK, groups))).astype(np.float64)
 
 
-def interval(
-    value: ArrayLike,
-    replicated: np.ndarray,
-    left_out: np.ndarray,
-    confidence: float,
-    units: int,
-    smooth: bool = True,
-) -> Estimate:
-    """Return the accelerated percentile interval over the replicates, (replicates,), that define the metric.
+def interval_of(name: str) -> Callable[[ArrayLike, np.ndarray, np.ndarray, float, int], Estimate]:
+    """Return how the interval of a metric is made, by the metric's name."""
+    return jumping_interval if name in JUMPING else interval
 
-    The levels of the percentiles are moved outwards, for percentiles of few independent units are too near each other,
-    as a normal interval without Student's t is (Hesterberg, The American Statistician 69:371, 2015), and to the side on
-    which the metric's standard error grows, by the acceleration of Efron's BCa interval (Journal of the American
-    Statistical Association 82:171, 1987), taken from the metric without each group of patients, (groups,).
 
-    Of a smooth metric these values tell more. It may rest on fewer units, its `effective_units`, and levels are counted
-    in the mean of two variances: the replicates of a curved metric, such as average precision, vary too little, and the
+def interval(value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence: float, units: int) -> Estimate:
+    """Return the interval of a metric that is smooth in the weights of patients, as of a difference of two such.
+
+    It is the accelerated percentile interval, as `jumping_interval`, with more from the metric without each group of
+    patients, `left_out` (groups,). It may rest on fewer units, its `effective_units`, and levels are counted in the
+    mean of two variances: the replicates of a curved metric, such as average precision, vary too little, and the
     jackknife rather too much (Efron and Stein, Annals of Statistics 9:586, 1981). And such a metric may be biased, see
     `_centres`.
-
-    Of a metric that jumps from image to image, `metrics.JUMPING`, the jackknife's variance means nothing, for it is not
-    consistent there (Shao and Wu, Annals of Statistics 17:1176, 1989), and replicates tie with the value: only `units`
-    and the acceleration move the levels. There is no interval of less than two units, and each holds its value. Where
-    no replicate is less than perfect, resampling tells nothing: see `exact_low`.
     """
+    defined = replicated[~np.isnan(replicated)]
+    spread = defined.std() if len(defined) else 0.0
+    if units < 2 or spread == 0:  # there is neither a variance nor a bias
+        return jumping_interval(value, replicated, left_out, confidence, units)
+    error = jackknife_error(left_out) or spread  # 0 where no group moves the metric alone, which tells nothing
+    outwards = student(min(units, effective_units(left_out)), confidence) * np.sqrt((1 + (error / spread) ** 2) / 2)
+    return _percentiles(value, replicated, left_out, _centres(float(value) - defined.mean(), spread), outwards)
+
+
+def jumping_interval(
+    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence: float, units: int
+) -> Estimate:
+    """Return the interval of a metric that jumps from image to image, over the replicates that define it.
+
+    The levels of the percentiles are moved outwards, for percentiles of few independent `units` are too near each
+    other, as a normal interval without Student's t is (Hesterberg, The American Statistician 69:371, 2015), and to the
+    side on which the metric's standard error grows, by the acceleration of Efron's BCa interval (Journal of the
+    American Statistical Association 82:171, 1987), from the metric without each group of patients, (groups,). The
+    jackknife's variance means nothing here, for it is not consistent for such metrics (Shao and Wu, Annals of
+    Statistics 17:1176, 1989), and replicates tie with the value.
+
+    There is no interval of less than two units, and each holds its value. Where no replicate is less than perfect,
+    resampling tells nothing: see `exact_low`.
+    """
+    undefined = int(np.isnan(replicated).sum())
+    if units < 2:
+        return Estimate(float(value), np.nan, np.nan, undefined)
+    if value == 1.0 and undefined < len(replicated) and np.nanmin(replicated) == 1.0:
+        return Estimate(1.0, exact_low(units, confidence), 1.0, undefined)
+    return _percentiles(value, replicated, left_out, np.zeros(2), student(units, confidence))
+
+
+def _percentiles(
+    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, centres: np.ndarray, outwards: float
+) -> Estimate:
+    """Return the percentiles at the levels `outwards` of two centres, accelerated."""
     value = float(value)
     defined = replicated[~np.isnan(replicated)]
     undefined = len(replicated) - len(defined)
-    if len(defined) == 0 or units < 2 or np.isnan(value):
+    if len(defined) == 0 or np.isnan(value):
         return Estimate(value, np.nan, np.nan, undefined)
-    if value == 1.0 == defined.min():
-        return Estimate(value, exact_low(units, confidence), 1.0, undefined)
-    centres, outwards = np.zeros(2), student(units, confidence)
-    if smooth and (spread := defined.std()) > 0:
-        centres = _centres(value - defined.mean(), spread)
-        outwards = student(min(units, effective_units(left_out)), confidence)
-        error = jackknife_error(left_out) or spread  # 0 where no group moves the metric alone, which tells nothing
-        outwards *= np.sqrt((1 + (error / spread) ** 2) / 2)
     level = np.array([-outwards, outwards])
     # So few units that the acceleration passes the pole leave the farthest percentile.
     slowed = np.maximum(1 - acceleration(left_out) * level, np.finfo(np.float64).eps)
