@@ -187,6 +187,19 @@ def assert_same_bits(folder: Path, model: str, expected: Path, reference: str) -
     assert not (found / "resume").exists() and not list(found.rglob("*.tmp"))
 
 
+def assert_went_on(folder: Path, expected: Path, *models: str) -> None:
+    """Each model's last job must have gone on from another's checkpoint, and have ended in the bits of `brief`."""
+    for model in models:
+        assert_same_bits(folder, model, expected, "brief")
+        assert "INFO going on from" in log_of(folder, model), model
+
+
+def assert_went_on_within_its_limit(folder: Path, expected: Path, printed: str) -> None:
+    """The model `limited` must have ended in the bits of `long`, having left a job of a minute by its own clock."""
+    assert_same_bits(folder, "limited", expected, "long")
+    assert "limited/fold-0.log:" in printed and "stopped by the end of its 1 minutes after batch" in printed
+
+
 def assert_same_study(folder: Path, expected: Path) -> None:
     """Every prediction and every figure of the demo study must be the same, bit for bit."""
     names = [path.relative_to(expected) for path in (expected / "results/demo").rglob("*.parquet")]
