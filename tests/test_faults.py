@@ -65,8 +65,14 @@ def test_the_workers_of_a_killed_training_end(study):
     process = quick.start("train", *study.options("run"), "--fold", 0, "--workers", 2)
     training = psutil.Process(process.pid)
 
+    def works(child):
+        try:
+            return "resource_tracker" not in str(child.cmdline())
+        except psutil.NoSuchProcess:  # it has ended meanwhile
+            return False
+
     def busy():
-        return [child for child in training.children(recursive=True) if "resource_tracker" not in str(child.cmdline())]
+        return list(filter(works, training.children(recursive=True)))
 
     while len(busy()) < 2:
         time.sleep(0.02)
