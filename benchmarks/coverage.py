@@ -81,7 +81,7 @@ def covered(seed: int, patients: int, correlation: float, replicates: int, expec
             made = interval_of(name)(value, replicated[kind][name], left_out[kind][name], 0.95, units)
             held.append(made.low <= expected[f"{kind}{name}"] <= made.high)
     delong = delong_test(target, score, other)
-    clustered = paired_test(delong.difference, replicated[""]["auroc"] - replicated["other"]["auroc"])
+    clustered = paired_test(delong.difference, replicated[""]["auroc"] - replicated["other"]["auroc"], units)
     return [*held, clustered.p < 0.05, delong.p < 0.05]
 
 

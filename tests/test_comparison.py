@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from melanoma.comparison import common_images, compare, holm, paired_test
+from melanoma.comparison import common_images, compare, holm, p_greater, paired_test
 from melanoma.delong import delong_covariance, delong_test
 from test_metrics import Labelled, labelled, pairs_auroc, rounded_scores
 
@@ -111,9 +111,36 @@ def test_copies_of_images_tell_delong_more_and_the_test_over_patients_nothing() 
 
 def test_the_paired_test_leaves_out_replicates_without_a_class() -> None:
     spread = np.array([1.0, -1.0, np.nan, 1.0, -1.0])
-    made = paired_test(2.0, spread)
-    assert made.standard_error == pytest.approx(np.std(spread[[0, 1, 3, 4]], ddof=1))
-    assert made.p == pytest.approx(2 * norm.sf(2.0 / made.standard_error))
+    made = paired_test(2.0, spread, 10**9)
+    assert made.standard_error == pytest.approx(1)
+    assert made.p == pytest.approx(2 * norm.sf(2.0))
+
+
+def test_the_standard_error_of_a_difference_is_a_means_where_it_is_a_mean_over_patients() -> None:
+    values = np.random.default_rng(1).normal(size=6)
+    replicated = values[np.random.default_rng(2).integers(6, size=(100_000, 6))].mean(axis=1)
+    made = paired_test(values.mean(), replicated, 6)
+    assert made.standard_error == pytest.approx(values.std(ddof=1) / np.sqrt(6), rel=0.01)
+
+
+@given(st.integers(2, 60), st.floats(-1, 1), st.integers(0, 99))
+def test_one_side_of_a_paired_test_is_half_of_both_or_the_rest(units: int, difference: float, seed: int) -> None:
+    replicated = difference + np.random.default_rng(seed).normal(size=100)
+    made, turned = (paired_test(sign * difference, sign * replicated, units) for sign in (1, -1))
+    assert made.p == pytest.approx(2 * min(p_greater(made), p_greater(turned)))
+    assert p_greater(made) + p_greater(turned) == pytest.approx(1)
+
+
+def test_one_patient_of_the_rarer_class_shows_no_difference() -> None:
+    made = paired_test(0.4, np.linspace(0.3, 0.5, 100), 1)
+    assert (made.p, p_greater(made)) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize(("units", "p"), [(2, 0.5), (6, 1 / 32)])
+def test_where_every_replicate_has_the_same_difference_each_patient_is_a_toss_of_a_coin(units: int, p: float) -> None:
+    assert paired_test(1.0, np.ones(100), units).p == p
+    assert paired_test(-1.0, -np.ones(100), units).p == p
+    assert paired_test(0.0, np.zeros(100), units).p == 1.0
 
 
 def test_models_meet_on_the_images_that_all_predict() -> None:

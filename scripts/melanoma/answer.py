@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
 
-from melanoma.bootstrap import Resampling
-from melanoma.comparison import common_images, holm, paired_test
+from melanoma.bootstrap import Resampling, independent_units
+from melanoma.comparison import common_images, holm, p_greater, paired_test
 from melanoma.errors import InputError
 from melanoma.metrics import Ranking, auroc_of, measured
 
@@ -46,7 +45,11 @@ def choose_answer(
     best = max(singles, key=areas.__getitem__)
     clusters = first["patient" if known else "image"].to_numpy(str)
     replicated = Resampling(measures, clusters).replicate(replicates, seed) if fusions else {}
-    p = [_p_better(areas[name] - areas[best], replicated[name], replicated[best]) for name in fusions]
+    units = independent_units(target, clusters)
+    p = [
+        p_greater(paired_test(areas[name] - areas[best], replicated[name]["auroc"] - replicated[best]["auroc"], units))
+        for name in fusions
+    ]
     corrected = holm(p) if fusions else []
     tests = {
         name: {
@@ -69,7 +72,3 @@ def choose_answer(
         "auroc": areas,
         "tests": tests,
     }
-
-
-def _p_better(difference: float, first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> float:
-    return float(ndtr(-paired_test(difference, first["auroc"] - second["auroc"]).z))
