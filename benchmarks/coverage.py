@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     args = parser.parse_args()
     expected = truth()
+    seeds = range(FIRST_SEED, FIRST_SEED + args.cohorts)
     page = ["# Coverage of 95 % intervals\n"]
     with ProcessPoolExecutor(args.processes) as pool:
         for size, (patients, correlations) in COHORTS.items():
@@ -101,7 +102,7 @@ def main() -> None:
             for correlation in correlations:
                 settings = {"patients": patients, "correlation": correlation, "replicates": args.replicates}
                 one = partial(covered, **settings, expected=expected)
-                columns.append(np.mean(list(pool.map(one, range(FIRST_SEED, FIRST_SEED + args.cohorts), chunksize=10)), axis=0))
+                columns.append(np.mean(list(pool.map(one, seeds, chunksize=10)), axis=0))
                 print(size, correlation, np.round(columns[-1], 3), flush=True)
             names = [*expected, "paired test rejects: clustered bootstrap", "paired test rejects: DeLong"]
             rows = [

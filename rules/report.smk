@@ -13,6 +13,7 @@ rule plot_curves:
         curves=f"{RESULTS}/evaluate/curves.json",
         metrics=f"{RESULTS}/evaluate/metrics.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
+        answer=f"{RESULTS}/fuse/answer.json",
     output:
         roc=figure("roc", "Evaluation"),
         precision_recall=figure("precision_recall", "Evaluation"),
@@ -35,9 +36,9 @@ rule plot_curves:
         "python {input.code[0]} --log {log} precision-recall --curves {input.curves} --metrics {input.metrics}"
         " --output {output.precision_recall} && "
         "python {input.code[0]} --log {log} reliability --calibration {input.calibration}"
-        " --output {output.reliability} && "
+        " --answer {input.answer} --output {output.reliability} && "
         "python {input.code[0]} --log {log} decision --curves {input.curves} --metrics {input.metrics}"
-        " --output {output.decision}"
+        " --answer {input.answer} --output {output.decision}"
 
 
 rule plot_learning:

@@ -2,8 +2,8 @@
 
 python scripts/plot.py roc --curves curves.json --metrics metrics.json --output roc.svg
 python scripts/plot.py precision-recall --curves curves.json --metrics metrics.json --output pr.svg
-python scripts/plot.py reliability --calibration calibration.json --output reliability.svg
-python scripts/plot.py decision --curves curves.json --metrics metrics.json --output decision.svg
+python scripts/plot.py reliability --calibration calibration.json --answer answer.json --output reliability.svg
+python scripts/plot.py decision --curves curves.json --metrics metrics.json --answer answer.json --output decision.svg
 python scripts/plot.py learning --histories cnn:fold-0=history.csv --output learning_curves.svg
 python scripts/plot.py schedules --recipes cnn=cnn.yaml --output schedules.svg
 python scripts/plot.py sampling --recipes cnn=cnn.yaml --train train.parquet --output sampling.svg
@@ -41,13 +41,21 @@ def describe(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="figure, .svg or .png")
         return command.add_argument
 
-    curves = {"roc": draw_roc, "precision-recall": draw_precision_recall, "decision": draw_decision}
-    for name, draw in curves.items():
+    json = {"type": Path, "required": True, "metavar": "JSON"}
+    chosen = json | {"help": "answer.py's choice, whose intervals are drawn"}
+
+    def add_curves(name: str, draw: Callable[[argparse.Namespace], None]) -> Callable[..., argparse.Action]:
         option = add(name, draw)
-        option("--curves", type=Path, required=True, metavar="JSON", help="curves of evaluate.py")
-        option("--metrics", type=Path, required=True, metavar="JSON", help="metrics of evaluate.py")
+        option("--curves", **json, help="curves of evaluate.py")
+        option("--metrics", **json, help="metrics of evaluate.py")
+        return option
+
+    add_curves("roc", draw_roc)
+    add_curves("precision-recall", draw_precision_recall)
+    add_curves("decision", draw_decision)("--answer", **chosen)
     option = add("reliability", draw_reliability)
-    option("--calibration", type=Path, required=True, metavar="JSON", help="reliability curves of evaluate.py")
+    option("--calibration", **json, help="reliability curves of evaluate.py")
+    option("--answer", **chosen)
     option = add("learning", draw_learning)
     option("--histories", nargs="+", required=True, metavar="MODEL:RUN=CSV", help="history of each run")
     option("--recipes", nargs="*", default=[], metavar="MODEL=YAML", help="recipes, for how the epoch is chosen")
@@ -58,7 +66,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     option("--train", type=Path, required=True, metavar="FILE", help="target of train")
     option = add("balance", draw_balance)
     option("--train", type=Path, required=True, metavar="FILE", help="patients, folds and labels of train")
-    option("--audit", type=Path, required=True, metavar="JSON", help="what audit.py counted in the test")
+    option("--audit", **json, help="what audit.py counted in the test")
     option = add("tuning", draw_tuning)
     option("--trials", type=Path, required=True, metavar="CSV", help="table of tune.py")
     option("--settings", type=Path, required=True, metavar="YAML", help="score and space of the tuning")
@@ -86,12 +94,12 @@ def draw_precision_recall(args: argparse.Namespace) -> None:
 
 def draw_decision(args: argparse.Namespace) -> None:
     """Draw decision curves."""
-    figures.save(figures.decision(read_json(args.curves), read_json(args.metrics)), args.output)
+    figures.save(figures.decision(read_json(args.curves), read_json(args.metrics), _answer(args)), args.output)
 
 
 def draw_reliability(args: argparse.Namespace) -> None:
     """Draw reliability curves before and after calibration."""
-    figures.save(figures.reliability(read_json(args.calibration)), args.output)
+    figures.save(figures.reliability(read_json(args.calibration), _answer(args)), args.output)
 
 
 def draw_learning(args: argparse.Namespace) -> None:
@@ -144,6 +152,10 @@ def draw_samples(args: argparse.Namespace) -> None:
             for target in (0, 1)
         )
     figures.save(figures.samples(benign, melanoma), args.output)
+
+
+def _answer(args: argparse.Namespace) -> str:
+    return read_json(args.answer)["answer"]
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ def write_study(folder: Path) -> Path:
     write_json(folder / "calibration.json", reliability(models, settings, decisions))
     drawn = {name: curves(table, name, settings, decisions[name]) for name, table in models.items()}
     write_json(folder / "curves.json", drawn)
+    write_json(folder / "answer.json", {"answer": "cnn"})
     for run in RUNS:
         write_csv(folder / f"{run}.csv", history(run != "refit"))
     with h5py.File(folder / "images.h5", "w") as store:
@@ -101,8 +102,8 @@ def draw(folder: Path, command: str, output: Path) -> bytes:
     options = {
         "roc": curve,
         "precision-recall": curve,
-        "decision": curve,
-        "reliability": ["--calibration", folder / "calibration.json"],
+        "decision": [*curve, "--answer", folder / "answer.json"],
+        "reliability": ["--calibration", folder / "calibration.json", "--answer", folder / "answer.json"],
         "learning": ["--histories", *histories, "--recipes", f"cnn={folder / 'cnn.yaml'}"],
         "schedules": ["--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"],
         "sampling": ["--recipes", f"cnn={folder / 'cnn.yaml'}", "--train", folder / "train.parquet"],

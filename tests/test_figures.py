@@ -112,6 +112,16 @@ def test_samples_are_drawn_from_their_class_by_seed() -> None:
 
 def test_calibration_is_drawn_only_where_there_is_one(study: Path) -> None:
     entries = read_json(study / "calibration.json")
-    assert [axes.get_title("left") for axes in figures.reliability(entries).axes] == ["Raw", "Calibrated"]
+    assert [axes.get_title("left") for axes in figures.reliability(entries, "cnn").axes] == ["Raw", "Calibrated"]
     raw = {name: {"reliability": {"raw": entry["reliability"]["raw"]}} for name, entry in entries.items()}
-    assert [axes.get_title("left") for axes in figures.reliability(raw).axes] == ["Raw"]
+    assert [axes.get_title("left") for axes in figures.reliability(raw, "cnn").axes] == ["Raw"]
+
+
+def test_bars_are_the_intervals_of_the_answer_alone(study: Path) -> None:
+    entries, curves, metrics = (read_json(study / f"{name}.json") for name in ("calibration", "curves", "metrics"))
+    known = [made for made in metrics["cnn"]["calibrated"]["net_benefit"].values() if made["low"] is not None]
+    (bars,) = figures.decision(curves, metrics, "cnn").axes[0].collections
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [
+        [made["low"], made["high"]] for made in known
+    ]
+    assert len(entries) > 1 and [len(axes.collections) for axes in figures.reliability(entries, "cnn").axes] == [1, 1]

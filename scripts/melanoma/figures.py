@@ -93,10 +93,11 @@ def precision_recall(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
 
 
 @styled
-def reliability(calibration: dict[str, Any]) -> Figure:
+def reliability(calibration: dict[str, Any], answer: str) -> Figure:
     """Draw each model's share of melanomas over its mean probability, in bins, raw and, where it is, calibrated.
 
-    Both axes are logarithmic, for melanomas are rare; a bin without a melanoma has no place on them.
+    The intervals are those of the study's answer, for those of many models would cover each other. Both axes are
+    logarithmic, for melanomas are rare; a bin without a melanoma has no place on them.
     """
     scales = [s for s in ("raw", "calibrated") if any(s in entry["reliability"] for entry in calibration.values())]
     figure = Figure(figsize=(4.2 * len(scales), 4.9))
@@ -107,7 +108,11 @@ def reliability(calibration: dict[str, Any]) -> Figure:
         axes.plot([least, 1], [least, 1], **CHANCE, label="as promised")
         for number, (name, entry) in enumerate(calibration.items()):
             bins = [bin_ for bin_ in entry["reliability"].get(scale, []) if bin_["observed"]["value"]]
-            _reliability_curve(axes, bins, least, _line(number) | {"label": name})
+            predicted, observed = ([bin_[share] for bin_ in bins] for share in ("predicted", "observed"))
+            points = [share["value"] for share in predicted], [share["value"] for share in observed]
+            axes.plot(*points, marker="o", markersize=3, **_line_beside(number, name == answer), label=name)
+            if name == answer:
+                _bars(axes, points[0], observed, least, _line(number)["color"])
         axes.set(title=scale.capitalize(), xscale="log", yscale="log", xlim=(least, 1.1), ylim=(least, 1.1))
         axes.set_xlabel("Mean probability of the bin")
         for axis in (axes.xaxis, axes.yaxis):
@@ -119,19 +124,19 @@ def reliability(calibration: dict[str, Any]) -> Figure:
 
 
 @styled
-def decision(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
-    """Draw each model's net benefit by threshold probability, with intervals where the metrics hold them.
+def decision(curves: dict[str, Any], metrics: dict[str, Any], answer: str) -> Figure:
+    """Draw each model's net benefit by threshold probability, and the intervals of the study's answer.
 
     The grey curve acts on every image, the grey line on none.
     """
     figure = Figure(figsize=(6.4, 5.0 + 0.18 * ceil(len(curves) / 3)))
     axes = figure.subplots()
     for number, (name, curve) in enumerate(curves.items()):
-        axes.plot(curve["decision"]["threshold"], curve["decision"]["net_benefit"], **_line(number), label=name)
-        known = metrics[name].get("calibrated", metrics[name])["net_benefit"]
-        bounds = [(float(at), made) for at, made in known.items() if made["low"] is not None]
-        lines = [at for at, _ in bounds], [made["low"] for _, made in bounds], [made["high"] for _, made in bounds]
-        axes.vlines(*lines, color=_line(number)["color"], linewidth=1, alpha=0.5)
+        points = curve["decision"]["threshold"], curve["decision"]["net_benefit"]
+        axes.plot(*points, **_line_beside(number, name == answer), label=name)
+        if name == answer:
+            known = metrics[name].get("calibrated", metrics[name])["net_benefit"]
+            _bars(axes, [float(at) for at in known], list(known.values()), -np.inf, _line(number)["color"])
     for prevalence in sorted({curve["prevalence"] for curve in curves.values()}):
         threshold = np.array(next(iter(curves.values()))["decision"]["threshold"])
         everyone = prevalence - (1 - prevalence) * threshold / (1 - threshold)
@@ -330,15 +335,10 @@ def _legend_below(axes: Axes, title: str) -> None:
     legend.get_title().set_fontweight("bold")
 
 
-def _reliability_curve(axes: Axes, bins: list[dict[str, Any]], least: float, line: dict[str, Any]) -> None:
-    predicted = [bin_["predicted"]["value"] for bin_ in bins]
-    axes.plot(predicted, [bin_["observed"]["value"] for bin_ in bins], marker="o", markersize=3.5, **line)
-    known = [
-        (x, bin_["observed"]) for x, bin_ in zip(predicted, bins, strict=True) if bin_["observed"]["low"] is not None
-    ]
-    lows = [max(observed["low"], least) for _, observed in known]
-    highs = [observed["high"] for _, observed in known]
-    axes.vlines([x for x, _ in known], lows, highs, color=line["color"], linewidth=1, alpha=0.5)
+def _bars(axes: Axes, at: list[float], estimates: list[dict[str, Any]], least: float, color: str) -> None:
+    known = [(x, made) for x, made in zip(at, estimates, strict=True) if made["low"] is not None]
+    lows, highs = [max(made["low"], least) for _, made in known], [made["high"] for _, made in known]
+    axes.vlines([x for x, _ in known], lows, highs, color=color, linewidth=1.4, alpha=0.6, zorder=3)
 
 
 def _confidence(metrics: dict[str, Any]) -> str:
@@ -351,6 +351,11 @@ def _line(number: int) -> dict[str, Any]:
         "color": PALETTE[number % len(PALETTE)],
         "linestyle": DASHES[number // len(PALETTE) % len(DASHES)],
     }
+
+
+def _line_beside(number: int, answer: bool) -> dict[str, Any]:
+    """Return the line of a model among others, of which the study's answer stands out."""
+    return _line(number) | ({"linewidth": 2.2, "zorder": 3} if answer else {"linewidth": 1, "alpha": 0.8})
 
 
 def _base_rates(optimizer: dict[str, Any]) -> dict[str, float]:
