@@ -64,9 +64,16 @@ def cohort(seed: int, patients: int, correlation: float) -> tuple[np.ndarray, np
     images = np.minimum(1 + random.geometric(1 / 15.5, patients), 115)
     patient = np.repeat(np.arange(patients), images)
     target = (random.random(len(patient)) < PREVALENCE).astype(int)
-    shared = random.normal(size=(2, patients))[:, patient]
-    own = random.normal(size=(2, len(patient)))
-    return target, SHIFT * target + np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own, patient
+    return target, scores(random, target, patient, correlation, 2), patient
+
+
+def scores(
+    random: np.random.Generator, target: np.ndarray, patient: np.ndarray, correlation: float, models: int
+) -> np.ndarray:
+    """Draw the scores of so many equally good models that know nothing of each other: (models, n)."""
+    shared = random.normal(size=(models, patient.max() + 1))[:, patient]
+    own = random.normal(size=(models, len(patient)))
+    return SHIFT * target + np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
 
 
 def covered(seed: int, patients: int, correlation: float, replicates: int, expected: dict[str, float]) -> list[bool]:

@@ -143,7 +143,8 @@ def decision(curves: dict[str, Any], metrics: dict[str, Any], answer: str) -> Fi
         axes.plot(threshold, everyone, color=FAINT, linewidth=1.2, label="act on every image")
     axes.axhline(0, **CHANCE, label="act on none")
     most = max(value for curve in curves.values() for value in (*curve["decision"]["net_benefit"], curve["prevalence"]))
-    axes.set(ylim=(-0.35 * most, 1.08 * most), xlim=(0, None))
+    # Acting on every image costs without bound; a little of that is enough to see.
+    axes.set(ylim=(max(axes.dataLim.y0 - 0.05 * most, -0.35 * most), axes.dataLim.y1 + 0.05 * most), xlim=(0, None))
     axes.set(xlabel="Threshold probability: act from this risk on", ylabel="Net benefit, per image")
     figure.legend(loc="outside lower center", ncols=3)
     return figure
