@@ -41,6 +41,8 @@ def student_t(difference: float, replicated: np.ndarray, left_out: np.ndarray, u
     """Return p of Student's t with the error and the degrees of freedom that `interval` has."""
     error = np.sqrt((np.nanvar(replicated) + jackknife_error(left_out) ** 2) / 2)
     resting = min(units, effective_units(left_out))
+    if error == 0:
+        return float(difference == 0)
     return float(2 * stdtr(resting - 1, -abs(difference) / (error * np.sqrt(resting / (resting - 1)))))
 
 

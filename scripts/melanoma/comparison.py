@@ -17,7 +17,7 @@ def paired_test(difference: ArrayLike, replicated: np.ndarray, units: int) -> Co
 
     Of so many independent `units` the replicates show a variance divided by n, where that of n - 1 is meant. The
     difference is taken as normal: p may be far below what counting 2,000 replicates could tell, and Student's t would
-    reject equality of AUROCs much too seldom where patients are few (benchmarks/results/coverage.md). One unit tells
+    reject equality of AUROCs much too seldom where patients are few (benchmarks/results/paired_test.md). One unit tells
     nothing: p is 1. Where every replicate has the same difference, each unit is a toss of a coin.
     """
     difference = float(difference)
