@@ -113,7 +113,7 @@ def main() -> None:
     what = (
         "AUROC, average precision, partial AUROC, 6 operating points, 3 of calibration, 9 rates at each of 4 thresholds"
     )
-    how = f"one run, other work on the machine; {what}, net benefit at 5"
+    how = f"one run; {what}, net benefit at 5"
     write_text(RESULTS, f"# Evaluation\n\n{markdown(['what', 'measured'], rows)}\n{limits} {conditions(how)}")
     print(RESULTS.read_text())
 
