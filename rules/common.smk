@@ -24,7 +24,8 @@ from melanoma.study import (
 from melanoma.weights_files import weights_file
 
 use_this_interpreter()
-for program in ("squeue", "sacct"):  # Slurm's, whose answers its plugin does not all understand
+# Slurm's, whose answers its plugin does not all understand.
+for program in ("squeue", "sacct"):
     if shutil.which(program):
         find_first(Path(workflow.basedir, "profiles", "slurm", "bin", program))
 
@@ -38,7 +39,9 @@ MODELS = config["models"]
 NETWORKS = [name for name, recipe in MODELS.items() if is_trained(recipe)]
 TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
 FOREIGN = [name for name, recipe in MODELS.items() if is_foreign(recipe)]
-TRIALS = {name: trial_recipes(MODELS[name]) for name in NETWORKS if MODELS[name]["tune"]}
+TRIALS = {
+    name: trial_recipes(MODELS[name]) for name in NETWORKS if MODELS[name]["tune"]
+}
 REPEATED = [name for name in NETWORKS if MODELS[name]["seeds"]]
 SEEING = [name for name, recipe in MODELS.items() if reads_images(recipe)]
 HAS_IMAGES = has_images(config)
@@ -47,10 +50,14 @@ FUSIONS = all_fusions(config)
 FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
 RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
 SHARDS = [f"{shard:03d}" for shard in range(config["images"]["shards"])]
-LEDGER = f"{RESULTS}/test_ledger.jsonl"  # no output of any rule: Snakemake would delete it
+# No output of any rule: Snakemake would delete it.
+LEDGER = f"{RESULTS}/test_ledger.jsonl"
 CONFIGURATION = configuration_digest(config)
 # All of the configuration, in files small enough for a command line to carry each: 128 kB is its limit.
-STUDY = {f"study-{number}" if number else "study": piece for number, piece in enumerate(pieces(config, 64_000))}
+STUDY = {
+    f"study-{number}" if number else "study": piece
+    for number, piece in enumerate(pieces(config, 64_000))
+}
 FIGURES = {
     "roc": "roc.svg",
     "precision_recall": "precision_recall.svg",
@@ -64,8 +71,14 @@ FIGURES = {
 }
 SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}
 TUNING = {f"tuning:{model}": f"tuning/{model}.svg" for model in TRIALS}
-GENERATED = {s["name"]: s["generate"] for s in config["data"]["sources"] if "generate" in s}
-FETCHED = {path: download for path, download in config["fetch"].items() if not os.path.lexists(path)}
+GENERATED = {
+    s["name"]: s["generate"] for s in config["data"]["sources"] if "generate" in s
+}
+FETCHED = {
+    path: download
+    for path, download in config["fetch"].items()
+    if not os.path.lexists(path)
+}
 
 
 def code(stage):
@@ -86,7 +99,11 @@ def settings(section):
 
 def recipe_file(model):
     """The file that holds a model's recipe: as it is given, or as its tuning chose it."""
-    return f"{RESULTS}/tune/{model}/recipe.yaml" if model in TRIALS else f"{RESULTS}/config/models/{model}.yaml"
+    return (
+        f"{RESULTS}/tune/{model}/recipe.yaml"
+        if model in TRIALS
+        else f"{RESULTS}/config/models/{model}.yaml"
+    )
 
 
 def recipe(wildcards):
@@ -97,7 +114,11 @@ def recipe(wildcards):
 def runs(model):
     """The names of a model's trainings, several of each run where it has several seeds."""
     seeds = MODELS[model]["seeds"] or []
-    return [name for run in RUNS for name in [f"{run}-seed-{seed}" for seed in seeds] or [run]]
+    return [
+        name
+        for run in RUNS
+        for name in [f"{run}-seed-{seed}" for seed in seeds] or [run]
+    ]
 
 
 def seed_option(wildcards):
@@ -152,7 +173,9 @@ NETWORK_JOB = {
     "mpi": spanning(lambda found: "srun"),
     "tasks": spanning(lambda found: found["nodes"]),
     "tasks_per_gpu": spanning(lambda found: 0),
-    "slurm_extra": spanning(lambda found: f"--gpus-per-node={found['gpus']}" if found["gpus"] else None),
+    "slurm_extra": spanning(
+        lambda found: f"--gpus-per-node={found['gpus']}" if found["gpus"] else None
+    ),
 }
 
 
@@ -160,15 +183,23 @@ def launcher(wildcards):
     """What starts a model's script: Python, or torchrun with a process for each GPU, on each node of several."""
     found = MODELS[wildcards.model]["resources"]
     if found["nodes"] > 1:
-        options = " ".join(f"--{name} {found[name]}" for name in ("nodes", "gpus", "threads"))
+        options = " ".join(
+            f"--{name} {found[name]}" for name in ("nodes", "gpus", "threads")
+        )
         return f"python {project_file('scripts/across_nodes.py')} {options}"
     # Without --, torchrun takes the --log of the script for an abbreviation of its own options.
-    return "python" if found["gpus"] <= 1 else f"torchrun --standalone --nproc-per-node={found['gpus']} --"
+    return (
+        "python"
+        if found["gpus"] <= 1
+        else f"torchrun --standalone --nproc-per-node={found['gpus']} --"
+    )
 
 
 def store(wildcards):
     """The image store, for a model that looks at pixels."""
-    return f"{RESULTS}/images/images.h5" if reads_images(MODELS[wildcards.model]) else []
+    return (
+        f"{RESULTS}/images/images.h5" if reads_images(MODELS[wildcards.model]) else []
+    )
 
 
 def weights_of(wildcards):
@@ -191,8 +222,14 @@ def sources():
     for source in config["data"]["sources"]:
         if source["name"] in GENERATED:
             folder = f"{RESULTS}/demo/{source['name']}"
-            drawn = {"layout": "kaggle", "table": f"{folder}/train.csv", "images": f"{folder}/jpeg"}
-            source = {key: value for key, value in source.items() if key != "generate"} | drawn
+            drawn = {
+                "layout": "kaggle",
+                "table": f"{folder}/train.csv",
+                "images": f"{folder}/jpeg",
+            }
+            source = {
+                key: value for key, value in source.items() if key != "generate"
+            } | drawn
         yield source
 
 
@@ -203,8 +240,16 @@ def tables(source):
 
 def folders(source):
     """The folders of a source's images, but for those that nothing makes: the catalog names them among its findings."""
-    given = [source["images"]] if isinstance(source["images"], str) else source["images"] or []
-    return [folder for folder in given if source["name"] in GENERATED or folder in FETCHED or os.path.isdir(folder)]
+    given = (
+        [source["images"]]
+        if isinstance(source["images"], str)
+        else source["images"] or []
+    )
+    return [
+        folder
+        for folder in given
+        if source["name"] in GENERATED or folder in FETCHED or os.path.isdir(folder)
+    ]
 
 
 def figure(name, category):

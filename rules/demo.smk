@@ -23,7 +23,8 @@ rule draw_lesions:
         gpu=0,
     params:
         options=lambda wildcards: [
-            f"--{name.replace('_', '-')}={value}" for name, value in GENERATED[wildcards.source].items()
+            f"--{name.replace('_', '-')}={value}"
+            for name, value in GENERATED[wildcards.source].items()
         ],
     shell:
         "python {input.code[0]} {params.options} --processes {threads} --output-table {output.table}"

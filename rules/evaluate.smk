@@ -14,7 +14,11 @@ rule audit_models:
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
-        weights=[f"{RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in runs(model)],
+        weights=[
+            f"{RESULTS}/train/{model}/{run}/weights.pt"
+            for model in NETWORKS
+            for run in runs(model)
+        ],
         encoders=[f"{RESULTS}/train/{model}/encoders.json" for model in TABULAR],
         predictions=[predictions(model) for model in MODELS],
     output:
@@ -31,7 +35,11 @@ rule audit_models:
         runtime=growing(30),
         gpu=0,
     params:
-        weights=[f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt" for model in NETWORKS for run in runs(model)],
+        weights=[
+            f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt"
+            for model in NETWORKS
+            for run in runs(model)
+        ],
         encoders=[f"{model}={RESULTS}/train/{model}/encoders.json" for model in TABULAR],
         predictions=[f"{model}={predictions(model)}" for model in MODELS],
         ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
@@ -118,7 +126,11 @@ rule audit_shortcuts:
 rule compare_seeds:
     input:
         code=code("seeds"),
-        runs=[f"{RESULTS}/predict/{model}/{run}.parquet" for model in REPEATED for run in runs(model)],
+        runs=[
+            f"{RESULTS}/predict/{model}/{run}.parquet"
+            for model in REPEATED
+            for run in runs(model)
+        ],
         train=f"{RESULTS}/split/train.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
         audit=f"{RESULTS}/evaluate/leakage.json",
@@ -136,7 +148,11 @@ rule compare_seeds:
         runtime=growing(10),
         gpu=0,
     params:
-        runs=[f"{model}:{run}={RESULTS}/predict/{model}/{run}.parquet" for model in REPEATED for run in runs(model)],
+        runs=[
+            f"{model}:{run}={RESULTS}/predict/{model}/{run}.parquet"
+            for model in REPEATED
+            for run in runs(model)
+        ],
         ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
     shell:
         "python {input.code[0]} --runs {params.runs} --train {input.train} --labels {input.labels} {params.ledger}"

@@ -26,6 +26,10 @@ for path, download in FETCHED.items():
             runtime=1440,
             gpu=0,
         params:
-            download=[f"--{key}={value}" for key, value in download.items() if value is not None],
+            download=[
+                f"--{key}={value}"
+                for key, value in download.items()
+                if value is not None
+            ],
         shell:
             "python {input.code[0]} {params.download:q} --output {output:q} --log {log:q}"

@@ -5,7 +5,9 @@ rule fuse_models:
     input:
         code=code("fuse"),
         settings=lambda wildcards: settings(f"fusion-{wildcards.fusion}"),
-        members=lambda wildcards: [predictions(name) for name in FUSIONS[wildcards.fusion]["members"]],
+        members=lambda wildcards: [
+            predictions(name) for name in FUSIONS[wildcards.fusion]["members"]
+        ],
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
     output:
@@ -23,7 +25,10 @@ rule fuse_models:
         runtime=growing(30),
         gpu=0,
     params:
-        members=lambda wildcards: [f"{name}={predictions(name)}" for name in FUSIONS[wildcards.fusion]["members"]],
+        members=lambda wildcards: [
+            f"{name}={predictions(name)}"
+            for name in FUSIONS[wildcards.fusion]["members"]
+        ],
     shell:
         "python {input.code[0]} --settings {input.settings} --members {params.members} --train {input.train}"
         " --test {input.test} --output {output.predictions} --weights {output.weights} --log {log}"

@@ -51,7 +51,9 @@ rule join_shards:
     input:
         code=code("merge_images"),
         images=expand(f"{RESULTS}/images/shards/shard-{{shard}}.h5", shard=SHARDS),
-        qualities=expand(f"{RESULTS}/images/shards/shard-{{shard}}.parquet", shard=SHARDS),
+        qualities=expand(
+            f"{RESULTS}/images/shards/shard-{{shard}}.parquet", shard=SHARDS
+        ),
     output:
         images=f"{RESULTS}/images/images.h5",
         quality=f"{RESULTS}/images/quality.parquet",

@@ -2,7 +2,11 @@
 
 PREDICTED = {
     kind: "|".join(names) or "none"
-    for kind, names in {"tabular": TABULAR, "network": NETWORKS, "foreign": FOREIGN}.items()
+    for kind, names in {
+        "tabular": TABULAR,
+        "network": NETWORKS,
+        "foreign": FOREIGN,
+    }.items()
 }
 FUSED = {member for fusion in FUSIONS.values() for member in fusion["members"]}
 
@@ -30,8 +34,12 @@ rule predict_run:
         **NETWORK_JOB,
     params:
         launch=launcher,
-        images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
-        test=lambda wildcards, input: f"--test {input.test}" if needs_test(wildcards.run) else "",
+        images=lambda wildcards, input: (
+            f"--images {input.images}" if input.images else ""
+        ),
+        test=lambda wildcards, input: (
+            f"--test {input.test}" if needs_test(wildcards.run) else ""
+        ),
     shell:
         "{params.launch} {input.code[0]} --weights {input.weights} --tta {input.tta} --train {input.train} {params.test} {params.images}"
         " --threads {threads} --output {output} --log {log}"
@@ -40,7 +48,10 @@ rule predict_run:
 rule gather_predictions:
     input:
         code=code("gather"),
-        runs=lambda wildcards: [f"{RESULTS}/predict/{wildcards.model}/{run}.parquet" for run in runs(wildcards.model)],
+        runs=lambda wildcards: [
+            f"{RESULTS}/predict/{wildcards.model}/{run}.parquet"
+            for run in runs(wildcards.model)
+        ],
         train=f"{RESULTS}/split/train.parquet",
     output:
         f"{RESULTS}/predict/{{model}}.parquet",

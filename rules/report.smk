@@ -2,7 +2,11 @@
 
 OF_NETWORKS = ("learning_curves", "schedules", "sampling")
 ABSENT = {*(() if NETWORKS else OF_NETWORKS), *(() if HAS_IMAGES else ["samples"])}
-SHOWN = {name: f"{RESULTS}/report/{file}" for name, file in (FIGURES | SHEETS | TUNING).items() if name not in ABSENT}
+SHOWN = {
+    name: f"{RESULTS}/report/{file}"
+    for name, file in (FIGURES | SHEETS | TUNING).items()
+    if name not in ABSENT
+}
 CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 
@@ -60,7 +64,11 @@ rule plot_learning:
         runtime=growing(10),
         gpu=0,
     params:
-        histories=[f"{model}:{run}={path}" for model in NETWORKS for run, path in zip(runs(model), histories(model))],
+        histories=[
+            f"{model}:{run}={path}"
+            for model in NETWORKS
+            for run, path in zip(runs(model), histories(model))
+        ],
         recipes=[f"{model}={recipe_file(model)}" for model in NETWORKS],
     shell:
         "python {input.code[0]} --log {log} learning --histories {params.histories} --recipes {params.recipes}"
@@ -200,7 +208,10 @@ rule plot_tuning:
 rule write_report:
     input:
         code=code("report"),
-        templates=[project_file(f"scripts/melanoma/{name}.html.j2") for name in ("report", "answer", "shortcuts")],
+        templates=[
+            project_file(f"scripts/melanoma/{name}.html.j2")
+            for name in ("report", "answer", "shortcuts")
+        ],
         captions=[project_file(f"report/{name}.rst") for name in CAPTIONS],
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",

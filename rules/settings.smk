@@ -5,7 +5,11 @@ SECTIONS = {
     "images": config["images"],
     "split": config["split"],
     "fuse": config["fuse"],
-    "evaluate": {key: value for key, value in config["evaluate"].items() if key != "most_configurations"},
+    "evaluate": {
+        key: value
+        for key, value in config["evaluate"].items()
+        if key != "most_configurations"
+    },
 }
 SECTIONS |= STUDY
 FITS = {key: config["fuse"][key] for key in ("folds", "seed")}

@@ -4,8 +4,14 @@ Test labels leave this stage in a file of their own, which training and predicti
 """
 
 NEAR_DUPLICATES = config["split"]["near_duplicates"]
-PREDEFINED = config["split"]["predefined"] if config["split"]["method"] == "predefined" else None
-PAIRS = f"{RESULTS}/split/near_duplicates.csv" if NEAR_DUPLICATES["search"] and HAS_IMAGES else []
+PREDEFINED = (
+    config["split"]["predefined"] if config["split"]["method"] == "predefined" else None
+)
+PAIRS = (
+    f"{RESULTS}/split/near_duplicates.csv"
+    if NEAR_DUPLICATES["search"] and HAS_IMAGES
+    else []
+)
 
 
 rule find_near_duplicates:

@@ -31,7 +31,9 @@ rule train_fold:
         launch=launcher,
         fold=lambda wildcards: wildcards.run.split("-")[1],
         seed=seed_option,
-        images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
+        images=lambda wildcards, input: (
+            f"--images {input.images}" if input.images else ""
+        ),
         resume=f"{RESULTS}/train/{{model}}/{{run}}/resume",
         curves=f"{LOGS}/tensorboard/{{model}}/{{run}}",
     shell:
@@ -66,7 +68,9 @@ rule train_refit:
     params:
         launch=launcher,
         seed=seed_option,
-        images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
+        images=lambda wildcards, input: (
+            f"--images {input.images}" if input.images else ""
+        ),
         resume=f"{RESULTS}/train/{{model}}/{{run}}/resume",
         curves=f"{LOGS}/tensorboard/{{model}}/{{run}}",
     shell:

@@ -25,7 +25,9 @@ rule write_trial:
         runtime=5,
         gpu=0,
     params:
-        values=lambda wildcards: json.dumps(training_recipe(TRIALS[wildcards.model][wildcards.trial])),
+        values=lambda wildcards: json.dumps(
+            training_recipe(TRIALS[wildcards.model][wildcards.trial])
+        ),
     shell:
         "python {input.code[0]} --values {params.values:q} --output {output} --log {log}"
 
@@ -51,7 +53,9 @@ rule train_trial:
         **NETWORK_JOB,
     params:
         launch=launcher,
-        images=lambda wildcards, input: f"--images {input.images}" if input.images else "",
+        images=lambda wildcards, input: (
+            f"--images {input.images}" if input.images else ""
+        ),
         fold=config["split"]["run_folds"][0],
         resume=f"{RESULTS}/tune/{{model}}/trial-{{trial}}/resume",
         curves=f"{LOGS}/tensorboard/{{model}}/trial-{{trial}}",
@@ -66,10 +70,12 @@ rule choose_recipe:
         code=code("tune"),
         settings=settings("tune-{model}"),
         recipes=lambda wildcards: [
-            f"{RESULTS}/tune/{wildcards.model}/trial-{trial}/recipe.yaml" for trial in TRIALS[wildcards.model]
+            f"{RESULTS}/tune/{wildcards.model}/trial-{trial}/recipe.yaml"
+            for trial in TRIALS[wildcards.model]
         ],
         histories=lambda wildcards: [
-            f"{RESULTS}/tune/{wildcards.model}/trial-{trial}/history.csv" for trial in TRIALS[wildcards.model]
+            f"{RESULTS}/tune/{wildcards.model}/trial-{trial}/history.csv"
+            for trial in TRIALS[wildcards.model]
         ],
     output:
         recipe=f"{RESULTS}/tune/{{model}}/recipe.yaml",
