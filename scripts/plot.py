@@ -41,20 +41,20 @@ def describe(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="figure, .svg or .png")
         return command.add_argument
 
-    json = {"type": Path, "required": True, "metavar": "JSON"}
-    chosen = json | {"help": "answer.py's choice, whose intervals are drawn"}
+    json_file = {"type": Path, "required": True, "metavar": "JSON"}
+    chosen = json_file | {"help": "answer.py's choice, whose intervals are drawn"}
 
     def add_curves(name: str, draw: Callable[[argparse.Namespace], None]) -> Callable[..., argparse.Action]:
         option = add(name, draw)
-        option("--curves", **json, help="curves of evaluate.py")
-        option("--metrics", **json, help="metrics of evaluate.py")
+        option("--curves", **json_file, help="curves of evaluate.py")
+        option("--metrics", **json_file, help="metrics of evaluate.py")
         return option
 
     add_curves("roc", draw_roc)
     add_curves("precision-recall", draw_precision_recall)
     add_curves("decision", draw_decision)("--answer", **chosen)
     option = add("reliability", draw_reliability)
-    option("--calibration", **json, help="reliability curves of evaluate.py")
+    option("--calibration", **json_file, help="reliability curves of evaluate.py")
     option("--answer", **chosen)
     option = add("learning", draw_learning)
     option("--histories", nargs="+", required=True, metavar="MODEL:RUN=CSV", help="history of each run")
@@ -66,7 +66,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     option("--train", type=Path, required=True, metavar="FILE", help="target of train")
     option = add("balance", draw_balance)
     option("--train", type=Path, required=True, metavar="FILE", help="patients, folds and labels of train")
-    option("--audit", **json, help="what audit.py counted in the test")
+    option("--audit", **json_file, help="what audit.py counted in the test")
     option = add("tuning", draw_tuning)
     option("--trials", type=Path, required=True, metavar="CSV", help="table of tune.py")
     option("--settings", type=Path, required=True, metavar="YAML", help="score and space of the tuning")

@@ -22,6 +22,8 @@ PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5))]
 BENIGN, MELANOMA = "#A9C6DC", "#B3382C"
 INK, FAINT = "#222222", "#8A8A8A"
+# Of many models' lines that of the study's answer stands out.
+ANSWER, OTHER = {"linewidth": 2.2, "zorder": 3}, {"linewidth": 1, "alpha": 0.8}
 CHANCE = {"color": FAINT, "linewidth": 1, "linestyle": (0, (2, 2)), "zorder": 1}
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -110,7 +112,9 @@ def reliability(calibration: dict[str, Any], answer: str) -> Figure:
             bins = [bin_ for bin_ in entry["reliability"].get(scale, []) if bin_["observed"]["value"]]
             predicted, observed = ([bin_[share] for bin_ in bins] for share in ("predicted", "observed"))
             points = [share["value"] for share in predicted], [share["value"] for share in observed]
-            axes.plot(*points, marker="o", markersize=3, **_line_beside(number, name == answer), label=name)
+            axes.plot(
+                *points, marker="o", markersize=3, **_line(number), **(ANSWER if name == answer else OTHER), label=name
+            )
             if name == answer:
                 _bars(axes, points[0], observed, least, _line(number)["color"])
         axes.set(title=scale.capitalize(), xscale="log", yscale="log", xlim=(least, 1.1), ylim=(least, 1.1))
@@ -133,7 +137,7 @@ def decision(curves: dict[str, Any], metrics: dict[str, Any], answer: str) -> Fi
     axes = figure.subplots()
     for number, (name, curve) in enumerate(curves.items()):
         points = curve["decision"]["threshold"], curve["decision"]["net_benefit"]
-        axes.plot(*points, **_line_beside(number, name == answer), label=name)
+        axes.plot(*points, **_line(number), **(ANSWER if name == answer else OTHER), label=name)
         if name == answer:
             known = metrics[name].get("calibrated", metrics[name])["net_benefit"]
             _bars(axes, [float(at) for at in known], list(known.values()), -np.inf, _line(number)["color"])
@@ -352,11 +356,6 @@ def _line(number: int) -> dict[str, Any]:
         "color": PALETTE[number % len(PALETTE)],
         "linestyle": DASHES[number // len(PALETTE) % len(DASHES)],
     }
-
-
-def _line_beside(number: int, answer: bool) -> dict[str, Any]:
-    """Return the line of a model among others, of which the study's answer stands out."""
-    return _line(number) | ({"linewidth": 2.2, "zorder": 3} if answer else {"linewidth": 1, "alpha": 0.8})
 
 
 def _base_rates(optimizer: dict[str, Any]) -> dict[str, float]:
