@@ -2,7 +2,7 @@
 
 snakemake --cores 4                                                      the demo study, nothing to download
 snakemake --cores 4 --configfile studies/isic2020.yaml                   another study
-snakemake --profile profiles/slurm --configfile studies/isic2020.yaml    on a cluster
+snakemake --profile slurm --configfile studies/isic2020.yaml             on a cluster
 """
 
 import sys
@@ -14,7 +14,7 @@ min_version("9.20")
 # A study given by --configfile stands alone: merged over the demo, the demo's models would join it.
 if not workflow.overwrite_configfiles:
 
-    configfile: "config.yaml"
+    configfile: f"{workflow.basedir}/config.yaml"
 
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")

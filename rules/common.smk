@@ -15,6 +15,7 @@ from melanoma.dependencies import (
     find_first,
     use_this_interpreter,
 )
+from melanoma.records import keep_record
 from melanoma.study import (
     all_fusions,
     configuration_digest,
@@ -33,11 +34,17 @@ from melanoma.study import (
 )
 from melanoma.weights_files import weights_file
 
+PROFILES = Path(workflow.basedir, "profiles")
 use_this_interpreter()
+# Programs and files of the profiles, wherever Snakemake was called from.
+find_first(PROFILES / "hoffman2" / "bin")
+os.environ.setdefault(
+    "SNAKEMAKE_SLURM_PARTITIONS", str(PROFILES / "slurm" / "partitions.yaml")
+)
 # Slurm's, whose answers its plugin does not all understand.
 for program in ("squeue", "sacct"):
     if shutil.which(program):
-        find_first(Path(workflow.basedir, "profiles", "slurm", "bin", program))
+        find_first(PROFILES / "slurm" / "bin" / program)
 
 STARTED = time.time()
 
@@ -78,7 +85,6 @@ SHARDS = [
 ]
 # No output of any rule: Snakemake would delete it.
 LEDGER = f"{RESULTS}/test_ledger.jsonl"
-CONFIGURATION = configuration_digest(config)
 # All of the configuration, in files small enough for a command line to carry each: 128 kB is its limit.
 STUDY = {
     f"study-{number}" if number else "study": piece
@@ -174,13 +180,18 @@ def folds_of(wildcards):
     ]
 
 
+def untuned(training):
+    """The name of a training by its recipe without the search space."""
+    return training_name(TRAINED[training] | {"tune": None})
+
+
 def of_job(wildcards):
-    """The recipe of a job's model or training."""
-    return (
-        MODELS[wildcards.model]
-        if "model" in wildcards.keys()
-        else TRAINED[wildcards.training]
-    )
+    """The recipe of a job's model, training or trial."""
+    if "model" in wildcards.keys():
+        return MODELS[wildcards.model]
+    if "training" in wildcards.keys():
+        return TRAINED[wildcards.training]
+    return UNTUNED[wildcards.untuned]
 
 
 def asked(resource):
@@ -273,6 +284,14 @@ def needs_test(run):
 def predictions(name):
     """The predictions of a model or fusion."""
     return f"{RESULTS}/{'fuse' if name in FUSIONS else 'predict'}/{name}.parquet"
+
+
+def ledger(wildcards, output):
+    """The options that name the ledger of readings of the test, and the configuration that reads it.
+
+    What is written there decides no result: taking `output`, this is no param that Snakemake compares.
+    """
+    return f"--ledger {LEDGER} --configuration {configuration_digest(config)}"
 
 
 def sources():

@@ -42,7 +42,7 @@ rule audit_models:
         ],
         encoders=[f"{model}={RESULTS}/train/{model}/encoders.json" for model in TABULAR],
         predictions=[f"{model}={predictions(model)}" for model in MODELS],
-        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
+        ledger=ledger,
     shell:
         "python {params.script:q} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
         " --test {input.test} --test-labels {input.labels} --weights {params.weights} --encoders {params.encoders}"
@@ -81,7 +81,7 @@ rule evaluate_models:
     params:
         **code("evaluate"),
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
-        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
+        ledger=ledger,
         most=config["evaluate"]["most_configurations"],
     shell:
         "python {params.script:q} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
@@ -92,7 +92,7 @@ rule evaluate_models:
 
 rule audit_shortcuts:
     input:
-        settings=settings("evaluate"),
+        settings=settings("shortcuts"),
         predictions=[predictions(name) for name in JUDGED],
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
@@ -116,7 +116,7 @@ rule audit_shortcuts:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
         folds=config["split"]["run_folds"],
         test=config["predict"]["test"],
-        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
+        ledger=ledger,
     shell:
         "python {params.script:q} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"
         " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} {params.ledger}"
@@ -153,7 +153,7 @@ rule compare_seeds:
             for model in REPEATED
             for run in runs(model)
         ],
-        ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
+        ledger=ledger,
     shell:
         "python {params.script:q} --runs {params.runs} --train {input.train} --labels {input.labels} {params.ledger}"
         " --output {output} --log {log}"

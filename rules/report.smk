@@ -270,11 +270,13 @@ rule write_report:
 
 
 onerror:
+    keep_record(Path(RESULTS))
     for failure in failures(LOGS, STARTED):
         print(f"\n{failure}")
 
 
 onsuccess:
+    keep_record(Path(RESULTS))
     if os.path.exists(f"{RESULTS}/report/report.html"):
         shell(f"cat {RESULTS}/evaluate/summary.txt")
         print(f"\nThe report: {RESULTS}/report/report.html")

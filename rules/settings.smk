@@ -10,6 +10,9 @@ SECTIONS = {
         for key, value in config["evaluate"].items()
         if key != "most_configurations"
     },
+    "shortcuts": {
+        key: config["evaluate"][key] for key in ("replicates", "confidence", "seed")
+    },
 }
 SECTIONS |= STUDY
 FITS = {key: config["fuse"][key] for key in ("folds", "seed")}

@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
 from hypothesis import settings
+
+from workflow import LABELS, TINY, clone, failing, snakemake, unreadable
 
 # Tests run side by side, one on each core: more threads than one would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,3 +15,20 @@ settings.register_profile("workflow", deadline=None, max_examples=50)
 # In CI the examples are the same each time, so that a change fails by what it changes; elsewhere they are new ones.
 settings.register_profile("workflow in CI", settings.get_profile("workflow"), derandomize=True)
 settings.load_profile("workflow in CI" if "CI" in os.environ else "workflow")
+
+
+@pytest.fixture(scope="session")
+def blind(tmp_path_factory):
+    """A clone in which the tiny study has run as far as it can while nobody can read the labels of the test."""
+    folder = clone(tmp_path_factory.mktemp("finished"))
+    snakemake(folder, LABELS, "--cores", 2, *TINY)
+    with unreadable(folder / LABELS):
+        return folder, failing(folder, "--cores", 2, "--keep-going", *TINY)
+
+
+@pytest.fixture(scope="session")
+def finished(blind):
+    """A clone in which the tiny study has run to its report."""
+    folder, _ = blind
+    printed = snakemake(folder, "--cores", 2, *TINY)
+    return folder, printed

@@ -40,7 +40,7 @@ class Commands:
         )
 
     def status(self, **environment: str) -> str:
-        done = self.run("hoffman2/status", "7", **environment)
+        done = self.run("hoffman2/bin/sge-status", "7", **environment)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -109,7 +109,7 @@ def submitted(commands: Commands, threads: int = 1, **resources: object) -> subp
     properties = {"rule": "train_fold", "threads": threads, "resources": resources, "wildcards": {"model": "cnn"}}
     (commands.folder / "job.sh").write_text(f"#!/bin/bash\n# properties = {json.dumps(properties)}\n")
     commands.says("qsub", "7\n")
-    return commands.run("hoffman2/submit", "job.sh")
+    return commands.run("hoffman2/bin/sge-submit", "job.sh")
 
 
 def test_a_gpu_job_asks_for_time_memory_per_core_and_gpus_by_model(commands):

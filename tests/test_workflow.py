@@ -1,10 +1,7 @@
 """The workflow as a user runs it: to its report, again only for what a change touches, or to a message."""
 
 import json
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -12,45 +9,31 @@ import pytest
 import yaml
 
 from melanoma.report import configuration
-from melanoma.study import pieces, resolve
-from workflow import PROJECT, clone, failing, finished_rules, jobs, planned, put_kaggle_tables, snakemake
+from melanoma.study import pieces, resolve, training_name
+from workflow import (
+    LABELS,
+    PROJECT,
+    TINY,
+    clone,
+    failing,
+    finished_rules,
+    jobs,
+    planned,
+    put_kaggle_tables,
+    snakemake,
+    unreadable,
+)
 
-TINY = ("--configfile", "tests/studies/tiny.yaml")
-LABELS = Path("results/tiny/split/test_labels.parquet")
 # The only rules that open the labels of the test.
 JUDGES = {"audit_models", "evaluate_models", "audit_shortcuts", "compare_seeds"}
 # One worker runs these, so that the tiny study runs once.
 on_finished = pytest.mark.xdist_group("finished")
 
 
-@contextmanager
-def unreadable(path: Path) -> Iterator[None]:
-    """Make a file one that cannot be read, of the same time, for as long as it takes; whoever is root may read any."""
-    content, made = path.read_bytes(), path.stat().st_mtime_ns
-    try:
-        path.write_bytes(b"not to be read")
-        os.utime(path, ns=(made, made))
-        yield
-    finally:
-        path.write_bytes(content)
-        os.utime(path, ns=(made, made))
-
-
-@pytest.fixture(scope="module")
-def blind(tmp_path_factory):
-    """A clone in which the tiny study has run as far as it can while nobody can read the labels of the test."""
-    folder = clone(tmp_path_factory.mktemp("finished"))
-    snakemake(folder, LABELS, "--cores", 2, *TINY)
-    with unreadable(folder / LABELS):
-        return folder, failing(folder, "--cores", 2, "--keep-going", *TINY)
-
-
-@pytest.fixture(scope="module")
-def finished(blind):
-    """A clone in which the tiny study has run to its report."""
-    folder, _ = blind
-    printed = snakemake(folder, "--cores", 2, *TINY)
-    return folder, printed
+def trained_as(results: Path, model: str) -> tuple[Path, Path]:
+    """Return the folders of the tuning and of the trainings of a model of the tiny study."""
+    name = training_name(resolve(yaml.safe_load(Path("tests/studies/tiny.yaml").read_text()))["models"][model])
+    return results / "tune" / name, results / "train" / name
 
 
 def test_bad_input_stops_with_its_message_last_on_the_screen_and_in_the_log(tmp_path):
@@ -104,54 +87,6 @@ def test_a_second_run_does_nothing(finished):
 
 
 @on_finished
-def test_a_touched_or_copied_tree_runs_nothing(finished):
-    """A clone or pull gives every file a new time and leaves its content."""
-    folder, _ = finished
-    for path in [*(folder / "scripts").rglob("*.py"), *(folder / "rules").iterdir(), folder / "config.yaml"]:
-        path.touch()
-    assert planned(folder, *TINY) == {}
-
-
-@on_finished
-def test_an_edited_script_runs_again_what_depends_on_it(finished):
-    folder, _ = finished
-    module = folder / "scripts" / "melanoma" / "fusion.py"
-    before = module.read_text()
-    try:
-        module.write_text(before + "\n# edited\n")
-        again = set(planned(folder, *TINY))
-    finally:
-        module.write_text(before)
-    assert "fuse_models" in again and "evaluate_models" in again
-    assert not again & {"build_catalog", "prepare_shard", "split_study", "train_fold", "predict_run"}
-
-
-@on_finished
-def test_a_changed_recipe_runs_that_model_again_and_no_other(finished):
-    folder, _ = finished
-    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
-    study["models"]["joint"]["seed"] = 2
-    (folder / "tests/studies/changed.yaml").write_text(yaml.safe_dump(study))
-    printed = snakemake(folder, "-n", "--configfile", "tests/studies/changed.yaml")
-    trained = re.findall(r"^rule train_fold:(?:\n    .*)*?\n    wildcards: model=(\w+)", printed, re.MULTILINE)
-    assert trained and set(trained) == {"joint"}
-    assert not set(jobs(printed)) & {"build_catalog", "prepare_shard", "split_study"}
-
-
-@on_finished
-def test_more_memory_runs_nothing_again(finished):
-    folder, _ = finished
-    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
-    study["models"]["cnn"]["resources"] |= {"mem_mb": 9000, "runtime": 99}
-    (folder / "tests/studies/more.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    assert set(planned(folder, "--configfile", "tests/studies/more.yaml")) <= {
-        "write_settings",
-        "write_report",
-        "all",
-    }
-
-
-@on_finished
 def test_snakemakes_own_report_holds_the_figures(finished):
     folder, _ = finished
     snakemake(folder, *TINY, "--report", "report.html")
@@ -180,7 +115,8 @@ def test_with_test_labels_unreadable_all_runs_but_what_judges(blind):
     left = set(jobs(stopped.stdout)) - finished_rules(stopped.stdout)
     assert left == JUDGES | {"plot_curves", "plot_balance", "write_report", "all"}
     results = folder / "results" / "tiny"
-    assert (results / "tune/joint/recipe.yaml").exists() and (results / "fuse/weighted.parquet").exists()
+    tuned, _ = trained_as(results, "joint")
+    assert (tuned / "recipe.yaml").exists() and (results / "fuse/weighted.parquet").exists()
 
 
 @on_finished
@@ -209,11 +145,12 @@ def test_every_reading_of_test_labels_is_in_the_ledger_and_none_is_lost_by_a_rer
 @on_finished
 def test_a_tuned_model_is_trained_by_its_best_trial(finished):
     results = finished[0] / "results" / "tiny"
-    table = pd.read_csv(results / "tune/joint/trials.csv")
+    tuned, joint = trained_as(results, "joint")
+    table = pd.read_csv(tuned / "trials.csv")
     assert len(table) == 2 and table["validation_auroc"].iloc[0] == table["validation_auroc"].max()
-    chosen = yaml.safe_load((results / "tune/joint/recipe.yaml").read_text())
+    chosen = yaml.safe_load((tuned / "recipe.yaml").read_text())
     assert chosen["optimizer"]["learning_rate"] == table["optimizer.learning_rate"].iloc[0]
-    histories = [results / "train/joint" / f"fold-0-seed-{seed}" / "history.csv" for seed in (1, 2)]
+    histories = [joint / f"fold-0-seed-{seed}" / "history.csv" for seed in (1, 2)]
     assert all(pd.read_csv(path)["learning_rate"].iloc[0] == chosen["optimizer"]["learning_rate"] for path in histories)
     assert "2 trials of its tuning" in (results / "report/report.html").read_text()
 
@@ -222,9 +159,10 @@ def test_a_tuned_model_is_trained_by_its_best_trial(finished):
 def test_the_trial_with_the_seed_of_the_recipe_is_what_the_fold_then_trains(finished):
     """The same recipe, fold and seed: the same history to the last digit."""
     results = finished[0] / "results" / "tiny"
-    best = pd.read_csv(results / "tune/joint/trials.csv", dtype={"trial": str})["trial"].iloc[0]
-    trial = results / "tune/joint" / f"trial-{best}" / "history.csv"
-    assert trial.read_text() == (results / "train/joint/fold-0-seed-1/history.csv").read_text()
+    tuned, joint = trained_as(results, "joint")
+    best = pd.read_csv(tuned / "trials.csv", dtype={"trial": str})["trial"].iloc[0]
+    (trial,) = (results / "tune").glob(f"*/trial-{best}/history.csv")
+    assert trial.read_text() == (joint / "fold-0-seed-1/history.csv").read_text()
 
 
 @on_finished

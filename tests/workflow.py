@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -14,6 +16,8 @@ from melanoma.study import resolve
 from melanoma.weights_files import weights_file
 
 ROOT = Path(__file__).parents[1]
+TINY = ("--configfile", "tests/studies/tiny.yaml")
+LABELS = Path("results/tiny/split/test_labels.parquet")
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 PROJECT = (
     "Snakefile",
@@ -25,7 +29,11 @@ PROJECT = (
     "profiles",
     "envs",
     "report",
+    "docs",
     "tests",
+    "slurm",
+    "hoffman2",
+    "local",
 )
 
 
@@ -33,11 +41,26 @@ def clone(folder: Path) -> Path:
     """Copy the project's files to `folder`, as a clone would."""
     for name in PROJECT:
         source = ROOT / name
-        if source.is_dir():
+        if source.is_symlink():
+            (folder / name).symlink_to(source.readlink())
+        elif source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
     return folder
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Make a file one that cannot be read, of the same time, for as long as it takes; whoever is root may read any."""
+    content, made = path.read_bytes(), path.stat().st_mtime_ns
+    try:
+        path.write_bytes(b"not to be read")
+        os.utime(path, ns=(made, made))
+        yield
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(made, made))
 
 
 def put_kaggle_tables(folder: Path, rows: int = 40) -> None:
