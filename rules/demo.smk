@@ -27,5 +27,5 @@ rule draw_lesions:
             for name, value in GENERATED[wildcards.source].items()
         ],
     shell:
-        "python {input.code[0]} {params.options} --processes {threads} --output-table {output.table}"
+        "python {input.code[0]} {params.options:q} --processes {threads} --output-table {output.table}"
         " --output-images {output.images} --output-truth {output.truth} --log {log}"

@@ -129,5 +129,5 @@ rule import_predictions:
         folds=config["split"]["run_folds"],
         fused=lambda wildcards: "--fused" if wildcards.model in FUSED else "",
     shell:
-        "python {input.code[0]} --file {input.file} --train {input.train} --test {input.test} --folds {params.folds}"
+        "python {input.code[0]} --file {input.file:q} --train {input.train} --test {input.test} --folds {params.folds}"
         " {params.fused} --output {output} --log {log}"

@@ -252,7 +252,7 @@ rule write_report:
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
-        "python {input.code[0]} --study {params.study} --metrics {input.metrics} --comparisons {input.comparisons}"
+        "python {input.code[0]} --study {params.study:q} --metrics {input.metrics} --comparisons {input.comparisons}"
         " --calibration {input.calibration} --answer {input.answer} --shortcuts {input.shortcuts}"
         " --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} {params.quality}"
