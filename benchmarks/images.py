@@ -14,13 +14,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import cv2
-import h5py
 import numpy as np
 import pandas as pd
 import simplejpeg
 from conditions import conditions, markdown, medians
 
 from melanoma.files import sha256, write_text
+from melanoma.hdf5 import create_hdf5
 from melanoma.header import read_header
 from melanoma.images import DEFAULTS, prepare_file, write_shard
 from melanoma.lesions import draw_photograph
@@ -141,7 +141,7 @@ def filters(source: np.ndarray, sources: list[np.ndarray], folder: Path) -> list
             options = {"none": {}, "lzf": {"compression": "lzf"}}.get(compression) or (
                 {"compression": "gzip", "compression_opts": int(compression[-1])} if "-" in compression else {}
             )
-            with h5py.File(folder / "w.h5", "w") as file:
+            with create_hdf5(folder / "w.h5") as file:
                 file.create_dataset(
                     "images", data=np.stack(stored), chunks=(1, SIZE, SIZE, 3), fletcher32=True, **options
                 )

@@ -26,5 +26,5 @@ rule draw_lesions:
             for name, value in GENERATED[wildcards.source].items()
         ],
     shell:
-        "python {params.script:q} {params.options} --processes {threads} --output-table {output.table}"
+        "python {params.script:q} {params.options:q} --processes {threads} --output-table {output.table}"
         " --output-images {output.images} --output-truth {output.truth} --log {log}"

@@ -131,5 +131,5 @@ rule import_predictions:
         folds=config["split"]["run_folds"],
         fused=lambda wildcards: "--fused" if wildcards.model in FUSED else "",
     shell:
-        "python {params.script:q} --file {input.file} --train {input.train} --test {input.test} --folds {params.folds}"
+        "python {params.script:q} --file {input.file:q} --train {input.train} --test {input.test} --folds {params.folds}"
         " {params.fused} --output {output} --log {log}"

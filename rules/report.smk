@@ -261,7 +261,7 @@ rule write_report:
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
-        "python {params.script:q} --study {params.study} --metrics {input.metrics} --comparisons {input.comparisons}"
+        "python {params.script:q} --study {params.study:q} --metrics {input.metrics} --comparisons {input.comparisons}"
         " --calibration {input.calibration} --answer {input.answer} --shortcuts {input.shortcuts}"
         " --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} {params.quality}"

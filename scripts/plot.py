@@ -16,7 +16,6 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -27,6 +26,7 @@ from melanoma.files import read_json, read_yaml
 from melanoma.parallel_coordinates import parallel_coordinates
 from melanoma.predictions import named_path
 from melanoma.sampling import epoch_counts
+from melanoma.store import ImageStore
 
 HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc"]
 
@@ -145,12 +145,8 @@ def draw_tuning(args: argparse.Namespace) -> None:
 
 def draw_samples(args: argparse.Namespace) -> None:
     """Draw a contact sheet of benign and melanoma training images."""
-    train = pd.read_parquet(args.train)
-    with h5py.File(args.images) as store:
-        benign, melanoma = (
-            [store["images"][row] for row in figures.choose_samples(train, target, args.count, args.seed)]
-            for target in (0, 1)
-        )
+    train, store = pd.read_parquet(args.train), ImageStore(args.images)
+    benign, melanoma = (store.read(figures.choose_samples(train, target, args.count, args.seed)) for target in (0, 1))
     figures.save(figures.samples(benign, melanoma), args.output)
 
 

@@ -2,8 +2,8 @@
 
 python scripts/restore.py results/isic2020
 
-Run it in the folder that has results/, after a copy from another clone, folder or machine. It compares each file with its
-SHA-256 first.
+Run it in the folder that has results/, after a copy from another clone, folder or machine. It compares each file with
+its SHA-256 first.
 """
 
 import argparse

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -61,8 +60,7 @@ def write_study(folder: Path) -> Path:
     write_json(folder / "answer.json", {"answer": "cnn"})
     for run in RUNS:
         write_csv(folder / f"{run}.csv", history(run != "refit"))
-    with h5py.File(folder / "images.h5", "w") as store:
-        store["images"] = generator.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
+    tiny.write_store(folder / "images.h5", table)
     write_yaml(folder / "cnn.yaml", tiny.recipe(choose_epoch_by="loss"))
     split = {"test_fraction": 0.25, "folds": 3, "run_folds": [0, 1], "group_by": ["patient"], "seed": 7}
     write_yaml(folder / "config.yaml", {"study": "demo", "split": {**split, "allow_leaks": False}})

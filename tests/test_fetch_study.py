@@ -1,5 +1,6 @@
 """Fetch in a study: what is missing is known from the configuration, planned, and never replaces what is there."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from file_server import Server, serving
 from melanoma.errors import InputError
 from melanoma.study import resolve
+from melanoma.weights_files import weights_file
 from workflow import clone, failing, planned, snakemake
 from zips import zipped
 
@@ -65,6 +67,44 @@ def test_official_files_are_known_and_an_address_of_ones_own_takes_their_place()
 def test_a_mistake_in_the_configuration_is_told(sections: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         resolved(**sections)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "scripts/yaml.py", ".git/hooks/x", "/tmp/x", "data/../scripts/x", "../data/x", "data", "data/", "data/.", "x",
+        "database/x", "./scripts/../x", "/data/x", "~/data/x", "C:/data/x",
+    ],
+)  # fmt: skip
+def test_nothing_is_downloaded_to_a_place_outside_data(path: str) -> None:
+    with pytest.raises(InputError, match=rf"fetch: '{re.escape(path)}' is not below data/, where all downloads go"):
+        resolved(fetch={path: {"url": "https://mirror/x"}})
+
+
+@pytest.mark.parametrize("path", ["data/x", "./data/x", "data/mine/../x", "data//mine/..x"])
+def test_every_spelling_of_a_place_below_data_may_be_downloaded_to(path: str) -> None:
+    assert path in resolved(fetch={path: {"url": "https://mirror/x"}})["fetch"]
+
+
+def test_a_download_is_one_file_and_no_pattern_of_files() -> None:
+    """As a wildcard, this would stand for data/../scripts/x.py, too."""
+    with pytest.raises(InputError, match="has braces, which are a wildcard to Snakemake"):
+        resolved(fetch={"data/{x}": {"url": "https://mirror/x"}})
+
+
+def test_weights_are_read_from_anywhere_and_downloaded_below_data_alone() -> None:
+    def models(weights: str) -> dict[str, Any]:
+        return {"m": {"network": "timm/resnet18", "backbone": {"weights": weights}}}
+
+    assert weights_file(resolved(models=models("/shared/w.pth"))["models"]["m"]) == "/shared/w.pth"
+    assert (
+        "data/weights/w.pth"
+        in resolved(models=models("data/weights/w.pth"), fetch={"data/weights/w.pth": {"url": "https://mirror/w.pth"}})[
+            "fetch"
+        ]
+    )
+    with pytest.raises(InputError, match=r"fetch: '/shared/w.pth' is not below data/"):
+        resolved(models=models("/shared/w.pth"), fetch={"/shared/w.pth": {"url": "https://mirror/w.pth"}})
 
 
 @pytest.fixture

@@ -264,6 +264,15 @@ def test_a_predefined_split_is_read_from_a_column_and_other_values_are_left_out(
     assert split.left_out["image"].tolist() == ["ISIC_00008", "ISIC_00009"]
 
 
+def test_a_predefined_split_is_the_same_where_its_column_has_a_gap_or_its_images_are_numbers(tmp_path: Path) -> None:
+    images = cohort(list(range(10)), [0, 1] * 5, [None] * 10).assign(image=[str(k) for k in range(10)])
+    values = [0.0, 0, 1, 1, 2, 2, 3, 3, -1, -1, np.nan]
+    settings = predefined(tmp_path, values, test=[0.0])
+    table = pd.read_csv(settings["predefined"]["table"]).assign(image_name=[*(float(k) for k in range(10)), np.nan])
+    table.to_csv(settings["predefined"]["table"], index=False)
+    assert split_study(images, NO_PAIRS, settings).images["fold"].tolist() == [-1, -1, 0, 0, 0, 0, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("values", "changes", "message"),
     [

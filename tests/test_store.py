@@ -1,6 +1,5 @@
 """The image store: one virtual data set over all shards, and a reader that never returns a wrong image."""
 
-import fcntl
 import multiprocessing
 import pickle
 import shutil
@@ -257,10 +256,3 @@ def test_thousands_of_shards_are_joined(tmp_path: Path) -> None:
     merge_shards(shards, qualities, tmp_path / "many.h5")
     store = ImageStore(tmp_path / "many.h5")
     assert len(store) == 1100 and store.read([1099, 0]).shape == (2, SIZE, SIZE, 3)
-
-
-def test_a_store_is_read_where_the_file_system_refuses_locks(built: Path, pixels: np.ndarray) -> None:
-    """A lock that another holds would stop a reader that asks for one."""
-    with (built.parent / "shards" / "shard-000.h5").open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        assert (ImageStore(built).read([0, 5]) == pixels[[0, 5]]).all()

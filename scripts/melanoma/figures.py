@@ -289,8 +289,8 @@ def balance(train: pd.DataFrame, test: dict[str, int]) -> pd.DataFrame:
 
 
 @styled
-def samples(benign: list[np.ndarray], melanoma: list[np.ndarray]) -> Figure:
-    """Draw a contact sheet, benign images above, melanomas below; each image uint8 (side, side, 3)."""
+def samples(benign: np.ndarray, melanoma: np.ndarray) -> Figure:
+    """Draw a contact sheet, benign images above, melanomas below; each uint8 (images, side, side, 3)."""
     columns = 8
     rows = [-(-len(images) // columns) for images in (benign, melanoma)]
     figure = Figure(figsize=(columns, 1.02 * sum(rows) + 0.5))

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
-import h5py
 import numpy as np
 import pandas as pd
 
 from melanoma.command import log, progress
 from melanoma.errors import InputError, listing
 from melanoma.files import atomic_path, sha256
+from melanoma.hdf5 import create_hdf5
 from melanoma.header import Unreadable, read_header
 from melanoma.quality import UNMEASURED, Quality, measure
 from melanoma.square import to_square
-from melanoma.store import FORMAT, ShardWriter
+from melanoma.store import ShardWriter
 
 # Ten times the largest image of the ISIC archive; a larger file is no photograph and is not read into memory.
 MAX_BYTES = 2**28
@@ -105,7 +105,7 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: dict[str, Any], at_
     """
     settings = DEFAULTS | settings
     rows = []
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=FORMAT) as file:
+    with atomic_path(path) as temporary, create_hdf5(temporary) as file:
         writer = ShardWriter(file, len(catalog), settings["size"], settings["fit"], settings["compression"])
         prepared = _in_order(partial(prepare_file, settings=settings), catalog["file"], at_a_time)
         for (name, source), result in zip(

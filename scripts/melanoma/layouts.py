@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from melanoma.errors import InputError
-from melanoma.tables import Table, read_table
+from melanoma.tables import Table, plain, plain_texts, read_table
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 COLUMNS = ("image", "patient", "lesion", "sex", "age", "site", "diagnosis", "behaviour", "target", "width", "height")
@@ -136,7 +136,7 @@ def read_source(source: dict[str, Any]) -> Source:
     for column, words in (source.get("values") or {}).items():
         cells[column] = _replaced(cells[column], words)
     given = cells["image"]
-    cells["image"] = _without_suffix(given)
+    cells["image"] = _image_names(given)
     if len(tables) == 2:
         cells = _joined(cells, tables[1], layout, places, source.get("values") or {})
     return Source(
@@ -170,7 +170,7 @@ def list_images(folder: Path) -> dict[str, str]:
         raise InputError(f"{folder}: the folder of images cannot be listed: {error.strerror}") from error
     # Not pathlib: a Path for each of 400,000 names takes seconds.
     split = (os.path.splitext(name) for name in names)  # noqa: PTH122
-    return {stem: f"{folder}/{stem}{suffix}" for stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
+    return {plain(stem): f"{folder}/{stem}{suffix}" for stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
 
 
 @contextmanager
@@ -273,7 +273,7 @@ def _joined(
 ) -> pd.DataFrame:
     """Fill the columns that only the metadata has, by image."""
     key = next(name for name in layout.columns["image"] if name in table.columns)
-    images = _without_suffix(table.columns[key])
+    images = _image_names(table.columns[key])
     repeated = images.duplicated() & images.notna()
     first = images[~repeated & images.notna()]
     position = cells["image"].map(pd.Series(first.index, index=first.to_numpy()))
@@ -287,12 +287,13 @@ def _joined(
 
 def _replaced(texts: pd.Series, words: dict[str, Any]) -> pd.Series:
     """Replace the texts that `words` names, in whatever case; None makes a text missing."""
-    lower = {str(theirs).strip().lower(): None if ours is None else str(ours) for theirs, ours in words.items()}
+    lower = {plain(str(theirs).strip()).lower(): None if ours is None else str(ours) for theirs, ours in words.items()}
     return texts.map({text: lower.get(text.lower(), text) for text in texts.dropna().unique()}).astype("str")
 
 
-def _without_suffix(images: pd.Series) -> pd.Series:
-    return images.str.replace(r"\.(?:jpe?g|png)$", "", case=False, regex=True)
+def _image_names(images: pd.Series) -> pd.Series:
+    """Return the names without a suffix, as list_images has them."""
+    return plain_texts(images.str.replace(r"\.(?:jpe?g|png)$", "", case=False, regex=True))
 
 
 def _or(names: tuple[str, ...]) -> str:

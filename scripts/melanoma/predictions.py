@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from melanoma.errors import InputError, listing
+from melanoma.tables import plain_texts
 
 COLUMNS = [
     "image",
@@ -122,14 +123,18 @@ def logit(probability: np.ndarray) -> np.ndarray:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file and give columns of `SPELLINGS` our names; raise InputError where it is no table."""
+    """Read a CSV or Parquet file, give columns of `SPELLINGS` our names, and images and patients theirs as plain texts.
+
+    Raises InputError where it is no table.
+    """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     names = {spelling: column for column, spellings in SPELLINGS.items() for spelling in reversed(spellings)}
     present = {spelling: column for spelling, column in names.items() if spelling in table and column not in table}
-    return table.rename(columns=present)
+    table = table.rename(columns=present)
+    return table.assign(**{name: plain_texts(table[name]) for name in ("image", "patient") if name in table})
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """A record of what made each result, kept beside the results, so that a copy of them reruns nothing.
 
-Snakemake's own record lies in the folder .snakemake of the place where it ran, and a copy of `results/` leaves it behind.
+Snakemake's own record lies in the folder .snakemake of where it ran, and a copy of results/ leaves it behind.
 So each run writes it to the results, too, with the SHA-256 of every file. `restore_record` gives it back to Snakemake.
 """
 

@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from melanoma.command import log
 from melanoma.errors import InputError, listing
 from melanoma.strata import strata_of
+from melanoma.tables import plain, plain_texts
 
 TEST_COLUMNS = ["row", "image", "patient", "lesion", "sex", "age", "site", "width", "height", "source"]
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
@@ -199,9 +200,9 @@ def _predefined(_: pd.DataFrame, study: pd.DataFrame, settings: dict[str, Any]) 
             f"{given['table']}: {len(missing)} images of the study have no {given['column']}:\n{listing(missing)}\n"
             "Add them; a value that no fold lists leaves an image out"
         )
-    places = {str(value): TEST for value in given["test"]}
+    places = {plain(value): TEST for value in given["test"]}
     for fold, values in enumerate(given["folds"]):
-        for each in map(str, values):
+        for each in map(plain, values):
             if each in places:
                 raise InputError(f"split.predefined: {each} is in two of test and folds; name each value once")
             places[each] = fold
@@ -213,7 +214,7 @@ METHODS = {"grouped": _grouped, "sequential": _sequential, "predefined": _predef
 
 def _read_csv(path: str | Path, what: str, option: str) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype="str")
+        return pd.read_csv(path, dtype="str").apply(plain_texts)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such {what}. Correct {option}, or fetch it") from error
     except (OSError, ValueError) as error:

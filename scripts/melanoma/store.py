@@ -14,24 +14,12 @@ import pandas as pd
 
 from melanoma.errors import InputError, listing
 from melanoma.files import atomic_path
+from melanoma.hdf5 import REMEDY, create_hdf5, open_hdf5
 
-# Readable from HDF5 1.10 on; unlike the oldest format it has checksums over its own structure.
-FORMAT = ("v110", "v110")
-REMEDY = "Delete it and run the workflow again, which prepares it anew"
 # A process may hold 1,024 files open on most systems; a training job has several loaders.
 OPEN_SHARDS = 64
 # HDF5 reports a damaged file as any of these, by where the damage is.
 DAMAGE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
-
-
-def open_hdf5(path: str | Path) -> h5py.File:
-    """Open an HDF5 file to read, with no lock as some cluster file systems refuse it, or raise InputError."""
-    try:
-        return h5py.File(path, "r", locking=False)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image store. Run the workflow's images stage") from error
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: cannot be opened as HDF5: {error}. {REMEDY}") from error
 
 
 class ShardWriter:
@@ -86,7 +74,7 @@ def merge_shards(shards: list[Path], qualities: list[Path], path: Path) -> pd.Da
     ((size, fit),) = kinds
     files = [os.path.relpath(shard, path.parent) for shard in shards]
     counts = [len(part.names) for part in parts]
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=FORMAT) as file:
+    with atomic_path(path) as temporary, create_hdf5(temporary) as file:
         layout = h5py.VirtualLayout((len(names), size, size, 3), np.uint8)
         for name, count, start in zip(files, counts, np.cumsum([0, *counts]), strict=False):
             if count:

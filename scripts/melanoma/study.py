@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import posixpath
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -270,6 +271,7 @@ def _described(error: ValidationError, keys: list[str]) -> str:
 def _broken_references(config: dict[str, Any]) -> Iterator[str]:
     """Find what the schema cannot say: names that must exist elsewhere, and numbers that must fit each other."""
     models = config["models"]
+    yield from _downloads_elsewhere(config["fetch"])
     folds = config["split"]["folds"]
     for fold in config["split"]["run_folds"]:
         if fold >= folds:
@@ -302,6 +304,19 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
         yield from _broken_recipe(f"models.{name}", recipe, config["images"]["size"])
         if recipe["tune"] is not None:
             yield from _broken_tuning(f"models.{name}", recipe, config["images"]["size"])
+
+
+def _downloads_elsewhere(fetch: dict[str, Any]) -> Iterator[str]:
+    """Find paths outside data/, where a download could take the place of the project's own files or the user's.
+
+    Only writing is bound to data/: tables, images and weights files that are there already are read from anywhere.
+    """
+    for path in map(str, fetch):
+        if not posixpath.normpath(path).startswith("data/"):
+            remedy = "name it data/... here and where it is used"
+            yield f"fetch: {path!r} is not below data/, where all downloads go; {remedy}"
+        elif "{" in path or "}" in path:
+            yield f"fetch: {path!r} has braces, which are a wildcard to Snakemake; give the file another name"
 
 
 def _broken_recipe(where: str, recipe: dict[str, Any], stored: int) -> Iterator[str]:

@@ -1,16 +1,17 @@
-"""Tables read as texts, whatever they are stored as, each row with its number."""
+"""Tables read as texts, each the same whatever it is stored as, and each row with its number."""
 
 import csv
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from melanoma.errors import InputError
 
 MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "None", "<NA>"}
+WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,22 @@ def read_table(path: Path) -> Table:
     if not table.rows:
         raise InputError(f"{path}: the table is empty: it has a header and no row. Give the complete table")
     return table
+
+
+def plain(name: object) -> str:
+    """Return the text of a name, 100 for 100.0 and for other whole numbers likewise; any other text as it is.
+
+    Where one cell of a column is empty, pandas holds and writes the whole numbers of all others with a fraction: 100
+    and 100.0 are one patient, and two images of that name are one.
+    """
+    text = f"{name:.1f}" if isinstance(name, float) and name.is_integer() else str(name)
+    whole = WHOLE.fullmatch(text)
+    return whole[1] if whole else text
+
+
+def plain_texts(column: pd.Series) -> pd.Series:
+    """Return a column of names, of whatever type, as plain texts; a missing one stays missing."""
+    return column.map(plain, na_action="ignore").astype("str")
 
 
 def _read_csv(path: Path) -> Table:
@@ -66,23 +83,17 @@ def _read_csv(path: Path) -> Table:
 
 
 def _read_parquet(path: Path) -> Table:
-    """Read a Parquet table as texts; whole numbers that stand in a float column because of gaps stay whole."""
+    """Read a Parquet table as texts."""
     try:
         frame = pd.read_parquet(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such table. Correct its path in the configuration or fetch it") from error
     except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
         raise InputError(f"{path}: not a Parquet table ({error}). Write it again as Parquet") from error
-    texts = {str(name): _texts([_text(v) for v in column.array]) for name, column in frame.items()}
+    texts = {str(name): _texts(map(plain, column.array)) for name, column in frame.items()}
     return Table(path, texts, list(range(1, len(frame) + 1)), pd.Series([None] * len(frame), dtype="str"))
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _texts(cells: Any) -> pd.Series:
+def _texts(cells: Iterable[str]) -> pd.Series:
     stripped = [cell.strip() for cell in cells]
-    return pd.Series([None if cell in MISSING else cell for cell in stripped], dtype="str")
+    return pd.Series([None if cell in MISSING else plain(cell) for cell in stripped], dtype="str")
