@@ -26,7 +26,7 @@ def commands(tmp_path_factory):
     wanted = {"alone": {}, "pair": {"gpus": 2}, "far": {"gpus": 2, "nodes": 3, "threads": 8}, "cpus": {"nodes": 2}}
     study["models"] = {name: study["models"]["cnn"] | {"resources": asked} for name, asked in wanted.items()}
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
-    printed = snakemake(folder, "-n", "-p", "--profile", "profiles/slurm", "--configfile", "study.yaml")
+    printed = snakemake(folder, "-n", "-p", "--profile", "slurm", "--configfile", "study.yaml")
     blocks = re.findall(r"^rule train_fold:\n((?:    .*\n)+)(.*scripts/train\.py --recipe.*)$", printed, re.MULTILINE)
     return {
         re.search(r"model=(\w+)", about)[1]: (about, line.removeprefix("Shell command: ").strip())

@@ -28,8 +28,31 @@ def test_a_dry_run_of_the_demo_study_needs_no_option(project):
 @pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
 def test_every_profile_plans_every_study_without_a_scheduler(project, profile, study):
     put_kaggle_tables(project)
-    counts = planned(project, "--profile", f"profiles/{profile}", "--configfile", study)
+    counts = planned(project, "--profile", profile, "--configfile", study)
     assert counts["all"] == 1 and counts["train_fold"] >= 1
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_plans_runs_in_another_folder(project, profile, tmp_path_factory):
+    """The code in one folder, the results in another: from the code's folder, from the results', from a third."""
+    run, elsewhere = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("elsewhere")
+    expected = planned(project, "--profile", profile)
+    snakefile, path = ("-s", project / "Snakefile"), project / "profiles" / profile
+    assert planned(project, "--profile", profile, "--directory", run) == expected
+    assert planned(run, *snakefile, "--profile", path) == expected
+    assert planned(elsewhere, *snakefile, "--profile", path, "--directory", run) == expected
+    assert planned(elsewhere, *snakefile, "--directory", run) == expected
+
+
+def test_a_run_in_another_folder_writes_there_and_nowhere_else(project, tmp_path_factory):
+    run, elsewhere = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("elsewhere")
+    before = {path for path in project.rglob("*") if "__pycache__" not in path.parts}
+    target = "results/tiny/catalog/catalog.parquet"
+    study = project / "tests/studies/tiny.yaml"
+    options = ("-s", project / "Snakefile", "--directory", run, "--configfile", study, "--cores", 2)
+    snakemake(elsewhere, target, *options)
+    assert (run / target).exists() and not list(elsewhere.iterdir())
+    assert {path for path in project.rglob("*") if "__pycache__" not in path.parts} == before
 
 
 def test_a_study_given_by_name_has_nothing_of_the_demo_in_it(project):
@@ -67,7 +90,7 @@ def test_trials_are_jobs_known_at_the_dry_run(project):
 @pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
 def test_every_job_states_its_memory_run_time_and_gpus(project, study):
     put_kaggle_tables(project)
-    printed = snakemake(project, "-n", "--profile", "profiles/slurm", "--configfile", study)
+    printed = snakemake(project, "-n", "--profile", "slurm", "--configfile", study)
     blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", printed, re.MULTILINE)
     assert blocks
     for name, block in blocks:

@@ -128,7 +128,7 @@ def test_an_older_job_of_the_same_number_is_forgotten(commands):
 
 def test_a_job_that_would_wait_for_ever_is_refused(commands):
     done = submitted(commands, runtime=10, nodes=2)
-    assert done.returncode == 1 and "asks for 2 nodes" in done.stderr and "profiles/slurm" in done.stderr
+    assert done.returncode == 1 and "asks for 2 nodes" in done.stderr and "profile slurm" in done.stderr
     done = submitted(commands, runtime=3600)
     assert done.returncode == 1 and "gets 1440" in done.stderr
     assert submitted(commands, runtime=3600, highp=1).returncode == 0

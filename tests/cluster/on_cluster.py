@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 import yaml
 
+from melanoma.study import resolve, training_name
 from workflow import SNAKEMAKE, clone
 
 TINY = "tests/studies/tiny.yaml"
@@ -52,12 +53,20 @@ def write_faults_study(folder: Path, brief: int, long: int) -> None:
     study["models"] |= {name: model({"gpus": 1}, epochs=brief) for name in ("gpu_a", "gpu_b")}
     study["models"] |= {"alone": model(**NO_BATCH_NORM), "spanning": model({"nodes": 2}, **NO_BATCH_NORM)}
     study["models"] |= {"greedy": model({"gpus": 8}, epochs=brief)}
+    # A gradient is never so long: it changes no bit, and each model has a training of its own.
+    for number, recipe in enumerate(study["models"].values()):
+        recipe["optimizer"] = recipe.get("optimizer", {}) | {"clip_norm": 1e6 + number}
     (folder / FAULTS).write_text(yaml.safe_dump(study))
 
 
-def weights(*models: str) -> list[str]:
+def training_of(folder: Path, model: str) -> str:
+    """The name of a model's training in the faults study of a folder."""
+    return training_name(resolve(yaml.safe_load((folder / FAULTS).read_text()))["models"][model])
+
+
+def weights(folder: Path, *models: str) -> list[str]:
     """The files whose making trains these models."""
-    return [f"results/faults/train/{model}/fold-0/weights.pt" for model in models]
+    return [f"results/faults/train/{training_of(folder, model)}/fold-0/weights.pt" for model in models]
 
 
 @contextmanager
@@ -82,17 +91,17 @@ def _prepare(folder: Path) -> None:
     clone(folder)
     trial = 200
     write_faults_study(folder, trial, trial)
-    Snakemake(folder, *weights("brief", "alone"), "--cores", 2, "--configfile", FAULTS).succeeded(300)
+    Snakemake(folder, *weights(folder, "brief", "alone"), "--cores", 2, "--configfile", FAULTS).succeeded(300)
     # The most epochs within a second are what this machine does when nothing else is in its way.
     seconds = re.findall(r"^(\S+ \S+) INFO epoch", log_of(folder, "brief"), re.MULTILINE)
     ((_, speed),) = Counter(seconds).most_common(1)
     write_faults_study(folder, BRIEF * speed, LONG * speed)
-    Snakemake(folder, *weights("brief", "long"), "--cores", 2, "--configfile", FAULTS).succeeded(500)
+    Snakemake(folder, *weights(folder, "brief", "long"), "--cores", 2, "--configfile", FAULTS).succeeded(500)
 
 
 def copied(prepared: Path, folder: Path) -> Path:
     """Return a copy with none of the models that tests train."""
-    trained = ("spanning", "gpu_*", *HURT, *HURT_LONG)
+    trained = [training_of(prepared, model) for model in ("spanning", "gpu_a", "gpu_b", *HURT, *HURT_LONG)]
     shutil.copytree(prepared, folder, ignore=shutil.ignore_patterns(*trained, "done"), dirs_exist_ok=True)
     return folder
 
@@ -139,7 +148,7 @@ class Snakemake:
 
 def training(folder: Path, models: list[str], *options: object, profile: str) -> Snakemake:
     """Start Snakemake on these models of the faults study."""
-    return Snakemake(folder, *weights(*models), "--configfile", FAULTS, *options, profile=profile)
+    return Snakemake(folder, *weights(folder, *models), "--configfile", FAULTS, *options, profile=profile)
 
 
 def called(*command: object) -> str:
@@ -167,7 +176,7 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 120) -> o
 
 def log_of(folder: Path, model: str) -> str:
     """What the newest attempt to train a model says: Snakemake removes the log of the one before."""
-    path = folder / f"logs/faults/train/{model}/fold-0.log"
+    path = folder / f"logs/faults/train/{training_of(folder, model)}/fold-0.log"
     return path.read_text() if path.exists() else ""
 
 
@@ -179,7 +188,8 @@ def wait_until_it_trains(folder: Path, model: str) -> None:
 def assert_same_bits(folder: Path, model: str, expected: Path, reference: str) -> None:
     """Every weight and every epoch's loss of a model must be those of another model, trained elsewhere."""
     found, wanted = (
-        root / f"results/faults/train/{name}/fold-0" for root, name in ((folder, model), (expected, reference))
+        root / f"results/faults/train/{training_of(root, name)}/fold-0"
+        for root, name in ((folder, model), (expected, reference))
     )
     assert (found / "history.csv").read_bytes() == (wanted / "history.csv").read_bytes(), model
     left, right = (torch.load(path / "weights.pt", weights_only=True)["weights"] for path in (found, wanted))
@@ -197,7 +207,10 @@ def assert_went_on(folder: Path, expected: Path, *models: str) -> None:
 def assert_went_on_within_its_limit(folder: Path, expected: Path, printed: str) -> None:
     """The model `limited` must have ended in the bits of `long`, having left a job of a minute by its own clock."""
     assert_same_bits(folder, "limited", expected, "long")
-    assert "limited/fold-0.log:" in printed and "stopped by the end of its 1 minutes after batch" in printed
+    assert (
+        f"{training_of(folder, 'limited')}/fold-0.log:" in printed
+        and "stopped by the end of its 1 minutes after batch" in printed
+    )
 
 
 def assert_same_study(folder: Path, expected: Path) -> None:

@@ -20,6 +20,7 @@ from on_cluster import (
     does_not_answer,
     log_of,
     training,
+    training_of,
     wait_until,
     wait_until_it_trains,
 )
@@ -33,13 +34,14 @@ STATE = Path(os.environ.get("SGE_STATE", "/tmp/sge-local"))
 
 
 def started(folder: Path, models: list[str], *options: object) -> Snakemake:
-    return training(folder, models, *QUICK, *options, profile="profiles/hoffman2")
+    return training(folder, models, *QUICK, *options, profile="hoffman2")
 
 
 def numbers(folder: Path, model: str) -> list[str]:
     """The numbers of a model's jobs that ran, oldest first, by the files that hold what they printed."""
     found = (
-        re.search(r"\.(\d+)\.log$", path.name) for path in (folder / "logs/sge").glob(f"mtrain_fold-{model}-fold-0.*")
+        re.search(r"\.(\d+)\.log$", path.name)
+        for path in (folder / "logs/sge").glob(f"mtrain_fold-{training_of(folder, model)}-fold-0.*")
     )
     return sorted((match[1] for match in found), key=int)
 
@@ -79,7 +81,7 @@ def waiting() -> list[str]:
 @pytest.mark.timeout(1500)
 @pytest.mark.slow
 def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(demo, tmp_path):
-    run = Snakemake(clone(tmp_path), *QUICK, profile="profiles/hoffman2")
+    run = Snakemake(clone(tmp_path), *QUICK, profile="hoffman2")
     assert "report.html" in run.succeeded(1400)
     assert_same_study(tmp_path, demo)
 

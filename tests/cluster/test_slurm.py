@@ -18,6 +18,7 @@ from on_cluster import (
     does_not_answer,
     log_of,
     training,
+    training_of,
     wait_until,
     wait_until_it_trains,
     weights,
@@ -32,12 +33,14 @@ QUICK = ("--slurm-init-seconds-before-status-checks", 5, "--latency-wait", 20)
 
 
 def started(folder: Path, models: list[str], *options: object) -> Snakemake:
-    return training(folder, models, *QUICK, *options, profile="profiles/slurm")
+    return training(folder, models, *QUICK, *options, profile="slurm")
 
 
 def numbers(run: Snakemake, model: str) -> list[str]:
     """The numbers of a model's jobs so far, oldest first."""
-    return re.findall(rf"SLURM jobid (\d+) \(log: \S*/rule_train_fold/{model}_fold-0/", run.printed())
+    return re.findall(
+        rf"SLURM jobid (\d+) \(log: \S*/rule_train_fold/{training_of(run.folder, model)}_fold-0/", run.printed()
+    )
 
 
 def job(run: Snakemake, model: str) -> str:
@@ -51,7 +54,7 @@ def state(number: str) -> str:
 @pytest.mark.timeout(1500)
 @pytest.mark.slow
 def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(demo, tmp_path):
-    run = Snakemake(clone(tmp_path), *QUICK, profile="profiles/slurm")
+    run = Snakemake(clone(tmp_path), *QUICK, profile="slurm")
     assert "report.html" in run.succeeded(1400)
     assert_same_study(tmp_path, demo)
 
@@ -92,7 +95,8 @@ def test_a_cancelled_job_is_submitted_again_where_only_the_accounting_knows_of_i
 
 @pytest.mark.timeout(300)
 def test_preempted_jobs_go_on_whether_the_partition_requeues_or_cancels_them(reference, project):
-    place = "train_fold:slurm_partition='spare' if wildcards.model == 'evicted' else 'cpu'"
+    evicted = training_of(project, "evicted")
+    place = f"train_fold:slurm_partition='spare' if wildcards.training == '{evicted}' else 'cpu'"
     run = started(project, ["preempted", "evicted"], "--set-resources", place)
     for model in ("preempted", "evicted"):
         wait_until_it_trains(project, model)
@@ -130,7 +134,7 @@ def test_a_controller_that_is_killed_and_started_again_ends_in_the_same_bits(ref
     second.succeeded(240)
     assert_same_bits(project, "orphaned", reference, "long")
     assert (state(old), state(new)) == ("FAILED", "COMPLETED")
-    said = (project / f"logs/slurm/rule_train_fold/orphaned_fold-0/{old}.log").read_text()
+    said = (project / f"logs/slurm/rule_train_fold/{training_of(project, 'orphaned')}_fold-0/{old}.log").read_text()
     assert "another job has taken over this training; this one stops" in said
 
 
@@ -186,7 +190,7 @@ def test_a_training_on_two_nodes_ends_where_one_process_does(reference, project)
     said = called("scontrol", "show", "job", job(run, "spanning"))
     assert "NumNodes=2" in said and "NumTasks=2" in said
     alone, spanning = (
-        torch.load(folder / weights(model)[0], weights_only=True)["weights"]
+        torch.load(folder / weights(folder, model)[0], weights_only=True)["weights"]
         for folder, model in ((reference, "alone"), (project, "spanning"))
     )
     assert all(torch.allclose(alone[name].double(), spanning[name].double(), rtol=0, atol=1e-5) for name in alone)
