@@ -81,7 +81,7 @@ rule predict_tabular:
         test=f"{RESULTS}/split/test.parquet",
     output:
         predictions=f"{RESULTS}/predict/{{model}}.parquet",
-        encoders=f"{RESULTS}/train/{{model}}/encoders.json",
+        model=f"{RESULTS}/train/{{model}}/model.json",
     log:
         f"{LOGS}/predict_tabular/{{model}}.log",
     benchmark:
@@ -101,7 +101,7 @@ rule predict_tabular:
     shell:
         "python {input.code[0]} --recipe {input.recipe} --train {input.train} --test {input.test}"
         " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output.predictions}"
-        " --encoders {output.encoders} --log {log}"
+        " --model {output.model} --log {log}"
 
 
 rule import_predictions:
