@@ -52,9 +52,15 @@ rule gather_predictions:
             f"{RESULTS}/predict/{wildcards.model}/{run}.parquet"
             for run in runs(wildcards.model)
         ],
+        weights=lambda wildcards: [
+            f"{RESULTS}/train/{wildcards.model}/{run}/weights.pt"
+            for run in runs(wildcards.model)
+        ],
+        tta=settings("tta-{model}"),
         train=f"{RESULTS}/split/train.parquet",
     output:
-        f"{RESULTS}/predict/{{model}}.parquet",
+        predictions=f"{RESULTS}/predict/{{model}}.parquet",
+        model=f"{RESULTS}/predict/{{model}}.json",
     log:
         f"{LOGS}/gather_predictions/{{model}}.log",
     benchmark:
@@ -68,8 +74,14 @@ rule gather_predictions:
         mem_mb=growing(2000),
         runtime=growing(10),
         gpu=0,
+    params:
+        weights=lambda wildcards: [
+            f"{run}={RESULTS}/train/{wildcards.model}/{run}/weights.pt"
+            for run in runs(wildcards.model)
+        ],
     shell:
-        "python {input.code[0]} --runs {input.runs} --train {input.train} --output {output} --log {log}"
+        "python {input.code[0]} --runs {input.runs} --train {input.train} --output {output.predictions}"
+        " --weights {params.weights} --tta {input.tta} --model {output.model} --log {log}"
 
 
 rule predict_tabular:
