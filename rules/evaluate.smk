@@ -18,7 +18,7 @@ rule audit_models:
             for model in NETWORKS
             for run in runs(model)
         ],
-        encoders=[f"{RESULTS}/train/{model}/encoders.json" for model in TABULAR],
+        tabular=[f"{RESULTS}/train/{model}/model.json" for model in TABULAR],
         predictions=[predictions(model) for model in MODELS],
     output:
         f"{RESULTS}/evaluate/leakage.json",
@@ -40,12 +40,12 @@ rule audit_models:
             for model in NETWORKS
             for run in runs(model)
         ],
-        encoders=[f"{model}={RESULTS}/train/{model}/encoders.json" for model in TABULAR],
+        tabular=[f"{model}={RESULTS}/train/{model}/model.json" for model in TABULAR],
         predictions=[f"{model}={predictions(model)}" for model in MODELS],
         ledger=ledger,
     shell:
         "python {params.script:q} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
-        " --test {input.test} --test-labels {input.labels} --weights {params.weights} --encoders {params.encoders}"
+        " --test {input.test} --test-labels {input.labels} --weights {params.weights} --metadata-models {params.tabular}"
         " --predictions {params.predictions} {params.ledger} --output {output} --log {log}"
 
 

@@ -52,9 +52,15 @@ rule gather_predictions:
             f"{RESULTS}/predict/{wildcards.model}/{run}.parquet"
             for run in runs(wildcards.model)
         ],
+        weights=lambda wildcards: [
+            trained(wildcards.model, run, "weights.pt")
+            for run in runs(wildcards.model)
+        ],
+        tta=settings("tta-{model}"),
         train=f"{RESULTS}/split/train.parquet",
     output:
-        f"{RESULTS}/predict/{{model}}.parquet",
+        predictions=f"{RESULTS}/predict/{{model}}.parquet",
+        model=f"{RESULTS}/predict/{{model}}.json",
     log:
         f"{LOGS}/gather_predictions/{{model}}.log",
     benchmark:
@@ -70,8 +76,13 @@ rule gather_predictions:
         gpu=0,
     params:
         **code("gather"),
+        weights=lambda wildcards: [
+            f"{run}={trained(wildcards.model, run, 'weights.pt')}"
+            for run in runs(wildcards.model)
+        ],
     shell:
-        "python {params.script:q} --runs {input.runs} --train {input.train} --output {output} --log {log}"
+        "python {params.script:q} --runs {input.runs} --train {input.train} --output {output.predictions}"
+        " --weights {params.weights} --tta {input.tta} --model {output.model} --log {log}"
 
 
 rule predict_tabular:
@@ -82,7 +93,7 @@ rule predict_tabular:
         test=f"{RESULTS}/split/test.parquet",
     output:
         predictions=f"{RESULTS}/predict/{{model}}.parquet",
-        encoders=f"{RESULTS}/train/{{model}}/encoders.json",
+        model=f"{RESULTS}/train/{{model}}/model.json",
     log:
         f"{LOGS}/predict_tabular/{{model}}.log",
     benchmark:
@@ -103,7 +114,7 @@ rule predict_tabular:
     shell:
         "python {params.script:q} --recipe {input.recipe} --train {input.train} --test {input.test}"
         " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output.predictions}"
-        " --encoders {output.encoders} --log {log}"
+        " --model {output.model} --log {log}"
 
 
 rule import_predictions:

@@ -33,7 +33,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--test", type=Path, required=True, help="test images, Parquet")
     add("--test-labels", type=Path, required=True, help="targets of the test images, Parquet")
     add("--weights", nargs="*", default=[], metavar="MODEL:RUN=FILE", help="trained networks")
-    add("--encoders", nargs="*", default=[], metavar="MODEL=FILE", help="encoders of metadata models, JSON")
+    add("--metadata-models", nargs="*", default=[], metavar="MODEL=FILE", help="fitted metadata models, JSON")
     add("--predictions", nargs="*", default=[], metavar="MODEL=FILE", help="their and others' predictions, Parquet")
     describe_ledger(parser)
     add("--output", type=Path, required=True, help="all findings, JSON to write")
@@ -48,14 +48,15 @@ def main(args: argparse.Namespace) -> None:
     found = shown["findings"]
     for name, path in named_paths(args.weights).items():
         found += check_network(path, train, test, name)
-    for name, path in named_paths(args.encoders).items():
+    for name, path in named_paths(args.metadata_models).items():
         found += check_tabular(path, train, test, name)
     for name, path in predictions.items():
         found += check_predictions(pd.read_parquet(path), train, test, labels, name)
     report = read_json(args.leakage)
     report["findings"] += found
     report["checked"]["test"] = shown["checked"]
-    checked = {"networks": args.weights, "metadata models": args.encoders, "tables of predictions": args.predictions}
+    checked = {"networks": args.weights, "metadata models": args.metadata_models}
+    checked |= {"tables of predictions": args.predictions}
     report["checked"] |= {name: len(files) for name, files in checked.items()}
     write_json(args.output, report)
     try:
@@ -70,7 +71,8 @@ def check_tabular(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str
     """Check the encoders of a metadata model, by run, against the rows that each may have seen."""
     train, test = count_images(train, test)
     found = []
-    for fitted, encoder in read_json(path).items():
+    for fitted, kept in read_json(path)["runs"].items():
+        encoder = kept["encoder"]
         own = train["fold"].astype(str) == fitted.removeprefix("fold-")
         held_out, seen = train[own], train[~own]
         others = {"validation": held_out, "test": test, "both": pd.concat([held_out, test])}

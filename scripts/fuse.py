@@ -19,8 +19,9 @@ from melanoma.command import log, run
 from melanoma.errors import InputError
 from melanoma.files import read_yaml, write_json, write_parquet
 from melanoma.fusion import METHODS, fuse, log_loss, normalised, with_probability
+from melanoma.fusion_file import Fusion, reference_of
 from melanoma.predictions import COLUMNS, named_paths, read_predictions
-from melanoma.stacking import STACKED, cross_fitted, fit_of, fusion_table
+from melanoma.stacking import STACKED, cross_fits, fit_of, fusion_table
 
 DEFAULTS = {"weights": None, "inputs": [], "context": False, "gradient_boosting": None, "folds": 5, "seed": 1}
 
@@ -32,7 +33,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", type=Path, metavar="FILE", help="labels and metadata of train, to fit with")
     parser.add_argument("--test", type=Path, metavar="FILE", help="metadata of test")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="fused predictions, Parquet")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="the weights or coefficients used, JSON")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="the fusion itself and what tells of it, JSON")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -46,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
     if settings["method"] in STACKED or (settings["method"] == "weighted" and settings["weights"] is None):
         fused, told = fit_and_fuse(members, settings, args.train, args.test)
     else:
-        fused, told = fuse(members, settings["method"], settings["weights"]), by_rule(settings)
+        fused, told = fuse(members, settings["method"], settings["weights"]), by_rule(members, settings)
     write_parquet(args.output, fused[COLUMNS])
     log.info("weights: %s", ", ".join(f"{name} {weight:.3f}" for name, weight in told["weights"].items()) or "none")
     if args.weights:
@@ -68,12 +69,18 @@ def read_settings(path: Path, members: list[str]) -> dict[str, Any]:
     return settings
 
 
-def by_rule(settings: dict[str, Any]) -> dict[str, Any]:
+def by_rule(members: dict[str, pd.DataFrame], settings: dict[str, Any]) -> dict[str, Any]:
     """Return what to tell of a fusion that is not fitted."""
-    names = settings["members"]
-    used = normalised(settings["weights"] or dict.fromkeys(names, 1), names)
-    weights = dict(zip(names, used.tolist(), strict=True))
-    return {"method": settings["method"], "weights": weights, "fitted": False}
+    names, method = settings["members"], settings["method"]
+    used = normalised(settings["weights"] or dict.fromkeys(names, 1), names).tolist()
+    model = Fusion(
+        method,
+        names,
+        weights=used if method == "weighted" else None,
+        reference=reference_of(members) if method == "rank_mean" else None,
+    )
+    weights = dict(zip(names, used, strict=True))
+    return {"method": method, "weights": weights, "fitted": False, "model": model.to_dict()}
 
 
 def fit_and_fuse(
@@ -85,10 +92,19 @@ def fit_and_fuse(
     known = pd.read_parquet(train)
     unlabelled = pd.read_parquet(test) if test else known.iloc[:0].drop(columns="target")
     table = fusion_table(members, known, unlabelled, settings["context"])
-    probability, combination = cross_fitted(table, fit_of(settings), settings["folds"], settings["seed"])
+    probability, combination, folds = cross_fits(table, fit_of(settings), settings["folds"], settings["seed"])
     is_train = (table["part"] == "train").to_numpy()
     target = table.loc[is_train, "target"].to_numpy()
     losses = {name: log_loss(target, table.loc[is_train, f"probability {name}"].to_numpy()) for name in members}
+    prevalence = float(target.mean())
+    model = Fusion(
+        settings["method"],
+        settings["members"],
+        context=settings["context"],
+        combination=combination,
+        folds=tuple(folds),
+        trained_prevalence=prevalence,
+    )
     told = {
         "method": settings["method"],
         "weights": combination.summary(),
@@ -96,9 +112,10 @@ def fit_and_fuse(
         "context": settings["context"],
         "rows": int(is_train.sum()),
         "log_loss": losses | {"fused": log_loss(target, probability[is_train])},
+        "model": model.to_dict(),
     }
     first = next(iter(members.values()))
-    return with_probability(first, probability, float(target.mean())), told
+    return with_probability(first, probability, prevalence), told
 
 
 if __name__ == "__main__":

@@ -15,13 +15,11 @@ import torch
 
 from melanoma.batches import Examples
 from melanoma.command import run
-from melanoma.context import patient_distance, patients_of_part
 from melanoma.device import device_of, set_up_torch
 from melanoma.distributed import joined
 from melanoma.encoder import MetadataEncoder
 from melanoma.files import read_yaml, write_parquet
-from melanoma.inference import Predictor
-from melanoma.networks import build_network
+from melanoma.inference import Predictor, predicted, restored
 from melanoma.tta import NO_TTA
 
 
@@ -48,19 +46,15 @@ def main(args: argparse.Namespace) -> None:
     encoder = MetadataEncoder.from_dict(trained["encoder"])
     tta = read_yaml(args.tta) if args.tta is not None else NO_TTA
     examples = Examples.of(table, encoder, args.images, recipe["input_size"])
-    model = build_network(recipe, trained["size"], examples.metadata.shape[1], len(trained["diagnoses"]))
-    model.load_state_dict(trained["weights"])
+    model = restored(trained, examples.metadata.shape[1])
     workers = max(threads - 1, 1) if recipe["gpus"] else 0
     with joined(recipe) as processes:
         device = device_of(recipe, processes.local)
         model.to(device, memory_format=torch.channels_last)
         logits, embeddings = Predictor(model, recipe, device, workers, processes).predict(examples, tta)
     if processes.first:
-        predicted = table[["image", "patient", "fold", "part", "source"]]
-        predicted = predicted.assign(logit=logits, probability=1 / (1 + np.exp(-logits)))
-        distance = np.nan if embeddings is None else patient_distance(embeddings, patients_of_part(table))
-        shown = trained["trained_prevalence"]
-        write_parquet(args.output, predicted.assign(trained_prevalence=shown, patient_distance=distance))
+        rows = table[["image", "patient", "fold", "part", "source"]]
+        write_parquet(args.output, predicted(rows, logits, embeddings, trained["trained_prevalence"]))
 
 
 def rows_to_predict(args: argparse.Namespace, fold: int | None) -> pd.DataFrame:

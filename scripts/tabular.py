@@ -1,7 +1,7 @@
 """Fit a metadata model to each fold's training rows and to all of train, and predict out of fold and test.
 
 python scripts/tabular.py --recipe recipe.yaml --train split/train.parquet --test split/test.parquet --folds 0 \\
-    --test-by refit --output predict/forest.parquet --encoders train/forest/encoders.json
+    --test-by refit --output predict/forest.parquet --model train/forest/model.json
 """
 
 import argparse
@@ -23,12 +23,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test-by", choices=["refit", "fold_mean"], default="refit")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--encoders", type=Path, help="what each run's encoder learned, JSON to write")
+    parser.add_argument("--model", type=Path, help="all that every run has learned, JSON to write")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write the predictions."""
-    predictions, encoders = out_of_fold_and_test(
+    """Write the predictions, and the model whole."""
+    predictions, model = out_of_fold_and_test(
         read_yaml(args.recipe),
         pd.read_parquet(args.train),
         pd.read_parquet(args.test),
@@ -37,8 +37,8 @@ def main(args: argparse.Namespace) -> None:
         args.threads,
     )
     write_parquet(args.output, predictions)
-    if args.encoders:
-        write_json(args.encoders, encoders)
+    if args.model:
+        write_json(args.model, model.to_dict())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from melanoma.encoder import MetadataEncoder
 from melanoma.errors import InputError
 from melanoma.sampling import batch_slices, epoch_order
 from melanoma.stages import augmented
-from melanoma.store import ImageStore
+from melanoma.store import Images, ImageStore
 from melanoma.tta import view_count, views
 
 
@@ -34,15 +34,16 @@ def diagnosis_classes(table: pd.DataFrame) -> tuple[str, ...]:
 class Examples:
     """Rows that a model is trained on or predicts: metadata (n, columns) float32, targets (n,) float32, diagnoses (n,)
     int64 as indices of classes or -1, and for a model that sees images the store, each image's row in it, and the side
-    in pixels that the network sees.
+    in pixels that the network sees. `first` is the place that the first of them has among all that are predicted.
     """
 
     metadata: NDArray[np.float32]
     targets: NDArray[np.float32]
     diagnoses: NDArray[np.int64]
-    store: ImageStore | None
+    store: Images | None
     rows: NDArray[np.int64]
     seen: int
+    first: int = 0
 
     @classmethod
     def of(
@@ -181,7 +182,8 @@ class PredictionBatches(Dataset[Batch]):
         indices = self.indices[self.slices[number]]
         examples, images, maps = self.examples, None, None
         if examples.store is not None:
-            maps = views(self.tta, self.recipe, indices, examples.store.size, examples.seen)
+            places = indices + examples.first
+            maps = views(self.tta, self.recipe, places, examples.store.size, examples.seen)
             images = warp(examples.store.read(examples.rows[indices]), maps.affine, examples.seen)
         return _batch(examples, np.repeat(indices, self.views), images, maps)
 

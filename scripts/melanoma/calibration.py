@@ -10,12 +10,14 @@ fitted to is taken.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
+from melanoma.files import read_json
 from melanoma.metrics import CERTAIN, log_loss
 
 FOLDS = 5  # of the cross-validation that chooses the method
@@ -61,6 +63,12 @@ class Choice(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """Return what calibration.json holds."""
         return {"calibrator": asdict(self.calibrator), "cross_validated_log_loss": self.log_losses}
+
+
+def load(path: str | Path) -> dict[str, Calibrator]:
+    """Read the calibrators from `evaluate/calibration.json`, by the name of the model or fusion, of those with one."""
+    kept = {name: entry["calibrator"] for name, entry in read_json(path).items() if "calibrator" in entry}
+    return {name: (Affine if "slope" in values else Isotonic)(**values) for name, values in kept.items()}
 
 
 def choose_calibrator(

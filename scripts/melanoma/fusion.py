@@ -29,14 +29,33 @@ def fuse(members: dict[str, pd.DataFrame], method: str, weights: dict[str, float
         raise InputError(f"fusion method '{method}' is unknown: use one of {', '.join(METHODS)}")
     first = next(iter(members.values()))
     if method == "weighted":
-        probability = aligned(members) @ normalised(weights, list(members))
-    elif method == "logit_mean":
-        probability = expit(finite_logits(members).mean(axis=1))
+        probability = weighted_mean(members, normalised(weights, list(members)))
     elif method == "rank_mean":
         probability = percentile_ranks(aligned(members), first["part"].to_numpy()).mean(axis=1)
     else:
-        probability = aligned(members).mean(axis=1)
+        probability = plain_mean(members, method)
     return with_probability(first, probability)
+
+
+def plain_mean(members: dict[str, pd.DataFrame], method: str) -> np.ndarray:
+    """Return the mean of the members' probabilities, or with logit_mean that of their logits as a probability, (n,)."""
+    if method == "logit_mean":
+        return expit(finite_logits(members).mean(axis=1))
+    return aligned(members).mean(axis=1)
+
+
+def weighted_mean(members: dict[str, pd.DataFrame], weights: np.ndarray) -> np.ndarray:
+    """Return the mean of the members' probabilities under `weights`, (members,) with sum 1: float64 (n,)."""
+    return aligned(members) @ weights
+
+
+def rank_among(reference: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the percentile rank of each `score`, (n,), among the scores `reference`, which rise: float64 in (0, 1].
+
+    For a score of the reference it is that of `percentile_ranks`: (below + (equal + 1) / 2) / n.
+    """
+    below, up_to = (np.searchsorted(reference, score, side=side) for side in ("left", "right"))
+    return ((below + up_to + 1) / 2 / len(reference)).clip(max=1.0)
 
 
 def with_probability(

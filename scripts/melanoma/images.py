@@ -2,7 +2,7 @@
 
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -20,7 +20,7 @@ from melanoma.hdf5 import create_hdf5
 from melanoma.header import Unreadable, read_header
 from melanoma.quality import UNMEASURED, Quality, measure
 from melanoma.square import to_square
-from melanoma.store import ShardWriter
+from melanoma.store import PREPARATION, ShardWriter
 
 # Ten times the largest image of the ISIC archive; a larger file is no photograph and is not read into memory.
 MAX_BYTES = 2**28
@@ -89,6 +89,27 @@ def prepare_file(path: str | Path, settings: dict[str, Any]) -> Prepared:
         return found._replace(problem=str(error))
 
 
+class Photographs:
+    """Image files that are read as the rows of a store, each prepared when it is asked for.
+
+    `settings`: those of `prepare_file`, such as `ImageStore.preparation`.
+    """
+
+    def __init__(self, files: Sequence[str | Path], settings: dict[str, Any]) -> None:
+        self.files, self.settings = files, settings
+        self.size: int = settings["size"]
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return images by row, uint8 (len(rows), size, size, 3); raise InputError where one is unreadable."""
+        return np.stack([self._prepared(self.files[row]) for row in rows])
+
+    def _prepared(self, path: str | Path) -> np.ndarray:
+        found = prepare_file(path, self.settings)
+        if found.pixels is None:
+            raise InputError(f"{path}: {found.problem}; give a whole JPEG or PNG")
+        return found.pixels
+
+
 def shard_rows(images: int, shard: int, shards: int) -> slice:
     """Return the contiguous range of the catalog's rows in a shard; sizes differ by one at most."""
     if not 0 <= shard < shards:
@@ -106,7 +127,8 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: dict[str, Any], at_
     settings = DEFAULTS | settings
     rows = []
     with atomic_path(path) as temporary, create_hdf5(temporary) as file:
-        writer = ShardWriter(file, len(catalog), settings["size"], settings["fit"], settings["compression"])
+        preparation = {key: settings[key] for key in PREPARATION}
+        writer = ShardWriter(file, len(catalog), preparation, settings["compression"])
         prepared = _in_order(partial(prepare_file, settings=settings), catalog["file"], at_a_time)
         for (name, source), result in zip(
             catalog[["image", "file"]].itertuples(index=False),

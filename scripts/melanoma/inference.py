@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -12,12 +13,32 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from melanoma.batches import Examples, PredictionBatches, loader, to_device
 from melanoma.command import progress
+from melanoma.context import patient_distance, patients_of_part
 from melanoma.distributed import Processes
 from melanoma.metrics import auroc, average_precision
-from melanoma.networks import Classifier
+from melanoma.networks import Classifier, build_network
 from melanoma.tta import NO_TTA, average
 
 VIEWS_AT_ONCE = 64
+
+
+def restored(trained: dict[str, Any], columns: int) -> Classifier:
+    """Return the network of a file of weights, for so many columns of metadata."""
+    model = build_network(trained["recipe"], trained["size"], columns, len(trained["diagnoses"]))
+    model.load_state_dict(trained["weights"])
+    return model
+
+
+def predicted(
+    rows: pd.DataFrame,
+    logits: NDArray[np.float64],
+    embeddings: NDArray[np.float32] | None,
+    trained_prevalence: float,
+) -> pd.DataFrame:
+    """Return `rows`, with image, patient and part, as predictions by what `Predictor.predict` says of them."""
+    distance = np.nan if embeddings is None else patient_distance(embeddings, patients_of_part(rows))
+    made = {"logit": logits, "probability": 1 / (1 + np.exp(-logits)), "trained_prevalence": trained_prevalence}
+    return rows.assign(**made, patient_distance=distance)
 
 
 @dataclass(frozen=True)

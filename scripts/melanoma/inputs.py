@@ -42,6 +42,13 @@ class InputEncoder:
             logarithms[column] = (float(known.mean()), float(known.std()) or 1.0)
         return cls(tuple(inputs), MetadataEncoder.fit(table), logarithms)
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild an encoder from `to_dict`."""
+        columns = [column for name in values["inputs"] for column in COUNTS.get(name, ())]
+        logarithms = {column: (values[f"{column}_mean"], values[f"{column}_deviation"]) for column in columns}
+        return cls(tuple(values["inputs"]), MetadataEncoder.from_dict(values), logarithms)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that a file can hold."""
         learned = self.metadata.to_dict() | {"inputs": list(self.inputs)}

@@ -8,13 +8,14 @@ Molecular Biology 6:25, 2007). Test is fused by a fit to all of them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.calibration import patient_folds
+from melanoma.classifiers import Classifier, Linear, classifier_of, learned
 from melanoma.context import (
     DISTANCE_NAMES,
     NAMES,
@@ -43,6 +44,10 @@ class Combination(Protocol):
         """Return how much each column counts, by name; empty where that is no one number."""
         ...
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that `combination_of` makes the same of."""
+        ...
+
 
 Fit = Callable[[pd.DataFrame], Combination]
 
@@ -54,7 +59,16 @@ class Weights:
     weights: dict[str, float]
 
     @classmethod
-    def fit(cls, table: pd.DataFrame, members: Sequence[str]) -> "Weights":
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild it from `to_dict`."""
+        return cls(values["weights"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the weights."""
+        return {"weights": self.weights}
+
+    @classmethod
+    def fit(cls, table: pd.DataFrame, members: Sequence[str]) -> Self:
         """Fit the weights, >= 0 with sum 1, to labelled rows."""
         columns = table[[f"probability {name}" for name in members]].to_numpy()
         return cls(dict(zip(members, simplex_minimum(columns, table["target"].to_numpy()).tolist(), strict=True)))
@@ -75,31 +89,48 @@ class Stack:
 
     columns: tuple[str, ...]
     encoder: InputEncoder
-    classifier: Any  # with predict_proba, of scikit-learn
+    classifier: Classifier
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild it from `to_dict`."""
+        encoder, classifier = InputEncoder.from_dict(values["encoder"]), classifier_of(values["classifier"])
+        return cls(tuple(values["columns"]), encoder, classifier)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the columns of `fusion_table` that are read, the encoder of the others, and the classifier."""
+        encoder, classifier = self.encoder.to_dict(), self.classifier.to_dict()
+        return {"columns": list(self.columns), "encoder": encoder, "classifier": classifier}
 
     @classmethod
     def fit(
         cls, table: pd.DataFrame, columns: Sequence[str], inputs: Sequence[str], classifier: Callable[[], Any]
-    ) -> "Stack":
+    ) -> Self:
         """Fit encoder and classifier to labelled rows."""
-        stack = cls(tuple(columns), InputEncoder.fit(table, inputs), classifier())
-        stack.classifier.fit(stack.encode(table), table["target"].to_numpy())
-        return stack
-
-    def encode(self, table: pd.DataFrame) -> NDArray[np.float64]:
-        """Return what the classifier reads, (n, columns)."""
-        return np.concatenate([table[list(self.columns)].to_numpy(float), self.encoder.transform(table)], axis=1)
+        encoder = InputEncoder.fit(table, inputs)
+        read = _encoded(table, columns, encoder)
+        return cls(tuple(columns), encoder, learned(classifier().fit(read, table["target"].to_numpy())))
 
     def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Return the classifier's probabilities."""
-        return self.classifier.predict_proba(self.encode(table))[:, 1]
+        return self.classifier.predict(_encoded(table, self.columns, self.encoder))
 
     def summary(self) -> dict[str, float]:
         """Return the coefficients of a logistic regression, for columns in standard deviations; else nothing."""
-        if not hasattr(self.classifier, "steps"):
+        if not isinstance(self.classifier, Linear):
             return {}
         names = [*self.columns, *self.encoder.names]
-        return dict(zip(names, self.classifier[-1].coef_[0].tolist(), strict=True))
+        return dict(zip(names, self.classifier.coefficients.tolist(), strict=True))
+
+
+def combination_of(values: dict[str, Any]) -> Combination:
+    """Rebuild a fitted fusion from its `to_dict`."""
+    return (Stack if "classifier" in values else Weights).from_dict(values)
+
+
+def _encoded(table: pd.DataFrame, columns: Sequence[str], encoder: InputEncoder) -> NDArray[np.float64]:
+    """What a stack's classifier reads, (n, columns)."""
+    return np.concatenate([table[list(columns)].to_numpy(float), encoder.transform(table)], axis=1)
 
 
 def fusion_table(
@@ -107,19 +138,28 @@ def fusion_table(
 ) -> pd.DataFrame:
     """Return what a fusion may read of each image that the members predict, in the first one's order.
 
-    `train` and `test` hold each image's metadata and, for train alone, its target. The columns are image, part, fold,
-    patient, target (NaN for test), those of `METADATA` that are there, images_per_patient, and for each member
-    `probability NAME`, `logit NAME` and with context `difference NAME`, `z NAME` and `rank NAME` (see
-    `context.within_patient`) and, where its predictions have distances, `distance NAME`, `distance z NAME` and
-    `distance rank NAME` (see `context.distance_within_patient`). A patient's images are those of the same part.
+    `train` and `test` hold each image's metadata and, for train alone, its target. The columns are target (NaN for
+    test) and those of `read_table`. Raises InputError where there is nothing to fit to.
     """
     first = next(iter(members.values()))
     out_of_fold = first[first["part"] == "train"]
     if out_of_fold.empty:
         raise InputError("the fusion cannot be fitted: no out-of-fold predictions (part 'train'); run folds")
     join_labels(out_of_fold, train, "fusion", subset=True)
-    known = pd.concat([train, test], ignore_index=True)
-    known = known[["image", "target", *(column for column in METADATA if column in known)]]
+    return read_table(members, pd.concat([train, test], ignore_index=True), context)
+
+
+def read_table(members: dict[str, pd.DataFrame], known: pd.DataFrame, context: bool) -> pd.DataFrame:
+    """Return what a fitted fusion may read of each image that the members predict, in the first one's order.
+
+    `known` holds each image's metadata. The columns are image, part, fold, patient, target and those of `METADATA`,
+    where they are there, images_per_patient, and for each member `probability NAME`, `logit NAME` and with context
+    `difference NAME`, `z NAME` and `rank NAME` (see `context.within_patient`) and, where its predictions have
+    distances, `distance NAME`, `distance z NAME` and `distance rank NAME` (see `context.distance_within_patient`). A
+    patient's images are those of the same part.
+    """
+    first = next(iter(members.values()))
+    known = known[["image", *(column for column in ("target", *METADATA) if column in known)]]
     table = first[[*KEYS, "patient"]].reset_index(drop=True).merge(known, on="image", how="left", validate="1:1")
     owner = patients_of_part(table)
     columns: dict[str, NDArray[Any]] = {"images_per_patient": images_per_patient(owner)}
@@ -165,10 +205,25 @@ def _columns(table: pd.DataFrame, members: Sequence[str], context: bool) -> list
     return columns
 
 
-def cross_fitted(table: pd.DataFrame, fit: Fit, folds: int, seed: int) -> tuple[NDArray[np.float64], Combination]:
-    """Return the fused probability of every row, (n,), and the fit to all of train, which fused the rows of test.
+class CrossFits(NamedTuple):
+    """The fused probability of every row, (n,); the fit to all of train, which fused test; and for each fold the fit
+    to the others, which fused the fold.
+    """
 
-    A row of train is fused by a fit to the other folds. Raises InputError where train has too few patients for that.
+    probability: NDArray[np.float64]
+    combination: Combination
+    folds: list[Combination]
+
+
+def cross_fitted(table: pd.DataFrame, fit: Fit, folds: int, seed: int) -> tuple[NDArray[np.float64], Combination]:
+    """Return the first two of `cross_fits`."""
+    return cross_fits(table, fit, folds, seed)[:2]
+
+
+def cross_fits(table: pd.DataFrame, fit: Fit, folds: int, seed: int) -> CrossFits:
+    """Fuse each row of train by a fit to the other folds, of `calibration.patient_folds`, and test by one to all.
+
+    Raises InputError where train has too few patients for that.
     """
     is_train = (table["part"] == "train").to_numpy()
     train = table[is_train]
@@ -181,14 +236,16 @@ def cross_fitted(table: pd.DataFrame, fit: Fit, folds: int, seed: int) -> tuple[
         )
     fused = np.empty(len(table))
     out_of_fold = np.empty(len(train))
+    fits = []
     for number in np.unique(fold):
         rows = fold == number
-        out_of_fold[rows] = fit(train[~rows]).predict(train[rows])
+        fits.append(fit(train[~rows]))
+        out_of_fold[rows] = fits[-1].predict(train[rows])
     combination = fit(train)
     fused[is_train] = out_of_fold
     if not is_train.all():
         fused[~is_train] = combination.predict(table[~is_train])
-    return fused, combination
+    return CrossFits(fused, combination, fits)
 
 
 def _classifier(settings: dict[str, Any]) -> Any:

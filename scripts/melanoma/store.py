@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import h5py
 import numpy as np
@@ -18,18 +18,32 @@ from melanoma.hdf5 import REMEDY, create_hdf5, open_hdf5
 
 # A process may hold 1,024 files open on most systems; a training job has several loaders.
 OPEN_SHARDS = 64
+# Of the settings of preparation, those that decide pixels; all but the size are texts in the file.
+PREPARATION = ("size", "fit", "crop_border", "colour_constancy")
 # HDF5 reports a damaged file as any of these, by where the damage is.
 DAMAGE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
+
+
+class Images(Protocol):
+    """Images by row, all prepared alike: uint8 RGB squares of `size` pixels."""
+
+    size: int
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the images of `rows` in their order, uint8 (len(rows), size, size, 3)."""
+        ...
 
 
 class ShardWriter:
     """Adds images to a shard one by one, with a running digest over size, names and pixels.
 
-    `compression` is none, lzf, or gzip with its level after a hyphen, such as gzip-4: HDF5's own filters.
+    `preparation` is how the images are prepared, the settings `PREPARATION`. `compression` is none, lzf, or gzip with
+    its level after a hyphen, such as gzip-4: HDF5's own filters.
     """
 
-    def __init__(self, file: h5py.File, capacity: int, size: int, fit: str, compression: str = "none") -> None:
-        self.file, self.size, self.fit = file, size, fit
+    def __init__(self, file: h5py.File, capacity: int, preparation: dict[str, Any], compression: str = "none") -> None:
+        self.file, self.preparation = file, preparation
+        size = preparation["size"]
         self.names: list[str] = []
         self.digest = hashlib.sha256(f"{size}\0".encode())
         self.images = file.create_dataset(
@@ -52,7 +66,7 @@ class ShardWriter:
     def finish(self) -> None:
         """Cut the data set to the images that were added, and write names, digest and settings."""
         self.images.resize(len(self.names), axis=0)
-        _describe(self.file, self.names, self.size, self.fit, self.digest.hexdigest())
+        _describe(self.file, self.names, self.preparation, self.digest.hexdigest())
 
 
 def merge_shards(shards: list[Path], qualities: list[Path], path: Path) -> pd.DataFrame:
@@ -64,14 +78,15 @@ def merge_shards(shards: list[Path], qualities: list[Path], path: Path) -> pd.Da
     quality = pd.concat([pd.read_parquet(table) for table in qualities], ignore_index=True)
     parts = [_read_part(shard) for shard in shards]
     names = [name for part in parts for name in part.names]
-    kinds = {(part.size, part.fit) for part in parts}
-    if len(kinds) != 1:
-        raise InputError(f"the shards differ in size or fit: {sorted(kinds)}. Prepare all of them alike")
+    kinds = [part.preparation for part in parts]
+    for kind in kinds[1:]:
+        if kind != kinds[0]:
+            raise InputError(f"the shards are prepared in different ways: {kinds[0]} and {kind}. Prepare all alike")
     if names != quality.loc[quality["readable"], "image"].tolist() or len(set(names)) != len(names):
         raise InputError("the shards do not hold the images of the quality tables. Prepare all shards again")
     if not names:
         raise InputError("no image could be read. See the column problem of the shards' quality tables")
-    ((size, fit),) = kinds
+    size = kinds[0]["size"]
     files = [os.path.relpath(shard, path.parent) for shard in shards]
     counts = [len(part.names) for part in parts]
     with atomic_path(path) as temporary, create_hdf5(temporary) as file:
@@ -81,7 +96,7 @@ def merge_shards(shards: list[Path], qualities: list[Path], path: Path) -> pd.Da
                 layout[start : start + count] = h5py.VirtualSource(name, "images", (count, size, size, 3))
         file.create_virtual_dataset("images", layout)
         digests = [part.digest for part in parts]
-        _describe(file, names, size, fit, _joint_digest(digests))
+        _describe(file, names, kinds[0], _joint_digest(digests))
         _write_texts(file, "shards/file", files)
         _write_texts(file, "shards/digest", digests)
         file.create_dataset("shards/images", data=np.array(counts, np.int64), chunks=True, fletcher32=True)
@@ -93,8 +108,7 @@ class _Part(NamedTuple):
 
     names: list[str]
     digest: str
-    size: int
-    fit: str
+    preparation: dict[str, Any]
 
 
 class _Shard(NamedTuple):
@@ -115,6 +129,7 @@ class _Open(NamedTuple):
 class ImageStore:
     """The images of a study by row: uint8 RGB squares of `size` pixels, in one shard or in many that were merged.
 
+    `preparation` is how they were prepared, the settings `PREPARATION`.
     Each process opens the shards anew, when it first reads from one, so a store can be pickled to a spawned worker and
     used in a forked one. Making one checks that each shard is there, whole, and the one that was merged: HDF5 itself
     would read the images of a missing shard as black. At most `open_shards` files are open at a time.
@@ -122,7 +137,8 @@ class ImageStore:
 
     def __init__(self, path: str | Path, open_shards: int = OPEN_SHARDS) -> None:
         self.path, self.open_shards = Path(path), open_shards
-        self.names, self.digest, self.size, _ = _read_part(self.path)
+        self.names, self.digest, self.preparation = _read_part(self.path)
+        self.size: int = self.preparation["size"]
         self._shards = self._list_shards()
         self._starts = np.cumsum([0, *(shard.images for shard in self._shards)])
         if self._starts[-1] != len(self):
@@ -237,10 +253,12 @@ def _filter(compression: str) -> dict[str, Any]:
     return {} if name == "none" else {"compression": name, "compression_opts": int(level) if level else None}
 
 
-def _describe(file: h5py.File, names: list[str], size: int, fit: str, digest: str) -> None:
+def _describe(file: h5py.File, names: list[str], preparation: dict[str, Any], digest: str) -> None:
     _write_texts(file, "image", names)
-    file.attrs["size"] = size
-    for key, text in (("fit", fit), ("colour", "RGB"), ("digest", digest)):
+    size, *others = PREPARATION
+    file.attrs[size] = preparation[size]
+    texts = {key: str(preparation[key]) for key in others} | {"colour": "RGB", "digest": digest}
+    for key, text in texts.items():
         file.attrs.create(key, text.encode(), dtype=h5py.string_dtype(length=len(text.encode())))
 
 
@@ -257,6 +275,12 @@ def _write_texts(file: h5py.File, name: str, texts: list[str]) -> None:
     file.create_dataset(name, data=data, chunks=(max(len(texts), 1),), maxshape=(None,), fletcher32=True)
 
 
+def _preparation(file: h5py.File) -> dict[str, Any]:
+    fit, border, constancy = (_text(file, key) for key in PREPARATION[1:])
+    values = (int(file.attrs["size"]), fit, border == str(True), constancy)
+    return dict(zip(PREPARATION, values, strict=True))
+
+
 def _joint_digest(digests: list[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -265,6 +289,6 @@ def _read_part(path: Path) -> _Part:
     with open_hdf5(path) as file:
         try:
             names = file["image"].asstr()[:].tolist()
-            return _Part(names, _text(file, "digest"), int(file.attrs["size"]), _text(file, "fit"))
+            return _Part(names, _text(file, "digest"), _preparation(file))
         except DAMAGE as error:
             raise InputError(f"{path}: not an image store, or damaged: {error}. {REMEDY}") from error

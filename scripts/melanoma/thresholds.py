@@ -1,9 +1,18 @@
 """Decision thresholds, chosen on out-of-fold predictions and applied to test as they are."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import ArrayLike
 
+from melanoma.files import read_json
 from melanoma.metrics import Confusion, outcomes_by_threshold
+
+
+def load(path: str | Path) -> dict[str, dict[str, float]]:
+    """Read from `evaluate/metrics.json` the thresholds on raw probabilities: by model or fusion, then by rule."""
+    kept = {name: entry.get("thresholds", {}) for name, entry in read_json(path).items()}
+    return {name: {rule: judged["threshold"] for rule, judged in rules.items()} for name, rules in kept.items()}
 
 
 def choose_thresholds(target: ArrayLike, probability: ArrayLike, sensitivity: float) -> dict[str, float]:

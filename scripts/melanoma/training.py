@@ -180,12 +180,13 @@ class Trainer:
         return row
 
     def trained(self) -> dict[str, Any]:
-        """Return all that prediction needs: recipe, encoder, image size and the chosen epoch's weights."""
+        """Return all that prediction needs: recipe, encoder, preparation of images, the chosen epoch's weights."""
         best = self.state["best"]
         return {
             "recipe": {key: value for key, value in self.recipe.items() if key not in COMPUTING},
             "encoder": self.encoder.to_dict(),
             "size": self.examples.seen,
+            "images": None if self.run.images is None else ImageStore(self.run.images).preparation,
             "diagnoses": list(self.diagnoses),
             "trained_prevalence": self.trained_prevalence,
             "epoch": best["epoch"],
