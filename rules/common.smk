@@ -32,10 +32,12 @@ from melanoma.study import (
     training_recipe,
     trial_recipes,
 )
+from melanoma.terminal import show_one_line_a_job
 from melanoma.weights_files import weights_file
 
 PROFILES = Path(workflow.basedir, "profiles")
 use_this_interpreter()
+show_one_line_a_job(workflow.output_settings)
 # Programs and files of the profiles, wherever Snakemake was called from.
 find_first(PROFILES / "hoffman2" / "bin")
 os.environ.setdefault(

@@ -72,12 +72,12 @@ def prepare_images(policy: str = "fail") -> pd.DataFrame:
     for shard in (0, 1):
         run(
             images_script,
-            f"--settings images.yaml --catalog catalog.parquet --shard {shard} --output {shard}.h5"
+            f"--settings images.yaml --catalog catalog.parquet --shard {shard} --shards 2 --output {shard}.h5"
             f" --quality {shard}.parquet --processes 2",
         )
     run(
         merge_script,
-        "--shards 0.h5 1.h5 --qualities 0.parquet 1.parquet --output images.h5 --quality quality.parquet",
+        "--shards 0.h5 1.h5 --qualities 0.parquet 1.parquet --output images.h5 --quality quality.parquet --shard-count shard_count",
     )
     return pd.read_parquet("quality.parquet")
 

@@ -70,11 +70,30 @@ def test_a_store_is_written_joined_read_and_drawn_without_a_lock(python: Python,
         assert done.returncode == 0, done.stderr
 
     for number, shard in enumerate(SHARDS):
-        options = ("--settings", "images.yaml", "--catalog", "catalog.parquet", "--shard", number)
+        options = (
+            "--settings",
+            "images.yaml",
+            "--catalog",
+            "catalog.parquet",
+            "--shard",
+            number,
+            "--shards",
+            len(SHARDS),
+        )
         run("images", *options, "--output", f"{shard}.h5", "--quality", f"{shard}.parquet")
     shards = ("--shards", *(f"{shard}.h5" for shard in SHARDS))
     qualities = ("--qualities", *(f"{shard}.parquet" for shard in SHARDS))
-    run("merge_images", *shards, *qualities, "--output", "images.h5", "--quality", "quality.parquet")
+    run(
+        "merge_images",
+        *shards,
+        *qualities,
+        "--output",
+        "images.h5",
+        "--quality",
+        "quality.parquet",
+        "--shard-count",
+        "shards.txt",
+    )
     run("plot", "samples", "--images", "images.h5", "--train", "train.parquet", "--output", "samples.png")
     sheet = ("--recipe", "cnn.yaml", "--train", "train.parquet", "--images", "images.h5")
     run("contact_sheet", *sheet, "--output", "augmentation.png")

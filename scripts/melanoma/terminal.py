@@ -1,0 +1,70 @@
+"""What Snakemake shows on the terminal: one line for each job, and what failed. Its log file has all of it."""
+
+import logging
+from typing import Any
+
+from snakemake.logging import ColorizingTextHandler, DefaultFormatter, LogEvent, format_wildcards, logger, show_logs
+from snakemake.settings.types import OutputSettings
+
+UNSEEN = (LogEvent.JOB_FINISHED, LogEvent.JOB_STARTED)
+
+
+def show_one_line_a_job(settings: OutputSettings) -> None:
+    """Let Snakemake show one line for each job that begins; with --printshellcmds it shows everything, as ever."""
+    if settings.printshellcmds or settings.verbose or settings.dryrun:
+        return
+    for handler in logger.handlers:
+        if isinstance(handler, ColorizingTextHandler):
+            progress = Progress()
+            handler.addFilter(progress)
+            handler.setFormatter(OneLine(progress, settings.quiet, settings.show_failed_logs))
+
+
+class Progress(logging.Filter):
+    """Counts the jobs that are done, and hides the messages that only say so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done, self.total = 0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a message is shown."""
+        event = getattr(record, "event", None)
+        if event == LogEvent.PROGRESS:
+            self.done, self.total = record.__dict__["done"], record.__dict__["total"]
+            return self.done == self.total
+        if event == LogEvent.RUN_INFO and "stats" in record.__dict__:
+            self.total = record.__dict__["stats"].get("total", 0)
+        return event not in UNSEEN and record.msg != "Select jobs to execute..."
+
+
+class OneLine(DefaultFormatter):
+    """A line for each job: how many are done, its rule and wildcards, and its log."""
+
+    def __init__(self, progress: Progress, quiet: Any, show_failed_logs: bool) -> None:
+        super().__init__(quiet, show_failed_logs)
+        self.progress = progress
+
+    def format_job_info(self, msg: dict[str, Any]) -> str:
+        """Return the line of a job that begins."""
+        if msg["rule_name"] == "all":
+            return ""
+        return f"{self._now()} [{self.progress.done} of {self.progress.total or '?'} done] {_named(msg)}{_logs(msg)}"
+
+    def format_job_error(self, msg: dict[str, Any]) -> str:
+        """Return what is said of a job that failed: its line, where to look, and its log where it is to be shown."""
+        lines = [f"{self._now()} Error in rule {_named(msg)}{_logs(msg)}"]
+        lines += [f"    {name}: {value}" for name, value in msg["aux"].items()]
+        return "\n".join(lines + (show_logs(msg["log"]) if self.show_failed_logs and msg["log"] else []))
+
+    def _now(self) -> str:
+        return self.formatTime(logging.makeLogRecord({}), "%H:%M:%S")
+
+
+def _named(msg: dict[str, Any]) -> str:
+    wildcards = format_wildcards(msg["wildcards"]) if msg.get("wildcards") else ""
+    return f"{msg['rule_name']}:{' ' + wildcards if wildcards else ''}"
+
+
+def _logs(msg: dict[str, Any]) -> str:
+    return f" ({', '.join(msg['log'])})" if msg["log"] else ""
