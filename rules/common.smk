@@ -7,8 +7,8 @@ import shutil
 import time
 from pathlib import Path
 
-from melanoma.command import failures
 from melanoma.dependencies import find_first, local_imports, use_this_interpreter
+from melanoma.retries import failures, retry_what_may_pass
 from melanoma.study import (
     all_fusions,
     configuration_digest,
@@ -30,6 +30,7 @@ for program in ("squeue", "sacct"):
         find_first(Path(workflow.basedir, "profiles", "slurm", "bin", program))
 
 STARTED = time.time()
+retry_what_may_pass(STARTED)
 
 RESULTS = f"results/{config['study']}"
 LOGS = f"logs/{config['study']}"

@@ -261,7 +261,7 @@ rule write_report:
 
 
 onerror:
-    for failure in failures(LOGS, STARTED):
+    for failure in failures(workflow.scheduler.failed, STARTED):
         print(f"\n{failure}")
 
 
