@@ -49,7 +49,8 @@ def test_every_key_that_is_given_twice_is_named_once_with_both_lines(tmp_path, m
     with pytest.raises(InputError, match=r"3 key\(s\)") as found:
         key_places(["s.yaml"], {})
     said = str(found.value)
-    assert "s.yaml:4: models.cnn" in said and "s.yaml:6: models.cnn is given a second time, after line 2" in said
+    assert "s.yaml:4: models.cnn.epochs is given a second time, after line 3" in said
+    assert "s.yaml:6: models.cnn is given a second time, after line 2" in said
     assert "s.yaml:9: study is given a second time, after line 8" in said
 
 

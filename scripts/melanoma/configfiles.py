@@ -63,7 +63,8 @@ def key_places(files: Iterable[str | Path], options: Mapping[str, Any]) -> dict[
         root = _composed(path)
         if root is not None:
             places |= dict(_lines(root, name, ""))
-            twice |= dict(_twice(root, name, ""))
+            for place, error in _twice(root, name, ""):
+                twice.setdefault(place, error)  # an anchored mapping is met again at each of its aliases
     if twice:
         errors = [f"{place}: {error}" for place, error in twice.items()]
         raise InputError(f"The configuration has {len(errors)} key(s) that are given twice:\n{listing(errors)}")

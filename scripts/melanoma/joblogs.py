@@ -1,4 +1,8 @@
-"""What the log of a job tells of its last attempt. Attempts follow each other in it, and processes of one mix."""
+"""What the log of a job tells of its last attempt.
+
+Snakemake deletes the log before it tries a job again. Those that a scheduler starts anew by itself follow each other in
+it, and the records of a job's processes mix.
+"""
 
 import re
 from dataclasses import dataclass
