@@ -118,6 +118,7 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("models." + "m" * 61, {"network": "baseline_cnn"}, r"models: 'm+' has 61 characters; 60 are allowed"),
         ("models", {True: {"network": "baseline_cnn"}}, r"models: expected a text, got True"),
         ("models.cnn.network", "timm/nonsens", r"models.cnn.network: timm has no network 'nonsens'"),
+        ("models.cnn.network", "timm/ResNet50", r"timm has no network .ResNet50. \(did you mean timm/resnet50 or"),
         ("models.cnn.network", "timm/resnet50.a1_in1", r"did you mean timm/resnet50.a1_in1k or"),
         (
             "models.cnn",
