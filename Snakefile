@@ -18,9 +18,10 @@ if not workflow.overwrite_configfiles:
 
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
-from melanoma.study import resolve
+from melanoma.configfiles import given_study
 
-config = resolve(config)
+given = workflow.config_settings.config
+config = given_study(config, workflow.configfiles, given, sys.argv)
 validate(config, f"{workflow.basedir}/schemas/config.schema.yaml", set_default=False)
 
 

@@ -8,7 +8,6 @@ import shutil
 import time
 from pathlib import Path
 
-from melanoma.command import failures
 from melanoma.dependencies import (
     code_digest,
     file_digest,
@@ -16,6 +15,7 @@ from melanoma.dependencies import (
     use_this_interpreter,
 )
 from melanoma.records import keep_record
+from melanoma.retries import failures, retry_what_may_pass
 from melanoma.study import (
     all_fusions,
     configuration_digest,
@@ -49,6 +49,7 @@ for program in ("squeue", "sacct"):
         find_first(PROFILES / "slurm" / "bin" / program)
 
 STARTED = time.time()
+retry_what_may_pass(STARTED)
 
 RESULTS = f"results/{config['study']}"
 LOGS = f"logs/{config['study']}"

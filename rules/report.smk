@@ -271,7 +271,7 @@ rule write_report:
 
 onerror:
     keep_record(Path(RESULTS))
-    for failure in failures(LOGS, STARTED):
+    for failure in failures(workflow.scheduler.failed, STARTED):
         print(f"\n{failure}")
 
 

@@ -10,7 +10,9 @@ import os
 import shutil
 import socket
 import sys
+from pathlib import Path
 
+from melanoma.command import log, start_logging
 from melanoma.errors import InputError
 from melanoma.interruption import scheduler_job
 
@@ -35,6 +37,11 @@ def command_line(nodes: int, gpus: int, threads: int, command: list[str]) -> lis
     return [*srun, *torchrun, "--", *command]
 
 
+def log_file(command: list[str]) -> Path | None:
+    """Return the log that the script's own option names: what cannot be started is to be found there, too."""
+    return Path(command[command.index("--log") + 1]) if "--log" in command[:-1] else None
+
+
 def main() -> None:
     """Become srun; exit 1 with a message where this is no Slurm job."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -42,6 +49,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="the script and its options")
     args = parser.parse_args()
+    start_logging(log_file(args.command))
     if "SLURM_JOB_ID" not in os.environ or shutil.which("srun") is None:
         raise InputError(
             f"The recipe asks for {args.nodes} nodes, and this is no Slurm job (host {socket.gethostname()}, scheduler"
@@ -56,4 +64,5 @@ if __name__ == "__main__":
     try:
         main()
     except InputError as error:
-        sys.exit(f"ERROR {error}")
+        log.error("%s", error)
+        sys.exit(1)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from melanoma.command import run
+from melanoma.configfiles import key_places, read_study
 from melanoma.costs import Study
 from melanoma.dag import study_jobs
 from melanoma.errors import InputError
-from melanoma.files import read_yaml, write_csv, write_text
+from melanoma.files import write_csv, write_text
 from melanoma.flops import count
 from melanoma.plan import make_plan, markdown, table
 from melanoma.study import resolve
@@ -40,7 +41,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Print the plan, and write it where asked."""
-    config = resolve(read_yaml(args.configfile))
+    config = resolve(read_study(args.configfile), key_places([args.configfile], {}))
     if args.images < 1 or not 0 < args.prevalence < 1 or args.limit <= 0 or args.gpu_speed <= 0:
         raise InputError("--images, --limit and --gpu-speed must be positive, --prevalence between 0 and 1")
     study = Study(

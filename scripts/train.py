@@ -76,7 +76,7 @@ def main(args: argparse.Namespace) -> None:
         with joined(recipe) as processes, interruption.watching():
             trained, history = train(job, checkpoints, args.tensorboard, interruption, processes)
     except Interrupted as reason:
-        log.error("%s", reason)
+        log.warning("%s", reason)
         sys.exit(TRY_AGAIN)
     if processes.first:
         if args.weights is not None:

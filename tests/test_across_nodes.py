@@ -12,6 +12,7 @@ import yaml
 from torch.distributed.run import parse_args
 
 from across_nodes import command_line
+from melanoma.joblogs import failed_for_good
 from workflow import clone, snakemake
 
 ROOT = Path(__file__).parents[1]
@@ -73,13 +74,17 @@ def test_a_recipe_for_the_cpus_of_several_nodes_has_a_process_on_each(commands, 
     assert "--nproc-per-node=1" in started and not [word for word in started if word.startswith("--gpus")]
 
 
-def test_several_nodes_without_slurm_are_an_error_that_says_which_profile_can():
+def test_several_nodes_without_slurm_are_an_error_that_says_which_profile_can(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts/across_nodes.py", "--nodes=2", "--gpus=0", "--threads=1", "scripts/train.py"],
+        [
+            *(sys.executable, ROOT / "scripts/across_nodes.py", "--nodes=2", "--gpus=0", "--threads=1"),
+            *("scripts/train.py", "--log", tmp_path / "train.log"),
+        ],
         env=environment,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 1
     assert "The recipe asks for 2 nodes, and this is no Slurm job" in done.stderr and "profiles/slurm" in done.stderr
+    assert failed_for_good(tmp_path / "train.log", 0)

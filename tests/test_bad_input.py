@@ -77,7 +77,8 @@ def prepare_images(policy: str = "fail") -> pd.DataFrame:
         )
     run(
         merge_script,
-        "--shards 0.h5 1.h5 --qualities 0.parquet 1.parquet --output images.h5 --quality quality.parquet --shard-count shard_count",
+        "--shards 0.h5 1.h5 --qualities 0.parquet 1.parquet --output images.h5 --quality quality.parquet"
+        " --shard-count shard_count",
     )
     return pd.read_parquet("quality.parquet")
 

@@ -1,4 +1,4 @@
-"""What every script shares: errors in plain words, in the log and on the screen, and found again at the end."""
+"""What every script shares: errors in plain words, in the log and on the screen."""
 
 import logging
 import subprocess
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from melanoma.command import failures, progress
+from melanoma.command import progress
+from melanoma.joblogs import last_attempt
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SCRIPT = """
@@ -48,13 +49,17 @@ def test_a_second_attempt_keeps_what_the_first_said(tmp_path):
     assert "first" in log and log.count("so far so good") == 2
 
 
-def test_the_last_words_of_failed_jobs_are_found_and_those_of_others_are_not(tmp_path):
-    script(tmp_path, "raise InputError('bad row:\\n  - line 3')")
-    (said,) = failures(str(tmp_path / "logs"), 0)
-    assert said.endswith("bad row:\n  - line 3")
-    script(tmp_path, "pass")
-    assert failures(str(tmp_path / "logs"), 0) == []
-    assert failures(str(tmp_path / "logs"), 1e12) == []
+@pytest.mark.parametrize(
+    ("body", "level"),
+    [
+        ("raise InputError('bad row')", "ERROR"),
+        ("raise ValueError('bug')", "ERROR"),
+        ("raise OSError(28, 'No space left on device')", "WARNING"),
+    ],
+)
+def test_what_another_try_cannot_cure_is_an_error_and_what_it_may_cure_a_warning(tmp_path, body, level):
+    script(tmp_path, body)
+    assert [record.level for record in last_attempt(tmp_path / "logs/study/stage/item.log", 0)][-1] == level
 
 
 @pytest.mark.parametrize("every", [0.0, 1000.0])

@@ -93,7 +93,7 @@ def test_a_signal_saves_a_checkpoint_and_says_that_it_will_go_on(study, name):
     os.kill(process.pid, signal.Signals[name])
     process.join()
     assert process.exitcode == 75
-    assert f"ERROR stopped by signal {name} after batch" in log.read_text()
+    assert f"WARNING stopped by signal {name} after batch" in log.read_text()
     assert "the same command, or the profile's retry, goes on from there" in log.read_text()
     assert list((study.folder / "run" / "resume").glob("step-*.pt"))
 

@@ -105,5 +105,26 @@ def test_a_mistake_in_the_configuration_stops_before_any_job(project):
     (project / "mine.yaml").write_text(yaml.safe_dump(config))
     done = failing(project, "-n", "--configfile", "mine.yaml")
     assert done.returncode != 0
-    assert "unknown key 'optimiser' (did you mean 'optimizer'?)" in done.stdout
+    line = next(
+        number for number, text in enumerate((project / "mine.yaml").read_text().splitlines(), 1) if "optimiser" in text
+    )
+    said = f"mine.yaml:{line}: models.cnn.optimiser: unknown key 'optimiser' (did you mean 'optimizer'?)"
+    assert said in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_a_second_file_and_then_config_overrule_the_first_file(project):
+    (project / "more.yaml").write_text("models: {cnn: {epochs: 3}}\n")
+    files = ("--configfile", "tests/studies/tiny.yaml", "more.yaml")
+    assert planned(project, *files)["train_fold"] == 6
+    assert planned(project, *files, "--config", "split={run_folds: [1]}")["train_fold"] == 3
+
+
+def test_a_key_or_an_option_that_is_given_twice_is_an_error(project):
+    tiny = project / "tests" / "studies" / "tiny.yaml"
+    tiny.write_text(tiny.read_text() + "predict: {test: refit}\n")
+    again = len(tiny.read_text().splitlines())
+    done = failing(project, "-n", "--configfile", "tests/studies/tiny.yaml")
+    assert f"tests/studies/tiny.yaml:{again}: predict is given a second time, after line 41" in done.stdout
+    twice = failing(project, "-n", "--configfile", "config.yaml", "--configfile", "config.yaml")
+    assert "--configfile is given twice, and Snakemake reads the last one alone" in twice.stdout

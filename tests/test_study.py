@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from melanoma.errors import InputError
 from melanoma.report import configuration
+from melanoma.schema import dereferenced
 from melanoma.study import load_schema, pieces, resolve, training_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,7 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
     ("path", "value", "message"),
     [
         ("modles", {}, r"unknown key 'modles' \(did you mean 'models'\?\); allowed: study, data"),
-        ("images.sise", 256, r"images: unknown key 'sise' \(did you mean 'size'\?\)"),
+        ("images.sise", 256, r"images.sise: unknown key 'sise' \(did you mean 'size'\?\)"),
         ("images.fit", "center-crop", r"images.fit: 'center-crop' is not allowed \(did you mean 'center_crop'\?\)"),
         ("images.size", "512", r"images.size: expected a whole number, got '512'; YAML takes this for a text"),
         ("models.cnn.optimizer", {"learning_rate": "1e-3"}, r"learning_rate: expected a number, got '1e-3'.*1.0e-3"),
@@ -104,11 +105,64 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
             r"data.sources: a has no images, others have",
         ),
         ("models.cnn.input_size", 600, r"models.cnn.input_size: 600 is larger than images.size 512"),
+        ("images.size", "512", r"images.size: expected a whole number, got '512'; .* write 512$"),
+        ("models.cnn.epochs", 3.0, r"models.cnn.epochs: expected a whole number, got 3.0; write 3$"),
+        ("models.cnn.epochs", 3.5, r"models.cnn.epochs: expected a whole number, got 3.5$"),
+        ("models.cnn.seeds", [1.0, 2], r"models.cnn.seeds.0: expected a whole number, got 1.0; write 1$"),
+        ("models.cnn.tune", {"space": {"epochs": [3.0]}}, r"tune.space.epochs: expected a whole number, .* write 3$"),
+        ("models.cnn.epochs", 10**9, r"models.cnn.epochs: 1000000000 is greater than the maximum of 10000"),
+        ("models.cnn.batch_size", 10**6, r"models.cnn.batch_size: 1000000 is greater than the maximum of 65536"),
+        ("models.cnn.dropout", float("nan"), r"models.cnn.dropout: expected a number, got nan; write a finite one"),
+        ("models.cnn.ema", float("-inf"), r"models.cnn.ema: expected a number or null, got -inf; write a finite one"),
+        ("study", "s" * 61, r"study: 's+' has 61 characters; 60 are allowed"),
+        ("models." + "m" * 61, {"network": "baseline_cnn"}, r"models: 'm+' has 61 characters; 60 are allowed"),
+        ("models", {True: {"network": "baseline_cnn"}}, r"models: expected a text, got True"),
+        ("models.cnn.network", "timm/nonsens", r"models.cnn.network: timm has no network 'nonsens'"),
+        ("models.cnn.network", "timm/ResNet50", r"timm has no network .ResNet50. \(did you mean timm/resnet50 or"),
+        ("models.cnn.network", "timm/resnet50.a1_in1", r"did you mean timm/resnet50.a1_in1k or"),
+        (
+            "models.cnn",
+            {"network": "baseline_cnn", "batch_size": 16, "accumulate": 5, "resources": {"gpus": 4}},
+            r"models.cnn.batch_size: 16 images cannot be cut into 5 part\(s\) \(accumulate\) on each of 4 process",
+        ),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_what_is_allowed(path, value, message):
     with pytest.raises(InputError, match=message):
         resolve(with_(path, value))
+
+
+def test_a_mistake_is_named_with_the_file_and_line_of_its_key_or_of_the_nearest_one_above_it():
+    config = with_("models.cnn", {"network": "baseline_cnn", "optimizer": {"rate": 1}, "epochs": 0})
+    places = {
+        "": "s.yaml",
+        "models.cnn": "s.yaml:7",
+        "models.cnn.optimizer": "s.yaml:9",
+        "models.cnn.epochs": "--config",
+    }
+    with pytest.raises(InputError) as found:
+        resolve(config | {"split": {"seed": "x"}}, places)
+    lines = str(found.value).splitlines()
+    assert any(line.startswith("  - s.yaml:9: models.cnn.optimizer.rate: unknown key 'rate'") for line in lines)
+    assert any(line.startswith("  - --config: models.cnn.epochs: 0 is less") for line in lines)
+    assert any(line.startswith("  - s.yaml: split.seed: expected a whole number") for line in lines)
+
+
+def test_every_whole_number_has_a_most():
+    schema = load_schema()
+
+    def unlimited(node, path):
+        node = dereferenced(node, schema["$defs"])
+        kinds = node.get("type", [])
+        if "integer" in kinds and "string" not in kinds and "maximum" not in node:
+            yield path
+        for name, child in node.get("properties", {}).items():
+            yield from unlimited(child, f"{path}.{name}")
+        for key in ("items", "additionalProperties"):
+            if isinstance(node.get(key), dict):
+                yield from unlimited(node[key], f"{path}[]")
+
+    assert not list(unlimited(schema, ""))
 
 
 def test_all_mistakes_are_reported_at_once():

@@ -261,6 +261,13 @@ def test_a_loss_that_is_no_number_stops_and_names_the_images(study):
         trained(study, recipe=tiny.recipe(optimizer={"learning_rate": 1e30}))
 
 
+def test_a_batch_that_is_larger_than_an_epoch_is_an_error_before_any_epoch(study):
+    sixty = tiny.recipe(batch_size=60)  # 40 training images, 30 of them benign: over-sampled they are 60
+    assert len(trained(study, recipe=sixty, epochs=1)[1]) == 1
+    with pytest.raises(InputError, match="batch_size is 61, and an epoch has 60 images, from 40 training images"):
+        trained(study, "other", recipe=tiny.recipe(batch_size=61))
+
+
 def test_prediction_needs_no_labels_and_covers_the_held_out_fold_and_test(study):
     study.train("run", "--fold", 1)
     test = tiny.table(20, seed=9).drop(columns=["target", "fold", "diagnosis"])

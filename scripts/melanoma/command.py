@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import re
 import shlex
 import sys
 import time
@@ -13,11 +12,11 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from melanoma.causes import may_pass
 from melanoma.errors import InputError
 
 log = logging.getLogger("melanoma")
 Item = TypeVar("Item")
-NEXT_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z]+ ", re.MULTILINE)
 
 
 def run(
@@ -27,7 +26,8 @@ def run(
 ) -> None:
     """Parse the command line, set up logging, call `main`; exit 1 with a plain message on an InputError.
 
-    `describe` adds the script's own arguments; `doc` is the script's docstring, shown by --help.
+    `describe` adds the script's own arguments; `doc` is the script's docstring, shown by --help. What another try
+    cannot cure is logged as an ERROR, what it may cure as a WARNING: melanoma.retries reads which.
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -35,16 +35,17 @@ def run(
     describe(parser)
     parser.add_argument("--log", type=Path, metavar="FILE", help="also write the log to this file")
     args = parser.parse_args()
-    _start_logging(args.log)
+    start_logging(args.log)
     log.debug("python %s", shlex.join(sys.argv))
     try:
         main(args)
     except InputError as error:
-        log.error("%s", error)
+        log.log(_level(error), "%s", error)
         sys.exit(1)
+    except SystemExit:
+        raise
     except BaseException as error:
-        if not isinstance(error, SystemExit):
-            log.exception("stopped by %s", type(error).__name__)
+        log.log(_level(error), "stopped by %s", type(error).__name__, exc_info=True)
         raise
 
 
@@ -66,18 +67,8 @@ def progress(items: Iterable[Item], label: str, total: int | None = None, every:
             log.info("%s: %d of %s, %.1f a second%s", label, count, total or "?", rate, left)
 
 
-def failures(folder: str, since: float) -> list[str]:
-    """Return what the jobs that failed since a time (seconds of the epoch) said last, each with its log's name."""
-    said = []
-    for path in sorted(Path(folder).rglob("*.log")):
-        if path.stat().st_mtime >= since:
-            _, error, message = path.read_text().rpartition(" ERROR ")
-            if error and not NEXT_LINE.search(message):
-                said.append(f"{path}: {message.strip()}")
-    return said
-
-
-def _start_logging(path: Path | None) -> None:
+def start_logging(path: Path | None) -> None:
+    """Log to the screen and, where `path` is given, to that file."""
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(logging.INFO)
     job = "/".join(path.with_suffix("").parts[2:]) + " " if path is not None else ""
@@ -88,4 +79,8 @@ def _start_logging(path: Path | None) -> None:
         handlers.append(logging.FileHandler(path))  # appended to: what a killed attempt said stays
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T", handlers=handlers)
     # Of the processes that torchrun starts, the first speaks for all; the others say what ends them.
-    log.setLevel(logging.DEBUG if os.environ.get("RANK", "0") == "0" else logging.ERROR)
+    log.setLevel(logging.DEBUG if os.environ.get("RANK", "0") == "0" else logging.WARNING)
+
+
+def _level(error: BaseException) -> int:
+    return logging.WARNING if may_pass(error) else logging.ERROR

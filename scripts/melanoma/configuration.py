@@ -14,6 +14,20 @@ def configuration_page(schema: dict[str, Any]) -> str:
         "A study is one YAML file. Every key that it may have is below; unknown keys are errors, and what is left out",
         "takes the default. `config.yaml` shows all of it used. This page is made from `schemas/config.schema.yaml` by",
         "`make docs`.",
+        "",
+        "Whole numbers have no point (3, not 3.0), and a number in the notation of 1.0e-3 needs its point. A key that",
+        "is given twice in one place is an error. Every error names the file and line.",
+        "",
+        "**Several files** may follow one `--configfile`. They are merged as Snakemake does it, key by key: a later",
+        "file overrules an earlier one, and a list is replaced as a whole. So the models of both are in the study, and",
+        "a second file that changes two lines of the first is two lines long. `--configfile` given twice is an error.",
+        "",
+        "**`--config`** overrules all files. It takes the keys of the top level, each with its value in YAML or JSON:",
+        "`--config study=mine 'split={seed: 3}'`, with a space after each colon; Snakemake refuses `split.seed=3`.",
+        "",
+        "Snakemake reads the files before it reads this project. For one that is not there it prints a traceback, and",
+        "its last line has the name; for one that is not YAML it names neither file nor line, and",
+        "`python scripts/plan.py --images 1 --configfile FILE` does.",
     ]
     sections = {name: sub for name, sub in schema["properties"].items() if name != "models"}
     sections["models.<name>"] = schema["$defs"]["recipe"]

@@ -11,7 +11,7 @@ from typing import Any
 from melanoma.files import sha256
 
 # Modules that decide what is said and when a job stops, but no result.
-WITHOUT_RESULTS = {"command", "errors", "interruption", "retries"}
+WITHOUT_RESULTS = {"causes", "command", "errors", "interruption", "joblogs"}
 # Keywords of argparse that are texts for people.
 TEXTS = {"help", "description", "metavar", "epilog"}
 

@@ -4,20 +4,21 @@ import difflib
 import json
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from melanoma.errors import InputError, listing
 from melanoma.feature_maps import feature_sides
 from melanoma.files import sha256
-from melanoma.schema import dereferenced, without_unread
+from melanoma.schema import dereferenced, validator, without_unread
+from melanoma.timm_names import has_network, nearest
 from melanoma.tuning import option_schema, space_errors, trials, with_values
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
@@ -36,18 +37,21 @@ def load_schema() -> dict[str, Any]:
     return yaml.safe_load(SCHEMA.read_text())
 
 
-def resolve(config: dict[str, Any]) -> dict[str, Any]:
+def resolve(config: dict[str, Any], places: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return `config` with every default of the schema filled in.
 
-    Raises InputError that lists every unknown key, wrong value and broken reference at once.
+    Raises InputError that lists every unknown key, wrong value and broken reference at once, each with its file and
+    line where `places` has them by the key's dotted name (see melanoma.configfiles).
     """
     schema = load_schema()
-    errors = [line for error in Draft202012Validator(schema).iter_errors(config) for line in _explain(error)]
+    found = validator(schema, schema["$defs"]).iter_errors(config)
+    errors = [line for error in found for line in _explain(error)]
     if not errors:
         config = _filled(config, schema, schema["$defs"])
         errors = list(_broken_references(config))
     if errors:
-        raise InputError(f"The configuration has {len(errors)} error(s):\n{listing(errors, limit=30)}")
+        placed = [_placed(error, places or {}) for error in errors]
+        raise InputError(f"The configuration has {len(errors)} error(s):\n{listing(placed, limit=30)}")
     return config
 
 
@@ -208,6 +212,14 @@ def _filled(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> 
     return value
 
 
+def _placed(error: str, places: Mapping[str, str]) -> str:
+    """Put before an error, which begins with a key's dotted name, where that key or the nearest one above it stands."""
+    name = error.partition(": ")[0]
+    while name and name not in places:
+        name = name.rpartition(".")[0]
+    return f"{places[name]}: {error}" if name in places else error
+
+
 def _explain(error: ValidationError) -> Iterator[str]:
     """Say in plain words what is wrong, where, what is allowed, and what was probably meant."""
     where = ".".join(str(part) for part in error.absolute_path) or "the top level"
@@ -215,7 +227,8 @@ def _explain(error: ValidationError) -> Iterator[str]:
         allowed = list(error.schema["properties"])
         for key in error.instance:
             if key not in allowed:
-                yield f"{where}: unknown key {key!r}{_nearest(key, allowed)}; allowed: {', '.join(allowed)}"
+                name = ".".join(map(str, [*error.absolute_path, key]))
+                yield f"{name}: unknown key {key!r}{_nearest(key, allowed)}; allowed: {', '.join(allowed)}"
     elif error.validator in ("enum", "anyOf"):
         allowed = _allowed(error)
         meant = _nearest(error.instance, allowed)
@@ -228,6 +241,8 @@ def _explain(error: ValidationError) -> Iterator[str]:
         yield f"{where}: give either {choices}, not both and not neither"
     elif error.validator == "type":
         yield f"{where}: expected {_types(error.validator_value)}, got {error.instance!r}{_number_hint(error)}"
+    elif error.validator == "maxLength":
+        yield f"{where}: {error.instance!r} has {len(error.instance)} characters; {error.validator_value} are allowed"
     elif error.validator == "pattern":
         yield f"{where}: {error.instance!r} must be lower-case letters, digits and underscores, a letter first"
     else:
@@ -253,14 +268,23 @@ def _types(names: str | list[str]) -> str:
 
 
 def _number_hint(error: ValidationError) -> str:
-    """YAML 1.1 reads 1e-3 as a text: only 1.0e-3 is a number."""
-    if not isinstance(error.instance, str):
+    """Say how to write the number that is meant: a whole one without a point, others as YAML 1.1 knows them.
+
+    It reads 1e-3 as a text: only 1.0e-3 is a number.
+    """
+    kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    if isinstance(error.instance, bool) or not {"integer", "number"} & set(kinds):
         return ""
     try:
         number = float(error.instance)
-    except ValueError:
+    except (TypeError, ValueError):
         return ""
-    return f"; YAML takes this for a text, write {number!r} or, with an exponent, as in 1.0e-3"
+    if not isfinite(number):
+        return "; write a finite one"
+    taken = "; YAML takes this for a text" if isinstance(error.instance, str) else ""
+    if "integer" in kinds:
+        return f"{taken}; write {int(number)}" if number.is_integer() else taken
+    return f"{taken}, write {number!r} or, with an exponent, as in 1.0e-3"
 
 
 def _described(error: ValidationError, keys: list[str]) -> str:
@@ -334,7 +358,9 @@ def _broken_recipe(where: str, recipe: dict[str, Any], stored: int) -> Iterator[
     if recipe["network"] == "baseline_cnn":
         yield from _vanished_image(where, layers, recipe["input_size"] or stored)
     if is_backbone(recipe):
+        yield from _unknown_network(where, recipe)
         yield from _unknown_weights(where, recipe)
+    yield from _empty_parts(where, recipe)
     if recipe["dropout_samples"] > 1 and recipe["dropout"] == 0:
         yield f"{where}.dropout_samples: without dropout all samples are alike; set dropout, such as 0.5"
     yield from _mixed_labels(where, recipe)
@@ -378,7 +404,7 @@ def _broken_tuning(where: str, recipe: dict[str, Any], stored: int) -> Iterator[
 def _wrong_values(where: str, name: str, choices: Any, schema: dict[str, Any]) -> list[str]:
     """Check every value of an option's list, or both ends of its range, against the option's own schema."""
     values = choices if isinstance(choices, list) else next(iter(choices.values()))
-    check = Draft202012Validator({"$defs": schema["$defs"], **(option_schema(name, schema) or {})})
+    check = validator(option_schema(name, schema) or {}, schema["$defs"])
     return [
         re.sub("^the top level", where, f"{line}")
         for value in values
@@ -405,6 +431,24 @@ def _useless_optimisation(where: str, recipe: dict[str, Any]) -> Iterator[str]:
             re.compile(group["match"])
         except re.error as error:
             yield f"{where}.optimizer.groups: {group['match']!r} is no regular expression: {error}"
+
+
+def _unknown_network(where: str, recipe: dict[str, Any]) -> Iterator[str]:
+    """Find networks that timm does not have."""
+    library, _, name = recipe["network"].partition("/")
+    if library == "timm" and not has_network(name):
+        meant = " or ".join(f"timm/{match}" for match in nearest(name))
+        yield f"{where}.network: timm has no network {name!r}" + (f" (did you mean {meant}?)" if meant else "")
+
+
+def _empty_parts(where: str, recipe: dict[str, Any]) -> Iterator[str]:
+    """Find batches that have fewer images than the parts that they are cut into."""
+    processes = max(recipe["resources"]["gpus"], 1) * recipe["resources"]["nodes"]
+    if is_trained(recipe) and recipe["batch_size"] < recipe["accumulate"] * processes:
+        yield (
+            f"{where}.batch_size: {recipe['batch_size']} images cannot be cut into {recipe['accumulate']} part(s)"
+            f" (accumulate) on each of {processes} process(es); take a larger batch_size or a smaller accumulate"
+        )
 
 
 def _unknown_weights(where: str, recipe: dict[str, Any]) -> Iterator[str]:

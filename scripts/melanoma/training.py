@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
@@ -38,7 +39,7 @@ from melanoma.networks import build_network
 from melanoma.optimization import build_optimizer, clip, set_rates
 from melanoma.pretrained import start_from_pretrained, weights_digest
 from melanoma.randomness import derived_seed
-from melanoma.sampling import trained_prevalence
+from melanoma.sampling import epoch_order, trained_prevalence
 from melanoma.schedules import rate_factor
 from melanoma.store import ImageStore
 
@@ -111,6 +112,7 @@ class Trainer:
         self.examples = self._examples(run.table)
         self.held_out = self._examples(run.validation) if run.validation is not None else None
         targets = self.examples.targets.astype(np.int64)
+        _check_batch(self.recipe, targets)
         self.loss = build_loss(self.recipe["loss"], targets)
         self.trained_prevalence = trained_prevalence(targets, self.recipe["sampling"], self.recipe["loss"])
         self.model = self._build_model()
@@ -323,6 +325,16 @@ def _writer(folder: Path | None, epoch: int) -> Iterator[SummaryWriter | None]:
         yield writer
     finally:
         writer.close()
+
+
+def _check_batch(recipe: dict[str, Any], targets: NDArray[np.int64]) -> None:
+    """Raise InputError where an epoch has fewer images than a batch: what was asked for cannot be trained."""
+    shown = len(epoch_order(targets, recipe["sampling"], recipe["seed"], 0))
+    if recipe["batch_size"] > shown:
+        raise InputError(
+            f"The recipe's batch_size is {recipe['batch_size']}, and an epoch has {shown} images, from {len(targets)}"
+            f" training images by sampling {recipe['sampling']['name']}: set batch_size to {shown} or less"
+        )
 
 
 def _not_finite(batches: EpochBatches, number: int, table: pd.DataFrame) -> str:

@@ -12,7 +12,7 @@ from math import ceil, floor, isnan, log2
 from typing import Any
 
 from melanoma.files import sha256
-from melanoma.schema import dereferenced
+from melanoma.schema import below, dereferenced
 
 MOST_TRIALS = 1000
 # What is no property of a model that could be better or worse, or decides which jobs there are.
@@ -103,10 +103,9 @@ def option_schema(name: str, schema: dict[str, Any]) -> dict[str, Any] | None:
     """Return the schema of a recipe's option, named with dots, or None where there is none."""
     option = schema["$defs"]["recipe"]
     for part in name.split("."):
-        child = option.get("items") if part.isdecimal() else option.get("properties", {}).get(part)
-        if child is None:
+        option = below(option, part, schema["$defs"])
+        if option is None:
             return None
-        option = dereferenced(child, schema["$defs"])
     return option
 
 
