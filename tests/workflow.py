@@ -89,7 +89,8 @@ def snakemake(folder: Path, *options: object) -> str:
 def failing(folder: Path, *options: object) -> subprocess.CompletedProcess[str]:
     """Run snakemake in `folder`, with no activated environment, and return its exit status and what it printed."""
     path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if Path(p) != SNAKEMAKE.parent)
-    command = [SNAKEMAKE, *map(str, options)]
+    # Without it, Snakemake would show one line a job.
+    command = [SNAKEMAKE, "--printshellcmds", *map(str, options)]
     return subprocess.run(
         command,
         cwd=folder,

@@ -33,7 +33,12 @@ def run(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     describe(parser)
-    parser.add_argument("--log", type=Path, metavar="FILE", help="also write the log to this file")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="write the log to this file, and to the screen warnings and errors alone",
+    )
     args = parser.parse_args()
     start_logging(args.log)
     log.debug("python %s", shlex.join(sys.argv))
@@ -68,9 +73,9 @@ def progress(items: Iterable[Item], label: str, total: int | None = None, every:
 
 
 def start_logging(path: Path | None) -> None:
-    """Log to the screen and, where `path` is given, to that file."""
+    """Log to the screen or, where `path` is given, to that file, and warnings and errors to the screen, too."""
     screen = logging.StreamHandler(sys.stderr)
-    screen.setLevel(logging.INFO)
+    screen.setLevel(logging.INFO if path is None else logging.WARNING)
     job = "/".join(path.with_suffix("").parts[2:]) + " " if path is not None else ""
     screen.setFormatter(logging.Formatter(f"%(asctime)s {job}%(levelname)s %(message)s", datefmt="%T"))
     handlers: list[logging.Handler] = [screen]

@@ -81,9 +81,14 @@ def waiting() -> list[str]:
 @pytest.mark.timeout(1500)
 @pytest.mark.slow
 def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(demo, tmp_path):
-    run = Snakemake(clone(tmp_path), *QUICK, profile="hoffman2")
+    """With the code in one folder and called from another, the run's."""
+    code, scratch = tmp_path / "code", tmp_path / "scratch"
+    code.mkdir()
+    scratch.mkdir()
+    profile = clone(code) / "profiles" / "hoffman2"
+    run = Snakemake(scratch, "-s", code / "Snakefile", *QUICK, profile=str(profile))
     assert "report.html" in run.succeeded(1400)
-    assert_same_study(tmp_path, demo)
+    assert_same_study(scratch, demo)
 
 
 @pytest.mark.timeout(480)

@@ -54,9 +54,13 @@ def state(number: str) -> str:
 @pytest.mark.timeout(1500)
 @pytest.mark.slow
 def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(demo, tmp_path):
-    run = Snakemake(clone(tmp_path), *QUICK, profile="slurm")
+    """With the code in one folder and the run in another, as in a home folder and on scratch."""
+    code, scratch = tmp_path / "code", tmp_path / "scratch"
+    code.mkdir()
+    run = Snakemake(clone(code), "--directory", scratch, *QUICK, profile="slurm")
     assert "report.html" in run.succeeded(1400)
-    assert_same_study(tmp_path, demo)
+    assert_same_study(scratch, demo)
+    assert not (code / "results").exists()
 
 
 @pytest.mark.timeout(480)

@@ -1,0 +1,50 @@
+"""What a user sees of a run on the terminal: a line for each job, what failed, and where its log is."""
+
+import os
+import re
+import subprocess
+
+from workflow import SNAKEMAKE, TINY, clone
+
+LINE = re.compile(r"^\d\d:\d\d:\d\d \[\d+ of \d+ done\] (\w+):.*\((logs/\S+\.log)\)$")
+
+
+def shown(folder, *options):
+    """Return what Snakemake prints as a user calls it."""
+    done = subprocess.run(
+        [SNAKEMAKE, "--cores", "2", *TINY, *options],
+        cwd=folder,
+        env=os.environ | {"TERM": "dumb"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_each_job_is_one_line_with_its_log(tmp_path):
+    folder = clone(tmp_path)
+    code, lines = shown(folder, "results/tiny/catalog/catalog.parquet")
+    assert code == 0
+    jobs = [match for match in map(LINE.match, lines) if match]
+    assert [match[1] for match in jobs].count("build_catalog") == 1 and len(jobs) == 3
+    assert all((folder / match[2]).exists() for match in jobs)
+    assert max(map(len, lines)) < 200 and len(lines) < 60
+
+
+def test_a_failed_job_is_shown_with_its_message_and_its_log(tmp_path):
+    folder = clone(tmp_path)
+    (folder / "tests/studies/theirs.csv").write_text("image_name,prob\nunknown,0.5\n")
+    code, lines = shown(folder, "results/tiny/predict/theirs.parquet")
+    assert code == 1
+    (error,) = [line for line in lines if "Error in rule import_predictions: model=theirs" in line]
+    assert "logs/tiny/import_predictions/theirs.log" in error
+    assert any(line.startswith("logs/tiny/import_predictions/theirs.log: tests/studies/theirs.csv") for line in lines)
+    assert not any("Traceback" in line for line in lines) and max(map(len, lines)) < 400
+
+
+def test_what_is_hidden_from_the_terminal_is_in_snakemakes_log(tmp_path):
+    folder = clone(tmp_path)
+    shown(folder, "results/tiny/catalog/catalog.parquet")
+    (log,) = (folder / ".snakemake/log").glob("*.snakemake.log")
+    assert "rule build_catalog:" in log.read_text() and "Finished jobid" in log.read_text()
