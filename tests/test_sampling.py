@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from imblearn.over_sampling import RandomOverSampler
 
 from melanoma.predictions import logit
 from melanoma.randomness import derived_seed, uniforms
-from melanoma.sampling import batch_slices, epoch_counts, epoch_order, trained_prevalence
+from melanoma.sampling import batch_slices, epoch_counts, epoch_order, oversampled, trained_prevalence
 
 NATURAL = {"name": "natural", "ratio": 1.0}
 EVEN = {"name": "oversample", "ratio": 1.0}
@@ -46,6 +47,19 @@ def test_oversampling_shows_every_image_and_both_classes_alike(targets, seed, ep
     assert shown[0] == shown[1] == np.bincount(targets).max()
     commoner = np.flatnonzero(targets == np.bincount(targets).argmax())
     assert all((order == index).sum() == 1 for index in commoner) or len(set(np.bincount(targets))) == 1
+
+
+@given(targets=targets_of, ratio=st.floats(0.1, 1), seed=st.integers(0, 2**32 - 1))
+def test_oversampling_repeats_the_images_that_imbalanced_learn_repeats(targets, ratio, seed):
+    targets, indices = np.array(targets), np.arange(len(targets))
+    drawn = oversampled(indices, targets, ratio, seed)
+    try:
+        sampler = RandomOverSampler(sampling_strategy=ratio, random_state=seed)
+        expected = sampler.fit_resample(indices[:, None], targets)[0][:, 0]
+    except ValueError:  # it refuses a ratio for which no image is to be added
+        expected = indices
+    assert drawn.dtype == indices.dtype
+    assert drawn.tolist() == expected.tolist()
 
 
 def test_an_epoch_of_the_published_recipe_is_twice_its_benign_images():

@@ -1,6 +1,5 @@
 """Which training images an epoch shows, in which order, and what prevalence a model that saw them takes for true."""
 
-import warnings
 from itertools import pairwise
 from typing import Any
 
@@ -15,14 +14,14 @@ def epoch_order(targets: NDArray[np.integer], settings: dict[str, Any], seed: in
     """Return the indices of one epoch's images in their order; a function of the arguments alone.
 
     natural: each image once. oversample: every image, and random repeats of the rarer class until it has `ratio` times
-    as many as the other, by imbalanced-learn's RandomOverSampler; a rarer class that has more already stays as it is.
-    bootstrap: as many images of each class as the commoner has. balanced: as many images as there are, each of either
-    class with the same chance. Both draw with replacement, from `targets` (n,) of 0 and 1 that have both.
+    as many as the other, those that imbalanced-learn's RandomOverSampler draws; a rarer class that has more already
+    stays as it is. bootstrap: as many images of each class as the commoner has. balanced: as many images as there are,
+    each of either class with the same chance. All draw with replacement, from `targets` (n,) of 0 and 1 that have both.
     """
     indices, draws = np.arange(len(targets)), derived_seed(seed, epoch, 0)
     match settings["name"]:
         case "oversample":
-            indices = _oversampled(indices, targets, settings["ratio"], draws)
+            indices = oversampled(indices, targets, settings["ratio"], draws)
         case "bootstrap":
             most = int(np.bincount(targets).max())
             indices = _drawn(targets, np.repeat([0, 1], most), np.random.default_rng(draws))
@@ -87,6 +86,20 @@ def batch_slices(length: int, batch_size: int) -> list[slice]:
     return [slice(int(start), int(stop)) for start, stop in pairwise(bounds)]
 
 
+def oversampled(indices: NDArray[np.int64], targets: NDArray[np.integer], ratio: float, seed: int) -> NDArray[np.int64]:
+    """Return `indices` (n,), then random repeats of the rarer class until it has `ratio` times as many as the other.
+
+    `targets` (n,) are the classes, 0 and 1, of the images. The repeats are those of imbalanced-learn's
+    RandomOverSampler with the same random state, whose library takes as long to import as torch.
+    """
+    counts = np.bincount(targets, minlength=2)
+    lacking = int(ratio * counts.max() - counts.min())
+    if lacking < 1:
+        return indices
+    rarer = np.flatnonzero(targets == counts.argmin())
+    return np.append(indices, np.random.RandomState(seed).choice(rarer, lacking))
+
+
 def _drawn(
     targets: NDArray[np.integer], classes: NDArray[np.integer], generator: np.random.Generator
 ) -> NDArray[np.int64]:
@@ -96,19 +109,3 @@ def _drawn(
         wanted = classes == label
         drawn[wanted] = generator.choice(np.flatnonzero(targets == label), int(wanted.sum()))
     return drawn
-
-
-def _oversampled(
-    indices: NDArray[np.int64], targets: NDArray[np.integer], ratio: float, seed: int
-) -> NDArray[np.int64]:
-    counts = np.bincount(targets, minlength=2)
-    if ratio * counts.max() - counts.min() < 1:
-        return indices
-    from imblearn.over_sampling import RandomOverSampler  # takes seconds to import
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        sampled, _ = RandomOverSampler(sampling_strategy=ratio, random_state=seed).fit_resample(
-            indices[:, None], targets
-        )
-    return sampled[:, 0]
