@@ -3,7 +3,6 @@
 
 rule build_catalog:
     input:
-        code=code("catalog"),
         settings=settings("catalog"),
         tables=[table for source in sources() for table in tables(source)],
         # A folder's time says nothing about its images.
@@ -22,6 +21,8 @@ rule build_catalog:
         mem_mb=growing(4000),
         runtime=growing(30),
         gpu=0,
+    params:
+        **code("catalog"),
     shell:
-        "python {input.code[0]} --settings {input.settings} --output {output.catalog}"
+        "python {params.script:q} --settings {input.settings} --output {output.catalog}"
         " --problems {output.problems} --log {log}"

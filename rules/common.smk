@@ -3,21 +3,31 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import time
 from pathlib import Path
 
 from melanoma.command import failures
-from melanoma.dependencies import find_first, local_imports, use_this_interpreter
+from melanoma.dependencies import (
+    code_digest,
+    file_digest,
+    find_first,
+    use_this_interpreter,
+)
 from melanoma.study import (
     all_fusions,
     configuration_digest,
+    fusion_read,
     has_images,
     is_foreign,
     is_tabular,
     is_trained,
     pieces,
     reads_images,
+    recipe_read,
+    section_read,
+    training_name,
     training_recipe,
     trial_recipes,
 )
@@ -33,15 +43,22 @@ STARTED = time.time()
 
 RESULTS = f"results/{config['study']}"
 LOGS = f"logs/{config['study']}"
+SCRIPTS = f"{workflow.basedir}/scripts"
 ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 
 MODELS = config["models"]
 NETWORKS = [name for name, recipe in MODELS.items() if is_trained(recipe)]
 TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
 FOREIGN = [name for name, recipe in MODELS.items() if is_foreign(recipe)]
+TRAINING = {name: training_name(recipe) for name, recipe in MODELS.items()}
+# Of models with one training the first speaks for all: they differ in what is not trained.
+TRAINED = {TRAINING[name]: MODELS[name] for name in reversed(MODELS)}
 TRIALS = {
-    name: trial_recipes(MODELS[name]) for name in NETWORKS if MODELS[name]["tune"]
+    TRAINING[name]: trial_recipes(MODELS[name])
+    for name in NETWORKS
+    if MODELS[name]["tune"]
 }
+TUNED = [name for name in NETWORKS if TRAINING[name] in TRIALS]
 REPEATED = [name for name in NETWORKS if MODELS[name]["seeds"]]
 SEEING = [name for name, recipe in MODELS.items() if reads_images(recipe)]
 HAS_IMAGES = has_images(config)
@@ -49,7 +66,16 @@ QUALITY = f"{RESULTS}/images/{'quality' if HAS_IMAGES else 'sizes'}.parquet"
 FUSIONS = all_fusions(config)
 FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
 RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
-SHARDS = [f"{shard:03d}" for shard in range(config["images"]["shards"])]
+# No output of any rule, either. Images that were prepared in another number of shards are not prepared anew.
+SHARD_COUNT = Path(f"{RESULTS}/images/shard_count")
+SHARDS = [
+    f"{shard:03d}"
+    for shard in range(
+        int(SHARD_COUNT.read_text())
+        if SHARD_COUNT.exists()
+        else config["images"]["shards"]
+    )
+]
 # No output of any rule: Snakemake would delete it.
 LEDGER = f"{RESULTS}/test_ledger.jsonl"
 CONFIGURATION = configuration_digest(config)
@@ -70,7 +96,7 @@ FIGURES = {
     "samples": "samples.png",
 }
 SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}
-TUNING = {f"tuning:{model}": f"tuning/{model}.svg" for model in TRIALS}
+TUNING = {f"tuning:{model}": f"tuning/{model}.svg" for model in TUNED}
 GENERATED = {
     s["name"]: s["generate"] for s in config["data"]["sources"] if "generate" in s
 }
@@ -81,15 +107,21 @@ FETCHED = {
 }
 
 
-def code(stage):
-    """The script of a stage, then all local modules that it imports: inputs, so that an edit reruns what it changes."""
-    script = Path(workflow.basedir, "scripts", f"{stage}.py")
-    return [os.path.relpath(path) for path in local_imports(script)]
+def script(name):
+    """The path of a stage's script, as a param. It is derived from nothing that Snakemake tracks: a clone may move."""
+    return {"script": lambda wildcards, output: f"{SCRIPTS}/{name}.py"}
 
 
-def project_file(name):
-    """A file of the project that is neither script nor module, as an input."""
-    return os.path.relpath(Path(workflow.basedir, name))
+def code(name):
+    """The path of a stage's script and a digest of all code that decides its results: an edit reruns what it changes."""
+    return script(name) | {
+        "code": lambda wildcards: code_digest(f"{SCRIPTS}/{name}.py")
+    }
+
+
+def text(*names):
+    """A digest of files of the project that are no code, as a param."""
+    return lambda wildcards: file_digest(Path(workflow.basedir, name) for name in names)
 
 
 def settings(section):
@@ -97,18 +129,15 @@ def settings(section):
     return f"{RESULTS}/config/{section}.yaml"
 
 
-def recipe_file(model):
-    """The file that holds a model's recipe: as it is given, or as its tuning chose it."""
-    return (
-        f"{RESULTS}/tune/{model}/recipe.yaml"
-        if model in TRIALS
-        else f"{RESULTS}/config/models/{model}.yaml"
-    )
+def recipe_file(training):
+    """The file that holds a training's recipe: as it is given, or as its tuning chose it."""
+    folder = f"{RESULTS}/tune/{training}" if training in TRIALS else None
+    return f"{folder}/recipe.yaml" if folder else f"{RESULTS}/recipes/{training}.yaml"
 
 
 def recipe(wildcards):
     """The file that holds the recipe of a job's model."""
-    return recipe_file(wildcards.model)
+    return recipe_file(TRAINING[wildcards.model])
 
 
 def runs(model):
@@ -127,20 +156,36 @@ def seed_option(wildcards):
     return f"--seed {seed}" if marked else ""
 
 
+def trained(model, run, file):
+    """A file that a training of a model leaves."""
+    return f"{RESULTS}/train/{TRAINING[model]}/{run}/{file}"
+
+
 def histories(model):
     """The histories of a model's trainings."""
-    return [f"{RESULTS}/train/{model}/{run}/history.csv" for run in runs(model)]
+    return [trained(model, run, "history.csv") for run in runs(model)]
 
 
 def folds_of(wildcards):
     """The histories of the folds that a refit takes its number of epochs from: those of its own seed."""
     names = [wildcards.run.replace("refit", fold) for fold in FOLD_RUNS]
-    return [f"{RESULTS}/train/{wildcards.model}/{name}/history.csv" for name in names]
+    return [
+        f"{RESULTS}/train/{wildcards.training}/{name}/history.csv" for name in names
+    ]
+
+
+def of_job(wildcards):
+    """The recipe of a job's model or training."""
+    return (
+        MODELS[wildcards.model]
+        if "model" in wildcards.keys()
+        else TRAINED[wildcards.training]
+    )
 
 
 def asked(resource):
     """What a model's recipe asks for, as a function of the wildcards."""
-    return lambda wildcards: MODELS[wildcards.model]["resources"][resource]
+    return lambda wildcards: of_job(wildcards)["resources"][resource]
 
 
 def growing(least):
@@ -157,7 +202,7 @@ def spanning(value):
     """A resource that only a job of several nodes asks for, from a function of the recipe's resources."""
 
     def resource(wildcards):
-        found = MODELS[wildcards.model]["resources"]
+        found = of_job(wildcards)["resources"]
         return value(found) if found["nodes"] > 1 else None
 
     return resource
@@ -179,14 +224,17 @@ NETWORK_JOB = {
 }
 
 
-def launcher(wildcards):
-    """What starts a model's script: Python, or torchrun with a process for each GPU, on each node of several."""
-    found = MODELS[wildcards.model]["resources"]
+def launcher(wildcards, output):
+    """What starts a model's script: Python, or torchrun with a process for each GPU, on each node of several.
+
+    How a model is computed decides nothing: taking `output`, this is no param that Snakemake compares.
+    """
+    found = of_job(wildcards)["resources"]
     if found["nodes"] > 1:
         options = " ".join(
             f"--{name} {found[name]}" for name in ("nodes", "gpus", "threads")
         )
-        return f"python {project_file('scripts/across_nodes.py')} {options}"
+        return f"python {shlex.quote(f'{SCRIPTS}/across_nodes.py')} {options}"
     # Without --, torchrun takes the --log of the script for an abbreviation of its own options.
     return (
         "python"
@@ -195,16 +243,26 @@ def launcher(wildcards):
     )
 
 
+def devices(wildcards, output):
+    """The options that tell a model's script where it runs."""
+    found = of_job(wildcards)["resources"]
+    return f"--gpus {found['gpus']} --nodes {found['nodes']}"
+
+
+def checkpoints(wildcards, output):
+    """The options that tell how often a training saves itself."""
+    found = of_job(wildcards)
+    return f"--checkpoint-batches {found['checkpoint_batches']} --checkpoint-minutes {found['checkpoint_minutes']}"
+
+
 def store(wildcards):
     """The image store, for a model that looks at pixels."""
-    return (
-        f"{RESULTS}/images/images.h5" if reads_images(MODELS[wildcards.model]) else []
-    )
+    return f"{RESULTS}/images/images.h5" if reads_images(of_job(wildcards)) else []
 
 
 def weights_of(wildcards):
     """The file of pretrained weights that a model starts from, where there is one."""
-    return weights_file(MODELS[wildcards.model]) or []
+    return weights_file(of_job(wildcards)) or []
 
 
 def needs_test(run):
@@ -264,6 +322,7 @@ def figure(name, category):
 
 wildcard_constraints:
     model="|".join(MODELS),
+    training="|".join(map(re.escape, TRAINED)),
     fusion="|".join(FUSIONS) or "none",
     run="(fold-[0-9]+|refit)(-seed-[0-9]+)?",
     trial="[0-9a-f]{8}",

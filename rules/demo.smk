@@ -2,8 +2,6 @@
 
 
 rule draw_lesions:
-    input:
-        code=code("demo"),
     output:
         table=f"{RESULTS}/demo/{{source}}/train.csv",
         images=directory(f"{RESULTS}/demo/{{source}}/jpeg"),
@@ -22,10 +20,11 @@ rule draw_lesions:
         runtime=growing(30),
         gpu=0,
     params:
+        **code("demo"),
         options=lambda wildcards: [
             f"--{name.replace('_', '-')}={value}"
             for name, value in GENERATED[wildcards.source].items()
         ],
     shell:
-        "python {input.code[0]} {params.options} --processes {threads} --output-table {output.table}"
+        "python {params.script:q} {params.options} --processes {threads} --output-table {output.table}"
         " --output-images {output.images} --output-truth {output.truth} --log {log}"

@@ -8,14 +8,13 @@ JUDGED = [*MODELS, *FUSIONS]
 
 rule audit_models:
     input:
-        code=code("audit"),
         settings=settings("split"),
         leakage=f"{RESULTS}/split/leakage.json",
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
         weights=[
-            f"{RESULTS}/train/{model}/{run}/weights.pt"
+            trained(model, run, "weights.pt")
             for model in NETWORKS
             for run in runs(model)
         ],
@@ -35,8 +34,9 @@ rule audit_models:
         runtime=growing(30),
         gpu=0,
     params:
+        **code("audit"),
         weights=[
-            f"{model}:{run}={RESULTS}/train/{model}/{run}/weights.pt"
+            f"{model}:{run}={trained(model, run, 'weights.pt')}"
             for model in NETWORKS
             for run in runs(model)
         ],
@@ -44,14 +44,13 @@ rule audit_models:
         predictions=[f"{model}={predictions(model)}" for model in MODELS],
         ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
     shell:
-        "python {input.code[0]} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
+        "python {params.script:q} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
         " --test {input.test} --test-labels {input.labels} --weights {params.weights} --encoders {params.encoders}"
         " --predictions {params.predictions} {params.ledger} --output {output} --log {log}"
 
 
 rule evaluate_models:
     input:
-        code=code("evaluate"),
         settings=settings("evaluate"),
         predictions=[predictions(name) for name in JUDGED],
         train=f"{RESULTS}/split/train.parquet",
@@ -80,11 +79,12 @@ rule evaluate_models:
         runtime=growing(60),
         gpu=0,
     params:
+        **code("evaluate"),
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
         ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
         most=config["evaluate"]["most_configurations"],
     shell:
-        "python {input.code[0]} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
+        "python {params.script:q} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
         " --settings {input.settings} {params.ledger} --most-configurations {params.most} --output {output.metrics}"
         " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
         " --summary {output.summary} --log {log}"
@@ -92,7 +92,6 @@ rule evaluate_models:
 
 rule audit_shortcuts:
     input:
-        code=code("shortcuts"),
         settings=settings("evaluate"),
         predictions=[predictions(name) for name in JUDGED],
         train=f"{RESULTS}/split/train.parquet",
@@ -113,19 +112,19 @@ rule audit_shortcuts:
         runtime=growing(120),
         gpu=0,
     params:
+        **code("shortcuts"),
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
         folds=config["split"]["run_folds"],
         test=config["predict"]["test"],
         ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
     shell:
-        "python {input.code[0]} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"
+        "python {params.script:q} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"
         " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} {params.ledger}"
         " --output {output} --log {log}"
 
 
 rule compare_seeds:
     input:
-        code=code("seeds"),
         runs=[
             f"{RESULTS}/predict/{model}/{run}.parquet"
             for model in REPEATED
@@ -148,6 +147,7 @@ rule compare_seeds:
         runtime=growing(10),
         gpu=0,
     params:
+        **code("seeds"),
         runs=[
             f"{model}:{run}={RESULTS}/predict/{model}/{run}.parquet"
             for model in REPEATED
@@ -155,5 +155,5 @@ rule compare_seeds:
         ],
         ledger=f"--ledger {LEDGER} --configuration {CONFIGURATION}",
     shell:
-        "python {input.code[0]} --runs {params.runs} --train {input.train} --labels {input.labels} {params.ledger}"
+        "python {params.script:q} --runs {params.runs} --train {input.train} --labels {input.labels} {params.ledger}"
         " --output {output} --log {log}"

@@ -9,8 +9,6 @@ for path, download in FETCHED.items():
     rule:
         name:
             f"fetch_{slug}"
-        input:
-            code=code("fetch"),
         output:
             directory(path) if download["unzip"] == "folder" else path,
         log:
@@ -26,10 +24,11 @@ for path, download in FETCHED.items():
             runtime=1440,
             gpu=0,
         params:
+            **script("fetch"),
             download=[
                 f"--{key}={value}"
                 for key, value in download.items()
                 if value is not None
             ],
         shell:
-            "python {input.code[0]} {params.download:q} --output {output:q} --log {log:q}"
+            "python {params.script:q} {params.download:q} --output {output:q} --log {log:q}"

@@ -3,7 +3,6 @@
 
 rule fuse_models:
     input:
-        code=code("fuse"),
         settings=lambda wildcards: settings(f"fusion-{wildcards.fusion}"),
         members=lambda wildcards: [
             predictions(name) for name in FUSIONS[wildcards.fusion]["members"]
@@ -25,18 +24,18 @@ rule fuse_models:
         runtime=growing(30),
         gpu=0,
     params:
+        **code("fuse"),
         members=lambda wildcards: [
             f"{name}={predictions(name)}"
             for name in FUSIONS[wildcards.fusion]["members"]
         ],
     shell:
-        "python {input.code[0]} --settings {input.settings} --members {params.members} --train {input.train}"
+        "python {params.script:q} --settings {input.settings} --members {params.members} --train {input.train}"
         " --test {input.test} --output {output.predictions} --weights {output.weights} --log {log}"
 
 
 rule choose_answer:
     input:
-        code=code("answer"),
         settings=settings("fuse"),
         predictions=[predictions(name) for name in [*MODELS, *FUSIONS]],
         train=f"{RESULTS}/split/train.parquet",
@@ -54,8 +53,9 @@ rule choose_answer:
         runtime=growing(30),
         gpu=0,
     params:
+        **code("answer"),
         models=[f"{name}={predictions(name)}" for name in MODELS],
         fusions=[f"{name}={predictions(name)}" for name in FUSIONS],
     shell:
-        "python {input.code[0]} --settings {input.settings} --models {params.models} --fusions {params.fusions}"
+        "python {params.script:q} --settings {input.settings} --models {params.models} --fusions {params.fusions}"
         " --train {input.train} --output {output} --log {log}"

@@ -3,7 +3,6 @@
 
 rule list_sizes:
     input:
-        code=code("sizes"),
         catalog=f"{RESULTS}/catalog/catalog.parquet",
     output:
         f"{RESULTS}/images/sizes.parquet",
@@ -18,13 +17,14 @@ rule list_sizes:
         mem_mb=growing(2000),
         runtime=growing(10),
         gpu=0,
+    params:
+        **code("sizes"),
     shell:
-        "python {input.code[0]} --catalog {input.catalog} --output {output} --log {log}"
+        "python {params.script:q} --catalog {input.catalog} --output {output} --log {log}"
 
 
 rule prepare_shard:
     input:
-        code=code("images"),
         settings=settings("images"),
         catalog=f"{RESULTS}/catalog/catalog.parquet",
     output:
@@ -42,14 +42,16 @@ rule prepare_shard:
         mem_mb=growing(1000 + 500 * config["images"]["threads"]),
         runtime=growing(120),
         gpu=0,
+    params:
+        **code("images"),
+        shards=len(SHARDS),
     shell:
-        "python {input.code[0]} --settings {input.settings} --catalog {input.catalog} --shard {wildcards.shard}"
+        "python {params.script:q} --settings {input.settings} --catalog {input.catalog} --shard {wildcards.shard} --shards {params.shards}"
         " --processes {threads} --output {output.images} --quality {output.quality} --log {log}"
 
 
 rule join_shards:
     input:
-        code=code("merge_images"),
         images=expand(f"{RESULTS}/images/shards/shard-{{shard}}.h5", shard=SHARDS),
         qualities=expand(
             f"{RESULTS}/images/shards/shard-{{shard}}.parquet", shard=SHARDS
@@ -68,6 +70,9 @@ rule join_shards:
         mem_mb=growing(4000),
         runtime=growing(30),
         gpu=0,
+    params:
+        **code("merge_images"),
+        shard_count=SHARD_COUNT,
     shell:
-        "python {input.code[0]} --shards {input.images} --qualities {input.qualities}"
-        " --output {output.images} --quality {output.quality} --log {log}"
+        "python {params.script:q} --shards {input.images} --qualities {input.qualities}"
+        " --output {output.images} --quality {output.quality} --shard-count {params.shard_count} --log {log}"

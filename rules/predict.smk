@@ -13,8 +13,7 @@ FUSED = {member for fusion in FUSIONS.values() for member in fusion["members"]}
 
 rule predict_run:
     input:
-        code=code("predict"),
-        weights=f"{RESULTS}/train/{{model}}/{{run}}/weights.pt",
+        weights=lambda wildcards: trained(wildcards.model, wildcards.run, "weights.pt"),
         tta=settings("tta-{model}"),
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
@@ -33,7 +32,9 @@ rule predict_run:
     resources:
         **NETWORK_JOB,
     params:
+        **code("predict"),
         launch=launcher,
+        devices=devices,
         images=lambda wildcards, input: (
             f"--images {input.images}" if input.images else ""
         ),
@@ -41,13 +42,12 @@ rule predict_run:
             f"--test {input.test}" if needs_test(wildcards.run) else ""
         ),
     shell:
-        "{params.launch} {input.code[0]} --weights {input.weights} --tta {input.tta} --train {input.train} {params.test} {params.images}"
-        " --threads {threads} --output {output} --log {log}"
+        "{params.launch} {params.script:q} --weights {input.weights} --tta {input.tta} --train {input.train} {params.test} {params.images}"
+        " {params.devices} --threads {threads} --output {output} --log {log}"
 
 
 rule gather_predictions:
     input:
-        code=code("gather"),
         runs=lambda wildcards: [
             f"{RESULTS}/predict/{wildcards.model}/{run}.parquet"
             for run in runs(wildcards.model)
@@ -68,13 +68,14 @@ rule gather_predictions:
         mem_mb=growing(2000),
         runtime=growing(10),
         gpu=0,
+    params:
+        **code("gather"),
     shell:
-        "python {input.code[0]} --runs {input.runs} --train {input.train} --output {output} --log {log}"
+        "python {params.script:q} --runs {input.runs} --train {input.train} --output {output} --log {log}"
 
 
 rule predict_tabular:
     input:
-        code=code("tabular"),
         recipe=recipe,
         train=f"{RESULTS}/split/train.parquet",
         leakage=f"{RESULTS}/split/leakage.json",
@@ -96,17 +97,17 @@ rule predict_tabular:
         runtime=asked("runtime"),
         gpu=asked("gpus"),
     params:
+        **code("tabular"),
         folds=config["split"]["run_folds"],
         test=config["predict"]["test"],
     shell:
-        "python {input.code[0]} --recipe {input.recipe} --train {input.train} --test {input.test}"
+        "python {params.script:q} --recipe {input.recipe} --train {input.train} --test {input.test}"
         " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output.predictions}"
         " --encoders {output.encoders} --log {log}"
 
 
 rule import_predictions:
     input:
-        code=code("foreign"),
         file=lambda wildcards: MODELS[wildcards.model]["file"],
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
@@ -126,8 +127,9 @@ rule import_predictions:
         runtime=growing(10),
         gpu=0,
     params:
+        **code("foreign"),
         folds=config["split"]["run_folds"],
         fused=lambda wildcards: "--fused" if wildcards.model in FUSED else "",
     shell:
-        "python {input.code[0]} --file {input.file} --train {input.train} --test {input.test} --folds {params.folds}"
+        "python {params.script:q} --file {input.file} --train {input.train} --test {input.test} --folds {params.folds}"
         " {params.fused} --output {output} --log {log}"

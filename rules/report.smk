@@ -8,12 +8,12 @@ SHOWN = {
     if name not in ABSENT
 }
 CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
+TEMPLATES = ("report", "answer", "shortcuts")
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 
 
 rule plot_curves:
     input:
-        code=code("plot"),
         curves=f"{RESULTS}/evaluate/curves.json",
         metrics=f"{RESULTS}/evaluate/metrics.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
@@ -34,22 +34,23 @@ rule plot_curves:
         mem_mb=growing(2000),
         runtime=growing(10),
         gpu=0,
+    params:
+        **code("plot"),
     shell:
-        "python {input.code[0]} --log {log} roc --curves {input.curves} --metrics {input.metrics}"
+        "python {params.script:q} --log {log} roc --curves {input.curves} --metrics {input.metrics}"
         " --output {output.roc} && "
-        "python {input.code[0]} --log {log} precision-recall --curves {input.curves} --metrics {input.metrics}"
+        "python {params.script:q} --log {log} precision-recall --curves {input.curves} --metrics {input.metrics}"
         " --output {output.precision_recall} && "
-        "python {input.code[0]} --log {log} reliability --calibration {input.calibration}"
+        "python {params.script:q} --log {log} reliability --calibration {input.calibration}"
         " --answer {input.answer} --output {output.reliability} && "
-        "python {input.code[0]} --log {log} decision --curves {input.curves} --metrics {input.metrics}"
+        "python {params.script:q} --log {log} decision --curves {input.curves} --metrics {input.metrics}"
         " --answer {input.answer} --output {output.decision}"
 
 
 rule plot_learning:
     input:
-        code=code("plot"),
         histories=[path for model in NETWORKS for path in histories(model)],
-        recipes=[recipe_file(model) for model in NETWORKS],
+        recipes=[recipe_file(TRAINING[model]) for model in NETWORKS],
     output:
         figure("learning_curves", "Training"),
     log:
@@ -64,21 +65,21 @@ rule plot_learning:
         runtime=growing(10),
         gpu=0,
     params:
+        **code("plot"),
         histories=[
             f"{model}:{run}={path}"
             for model in NETWORKS
             for run, path in zip(runs(model), histories(model))
         ],
-        recipes=[f"{model}={recipe_file(model)}" for model in NETWORKS],
+        recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in NETWORKS],
     shell:
-        "python {input.code[0]} --log {log} learning --histories {params.histories} --recipes {params.recipes}"
+        "python {params.script:q} --log {log} learning --histories {params.histories} --recipes {params.recipes}"
         " --output {output}"
 
 
 rule plot_schedules:
     input:
-        code=code("plot"),
-        recipes=[recipe_file(model) for model in NETWORKS],
+        recipes=[recipe_file(TRAINING[model]) for model in NETWORKS],
         train=f"{RESULTS}/split/train.parquet",
     output:
         schedules=figure("schedules", "Training"),
@@ -95,16 +96,16 @@ rule plot_schedules:
         runtime=growing(10),
         gpu=0,
     params:
-        recipes=[f"{model}={recipe_file(model)}" for model in NETWORKS],
+        **code("plot"),
+        recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in NETWORKS],
     shell:
-        "python {input.code[0]} --log {log} schedules --recipes {params.recipes} --output {output.schedules} && "
-        "python {input.code[0]} --log {log} sampling --recipes {params.recipes} --train {input.train}"
+        "python {params.script:q} --log {log} schedules --recipes {params.recipes} --output {output.schedules} && "
+        "python {params.script:q} --log {log} sampling --recipes {params.recipes} --train {input.train}"
         " --output {output.sampling}"
 
 
 rule plot_balance:
     input:
-        code=code("plot"),
         train=f"{RESULTS}/split/train.parquet",
         audit=f"{RESULTS}/evaluate/leakage.json",
     output:
@@ -120,13 +121,14 @@ rule plot_balance:
         mem_mb=growing(2000),
         runtime=growing(10),
         gpu=0,
+    params:
+        **code("plot"),
     shell:
-        "python {input.code[0]} --log {log} balance --train {input.train} --audit {input.audit} --output {output}"
+        "python {params.script:q} --log {log} balance --train {input.train} --audit {input.audit} --output {output}"
 
 
 rule plot_samples:
     input:
-        code=code("plot"),
         images=f"{RESULTS}/images/images.h5",
         train=f"{RESULTS}/split/train.parquet",
     output:
@@ -142,13 +144,14 @@ rule plot_samples:
         mem_mb=growing(2000),
         runtime=growing(10),
         gpu=0,
+    params:
+        **code("plot"),
     shell:
-        "python {input.code[0]} --log {log} samples --images {input.images} --train {input.train} --output {output}"
+        "python {params.script:q} --log {log} samples --images {input.images} --train {input.train} --output {output}"
 
 
 rule plot_augmentation:
     input:
-        code=code("contact_sheet"),
         recipe=recipe,
         train=f"{RESULTS}/split/train.parquet",
         images=f"{RESULTS}/images/images.h5",
@@ -172,16 +175,19 @@ rule plot_augmentation:
         mem_mb=growing(2000),
         runtime=growing(10),
         gpu=0,
+    params:
+        **code("contact_sheet"),
     shell:
-        "python {input.code[0]} --recipe {input.recipe} --train {input.train} --images {input.images}"
+        "python {params.script:q} --recipe {input.recipe} --train {input.train} --images {input.images}"
         " --output {output} --log {log}"
 
 
 rule plot_tuning:
     input:
-        code=code("plot"),
-        settings=settings("tune-{model}"),
-        trials=f"{RESULTS}/tune/{{model}}/trials.csv",
+        settings=lambda wildcards: settings(f"tune-{TRAINING[wildcards.model]}"),
+        trials=lambda wildcards: (
+            f"{RESULTS}/tune/{TRAINING[wildcards.model]}/trials.csv"
+        ),
     output:
         report(
             f"{RESULTS}/report/tuning/{{model}}.svg",
@@ -200,19 +206,15 @@ rule plot_tuning:
         mem_mb=growing(2000),
         runtime=growing(10),
         gpu=0,
+    params:
+        **code("plot"),
     shell:
-        "python {input.code[0]} --log {log} tuning --trials {input.trials} --settings {input.settings}"
+        "python {params.script:q} --log {log} tuning --trials {input.trials} --settings {input.settings}"
         " --output {output}"
 
 
 rule write_report:
     input:
-        code=code("report"),
-        templates=[
-            project_file(f"scripts/melanoma/{name}.html.j2")
-            for name in ("report", "answer", "shortcuts")
-        ],
-        captions=[project_file(f"report/{name}.rst") for name in CAPTIONS],
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
@@ -222,8 +224,8 @@ rule write_report:
         leakage=f"{RESULTS}/evaluate/leakage.json",
         problems=f"{RESULTS}/catalog/problems.csv",
         quality=QUALITY if HAS_IMAGES else [],
-        recipes=[recipe_file(model) for model in MODELS],
-        trials=[f"{RESULTS}/tune/{model}/trials.csv" for model in TRIALS],
+        recipes=[recipe_file(TRAINING[model]) for model in MODELS],
+        trials=[f"{RESULTS}/tune/{TRAINING[model]}/trials.csv" for model in TUNED],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
         study=[settings(piece) for piece in STUDY],
@@ -242,17 +244,24 @@ rule write_report:
         runtime=growing(10),
         gpu=0,
     params:
+        **code("report"),
+        text=text(
+            *(f"scripts/melanoma/{name}.html.j2" for name in TEMPLATES),
+            *(f"report/{name}.rst" for name in CAPTIONS),
+        ),
         study=config["study"],
         figures=[f"{name}={path}" for name, path in SHOWN.items()],
-        recipes=[f"{model}={recipe_file(model)}" for model in MODELS],
-        trials=[f"{model}={RESULTS}/tune/{model}/trials.csv" for model in TRIALS],
+        recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in MODELS],
+        trials=[
+            f"{model}={RESULTS}/tune/{TRAINING[model]}/trials.csv" for model in TUNED
+        ],
         seeds=f"--seeds {RESULTS}/evaluate/seeds.json" if REPEATED else "",
         ledger=LEDGER,
         quality=f"--quality {QUALITY}" if HAS_IMAGES else "",
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
-        "python {input.code[0]} --study {params.study} --metrics {input.metrics} --comparisons {input.comparisons}"
+        "python {params.script:q} --study {params.study} --metrics {input.metrics} --comparisons {input.comparisons}"
         " --calibration {input.calibration} --answer {input.answer} --shortcuts {input.shortcuts}"
         " --figures {params.figures}"
         " --leakage {input.leakage} --problems {input.problems} {params.quality}"

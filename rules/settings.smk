@@ -2,8 +2,8 @@
 
 SECTIONS = {
     "catalog": {"on_bad_row": config["data"]["on_bad_row"], "sources": list(sources())},
-    "images": config["images"],
-    "split": config["split"],
+    "images": section_read(config, "images"),
+    "split": section_read(config, "split"),
     "fuse": config["fuse"],
     "evaluate": {
         key: value
@@ -13,9 +13,11 @@ SECTIONS = {
 }
 SECTIONS |= STUDY
 FITS = {key: config["fuse"][key] for key in ("folds", "seed")}
-SECTIONS |= {f"fusion-{name}": fusion | FITS for name, fusion in FUSIONS.items()}
-SECTIONS |= {f"tta-{name}": MODELS[name]["tta"] for name in NETWORKS}
-SECTIONS |= {f"tune-{name}": MODELS[name]["tune"] for name in TRIALS}
+SECTIONS |= {
+    f"fusion-{name}": fusion_read(fusion) | FITS for name, fusion in FUSIONS.items()
+}
+SECTIONS |= {f"tta-{name}": recipe_read(MODELS[name])["tta"] for name in NETWORKS}
+SECTIONS |= {f"tune-{training}": TRAINED[training]["tune"] for training in TRIALS}
 
 
 localrules:
@@ -24,8 +26,6 @@ localrules:
 
 
 rule write_settings:
-    input:
-        code=code("settings"),
     output:
         f"{RESULTS}/config/{{section}}.yaml",
     log:
@@ -42,20 +42,19 @@ rule write_settings:
         runtime=5,
         gpu=0,
     params:
+        **script("settings"),
         values=lambda wildcards: json.dumps(SECTIONS[wildcards.section]),
     shell:
-        "python {input.code[0]} --values {params.values:q} --output {output} --log {log}"
+        "python {params.script:q} --values {params.values:q} --output {output} --log {log}"
 
 
 rule write_recipe:
-    input:
-        code=code("settings"),
     output:
-        f"{RESULTS}/config/models/{{model}}.yaml",
+        f"{RESULTS}/recipes/{{training}}.yaml",
     log:
-        f"{LOGS}/write_recipe/{{model}}.log",
+        f"{LOGS}/write_recipe/{{training}}.log",
     benchmark:
-        f"{LOGS}/write_recipe/{{model}}.tsv"
+        f"{LOGS}/write_recipe/{{training}}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -64,6 +63,9 @@ rule write_recipe:
         runtime=5,
         gpu=0,
     params:
-        values=lambda wildcards: json.dumps(training_recipe(MODELS[wildcards.model])),
+        **script("settings"),
+        values=lambda wildcards: json.dumps(
+            training_recipe(TRAINED[wildcards.training])
+        ),
     shell:
-        "python {input.code[0]} --values {params.values:q} --output {output} --log {log}"
+        "python {params.script:q} --values {params.values:q} --output {output} --log {log}"

@@ -16,7 +16,6 @@ PAIRS = (
 
 rule find_near_duplicates:
     input:
-        code=code("near_duplicates"),
         images=f"{RESULTS}/images/images.h5",
         quality=f"{RESULTS}/images/quality.parquet",
     output:
@@ -33,17 +32,17 @@ rule find_near_duplicates:
         runtime=growing(240),
         gpu=0,
     params:
+        **code("near_duplicates"),
         hash_distance=NEAR_DUPLICATES["hash_distance"],
         max_difference=NEAR_DUPLICATES["max_difference"],
     shell:
-        "python {input.code[0]} --quality {input.quality} --images {input.images}"
+        "python {params.script:q} --quality {input.quality} --images {input.images}"
         " --hash-distance {params.hash_distance} --max-difference {params.max_difference} --threads {threads}"
         " --output {output} --log {log}"
 
 
 rule split_study:
     input:
-        code=code("split"),
         settings=settings("split"),
         catalog=f"{RESULTS}/catalog/catalog.parquet",
         quality=QUALITY,
@@ -68,16 +67,16 @@ rule split_study:
         runtime=growing(30),
         gpu=0,
     params:
+        **code("split"),
         near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
     shell:
-        "python {input.code[0]} --settings {input.settings} --catalog {input.catalog} --quality {input.quality}"
+        "python {params.script:q} --settings {input.settings} --catalog {input.catalog} --quality {input.quality}"
         " {params.near_duplicates} --split {output.split} --train {output.train} --test {output.test}"
         " --test-labels {output.labels} --left-out {output.left_out} --log {log}"
 
 
 rule check_leakage:
     input:
-        code=code("leakage"),
         settings=settings("split"),
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
@@ -99,8 +98,9 @@ rule check_leakage:
         runtime=growing(30),
         gpu=0,
     params:
+        **code("leakage"),
         near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
     shell:
-        "python {input.code[0]} --settings {input.settings} --train {input.train} --test {input.test}"
+        "python {params.script:q} --settings {input.settings} --train {input.train} --test {input.test}"
         " --left-out {input.left_out} --quality {input.quality}"
         " {params.near_duplicates} --output {output} --log {log}"

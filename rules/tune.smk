@@ -9,14 +9,12 @@ localrules:
 
 
 rule write_trial:
-    input:
-        code=code("settings"),
     output:
-        f"{RESULTS}/tune/{{model}}/trial-{{trial}}/recipe.yaml",
+        f"{RESULTS}/tune/{{training}}/trial-{{trial}}/recipe.yaml",
     log:
-        f"{LOGS}/write_trial/{{model}}/{{trial}}.log",
+        f"{LOGS}/write_trial/{{training}}/{{trial}}.log",
     benchmark:
-        f"{LOGS}/write_trial/{{model}}/{{trial}}.tsv"
+        f"{LOGS}/write_trial/{{training}}/{{trial}}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -25,65 +23,67 @@ rule write_trial:
         runtime=5,
         gpu=0,
     params:
+        **script("settings"),
         values=lambda wildcards: json.dumps(
-            training_recipe(TRIALS[wildcards.model][wildcards.trial])
+            training_recipe(TRIALS[wildcards.training][wildcards.trial])
         ),
     shell:
-        "python {input.code[0]} --values {params.values:q} --output {output} --log {log}"
+        "python {params.script:q} --values {params.values:q} --output {output} --log {log}"
 
 
 rule train_trial:
     input:
-        code=code("train"),
-        recipe=f"{RESULTS}/tune/{{model}}/trial-{{trial}}/recipe.yaml",
+        recipe=f"{RESULTS}/tune/{{training}}/trial-{{trial}}/recipe.yaml",
         train=f"{RESULTS}/split/train.parquet",
         leakage=f"{RESULTS}/split/leakage.json",
         images=store,
         pretrained=weights_of,
     output:
-        f"{RESULTS}/tune/{{model}}/trial-{{trial}}/history.csv",
+        f"{RESULTS}/tune/{{training}}/trial-{{trial}}/history.csv",
     log:
-        f"{LOGS}/tune/{{model}}/{{trial}}.log",
+        f"{LOGS}/tune/{{training}}/{{trial}}.log",
     benchmark:
-        f"{LOGS}/tune/{{model}}/{{trial}}.tsv"
+        f"{LOGS}/tune/{{training}}/{{trial}}.tsv"
     conda:
         ENVIRONMENT
     threads: asked("threads")
     resources:
         **NETWORK_JOB,
     params:
+        **code("train"),
         launch=launcher,
+        devices=devices,
+        checkpoints=checkpoints,
         images=lambda wildcards, input: (
             f"--images {input.images}" if input.images else ""
         ),
         fold=config["split"]["run_folds"][0],
-        resume=f"{RESULTS}/tune/{{model}}/trial-{{trial}}/resume",
-        curves=f"{LOGS}/tensorboard/{{model}}/trial-{{trial}}",
+        resume=f"{RESULTS}/tune/{{training}}/trial-{{trial}}/resume",
+        curves=f"{LOGS}/tensorboard/{{training}}/trial-{{trial}}",
     shell:
-        "{params.launch} {input.code[0]} --recipe {input.recipe} --train {input.train} {params.images} --fold {params.fold}"
-        " --threads {threads} --limit {resources.runtime} --resume {params.resume} --tensorboard {params.curves}"
+        "{params.launch} {params.script:q} --recipe {input.recipe} --train {input.train} {params.images} --fold {params.fold}"
+        " {params.devices} {params.checkpoints} --threads {threads} --limit {resources.runtime} --resume {params.resume} --tensorboard {params.curves}"
         " --history {output} --log {log}"
 
 
 rule choose_recipe:
     input:
-        code=code("tune"),
-        settings=settings("tune-{model}"),
+        settings=settings("tune-{training}"),
         recipes=lambda wildcards: [
-            f"{RESULTS}/tune/{wildcards.model}/trial-{trial}/recipe.yaml"
-            for trial in TRIALS[wildcards.model]
+            f"{RESULTS}/tune/{wildcards.training}/trial-{trial}/recipe.yaml"
+            for trial in TRIALS[wildcards.training]
         ],
         histories=lambda wildcards: [
-            f"{RESULTS}/tune/{wildcards.model}/trial-{trial}/history.csv"
-            for trial in TRIALS[wildcards.model]
+            f"{RESULTS}/tune/{wildcards.training}/trial-{trial}/history.csv"
+            for trial in TRIALS[wildcards.training]
         ],
     output:
-        recipe=f"{RESULTS}/tune/{{model}}/recipe.yaml",
-        table=f"{RESULTS}/tune/{{model}}/trials.csv",
+        recipe=f"{RESULTS}/tune/{{training}}/recipe.yaml",
+        table=f"{RESULTS}/tune/{{training}}/trials.csv",
     log:
-        f"{LOGS}/choose_recipe/{{model}}.log",
+        f"{LOGS}/choose_recipe/{{training}}.log",
     benchmark:
-        f"{LOGS}/choose_recipe/{{model}}.tsv"
+        f"{LOGS}/choose_recipe/{{training}}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -92,7 +92,8 @@ rule choose_recipe:
         runtime=growing(10),
         gpu=0,
     params:
-        folder=f"{RESULTS}/tune/{{model}}",
+        **code("tune"),
+        folder=f"{RESULTS}/tune/{{training}}",
     shell:
-        "python {input.code[0]} --settings {input.settings} --trials {params.folder} --recipe {output.recipe}"
+        "python {params.script:q} --settings {input.settings} --trials {params.folder} --recipe {output.recipe}"
         " --table {output.table} --log {log}"

@@ -1,14 +1,14 @@
 """Join the shards of images into one store: a virtual data set over them, and one quality table.
 
 python scripts/merge_images.py --shards shards/shard-*.h5 --qualities shards/shard-*.parquet \
-    --output images.h5 --quality quality.parquet
+    --output images.h5 --quality quality.parquet --shard-count shard_count
 """
 
 import argparse
 from pathlib import Path
 
 from melanoma.command import log, run
-from melanoma.files import write_parquet
+from melanoma.files import write_parquet, write_text
 from melanoma.store import merge_shards
 
 
@@ -18,12 +18,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--qualities", type=Path, nargs="+", required=True, help="their quality tables, Parquet")
     parser.add_argument("--output", type=Path, required=True, help="store to write, HDF5")
     parser.add_argument("--quality", type=Path, required=True, help="joined quality table to write, Parquet")
+    parser.add_argument("--shard-count", type=Path, required=True, help="file to write the number of shards to")
 
 
 def main(args: argparse.Namespace) -> None:
     """Join shards and quality tables."""
     quality = merge_shards(args.shards, args.qualities, args.output)
     write_parquet(args.quality, quality)
+    write_text(args.shard_count, str(len(args.shards)))
     log.info("%s: %d images, %d unreadable", args.output, quality["readable"].sum(), (~quality["readable"]).sum())
 
 

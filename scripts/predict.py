@@ -32,6 +32,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", type=Path, help="the test images, without labels")
     parser.add_argument("--images", type=Path, help="the image store, for a network that looks at pixels")
     parser.add_argument("--tta", type=Path, help="file of the test-time augmentation; without it there is none")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs of this node; 0 predicts on the CPU")
+    parser.add_argument("--nodes", type=int, default=1, help="nodes that predict together")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of all processes on this node")
     parser.add_argument("--output", type=Path, required=True)
 
@@ -42,7 +44,8 @@ def main(args: argparse.Namespace) -> None:
     set_up_torch(threads)
     trained = torch.load(io.BytesIO(args.weights.read_bytes()), weights_only=True)
     table = rows_to_predict(args, trained["fold"])
-    recipe, encoder = trained["recipe"], MetadataEncoder.from_dict(trained["encoder"])
+    recipe = trained["recipe"] | {"gpus": args.gpus, "nodes": args.nodes}
+    encoder = MetadataEncoder.from_dict(trained["encoder"])
     tta = read_yaml(args.tta) if args.tta is not None else NO_TTA
     examples = Examples.of(table, encoder, args.images, recipe["input_size"])
     model = build_network(recipe, trained["size"], examples.metadata.shape[1], len(trained["diagnoses"]))

@@ -28,7 +28,7 @@ from melanoma.epochs import best_epoch
 from melanoma.errors import InputError
 from melanoma.files import read_yaml, write_bytes, write_csv
 from melanoma.interruption import TRY_AGAIN, Interrupted, Interruption, scheduler_job
-from melanoma.training import Run, train
+from melanoma.training import COMPUTING, Run, train
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +42,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--epochs-from", type=Path, nargs="+", metavar="HISTORY", help="train on all, for these folds' best epochs"
     )
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs of this node; 0 trains on the CPU")
+    parser.add_argument("--nodes", type=int, default=1, help="nodes that train together")
+    parser.add_argument("--checkpoint-batches", type=int, default=500, help="batches between two checkpoints")
+    parser.add_argument("--checkpoint-minutes", type=float, default=10.0, help="minutes between two checkpoints")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of all processes on this node")
     parser.add_argument(
         "--workers", type=int, help="processes that load batches; without it as many as there is use for"
@@ -60,7 +64,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Train, write history and weights, and remove the checkpoints."""
-    recipe = read_yaml(args.recipe) | ({} if args.seed is None else {"seed": args.seed})
+    computing = {key: getattr(args, key) for key in COMPUTING}
+    recipe = read_yaml(args.recipe) | computing | ({} if args.seed is None else {"seed": args.seed})
     threads = max(args.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)
     set_up_torch(threads)
     workers = args.workers if args.workers is not None else (max(threads - 1, 1) if recipe["gpus"] else 0)

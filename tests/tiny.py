@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from melanoma.study import resolve, training_recipe
+from melanoma.study import computing, resolve, training_recipe
 
 SIZE = 32
 
@@ -40,7 +40,8 @@ def recipe(**changes: Any) -> dict[str, Any]:
         "images": {"size": SIZE},
         "models": {"model": small | changes},
     }
-    return training_recipe(resolve(config)["models"]["model"])
+    complete = resolve(config)["models"]["model"]
+    return training_recipe(complete) | computing(complete)
 
 
 def augmentation(**only: Any) -> dict[str, Any]:

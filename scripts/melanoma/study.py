@@ -16,7 +16,7 @@ from jsonschema.exceptions import ValidationError
 from melanoma.errors import InputError, listing
 from melanoma.feature_maps import feature_sides
 from melanoma.files import sha256
-from melanoma.schema import dereferenced
+from melanoma.schema import dereferenced, without_unread
 from melanoma.tuning import option_schema, space_errors, trials, with_values
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
@@ -24,8 +24,9 @@ TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "grad
 WITHOUT_CONTEXT = "_without_context"
 DEFAULT_INPUTS = ["age", "sex", "site"]
 FOREIGN = "predictions"
-# What decides how and where a model is computed, but not what it predicts.
+# What decides how and where something is computed, but not what comes out.
 INDIFFERENT = ("resources", "checkpoint_batches", "checkpoint_minutes")
+INDIFFERENT_TO_IMAGES = ("shards", "threads")
 
 
 @cache
@@ -89,13 +90,43 @@ def all_fusions(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return fusions
 
 
+def section_read(config: dict[str, Any], section: str) -> dict[str, Any]:
+    """Return what decides the results of a section's stage, with the options that nothing reads at their defaults."""
+    schema = load_schema()
+    read = without_unread(config[section], schema["properties"][section], schema["$defs"])
+    return {key: value for key, value in read.items() if section != "images" or key not in INDIFFERENT_TO_IMAGES}
+
+
+def fusion_read(fusion: dict[str, Any]) -> dict[str, Any]:
+    """Return a fusion with the options that its method does not read at their defaults."""
+    schema = load_schema()
+    return without_unread(fusion, schema["properties"]["fusions"]["additionalProperties"], schema["$defs"])
+
+
+def recipe_read(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe with the options that nothing reads at their defaults: the momentum of adam, the n of flips."""
+    schema = load_schema()
+    return without_unread(recipe, schema["$defs"]["recipe"], schema["$defs"])
+
+
+def training_name(recipe: dict[str, Any]) -> str:
+    """Return the name of a recipe's training: the network and a hash of all that decides its weights.
+
+    So a model that is renamed keeps its training, and models that differ in their prediction alone share one.
+    """
+    decides = [training_recipe(recipe), recipe["tune"]]
+    digest = sha256(json.dumps(decides, sort_keys=True).encode())
+    return f"{recipe['network'].replace('/', '_')}-{digest[:8]}"
+
+
 def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return what training reads of a recipe: not memory, threads and run time, nor what is another network's."""
+    """Return what decides the weights of a recipe: not how it is computed, nor what is another network's."""
+    recipe = recipe_read(recipe)
     if is_foreign(recipe):
         return {key: recipe[key] for key in ("network", "file")}
     if is_tabular(recipe):
         return {key: recipe[key] for key in ("network", "seed", "inputs", recipe["network"]) if key in recipe}
-    unread = {"resources", "tta", "tune", "seeds", "file", "inputs"}
+    unread = {*INDIFFERENT, "tta", "tune", "seeds", "file", "inputs"}
     unread |= {"random_forest", "gradient_boosting", "baseline_cnn"} - {recipe["network"]}
     if not is_backbone(recipe):
         unread |= {"backbone"}
@@ -103,8 +134,13 @@ def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
         unread |= {"augmentation"}
     elif recipe["head"] == "logit":
         unread |= {"metadata"}
+    return {key: value for key, value in recipe.items() if key not in unread}
+
+
+def computing(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return how a training is computed: its GPUs and nodes, and how often it saves itself."""
     devices = {key: recipe["resources"][key] for key in ("gpus", "nodes")}
-    return {key: value for key, value in recipe.items() if key not in unread} | devices
+    return devices | {key: recipe[key] for key in ("checkpoint_batches", "checkpoint_minutes")}
 
 
 def trial_recipes(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -116,9 +152,9 @@ def trial_recipes(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def configuration_digest(config: dict[str, Any]) -> str:
     """Return a hash of all in a study's configuration that decides what is predicted, 16 hexadecimal digits."""
-    sections = {key: config[key] for key in ("data", "images", "split", "predict", "fusions", "fuse")}
+    sections = {key: section_read(config, key) for key in ("data", "images", "split", "predict", "fusions", "fuse")}
     models = {
-        name: {key: value for key, value in recipe.items() if key not in INDIFFERENT}
+        name: {key: value for key, value in recipe_read(recipe).items() if key not in INDIFFERENT}
         for name, recipe in config["models"].items()
     }
     return sha256(json.dumps(sections | {"models": models}, sort_keys=True).encode())[:16]

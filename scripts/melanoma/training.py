@@ -45,8 +45,8 @@ from melanoma.store import ImageStore
 HISTORY = (
     "epoch", "learning_rate", "train_loss", "validation_loss", "validation_auroc", "validation_average_precision",
 )  # fmt: skip
-# What of a recipe changes where and how it is computed, but not the result.
-NOT_STAMPED = ("gpus", "nodes", "checkpoint_batches", "checkpoint_minutes")
+# How a training is computed, which a recipe is given when it is run: it decides no result.
+COMPUTING = ("gpus", "nodes", "checkpoint_batches", "checkpoint_minutes")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Run:
         if self.validation is not None:
             held_out = pd.util.hash_pandas_object(self.validation, index=False).to_numpy().tobytes()
         digest = ImageStore(self.images).digest if self.images is not None else ""
-        recipe = {key: value for key, value in self.recipe.items() if key not in NOT_STAMPED}
+        recipe = {key: value for key, value in self.recipe.items() if key not in COMPUTING}
         parts = [json.dumps(recipe, sort_keys=True), weights_digest(recipe), sha256(rows), sha256(held_out), digest]
         return sha256("\n".join([*parts, str(self.epochs)]).encode())
 
@@ -183,7 +183,7 @@ class Trainer:
         """Return all that prediction needs: recipe, encoder, image size and the chosen epoch's weights."""
         best = self.state["best"]
         return {
-            "recipe": self.recipe,
+            "recipe": {key: value for key, value in self.recipe.items() if key not in COMPUTING},
             "encoder": self.encoder.to_dict(),
             "size": self.examples.seen,
             "diagnoses": list(self.diagnoses),
