@@ -11,19 +11,23 @@ PREDICTED = {
 FUSED = {member for fusion in FUSIONS.values() for member in fusion["members"]}
 
 
-rule predict_run:
+rule predict_model:
     input:
-        weights=lambda wildcards: trained(wildcards.model, wildcards.run, "weights.pt"),
+        weights=lambda wildcards: [
+            trained(wildcards.model, run, "weights.pt")
+            for run in runs(wildcards.model)
+        ],
         tta=settings("tta-{model}"),
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         images=store,
     output:
-        f"{RESULTS}/predict/{{model}}/{{run}}.parquet",
+        runs=directory(f"{RESULTS}/predict/{{model}}"),
+        predictions=f"{RESULTS}/predict/{{model}}.parquet",
     log:
-        f"{LOGS}/predict/{{model}}/{{run}}.log",
+        f"{LOGS}/predict/{{model}}.log",
     benchmark:
-        f"{LOGS}/predict/{{model}}/{{run}}.tsv"
+        f"{LOGS}/predict/{{model}}.tsv"
     wildcard_constraints:
         model=PREDICTED["network"],
     conda:
@@ -35,43 +39,19 @@ rule predict_run:
         **code("predict"),
         launch=launcher,
         devices=devices,
+        weights=lambda wildcards: [
+            f"{run}={trained(wildcards.model, run, 'weights.pt')}"
+            for run in runs(wildcards.model)
+        ],
         images=lambda wildcards, input: (
             f"--images {input.images}" if input.images else ""
         ),
-        test=lambda wildcards, input: (
-            f"--test {input.test}" if needs_test(wildcards.run) else ""
-        ),
+        test=config["predict"]["test"],
+        resume=f"{RESULTS}/predict/resume/{{model}}",
     shell:
-        "{params.launch} {params.script:q} --weights {input.weights} --tta {input.tta} --train {input.train} {params.test} {params.images}"
-        " {params.devices} --threads {threads} --output {output} --log {log}"
-
-
-rule gather_predictions:
-    input:
-        runs=lambda wildcards: [
-            f"{RESULTS}/predict/{wildcards.model}/{run}.parquet"
-            for run in runs(wildcards.model)
-        ],
-        train=f"{RESULTS}/split/train.parquet",
-    output:
-        f"{RESULTS}/predict/{{model}}.parquet",
-    log:
-        f"{LOGS}/gather_predictions/{{model}}.log",
-    benchmark:
-        f"{LOGS}/gather_predictions/{{model}}.tsv"
-    wildcard_constraints:
-        model=PREDICTED["network"],
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        gpu=0,
-    params:
-        **code("gather"),
-    shell:
-        "python {params.script:q} --runs {input.runs} --train {input.train} --output {output} --log {log}"
+        "{params.launch} {params.script:q} --weights {params.weights} --tta {input.tta} --train {input.train} --test {input.test}"
+        " --test-by {params.test} {params.images} {params.devices} --threads {threads} --resume {params.resume}"
+        " --runs {output.runs} --output {output.predictions} --log {log}"
 
 
 rule predict_tabular:

@@ -123,7 +123,7 @@ def test_an_edited_script_runs_again_what_depends_on_it(finished):
     finally:
         module.write_text(before)
     assert "fuse_models" in again and "evaluate_models" in again
-    assert not again & {"build_catalog", "prepare_shard", "split_study", "train_fold", "predict_run"}
+    assert not again & {"build_catalog", "prepare_shard", "split_study", "train_fold", "predict_model"}
 
 
 @on_finished
