@@ -38,8 +38,8 @@ rule plot_evaluation:
         **code("plot"),
         folder=f"{RESULTS}/report",
     shell:
-        "python {params.script:q} evaluation --curves {input.curves} --metrics {input.metrics}"
-        " --calibration {input.calibration} --answer {input.answer} --output {params.folder} --log {log}"
+        "python {params.script:q} --log {log} evaluation --curves {input.curves} --metrics {input.metrics}"
+        " --calibration {input.calibration} --answer {input.answer} --output {params.folder}"
 
 
 if NETWORKS:
@@ -82,9 +82,9 @@ if NETWORKS:
             tunings=[f"{model}={tuning_of(model)}" for model in TUNED],
             images=f"--images {RESULTS}/images/images.h5" if SEEING else "",
         shell:
-            "python {params.script:q} training --histories {params.histories} --recipes {params.recipes}"
+            "python {params.script:q} --log {log} training --histories {params.histories} --recipes {params.recipes}"
             " --train {input.train} {params.images} --trials {params.trials} --tunings {params.tunings}"
-            " --output {params.folder} --log {log}"
+            " --output {params.folder}"
 
 
 rule plot_data:
@@ -111,8 +111,8 @@ rule plot_data:
         folder=f"{RESULTS}/report",
         images=f"--images {RESULTS}/images/images.h5" if HAS_IMAGES else "",
     shell:
-        "python {params.script:q} data --train {input.train} --audit {input.audit} {params.images}"
-        " --output {params.folder} --log {log}"
+        "python {params.script:q} --log {log} data --train {input.train} --audit {input.audit} {params.images}"
+        " --output {params.folder}"
 
 
 rule write_report:
