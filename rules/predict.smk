@@ -47,7 +47,7 @@ rule predict_model:
             f"--images {input.images}" if input.images else ""
         ),
         test=config["predict"]["test"],
-        resume=f"{RESULTS}/predict/resume/{{model}}",
+        resume=f"{RESULTS}/predict/{{model}}.resume",
     shell:
         "{params.launch} {params.script:q} --weights {params.weights} --tta {input.tta} --train {input.train} --test {input.test}"
         " --test-by {params.test} {params.images} {params.devices} --threads {threads} --resume {params.resume}"
