@@ -17,6 +17,7 @@ from pathlib import Path
 
 from conditions import conditions, markdown
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from melanoma.command import run
 from melanoma.files import write_text
 from melanoma.predictions import named_paths
