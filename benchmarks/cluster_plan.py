@@ -38,7 +38,7 @@ def study_tasks(jobs: list[Job], study: Study) -> list[Task]:
     scheduler, training = study.costs["scheduler"]["start_seconds"], study.costs["training"]["start_seconds"]
     tasks = []
     for job in jobs:
-        again = training if job.rule in (*TRAINING, "predict_run") else 0
+        again = training if job.rule in (*TRAINING, "predict_model") else 0
         tasks.append(
             Task(
                 id=job.id,

@@ -279,11 +279,6 @@ def weights_of(wildcards):
     return weights_file(of_job(wildcards)) or []
 
 
-def needs_test(run):
-    """Whether a run's model predicts the test images."""
-    return run.startswith("refit") or config["predict"]["test"] == "fold_mean"
-
-
 def predictions(name):
     """The predictions of a model or fusion."""
     return f"{RESULTS}/{'fuse' if name in FUSIONS else 'predict'}/{name}.parquet"
@@ -340,6 +335,26 @@ def figure(name, category):
         category=category,
         labels={"figure": name.replace("_", " ")},
     )
+
+
+def model_figure(name, model, kind):
+    """A figure of one model as an output that Snakemake's own report shows, too."""
+    return report(
+        f"{RESULTS}/report/{name}/{model}.{kind}",
+        caption=f"../report/{name}.rst",
+        category="Training",
+        labels={"figure": f"{name} of {model}"},
+    )
+
+
+def trials_of(model):
+    """The table of a model's trials."""
+    return f"{RESULTS}/tune/{TRAINING[model]}/trials.csv"
+
+
+def tuning_of(model):
+    """The file that holds the score and the space of a model's tuning."""
+    return settings(f"tune-{TRAINING[model]}")
 
 
 wildcard_constraints:

@@ -125,11 +125,7 @@ rule audit_shortcuts:
 
 rule compare_seeds:
     input:
-        runs=[
-            f"{RESULTS}/predict/{model}/{run}.parquet"
-            for model in REPEATED
-            for run in runs(model)
-        ],
+        runs=[f"{RESULTS}/predict/{model}" for model in REPEATED],
         train=f"{RESULTS}/split/train.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
         audit=f"{RESULTS}/evaluate/leakage.json",

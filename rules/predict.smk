@@ -11,19 +11,24 @@ PREDICTED = {
 FUSED = {member for fusion in FUSIONS.values() for member in fusion["members"]}
 
 
-rule predict_run:
+rule predict_model:
     input:
-        weights=lambda wildcards: trained(wildcards.model, wildcards.run, "weights.pt"),
+        weights=lambda wildcards: [
+            trained(wildcards.model, run, "weights.pt")
+            for run in runs(wildcards.model)
+        ],
         tta=settings("tta-{model}"),
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         images=store,
     output:
-        f"{RESULTS}/predict/{{model}}/{{run}}.parquet",
+        runs=directory(f"{RESULTS}/predict/{{model}}"),
+        predictions=f"{RESULTS}/predict/{{model}}.parquet",
+        model=f"{RESULTS}/predict/{{model}}.json",
     log:
-        f"{LOGS}/predict/{{model}}/{{run}}.log",
+        f"{LOGS}/predict/{{model}}.log",
     benchmark:
-        f"{LOGS}/predict/{{model}}/{{run}}.tsv"
+        f"{LOGS}/predict/{{model}}.tsv"
     wildcard_constraints:
         model=PREDICTED["network"],
     conda:
@@ -35,54 +40,19 @@ rule predict_run:
         **code("predict"),
         launch=launcher,
         devices=devices,
-        images=lambda wildcards, input: (
-            f"--images {input.images}" if input.images else ""
-        ),
-        test=lambda wildcards, input: (
-            f"--test {input.test}" if needs_test(wildcards.run) else ""
-        ),
-    shell:
-        "{params.launch} {params.script:q} --weights {input.weights} --tta {input.tta} --train {input.train} {params.test} {params.images}"
-        " {params.devices} --threads {threads} --output {output} --log {log}"
-
-
-rule gather_predictions:
-    input:
-        runs=lambda wildcards: [
-            f"{RESULTS}/predict/{wildcards.model}/{run}.parquet"
-            for run in runs(wildcards.model)
-        ],
-        weights=lambda wildcards: [
-            trained(wildcards.model, run, "weights.pt")
-            for run in runs(wildcards.model)
-        ],
-        tta=settings("tta-{model}"),
-        train=f"{RESULTS}/split/train.parquet",
-    output:
-        predictions=f"{RESULTS}/predict/{{model}}.parquet",
-        model=f"{RESULTS}/predict/{{model}}.json",
-    log:
-        f"{LOGS}/gather_predictions/{{model}}.log",
-    benchmark:
-        f"{LOGS}/gather_predictions/{{model}}.tsv"
-    wildcard_constraints:
-        model=PREDICTED["network"],
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        gpu=0,
-    params:
-        **code("gather"),
         weights=lambda wildcards: [
             f"{run}={trained(wildcards.model, run, 'weights.pt')}"
             for run in runs(wildcards.model)
         ],
+        images=lambda wildcards, input: (
+            f"--images {input.images}" if input.images else ""
+        ),
+        test=config["predict"]["test"],
+        resume=f"{RESULTS}/predict/{{model}}.resume",
     shell:
-        "python {params.script:q} --runs {input.runs} --train {input.train} --output {output.predictions}"
-        " --weights {params.weights} --tta {input.tta} --model {output.model} --log {log}"
+        "{params.launch} {params.script:q} --weights {params.weights} --tta {input.tta} --train {input.train} --test {input.test}"
+        " --test-by {params.test} {params.images} {params.devices} --threads {threads} --resume {params.resume}"
+        " --runs {output.runs} --output {output.predictions} --model {output.model} --log {log}"
 
 
 rule predict_tabular:

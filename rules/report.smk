@@ -12,21 +12,21 @@ TEMPLATES = ("report", "answer", "shortcuts")
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 
 
-rule plot_curves:
+rule plot_evaluation:
     input:
         curves=f"{RESULTS}/evaluate/curves.json",
         metrics=f"{RESULTS}/evaluate/metrics.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
         answer=f"{RESULTS}/fuse/answer.json",
     output:
-        roc=figure("roc", "Evaluation"),
-        precision_recall=figure("precision_recall", "Evaluation"),
-        reliability=figure("reliability", "Evaluation"),
-        decision=figure("decision", "Evaluation"),
+        figure("roc", "Evaluation"),
+        figure("precision_recall", "Evaluation"),
+        figure("reliability", "Evaluation"),
+        figure("decision", "Evaluation"),
     log:
-        f"{LOGS}/plot_curves.log",
+        f"{LOGS}/plot_evaluation.log",
     benchmark:
-        f"{LOGS}/plot_curves.tsv"
+        f"{LOGS}/plot_evaluation.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -36,84 +36,69 @@ rule plot_curves:
         gpu=0,
     params:
         **code("plot"),
+        folder=f"{RESULTS}/report",
     shell:
-        "python {params.script:q} --log {log} roc --curves {input.curves} --metrics {input.metrics}"
-        " --output {output.roc} && "
-        "python {params.script:q} --log {log} precision-recall --curves {input.curves} --metrics {input.metrics}"
-        " --output {output.precision_recall} && "
-        "python {params.script:q} --log {log} reliability --calibration {input.calibration}"
-        " --answer {input.answer} --output {output.reliability} && "
-        "python {params.script:q} --log {log} decision --curves {input.curves} --metrics {input.metrics}"
-        " --answer {input.answer} --output {output.decision}"
+        "python {params.script:q} --log {log} evaluation --curves {input.curves} --metrics {input.metrics}"
+        " --calibration {input.calibration} --answer {input.answer} --output {params.folder}"
 
 
-rule plot_learning:
-    input:
-        histories=[path for model in NETWORKS for path in histories(model)],
-        recipes=[recipe_file(TRAINING[model]) for model in NETWORKS],
-    output:
-        figure("learning_curves", "Training"),
-    log:
-        f"{LOGS}/plot_learning.log",
-    benchmark:
-        f"{LOGS}/plot_learning.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        gpu=0,
-    params:
-        **code("plot"),
-        histories=[
-            f"{model}:{run}={path}"
-            for model in NETWORKS
-            for run, path in zip(runs(model), histories(model))
-        ],
-        recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in NETWORKS],
-    shell:
-        "python {params.script:q} --log {log} learning --histories {params.histories} --recipes {params.recipes}"
-        " --output {output}"
+if NETWORKS:
+
+    rule plot_training:
+        input:
+            histories=[path for model in NETWORKS for path in histories(model)],
+            recipes=[recipe_file(TRAINING[model]) for model in NETWORKS],
+            trials=[trials_of(model) for model in TUNED],
+            tunings=[tuning_of(model) for model in TUNED],
+            train=f"{RESULTS}/split/train.parquet",
+            images=f"{RESULTS}/images/images.h5" if SEEING else [],
+        output:
+            figure("learning_curves", "Training"),
+            figure("schedules", "Training"),
+            figure("sampling", "Training"),
+            [model_figure("augmentation", model, "png") for model in SEEING],
+            [model_figure("tuning", model, "svg") for model in TUNED],
+        log:
+            f"{LOGS}/plot_training.log",
+        benchmark:
+            f"{LOGS}/plot_training.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=growing(2000),
+            runtime=growing(10),
+            gpu=0,
+        params:
+            **code("plot"),
+            folder=f"{RESULTS}/report",
+            histories=[
+                f"{model}:{run}={path}"
+                for model in NETWORKS
+                for run, path in zip(runs(model), histories(model))
+            ],
+            recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in NETWORKS],
+            trials=[f"{model}={trials_of(model)}" for model in TUNED],
+            tunings=[f"{model}={tuning_of(model)}" for model in TUNED],
+            images=f"--images {RESULTS}/images/images.h5" if SEEING else "",
+        shell:
+            "python {params.script:q} --log {log} training --histories {params.histories} --recipes {params.recipes}"
+            " --train {input.train} {params.images} --trials {params.trials} --tunings {params.tunings}"
+            " --output {params.folder}"
 
 
-rule plot_schedules:
-    input:
-        recipes=[recipe_file(TRAINING[model]) for model in NETWORKS],
-        train=f"{RESULTS}/split/train.parquet",
-    output:
-        schedules=figure("schedules", "Training"),
-        sampling=figure("sampling", "Training"),
-    log:
-        f"{LOGS}/plot_schedules.log",
-    benchmark:
-        f"{LOGS}/plot_schedules.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        gpu=0,
-    params:
-        **code("plot"),
-        recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in NETWORKS],
-    shell:
-        "python {params.script:q} --log {log} schedules --recipes {params.recipes} --output {output.schedules} && "
-        "python {params.script:q} --log {log} sampling --recipes {params.recipes} --train {input.train}"
-        " --output {output.sampling}"
-
-
-rule plot_balance:
+rule plot_data:
     input:
         train=f"{RESULTS}/split/train.parquet",
         audit=f"{RESULTS}/evaluate/leakage.json",
+        images=f"{RESULTS}/images/images.h5" if HAS_IMAGES else [],
     output:
         figure("class_balance", "Data"),
+        [figure("samples", "Data")] if HAS_IMAGES else [],
     log:
-        f"{LOGS}/plot_balance.log",
+        f"{LOGS}/plot_data.log",
     benchmark:
-        f"{LOGS}/plot_balance.tsv"
+        f"{LOGS}/plot_data.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -123,94 +108,11 @@ rule plot_balance:
         gpu=0,
     params:
         **code("plot"),
+        folder=f"{RESULTS}/report",
+        images=f"--images {RESULTS}/images/images.h5" if HAS_IMAGES else "",
     shell:
-        "python {params.script:q} --log {log} balance --train {input.train} --audit {input.audit} --output {output}"
-
-
-rule plot_samples:
-    input:
-        images=f"{RESULTS}/images/images.h5",
-        train=f"{RESULTS}/split/train.parquet",
-    output:
-        figure("samples", "Data"),
-    log:
-        f"{LOGS}/plot_samples.log",
-    benchmark:
-        f"{LOGS}/plot_samples.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        gpu=0,
-    params:
-        **code("plot"),
-    shell:
-        "python {params.script:q} --log {log} samples --images {input.images} --train {input.train} --output {output}"
-
-
-rule plot_augmentation:
-    input:
-        recipe=recipe,
-        train=f"{RESULTS}/split/train.parquet",
-        images=f"{RESULTS}/images/images.h5",
-    output:
-        report(
-            f"{RESULTS}/report/augmentation/{{model}}.png",
-            caption="../report/augmentation.rst",
-            category="Training",
-            labels={"figure": "augmentation of {model}"},
-        ),
-    log:
-        f"{LOGS}/plot_augmentation/{{model}}.log",
-    benchmark:
-        f"{LOGS}/plot_augmentation/{{model}}.tsv"
-    wildcard_constraints:
-        model="|".join(SEEING) or "none",
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        gpu=0,
-    params:
-        **code("contact_sheet"),
-    shell:
-        "python {params.script:q} --recipe {input.recipe} --train {input.train} --images {input.images}"
-        " --output {output} --log {log}"
-
-
-rule plot_tuning:
-    input:
-        settings=lambda wildcards: settings(f"tune-{TRAINING[wildcards.model]}"),
-        trials=lambda wildcards: (
-            f"{RESULTS}/tune/{TRAINING[wildcards.model]}/trials.csv"
-        ),
-    output:
-        report(
-            f"{RESULTS}/report/tuning/{{model}}.svg",
-            caption="../report/tuning.rst",
-            category="Training",
-            labels={"figure": "tuning of {model}"},
-        ),
-    log:
-        f"{LOGS}/plot_tuning/{{model}}.log",
-    benchmark:
-        f"{LOGS}/plot_tuning/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        gpu=0,
-    params:
-        **code("plot"),
-    shell:
-        "python {params.script:q} --log {log} tuning --trials {input.trials} --settings {input.settings}"
-        " --output {output}"
+        "python {params.script:q} --log {log} data --train {input.train} --audit {input.audit} {params.images}"
+        " --output {params.folder}"
 
 
 rule write_report:
@@ -225,7 +127,7 @@ rule write_report:
         problems=f"{RESULTS}/catalog/problems.csv",
         quality=QUALITY if HAS_IMAGES else [],
         recipes=[recipe_file(TRAINING[model]) for model in MODELS],
-        trials=[f"{RESULTS}/tune/{TRAINING[model]}/trials.csv" for model in TUNED],
+        trials=[trials_of(model) for model in TUNED],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
         study=[settings(piece) for piece in STUDY],
@@ -252,9 +154,7 @@ rule write_report:
         study=config["study"],
         figures=[f"{name}={path}" for name, path in SHOWN.items()],
         recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in MODELS],
-        trials=[
-            f"{model}={RESULTS}/tune/{TRAINING[model]}/trials.csv" for model in TUNED
-        ],
+        trials=[f"{model}={trials_of(model)}" for model in TUNED],
         seeds=f"--seeds {RESULTS}/evaluate/seeds.json" if REPEATED else "",
         ledger=LEDGER,
         quality=f"--quality {QUALITY}" if HAS_IMAGES else "",

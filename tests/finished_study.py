@@ -93,23 +93,19 @@ def write_study(folder: Path) -> Path:
     return folder
 
 
-def draw(folder: Path, command: str, output: Path) -> bytes:
-    """Draw a figure of the study by its command and return the file's bytes."""
-    curve = ["--curves", folder / "curves.json", "--metrics", folder / "metrics.json"]
-    histories = [f"cnn:{run}={folder / run}.csv" for run in RUNS]
+def draw(folder: Path, part: str, output: Path) -> None:
+    """Draw the figures of a part of the study into a folder."""
+    train = ["--train", folder / "train.parquet"]
     options = {
-        "roc": curve,
-        "precision-recall": curve,
-        "decision": [*curve, "--answer", folder / "answer.json"],
-        "reliability": ["--calibration", folder / "calibration.json", "--answer", folder / "answer.json"],
-        "learning": ["--histories", *histories, "--recipes", f"cnn={folder / 'cnn.yaml'}"],
-        "schedules": ["--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"],
-        "sampling": ["--recipes", f"cnn={folder / 'cnn.yaml'}", "--train", folder / "train.parquet"],
-        "balance": ["--audit", folder / "leakage.json"],
-        "tuning": ["--trials", folder / "trials.csv", "--settings", folder / "tune.yaml"],
-        "samples": ["--images", folder / "images.h5"],
-    }[command]
-    if command in ("balance", "samples"):
-        options += ["--train", folder / "train.parquet"]
-    call(plot, command, *options, "--output", output)
-    return output.read_bytes()
+        "evaluation": [
+            *("--curves", folder / "curves.json", "--metrics", folder / "metrics.json"),
+            *("--calibration", folder / "calibration.json", "--answer", folder / "answer.json"),
+        ],
+        "training": [
+            *("--histories", *(f"cnn:{run}={folder / run}.csv" for run in RUNS), *train),
+            *("--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"),
+            *("--trials", f"cnn={folder / 'trials.csv'}", "--tunings", f"cnn={folder / 'tune.yaml'}"),
+        ],
+        "data": [*train, "--audit", folder / "leakage.json", "--images", folder / "images.h5"],
+    }[part]
+    call(plot, part, *options, "--output", output)

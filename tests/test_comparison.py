@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from hypothesis.extra.numpy import arrays
+from scipy.stats import norm, rankdata
 
 from melanoma.comparison import common_images, compare, holm, p_greater, paired_test
-from melanoma.delong import delong_covariance, delong_test
+from melanoma.delong import average_ranks, delong_covariance, delong_test
 from test_metrics import Labelled, labelled, pairs_auroc, rounded_scores
 
 SETTINGS = {"replicates": 200, "confidence": 0.95, "seed": 1}
@@ -48,6 +49,16 @@ def test_delongs_covariance_is_its_definition(data: Labelled, seed: int) -> None
     scores = [np.concatenate([data[1], [0.5, 0.5]]), np.random.default_rng(seed).integers(0, 5, len(target)) / 5]
     _, covariance = delong_covariance(target, scores)
     np.testing.assert_allclose(covariance, structural_covariance(target, scores), rtol=0, atol=1e-12)
+
+
+@given(arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(0, 12)), elements=st.floats(allow_nan=False)))
+def test_average_ranks_are_those_of_scipy_to_the_bit(scores: np.ndarray) -> None:
+    assert average_ranks(scores).tobytes() == rankdata(scores, axis=1).tobytes()
+
+
+@given(arrays(np.float64, (2, 12), elements=st.integers(0, 4)))
+def test_tied_scores_share_the_ranks_of_scipy_to_the_bit(scores: np.ndarray) -> None:
+    assert average_ranks(scores).tobytes() == rankdata(scores, axis=1).tobytes()
 
 
 def test_a_model_is_as_good_as_itself() -> None:

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 import torch
 
-import contact_sheet as script
+import plot
 import tiny
+from finished_study import history
 from in_process import call
 from melanoma.augment import IMAGENET_MEAN, IMAGENET_STD
 from melanoma.batches import EpochBatches, Examples, to_device
 from melanoma.contact_sheet import contact_sheet
 from melanoma.encoder import MetadataEncoder
-from melanoma.errors import InputError
-from melanoma.files import write_yaml
+from melanoma.files import write_csv, write_yaml
 from melanoma.store import ImageStore
 
 AUGMENTATION = {
@@ -40,16 +40,11 @@ def study(tmp_path):
 
 
 def draw(study, output, recipe="cnn"):
-    options = [
-        "--recipe",
-        study / f"{recipe}.yaml",
-        "--train",
-        study / "train.parquet",
-        "--images",
-        study / "images.h5",
-    ]
-    call(script, *options, "--output", study / output)
-    return (study / output).read_bytes()
+    write_csv(study / "history.csv", history(True))
+    options = ["--recipes", f"{recipe}={study / recipe}.yaml", "--train", study / "train.parquet"]
+    options += ["--images", study / "images.h5", "--histories", f"{recipe}:fold-0={study / 'history.csv'}"]
+    call(plot, "training", *options, "--output", study / output)
+    return study / output / "augmentation" / f"{recipe}.png"
 
 
 @pytest.mark.parametrize("size", [None, 24])
@@ -80,29 +75,28 @@ def test_noise_of_the_recipe_is_on_the_sheet(study):
 
 
 def test_the_same_data_draw_the_same_bytes(study):
-    first = draw(study, "first.png")
-    assert first.startswith(b"\x89PNG") and first == draw(study, "second.png")
+    first = draw(study, "first").read_bytes()
+    assert first.startswith(b"\x89PNG") and first == draw(study, "second").read_bytes()
 
 
-def test_a_model_without_images_is_refused(study):
+def test_a_model_without_images_has_no_sheet(study):
     write_yaml(study / "mlp.yaml", tiny.recipe(network="metadata_mlp"))
-    with pytest.raises(InputError, match=r"mlp.yaml: metadata_mlp sees no images"):
-        draw(study, "x.png", "mlp")
+    assert not draw(study, "mlp", "mlp").exists()
 
 
 def test_rows_are_chosen_from_each_class(study, monkeypatch):
     chosen = []
     monkeypatch.setattr(
-        script,
+        plot,
         "contact_sheet",
         lambda store, rows, recipe, epochs: chosen.extend(rows) or np.zeros((4, 8, 2, 2, 3), np.uint8),
     )
-    draw(study, "x.png")
+    draw(study, "drawn")
     train = pd.read_parquet(study / "train.parquet").set_index("row")
     assert train.loc[chosen, "target"].tolist() == [0, 0, 1, 1]
 
 
 def test_the_job_does_not_pay_for_torch():
-    code = "import sys; sys.path.insert(0, 'scripts'); import contact_sheet; sys.exit('torch' in sys.modules)"
+    code = "import sys; sys.path.insert(0, 'scripts'); import plot; sys.exit('torch' in sys.modules)"
     root = Path(__file__).parents[1]
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)

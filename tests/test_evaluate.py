@@ -20,12 +20,12 @@ from melanoma.evaluation import (
     evaluate,
     reliability,
     reliability_bins,
-    summary,
     validate,
 )
 from melanoma.files import read_json, write_parquet, write_yaml
 from melanoma.metrics import RATES, confusion
 from melanoma.predictions import named_paths, read_predictions
+from melanoma.summary import summary
 from melanoma.thresholds import choose_thresholds
 from real_data import real_data
 

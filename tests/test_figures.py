@@ -9,15 +9,15 @@ import pytest
 import plot
 import tiny
 from finished_study import draw, history, write_study
-from in_process import call
 from melanoma import figures
 from melanoma.errors import InputError
 from melanoma.files import read_json, write_text
 
-COMMANDS = (
-    "roc", "precision-recall", "decision", "reliability", "learning", "schedules", "sampling", "balance", "samples",
-    "tuning",
-)  # fmt: skip
+PARTS = {
+    "evaluation": {"roc.svg", "precision_recall.svg", "decision.svg", "reliability.svg"},
+    "training": {"learning_curves.svg", "schedules.svg", "sampling.svg", "tuning/cnn.svg"},
+    "data": {"class_balance.svg", "samples.png"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +25,22 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_study(tmp_path_factory.mktemp("study"))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_same_data_draw_the_same_bytes(study: Path, tmp_path: Path, command: str) -> None:
-    kind = "png" if command == "samples" else "svg"
-    first = draw(study, command, tmp_path / f"first.{kind}")
-    assert first == draw(study, command, tmp_path / f"second.{kind}")
-    assert first.startswith(b"\x89PNG" if kind == "png" else b"<?xml")
-    assert b"<dc:date>" not in first
+@pytest.mark.parametrize("part", PARTS)
+def test_the_same_data_draw_the_same_bytes(study: Path, tmp_path: Path, part: str) -> None:
+    drawn = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        draw(study, part, folder)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        drawn.append({path.relative_to(folder).as_posix(): path.read_bytes() for path in files})
+    assert drawn[0] == drawn[1] and set(drawn[0]) == PARTS[part]
+    for name, content in drawn[0].items():
+        assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
+        assert b"<dc:date>" not in content
 
 
-def test_a_figure_of_another_kind_is_refused(study: Path, tmp_path: Path) -> None:
+def test_a_figure_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.svg or \.png"):
-        draw(study, "roc", tmp_path / "roc.gif")
+        figures.save(figures.plot_schedules({"cnn": tiny.recipe()}), tmp_path / "schedules.gif")
 
 
 def test_the_roc_legend_holds_auroc_with_its_interval(study: Path) -> None:
@@ -61,7 +65,7 @@ def test_the_chosen_epoch_is_marked_by_what_the_recipe_chooses_by(choose_by: str
 def test_a_history_without_its_columns_is_refused(study: Path, tmp_path: Path) -> None:
     write_text(tmp_path / "history.csv", "epoch,loss\n1,0.5\n")
     with pytest.raises(InputError, match="missing train_loss, validation_loss"):
-        call(plot, "learning", "--histories", f"cnn:fold-0={tmp_path / 'history.csv'}", "--output", "x.svg")
+        plot.read_histories([f"cnn:fold-0={tmp_path / 'history.csv'}"])
 
 
 def test_schedules_show_each_models_rates_over_its_own_epochs() -> None:

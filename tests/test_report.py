@@ -36,8 +36,8 @@ def write_report(study: Path, folder: Path, **changed: Path) -> str:
         "recipes": study / "cnn.yaml",
         "truth": study / "truth.json",
     } | changed
-    draw(study, "roc", folder / "roc.svg")
-    draw(study, "samples", folder / "samples.png")
+    draw(study, "evaluation", folder)
+    draw(study, "data", folder)
     drawn = ["--figures", f"roc={folder / 'roc.svg'}", f"samples={folder / 'samples.png'}"]
     options = [option for name, path in files.items() for option in (f"--{name}", path)]
     call(script, "--study", "demo", *drawn, *options, "--output", folder / "report.html")

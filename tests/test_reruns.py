@@ -21,7 +21,7 @@ COMPARES = {
     "audit_models",
     "evaluate_models",
     "audit_shortcuts",
-    "plot_curves",
+    "plot_evaluation",
     "write_report",
 }
 TABLE = re.findall(r"^\| (.+?) \| (.+?) \|$", (ROOT / "docs/reruns.md").read_text(), re.MULTILINE)[1:]
@@ -72,7 +72,7 @@ def more_trials(study: dict[str, Any]) -> None:
     study["models"]["joint"]["tune"]["space"]["optimizer.learning_rate"].insert(0, 0.1)
 
 
-PREDICTS = {"predict_run", "gather_predictions"}
+PREDICTS = {"predict_model"}
 FUSES = {"fuse_models"}
 TRAINS = {"train_fold", "train_trial", "train_refit"}
 # What is in the table in words, as rules: those that must run, and those that must not.
@@ -150,7 +150,7 @@ def test_models_that_differ_in_their_prediction_alone_share_a_training(finished)
         study["models"]["twin"] = study["models"]["cnn"] | {"tta": {"name": "flips"}}
 
     again, _ = rerun(folder, twin)
-    assert "predict_run" in again and not again & TRAINS
+    assert "predict_model" in again and not again & TRAINS
 
 
 def test_touched_files_run_nothing(finished):
@@ -194,7 +194,7 @@ def test_the_code_of_a_fusion_runs_fusions_again_and_no_training(finished):
     finally:
         module.write_text(before)
     assert again >= FUSES | COMPARES
-    assert not again & {"build_catalog", "prepare_shard", "split_study", "predict_run"} | (again & TRAINS)
+    assert not again & {"build_catalog", "prepare_shard", "split_study", "predict_model"} | (again & TRAINS)
 
 
 def test_a_text_of_the_report_writes_the_report_alone(finished):
@@ -229,7 +229,7 @@ def test_copied_results_run_nothing_once_their_record_is_restored(copied):
     assert done.returncode == 0, done.stderr
     assert planned(copied, *TINY) == {}
     again, _ = rerun(copied, put("fuse", "level", value=0.1))
-    assert again == {"choose_answer", "plot_curves", "write_report"}
+    assert again == {"choose_answer", "plot_evaluation", "write_report"}
 
 
 def test_a_copied_file_that_is_damaged_is_named_and_nothing_is_restored(copied):

@@ -9,8 +9,10 @@ import pytest
 import torch
 import yaml
 
+import predict
 import quick
 import tiny
+from in_process import call
 from melanoma.batches import EpochBatches, Examples, loader
 from melanoma.checkpoint import Checkpoints
 from melanoma.device import device_of, set_up_torch
@@ -44,13 +46,24 @@ class TinyStudy:
 
     def predict(self, name: str, processes: int = 1) -> pd.DataFrame:
         out = self.folder / name
-        inputs = ("--weights", out / "weights.pt", "--train", self.folder / "train.parquet", "--images", self.images)
-        quick.run("predict", *inputs, "--output", out / "predictions.parquet", processes=processes)
-        return pd.read_parquet(out / "predictions.parquet")
+        quick.run("predict", *self.prediction_options({"run": out / "weights.pt"}, out), processes=processes)
+        return pd.read_parquet(out / "runs" / "run.parquet")
+
+    def prediction_options(self, weights: dict[str, Path], out: Path) -> list[object]:
+        test = tiny.table(20, seed=9).drop(columns=["target", "fold", "diagnosis"])
+        test["image"] = [f"TEST_{number}" for number in range(20)]
+        test["patient"] = "IP_2"  # one of train's fold 1, too
+        test.to_parquet(self.folder / "test.parquet")
+        return [
+            *("--weights", *(f"{run}={file}" for run, file in weights.items())),
+            *("--train", self.folder / "train.parquet", "--test", self.folder / "test.parquet", "--test-by", "refit"),
+            *("--images", self.images, "--resume", out / "predicted", "--runs", out / "runs"),
+            *("--output", out / "predictions.parquet"),
+        ]
 
     def results(self, name: str) -> list[str]:
         self.predict(name)
-        files = (self.folder / name / file for file in ("weights.pt", "history.csv", "predictions.parquet"))
+        files = (self.folder / name / file for file in ("weights.pt", "history.csv", "runs/run.parquet"))
         return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
@@ -270,22 +283,60 @@ def test_a_batch_that_is_larger_than_an_epoch_is_an_error_before_any_epoch(study
 
 def test_prediction_needs_no_labels_and_covers_the_held_out_fold_and_test(study):
     study.train("run", "--fold", 1)
-    test = tiny.table(20, seed=9).drop(columns=["target", "fold", "diagnosis"])
-    test["image"] = [f"TEST_{number}" for number in range(20)]
-    test["patient"] = "IP_2"  # one of fold 1, too
-    test.to_parquet(study.folder / "test.parquet")
-    quick.run(
-        "predict",
-        *("--weights", study.folder / "run" / "weights.pt", "--train", study.folder / "train.parquet"),
-        *("--test", study.folder / "test.parquet", "--images", study.images),
-        *("--output", study.folder / "predictions.parquet"),
-    )
-    predictions = pd.read_parquet(study.folder / "predictions.parquet")
+    weights, out = {"fold-1": study.folder / "run" / "weights.pt"}, study.folder / "predicted"
+    quick.run("predict", *study.prediction_options(weights, out), "--test-by", "fold_mean")
+    predictions = pd.read_parquet(out / "runs" / "fold-1.parquet")
     held_out = study.rows[study.rows["fold"] == 1]["image"].tolist()
-    assert predictions["image"].tolist() == held_out + test["image"].tolist()
+    assert predictions["image"].tolist() == held_out + [f"TEST_{number}" for number in range(20)]
     assert predictions["fold"].tolist() == [1] * len(held_out) + [-1] * 20
     assert "target" not in predictions
     np.testing.assert_allclose(predictions["probability"], 1 / (1 + np.exp(-predictions["logit"])))
     of_pairs = predictions.loc[predictions["part"] == "train"].groupby("patient")["patient_distance"]
     assert (of_pairs.nunique() == 1).all() and predictions["patient_distance"].between(0, 2).all()
     assert predictions.loc[predictions["part"] == "test", "patient_distance"].nunique() > 1
+
+
+def test_all_trainings_of_a_model_are_predicted_together_as_each_is_alone(study):
+    for fold in (0, 1):
+        study.train(f"fold-{fold}", "--fold", fold)
+    study.train("refit", "--epochs-from", study.folder / "fold-0" / "history.csv")
+    names, out = ("fold-0", "fold-1", "refit"), study.folder / "together"
+    quick.run("predict", *study.prediction_options({n: study.folder / n / "weights.pt" for n in names}, out))
+    parts = [pd.read_parquet(out / "runs" / f"{name}.parquet") for name in names]
+    for name, part in zip(names, parts, strict=True):
+        pd.testing.assert_frame_equal(part, study.predict(name))
+    images = pd.concat(parts)["image"].tolist()
+    assert pd.read_parquet(out / "predictions.parquet")["image"].tolist() == images
+    assert images[-20:] == [f"TEST_{number}" for number in range(20)]
+    assert not (out / "predicted").exists()
+
+
+def test_what_was_predicted_before_a_kill_is_not_predicted_again_unless_its_weights_changed(study, monkeypatch):
+    study.train("fold-0", "--fold", 0)
+    study.train("fold-1", "--fold", 1)
+    weights = {name: study.folder / name / "weights.pt" for name in ("fold-0", "fold-1")}
+    options = study.prediction_options(weights, study.folder / "out")
+    predicted = []
+
+    def predict_until(last: int | None) -> None:
+        predicted.clear()
+        monkeypatch.setattr(predict, "predict", lambda trained, *rest: stopping(last, trained, *rest))
+        call(predict, *options)
+
+    def stopping(last, trained, *rest):
+        if trained["fold"] == last:
+            raise KeyboardInterrupt
+        predicted.append(trained["fold"])
+        return whole(trained, *rest)
+
+    whole = predict.predict
+    with pytest.raises(KeyboardInterrupt):
+        predict_until(1)
+    assert predicted == [0]
+    predict_until(None)
+    assert predicted == [1]
+    with pytest.raises(KeyboardInterrupt):
+        predict_until(1)
+    weights["fold-0"].write_bytes(weights["fold-1"].read_bytes())
+    predict_until(None)
+    assert predicted == [1, 1]

@@ -113,7 +113,7 @@ def test_with_test_labels_unreadable_all_runs_but_what_judges(blind):
     assert set(re.findall(r"^Error in rule (\w+):", stopped.stdout, re.MULTILINE)) == {"audit_models"}
     assert "test_labels.parquet: not a Parquet table" in stopped.stdout
     left = set(jobs(stopped.stdout)) - finished_rules(stopped.stdout)
-    assert left == JUDGES | {"plot_curves", "plot_balance", "write_report", "all"}
+    assert left == JUDGES | {"plot_evaluation", "plot_data", "write_report", "all"}
     results = folder / "results" / "tiny"
     tuned, _ = trained_as(results, "joint")
     assert (tuned / "recipe.yaml").exists() and (results / "fuse/weighted.parquet").exists()
@@ -123,8 +123,8 @@ def test_with_test_labels_unreadable_all_runs_but_what_judges(blind):
 def test_with_test_labels_unreadable_figures_and_report_are_made_from_what_judges_wrote(finished):
     folder, _ = finished
     with unreadable(folder / LABELS):
-        printed = snakemake(folder, "--cores", 2, *TINY, "--forcerun", "plot_curves", "plot_balance")
-    assert finished_rules(printed) == {"plot_curves", "plot_balance", "write_report", "all"}
+        printed = snakemake(folder, "--cores", 2, *TINY, "--forcerun", "plot_evaluation", "plot_data")
+    assert finished_rules(printed) == {"plot_evaluation", "plot_data", "write_report", "all"}
 
 
 @on_finished

@@ -1,29 +1,21 @@
 """Published networks that turn images into features: ResNeSt by its authors, EfficientNet of torchvision, all of timm.
 
 A library's network, its forward pass and the names of its parameters stay as they are, so that its weights files fit;
-only its pooling and its classifier are exchanged.
+only its pooling and its classifier are exchanged. Each library has a module of its own, imported where a network of it
+is built: the three together take longer to import than torch.
 """
 
-import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 from typing import Any
 
-import timm
 import torch
-import torchvision
-from resnest import torch as resnest
-from resnest.torch.resnet import ResNet as ResNeSt
-from timm.layers import SelectAdaptivePool2d
-from timm.models import group_parameters
 from torch import Tensor, nn
 
 from melanoma.augment import IMAGENET_MEAN, IMAGENET_STD
 from melanoma.errors import InputError
-from melanoma.layers import GeneralisedMean, Recomputed, batch_norms, exponents
-
-TIMM = "timm/"
-RESNEST_STAGES = ("layer1", "layer2", "layer3", "layer4")
+from melanoma.layers import batch_norms, exponents
 
 
 class Backbone(nn.Module):
@@ -107,88 +99,29 @@ def build_backbone(name: str, size: int, settings: dict[str, Any]) -> Backbone:
     Raises InputError for a name that timm does not know, for images of a size that the network cannot take, and for
     GeM where the network has no feature map to pool.
     """
-    build = partial(_library(name), name, size, settings)
+    library = _library(name)
+    build = partial(library.build, name, size, settings)
     width = _width(build, name, size)
     network = build()
     kind = RecomputingBackbone if settings["recompute"] else Backbone
     new = exponents(network)
-    layers = {parameter: depth for parameter, depth in _layers(network).items() if parameter not in new}
+    layers = {parameter: depth for parameter, depth in library.layers(network).items() if parameter not in new}
     return kind(network, width, layers, _normalisation(network))
 
 
-def classifier_of(network: nn.Module) -> tuple[str, ...]:
-    """Return the names of the output layers that the network was published with."""
-    if isinstance(network, ResNeSt):
-        return ("fc",)
-    if isinstance(network, torchvision.models.EfficientNet):
-        return ("classifier",)
-    names = network.pretrained_cfg.get("classifier") or ()
-    return (names,) if isinstance(names, str) else tuple(names)
+def classifier_of(name: str, network: nn.Module) -> tuple[str, ...]:
+    """Return the names of the output layers that `network`, the library's of this name, was published with."""
+    return _library(name).classifier(network)
 
 
-def _library(name: str) -> Callable[[str, int, dict[str, Any]], nn.Module]:
-    if name.startswith(TIMM):
-        return _timm
-    return _resnest if name.startswith("resnest") else _efficientnet
-
-
-def _resnest(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
-    network = getattr(resnest, name)()
-    if settings["pooling"] == "gem":
-        network.avgpool = GeneralisedMean()
-    if settings["features"] == "pooled":
-        network.fc = nn.Identity()
-    if settings["recompute"]:
-        for stage in RESNEST_STAGES:
-            setattr(network, stage, Recomputed(*getattr(network, stage)))
-    return network
-
-
-def _efficientnet(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
-    network = getattr(torchvision.models, name)()
-    if settings["pooling"] == "gem":
-        network.avgpool = GeneralisedMean()
-    if settings["features"] == "pooled":
-        network.classifier = nn.Identity()
-    if settings["recompute"]:
-        for stage in range(1, len(network.features) - 1):
-            network.features[stage] = Recomputed(*network.features[stage])
-    return network
-
-
-def _timm(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
-    known = name.removeprefix(TIMM)
-    if known not in {*timm.list_models(), *timm.list_pretrained()}:
-        nearest = difflib.get_close_matches(known, [*timm.list_models(), *timm.list_pretrained()], n=3)
-        meant = f"; did you mean {' or '.join(TIMM + match for match in nearest)}?" if nearest else ""
-        raise InputError(f"network: timm {timm.__version__} has no {known!r}{meant}")
-    options = {"img_size": size} if timm.get_pretrained_cfg(known).fixed_input_size else {}
-    if settings["features"] == "pooled":
-        options["num_classes"] = 0
-    network = timm.create_model(known, **options)
-    if settings["pooling"] == "gem":
-        _pool_by_gem(name, network)
-    if settings["recompute"]:
-        try:
-            network.set_grad_checkpointing()
-        except (AssertionError, AttributeError) as error:
-            raise InputError(f"backbone.recompute: timm cannot recompute {name}; set it to false") from error
-    return network
-
-
-def _pool_by_gem(name: str, network: nn.Module) -> None:
-    """Exchange timm's pooling layer for GeM over the same dimensions."""
-    layers = [
-        (path, layer)
-        for path, layer in network.named_modules()
-        if isinstance(layer, SelectAdaptivePool2d) and not layer.is_identity()
-    ]
-    if len(layers) != 1:
-        raise InputError(f"backbone.pooling: {name} pools no feature map, so gem cannot; set it to average")
-    path, layer = layers[0]
-    dims = getattr(layer.pool, "dim", (2, 3))
-    flattens = getattr(layer.pool, "flatten", False) or isinstance(layer.flatten, nn.Flatten)
-    network.set_submodule(path, GeneralisedMean(dims, keepdim=not flattens))
+def _library(name: str) -> ModuleType:
+    if name.startswith("timm/"):
+        from melanoma import timm_networks as library
+    elif name.startswith("resnest"):
+        from melanoma import resnest_networks as library
+    else:
+        from melanoma import torchvision_networks as library
+    return library
 
 
 def _width(build: Callable[[], nn.Module], name: str, size: int) -> int:
@@ -204,32 +137,6 @@ def _width(build: Callable[[], nn.Module], name: str, size: int) -> int:
             " can, such as that of its published weights"
         ) from error
     return shape[1]
-
-
-def _layers(network: nn.Module) -> dict[str, int]:
-    """Return the depth of each parameter: 0 is the stem, each stage is one more."""
-    names = [name for name, _ in network.named_parameters()]
-    if isinstance(network, ResNeSt):
-        stages = {stage: depth for depth, stage in enumerate((*RESNEST_STAGES, "fc"), start=1)}
-        return {name: stages.get(name.partition(".")[0], 0) for name in names}
-    if isinstance(network, torchvision.models.EfficientNet):
-        last = len(network.features)
-        return {name: int(name.split(".")[1]) if name.startswith("features.") else last for name in names}
-    try:
-        return group_parameters(network, network.group_matcher(coarse=True), reverse=True)
-    except (AttributeError, AssertionError):
-        # A few of timm's networks do not tell: there each part is a layer, in order of definition.
-        return dict(_by_part(network))
-
-
-def _by_part(network: nn.Module) -> Iterator[tuple[str, int]]:
-    """Yield each parameter and the number of its part; the members of a sequence are parts of their own."""
-    numbers: dict[str, int] = {}
-    for name, _ in network.named_parameters():
-        part, _, rest = name.partition(".")
-        if isinstance(getattr(network, part), nn.Sequential | nn.ModuleList):
-            part = f"{part}.{rest.partition('.')[0]}"
-        yield name, numbers.setdefault(part, len(numbers))
 
 
 def _normalisation(network: nn.Module) -> nn.Module:

@@ -152,7 +152,7 @@ def job_hours(study: Study, job: Job) -> float:
     """
     if job.rule in TRAINING:
         return _training_seconds(study, job) / 3600
-    if job.rule == "predict_run":
+    if job.rule == "predict_model":
         return _prediction_seconds(study, job) / 3600
     kind, images = job.rule, study.images
     if job.rule.startswith(FETCH):
@@ -205,11 +205,10 @@ def _training_seconds(study: Study, job: Job) -> float:
 
 
 def _prediction_seconds(study: Study, job: Job) -> float:
-    tta, run = study.recipe(job.model)["tta"], job.wildcards["run"]
-    refit = run.startswith("refit")
-    images = 0 if refit else study.fold_images
-    if refit or study.config["predict"]["test"] == "fold_mean":
-        images += study.test_images
+    recipe, split, test_by = study.recipe(job.model), study.config["split"], study.config["predict"]["test"]
+    tta, folds = recipe["tta"], len(split["run_folds"])
+    judges = 1 if test_by == "refit" else folds
+    images = (folds * study.fold_images + judges * study.test_images) * len(recipe["seeds"] or [None])
     views = tta["n"] if tta["name"] == "random" else VIEWS[tta["name"]]
     return study.costs["training"]["start_seconds"] + views * images / _prediction_speed(study, job.model)
 

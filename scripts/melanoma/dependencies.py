@@ -60,10 +60,22 @@ def find_first(folder: Path) -> None:
 
 @cache
 def _imports_of(file: Path, root: Path) -> tuple[Path, ...]:
-    tree = _tree(file)
-    names = {name for node in ast.walk(tree) for name in _imported_names(node)}
+    names = {name for statement in _statements(_tree(file)) for name in _imported_names(statement)}
     candidates = (root / Path(*name.split(".")) for name in names)
     return tuple(path for candidate in candidates for path in _files_of(candidate))
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield every statement at any depth, with no look into expressions: no imports are there, but most of the tree."""
+    blocks: list[ast.AST] = [tree]
+    while blocks:
+        block = blocks.pop()
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(block, field, ())
+            if isinstance(inner, list):
+                blocks += inner
+        if isinstance(block, ast.stmt):
+            yield block
 
 
 @cache

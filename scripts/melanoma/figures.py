@@ -13,9 +13,9 @@ from matplotlib.patches import Patch
 
 from melanoma.epochs import best_epoch
 from melanoma.errors import InputError
-from melanoma.evaluation import interval_text
 from melanoma.files import atomic_path
 from melanoma.schedules import rate_factor
+from melanoma.summary import interval_text
 
 # Okabe and Ito's palette, told apart under every common colour blindness; its yellow is too pale for lines.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]

@@ -80,7 +80,7 @@ def make_plan(jobs: Sequence[Job], study: Study, limit_hours: float) -> Plan:
     hours = {job.id: job_hours(study, job) for job in jobs}
     stages: dict[str, dict[str, list[Job]]] = defaultdict(lambda: defaultdict(list))
     for job in in_order(jobs):
-        stages[_stage(job)][job.model if job.rule in (*TRAINING, "predict_run") else ""].append(job)
+        stages[_stage(job)][job.model if job.rule in (*TRAINING, "predict_model") else ""].append(job)
     scheduled = [job for job in jobs if not job.local]
     scheduler = study.costs["scheduler"]
     start, notice = scheduler["start_seconds"] / 3600, scheduler["poll_seconds"] / 3600

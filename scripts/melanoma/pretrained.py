@@ -55,7 +55,7 @@ def load_pretrained(network: nn.Module, name: str, path: Path) -> None:
     is not there, is damaged, is not the one that its name says, or does not fit the network in every name and shape.
     """
     _check_hash(path, _digest(path, name))
-    weights = _without_classifier(network, _converted(network, name, path, _read(path)))
+    weights = _without_classifier(network, name, _converted(network, name, path, _read(path)))
     _check_fit(network, name, path, weights)
     network.load_state_dict(weights, strict=False)
 
@@ -112,10 +112,10 @@ def _converted(network: nn.Module, name: str, path: Path, weights: dict[str, Ten
         raise InputError(f"{path}: timm cannot read these as weights of {name} ({error}). {ANOTHER}") from error
 
 
-def _without_classifier(network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _without_classifier(network: nn.Module, name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return weights without the published classifier, where the network has it no more."""
-    kept = set(network.state_dict())
-    return {name: value for name, value in weights.items() if name in kept or not name.startswith(_classifier(network))}
+    kept, published = set(network.state_dict()), _classifier(network, name)
+    return {key: value for key, value in weights.items() if key in kept or not key.startswith(published)}
 
 
 def _check_fit(network: nn.Module, name: str, path: Path, weights: dict[str, Tensor]) -> None:
@@ -129,13 +129,13 @@ def _check_fit(network: nn.Module, name: str, path: Path, weights: dict[str, Ten
     ]
     faults = [*_named("missing", missing), *_named("unexpected", unexpected), *_named("of another shape", shapes)]
     if faults:
-        of_classifier = all(key.startswith(_classifier(network)) for key in (*missing, *unexpected, *shapes))
+        of_classifier = all(key.startswith(_classifier(network, name)) for key in (*missing, *unexpected, *shapes))
         advice = POOLED if of_classifier else ANOTHER
         raise InputError(f"{path}: these are not the weights of {name}:\n{listing(faults)}\n{advice}")
 
 
-def _classifier(network: nn.Module) -> tuple[str, ...]:
-    return tuple(f"{layer}." for layer in classifier_of(network))
+def _classifier(network: nn.Module, name: str) -> tuple[str, ...]:
+    return tuple(f"{layer}." for layer in classifier_of(name, network))
 
 
 def _named(what: str, names: list[str]) -> Iterable[str]:

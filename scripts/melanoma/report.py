@@ -12,11 +12,11 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from melanoma.errors import InputError
-from melanoma.evaluation import interval_note
 from melanoma.files import read_json, read_yaml
 from melanoma.ledger import read_ledger, readings
 from melanoma.provenance import ROOT, commit
 from melanoma.study import WITHOUT_CONTEXT
+from melanoma.summary import interval_note
 from melanoma.weights_files import start_of
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}

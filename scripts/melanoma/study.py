@@ -34,7 +34,7 @@ INDIFFERENT_TO_IMAGES = ("shards", "threads")
 @cache
 def load_schema() -> dict[str, Any]:
     """Read the schema of the configuration, once: it is not to be changed."""
-    return yaml.safe_load(SCHEMA.read_text())
+    return yaml.load(SCHEMA.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # C's takes a tenth of the time
 
 
 def resolve(config: dict[str, Any], places: Mapping[str, str] | None = None) -> dict[str, Any]:
