@@ -82,7 +82,8 @@ def main(args: argparse.Namespace) -> None:
     text = summary(metrics)
     if args.summary:
         write_text(args.summary, text)
-    print(text, end="")
+    else:
+        print(text, end="")
 
 
 def labelled_parts(

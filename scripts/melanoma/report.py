@@ -91,7 +91,7 @@ def render(study: str, sources: Sources) -> str:
         leakage=leakage(sources.leakage),
         problems=problems(sources.problems),
         quality=quality(sources.quality),
-        recipes=[(name, start_of(read_yaml(path)), path.read_text()) for name, path in sources.recipes.items()],
+        recipes=[(name, start_of(read_yaml(path)), path, path.read_text()) for name, path in sources.recipes.items()],
         trials={name: trials(path) for name, path in sources.trials.items()},
         seeds=read_json(sources.seeds) if sources.seeds else {},
         ledger=ledger(sources.ledger, config),
