@@ -53,7 +53,7 @@ retry_what_may_pass(STARTED)
 
 RESULTS = f"results/{config['study']}"
 LOGS = f"logs/{config['study']}"
-SCRIPTS = f"{workflow.basedir}/scripts"
+SCRIPTS = os.path.relpath(f"{workflow.basedir}/scripts")
 ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 
 MODELS = config["models"]

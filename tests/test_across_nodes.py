@@ -13,6 +13,7 @@ from torch.distributed.run import parse_args
 
 from across_nodes import command_line
 from melanoma.joblogs import failed_for_good
+from melanoma.study import resolve, training_name
 from workflow import clone, snakemake
 
 ROOT = Path(__file__).parents[1]
@@ -25,12 +26,17 @@ def commands(tmp_path_factory):
     study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
     del study["fusions"]
     wanted = {"alone": {}, "pair": {"gpus": 2}, "far": {"gpus": 2, "nodes": 3, "threads": 8}, "cpus": {"nodes": 2}}
-    study["models"] = {name: study["models"]["cnn"] | {"resources": asked} for name, asked in wanted.items()}
+    # Another seed each: models of one recipe share a training.
+    study["models"] = {
+        name: study["models"]["cnn"] | {"resources": asked, "seed": seed}
+        for seed, (name, asked) in enumerate(wanted.items())
+    }
+    names = {training_name(recipe): name for name, recipe in resolve(study)["models"].items()}
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     printed = snakemake(folder, "-n", "-p", "--profile", "slurm", "--configfile", "study.yaml")
     blocks = re.findall(r"^rule train_fold:\n((?:    .*\n)+)(.*scripts/train\.py --recipe.*)$", printed, re.MULTILINE)
     return {
-        re.search(r"model=(\w+)", about)[1]: (about, line.removeprefix("Shell command: ").strip())
+        names[re.search(r"training=([\w-]+)", about)[1]]: (about, line.removeprefix("Shell command: ").strip())
         for about, line in blocks
     }
 
