@@ -7,11 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import gather
 import quick
 import tiny
 from fresh import fresh
-from in_process import call
 from melanoma import network_file
 from melanoma.errors import InputError
 from melanoma.files import write_parquet, write_yaml
@@ -67,8 +65,7 @@ class Study:
         write_yaml(self.folder / "tta.yaml", tta)
         for run in self.runs:
             self.train(run)
-            self.predict(run, asks_test=test_by == "fold_mean" or run.startswith("refit"))
-        self.gather()
+        self.predict(test_by)
         predictions = pd.read_parquet(self.folder / "predict" / "model.parquet")
         return predictions[predictions["part"] == "test"].reset_index(drop=True)
 
@@ -79,20 +76,12 @@ class Study:
         files = ["--resume", out / "resume", "--history", out / "history.csv", "--weights", out / "weights.pt"]
         quick.run("train", "--recipe", self.folder / "recipe.yaml", "--seed", seed, *self.inputs, *rows, *files)
 
-    def predict(self, run: str, asks_test: bool) -> None:
-        test = ["--test", self.folder / "test.parquet"] if asks_test else []
-        weights = ["--weights", self.folder / "train" / run / "weights.pt", "--tta", self.folder / "tta.yaml"]
-        output = self.folder / "predict" / "model" / f"{run}.parquet"
-        quick.run("predict", *weights, *self.inputs, *test, "--output", output)
-
-    def gather(self) -> None:
-        predict = self.folder / "predict"
-        runs = [predict / "model" / f"{run}.parquet" for run in self.runs]
+    def predict(self, test_by: str) -> None:
+        out = self.folder / "predict"
         weights = [f"{run}={self.folder / 'train' / run / 'weights.pt'}" for run in self.runs]
-        tables = ["--runs", *runs, "--train", self.folder / "train.parquet", "--output", predict / "model.parquet"]
-        call(
-            gather, *tables, "--weights", *weights, "--tta", self.folder / "tta.yaml", "--model", predict / "model.json"
-        )
+        test = ["--test", self.folder / "test.parquet", "--test-by", test_by, "--tta", self.folder / "tta.yaml"]
+        files = ["--runs", out / "model", "--output", out / "model.parquet", "--model", out / "model.json"]
+        quick.run("predict", "--weights", *weights, *self.inputs, *test, "--resume", out / "resume", *files)
 
     def elsewhere(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Predict `rows` in a new process, in a folder with predict/model.json, weights and JPEGs alone."""

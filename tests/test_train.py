@@ -31,13 +31,15 @@ class TinyStudy:
         self.rows = tiny.table()
         self.rows.to_parquet(folder / "train.parquet")
         self.images = tiny.write_store(folder / "images.h5", self.rows)
-        (folder / "recipe.yaml").write_text(yaml.safe_dump(tiny.recipe(**changes)))
+        self.recipe = tiny.recipe(**changes)
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(self.recipe))
 
     def options(self, name: str) -> list[object]:
         out = self.folder / name
         return [
             *("--recipe", self.folder / "recipe.yaml", "--train", self.folder / "train.parquet"),
             *("--images", self.images, "--resume", out / "resume"),
+            *("--checkpoint-batches", self.recipe["checkpoint_batches"]),
             *("--weights", out / "weights.pt", "--history", out / "history.csv"),
         ]
 
@@ -58,7 +60,7 @@ class TinyStudy:
             *("--weights", *(f"{run}={file}" for run, file in weights.items())),
             *("--train", self.folder / "train.parquet", "--test", self.folder / "test.parquet", "--test-by", "refit"),
             *("--images", self.images, "--resume", out / "predicted", "--runs", out / "runs"),
-            *("--output", out / "predictions.parquet"),
+            *("--output", out / "predictions.parquet", "--model", out / "predictions.json"),
         ]
 
     def results(self, name: str) -> list[str]:
