@@ -327,6 +327,11 @@ def folders(source):
     ]
 
 
+def report_folder(wildcards, output):
+    """The folder of the report and its figures."""
+    return f"{RESULTS}/report"
+
+
 def figure(name, category):
     """A figure as an output that Snakemake's own report shows, too."""
     return report(

@@ -36,7 +36,7 @@ rule plot_evaluation:
         gpu=0,
     params:
         **code("plot"),
-        folder=f"{RESULTS}/report",
+        folder=report_folder,
     shell:
         "python {params.script:q} --log {log} evaluation --curves {input.curves} --metrics {input.metrics}"
         " --calibration {input.calibration} --answer {input.answer} --output {params.folder}"
@@ -71,7 +71,7 @@ if NETWORKS:
             gpu=0,
         params:
             **code("plot"),
-            folder=f"{RESULTS}/report",
+            folder=report_folder,
             histories=[
                 f"{model}:{run}={path}"
                 for model in NETWORKS
@@ -108,7 +108,7 @@ rule plot_data:
         gpu=0,
     params:
         **code("plot"),
-        folder=f"{RESULTS}/report",
+        folder=report_folder,
         images=f"--images {RESULTS}/images/images.h5" if HAS_IMAGES else "",
     shell:
         "python {params.script:q} --log {log} data --train {input.train} --audit {input.audit} {params.images}"

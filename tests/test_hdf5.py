@@ -16,7 +16,7 @@ import plot
 import tiny
 from in_process import call
 from melanoma.errors import InputError
-from melanoma.files import write_yaml
+from melanoma.files import write_json, write_yaml
 from melanoma.store import ImageStore
 from test_store import SETTINGS, build, catalog
 from workflow import ROOT
@@ -57,11 +57,23 @@ def test_here_every_lock_is_refused(python: Python, lock: str) -> None:
     assert done.returncode == 1 and re.search(r"OSError: \[Errno (37|524)\]", done.stderr), done.stderr
 
 
+def write_tables(folder: Path) -> None:
+    """Write what figures are drawn of, beside the images: train, the audit's counts of the test, and a history."""
+    rows = np.arange(10)
+    patients = [f"IP_{row}" for row in rows]
+    pd.DataFrame({"row": rows, "target": rows % 2, "fold": rows % 2, "patient": patients}).to_parquet(
+        folder / "train.parquet"
+    )
+    counts = {"images": 4, "melanomas": 2, "patients": 4, "melanoma_patients": 2}
+    write_json(folder / "audit.json", {"checked": {"test": counts}})
+    columns = "epoch,learning_rate,train_loss,validation_loss,validation_auroc,validation_average_precision"
+    (folder / "history.csv").write_text(f"{columns}\n1,0.1,0.7,0.7,0.5,0.5\n")
+
+
 def test_a_store_is_written_joined_read_and_drawn_without_a_lock(python: Python, tmp_path: Path) -> None:
     table = catalog(tmp_path)
     table.to_parquet(tmp_path / "catalog.parquet")
-    rows = np.arange(10)
-    pd.DataFrame({"row": rows, "target": rows % 2}).to_parquet(tmp_path / "train.parquet")
+    write_tables(tmp_path)
     write_yaml(tmp_path / "images.yaml", SETTINGS | {"shards": len(SHARDS)})
     write_yaml(tmp_path / "cnn.yaml", tiny.recipe())
 
@@ -83,36 +95,27 @@ def test_a_store_is_written_joined_read_and_drawn_without_a_lock(python: Python,
         run("images", *options, "--output", f"{shard}.h5", "--quality", f"{shard}.parquet")
     shards = ("--shards", *(f"{shard}.h5" for shard in SHARDS))
     qualities = ("--qualities", *(f"{shard}.parquet" for shard in SHARDS))
-    run(
-        "merge_images",
-        *shards,
-        *qualities,
-        "--output",
-        "images.h5",
-        "--quality",
-        "quality.parquet",
-        "--shard-count",
-        "shards.txt",
-    )
-    run("plot", "samples", "--images", "images.h5", "--train", "train.parquet", "--output", "samples.png")
-    sheet = ("--recipe", "cnn.yaml", "--train", "train.parquet", "--images", "images.h5")
-    run("contact_sheet", *sheet, "--output", "augmentation.png")
+    files = ("--output", "images.h5", "--quality", "quality.parquet", "--shard-count", "shards.txt")
+    run("merge_images", *shards, *qualities, *files)
+    common = ("--train", "train.parquet", "--images", "images.h5", "--output", ".")
+    run("plot", "data", *common, "--audit", "audit.json")
+    run("plot", "training", *common, "--histories", "cnn:fold-0=history.csv", "--recipes", "cnn=cnn.yaml")
 
     elsewhere = ImageStore(build(tmp_path / "elsewhere", table, len(SHARDS)))
-    np.testing.assert_array_equal(ImageStore(tmp_path / "images.h5").read(rows), elsewhere.read(rows))
-    for figure in ("samples.png", "augmentation.png"):
+    np.testing.assert_array_equal(ImageStore(tmp_path / "images.h5").read(range(10)), elsewhere.read(range(10)))
+    for figure in ("samples.png", "augmentation/cnn.png"):
         assert (tmp_path / figure).read_bytes().startswith(b"\x89PNG")
 
 
 def test_samples_of_a_missing_shard_are_an_error_and_no_black_images(tmp_path: Path) -> None:
     store = build(tmp_path, catalog(tmp_path), shards=4)
-    pd.DataFrame({"row": range(10), "target": [0, 1] * 5}).to_parquet(tmp_path / "train.parquet")
+    write_tables(tmp_path)
     shard = store.parent / "shards" / "shard-002.h5"
     shard.unlink()
-    output = tmp_path / "samples.png"
+    options = ("--images", store, "--train", tmp_path / "train.parquet", "--audit", tmp_path / "audit.json")
     with pytest.raises(InputError, match=rf"{shard}: no such image store"):
-        call(plot, "samples", "--images", store, "--train", tmp_path / "train.parquet", "--output", output)
-    assert not output.exists()
+        call(plot, "data", *options, "--output", tmp_path)
+    assert not (tmp_path / "samples.png").exists()
 
 
 def test_hdf5_files_are_opened_in_one_module_alone() -> None:

@@ -326,8 +326,13 @@ def test_resnest269_takes_a_training_step():
 @pytest.mark.parametrize(
     ("name", "size", "settings", "message"),
     [
-        ("timm/resnet81", 64, {}, r"has no 'resnet81'; did you mean timm/resnet18"),
-        ("timm/resnet18.a2_in2k", 64, {}, r"has no 'resnet18.a2_in2k'; did you mean timm/resnet18.a2_in1k"),
+        ("timm/resnet81", 64, {}, r"timm has no network 'resnet81' \(did you mean timm/resnet18"),
+        (
+            "timm/resnet18.a2_in2k",
+            64,
+            {},
+            r"no network 'resnet18.a2_in2k' \(did you mean timm/resnet18.a2_in1k",
+        ),
         ("timm/vgg11", 16, {}, r"timm/vgg11 cannot take images of 16 x 16 pixels .*input_size"),
         ("timm/crossvit_tiny_240", 256, {}, r"cannot take images of 256 x 256 pixels .*input_size"),
         (TRANSFORMER, 64, {"pooling": "gem"}, r"pools no feature map, so gem cannot; set it to average"),

@@ -87,7 +87,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
     "`tta` of a model": (put("models", "cnn", "tta", value={"name": "flips"}), PREDICTS | FUSES | COMPARES, TRAINS),
     "a fusion added": (
         put("fusions", "added", value={"members": ["cnn", "joint"]}),
-        FUSES | COMPARES,
+        FUSES | COMPARES - {"audit_models"},
         TRAINS | PREDICTS,
     ),
     "the learning rate of a model": (

@@ -35,7 +35,9 @@ class Progress(logging.Filter):
             return self.done == self.total
         if event == LogEvent.RUN_INFO and "stats" in record.__dict__:
             self.total = record.__dict__["stats"].get("total", 0)
-        return event not in UNSEEN and record.msg != "Select jobs to execute..."
+        # The whole command of a job that failed: its rule, its log and its message are shown beside it.
+        unseen = record.msg == "Select jobs to execute..." or "CalledProcessError in file" in str(record.msg)
+        return event not in UNSEEN and not unseen
 
 
 class OneLine(DefaultFormatter):
