@@ -1,7 +1,9 @@
 """Every command of docs/clusters.md plans or parses without a scheduler, and what the page says is there."""
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "clusters.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 # What only a scheduler, a network or conda can answer.
-ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make .venv/installed")
+ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make .venv/installed", "cd $SCRATCH")
 
 
 def commands(word: str) -> list[str]:
@@ -25,11 +27,20 @@ def commands(word: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", commands("snakemake"))
-def test_a_snakemake_command_plans(tmp_path, command):
-    clone(tmp_path)
+def test_a_snakemake_command_plans(tmp_path, monkeypatch, command):
+    """In a clone at ~/melanoma, or from a folder in scratch where the command names the clone."""
+    scratch = tmp_path / "scratch"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SCRATCH", str(scratch))
+    code, run = tmp_path / "melanoma", scratch / "run"
+    for folder in (code, run):
+        folder.mkdir(parents=True)
+    clone(code)
     if "data/isic2020" not in command:
-        put_kaggle_tables(tmp_path)
-    printed = snakemake(tmp_path, *shlex.split(command)[1:], *([] if "--unlock" in command else ["-n"]))
+        put_kaggle_tables(code)
+        shutil.copytree(code / "data", run / "data")
+    words = [os.path.expandvars(Path(word).expanduser()) for word in shlex.split(command)[1:]]
+    printed = snakemake(run if "-s" in words else code, *words, *([] if "--unlock" in words else ["-n"]))
     expected = {"--unlock": "Unlocked", "data/isic2020": "fetch_data_isic2020_jpeg_train"}
     assert next((said for word, said in expected.items() if word in command), "train_fold") in printed
 
