@@ -53,7 +53,7 @@ def main() -> None:
     if "SLURM_JOB_ID" not in os.environ or shutil.which("srun") is None:
         raise InputError(
             f"The recipe asks for {args.nodes} nodes, and this is no Slurm job (host {socket.gethostname()}, scheduler"
-            f" job {scheduler_job() or 'none'}): use profiles/slurm, or set the model's resources.nodes to 1 and"
+            f" job {scheduler_job() or 'none'}): use --profile slurm, or set the model's resources.nodes to 1 and"
             " resources.gpus to the GPUs of one node, which every profile can do."
         )
     line = command_line(args.nodes, args.gpus, args.threads, args.command)

@@ -92,5 +92,5 @@ def test_several_nodes_without_slurm_are_an_error_that_says_which_profile_can(tm
         text=True,
     )
     assert done.returncode == 1
-    assert "The recipe asks for 2 nodes, and this is no Slurm job" in done.stderr and "profiles/slurm" in done.stderr
+    assert "The recipe asks for 2 nodes, and this is no Slurm job" in done.stderr and "--profile slurm" in done.stderr
     assert failed_for_good(tmp_path / "train.log", 0)

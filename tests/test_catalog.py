@@ -165,6 +165,31 @@ def test_the_classes_of_2019_with_their_metadata(tmp_path: Path) -> None:
     assert "1 row not in" in problems["problem"].iloc[2]
 
 
+ANY_ROWS = ("image_name,patient_id,sex,age_approx,anatom_site_general_challenge,target", "a,P1,,,,0", "b,,,,,1")
+NAMED = {"image": "image_name", "target": "target"}
+
+
+@pytest.mark.parametrize(
+    ("layout", "columns"), [("kaggle", None), ("columns", NAMED | {"patient": "patient_id"})], ids=str
+)
+def test_a_row_without_a_patient_is_refused_where_the_layout_has_patients(tmp_path: Path, layout, columns) -> None:
+    with pytest.raises(InputError, match="patient_id: is empty"):
+        build(given(tmp_path, layout, *ANY_ROWS, images="ab", columns=columns))
+
+
+@pytest.mark.parametrize(
+    ("layout", "columns", "patients"),
+    [("columns", NAMED, ["columns:a", "columns:b"]), ("isic", None, ["P1", "isic:b"])],
+    ids=["columns without a patient", "isic"],
+)
+def test_the_image_stands_in_for_a_patient_where_the_layout_needs_none(
+    tmp_path: Path, layout, columns, patients
+) -> None:
+    catalog, problems = build(given(tmp_path, layout, *ANY_ROWS, images="ab", columns=columns))
+    assert catalog["patient"].tolist() == patients
+    assert "without a patient" in problems["problem"].iloc[0]
+
+
 def test_the_classes_of_2018(tmp_path: Path) -> None:
     lines = ["a,1.0,0.0,0.0,0.0,0.0,0.0,0.0", "b,0.0,0.0,0.0,1.0,0.0,0.0,0.0"]
     catalog, _ = build(given(tmp_path, "isic", "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC", *lines))

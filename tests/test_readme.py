@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from melanoma.schedules import rate_factor
 from melanoma.study import resolve
+from melanoma.weights_files import weights_file
 from workflow import clone, put_kaggle_tables, snakemake
 
 ROOT = Path(__file__).parents[1]
@@ -28,8 +30,35 @@ def project(tmp_path):
     return tmp_path
 
 
-def test_the_study_in_the_readme_is_valid():
-    assert resolve(yaml.safe_load(STUDY))["study"] == "mine"
+def test_the_study_in_the_readme_is_valid_and_short():
+    assert resolve(yaml.safe_load(STUDY))["study"] == "mine" and len(STUDY.splitlines()) <= 32
+
+
+def test_the_network_of_the_readmes_study_starts_from_weights_and_learns_to_the_end():
+    recipe = resolve(yaml.safe_load(STUDY))["models"]["image"]
+    rates = [rate_factor(recipe["schedule"], recipe["epochs"], epoch) for epoch in range(recipe["epochs"])]
+    assert weights_file(recipe) and rates[0] == 1 and sum(rates) > recipe["epochs"] / 2 and min(rates) > 0
+
+
+def test_the_readmes_study_downloads_its_weights(project):
+    weights = project / weights_file(resolve(yaml.safe_load(STUDY))["models"]["image"])
+    weights.unlink(missing_ok=True)
+    assert "fetch_data_weights" in snakemake(project, "-n", "--configfile", "studies/mine.yaml")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": "efficientnet_b0", "resources": {"gpus": 0, "threads": 4}},
+        {"backbone": {"pretrained": False}},
+        {"accumulate": 2},
+    ],
+    ids=str,
+)
+def test_the_changes_that_the_readme_advises_are_valid(changes):
+    study = yaml.safe_load(STUDY)
+    study["models"]["image"] |= changes
+    assert resolve(study)
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("snakemake")])

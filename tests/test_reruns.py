@@ -208,6 +208,17 @@ def test_a_text_of_the_report_writes_the_report_alone(finished):
         template.write_text(before)
 
 
+def test_a_deleted_file_is_made_again_when_it_is_asked_for(finished, tmp_path):
+    folder, _ = finished
+    history = next(folder.glob("results/tiny/train/*/fold-0/history.csv"))
+    try:
+        history.rename(tmp_path / "kept")
+        assert planned(folder, *TINY) == {}
+    finally:
+        (tmp_path / "kept").rename(history)
+    assert "train_fold" in planned(folder, *TINY, "--forcerun", history.relative_to(folder))
+
+
 def restore(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the command that restores the record of a copy of results."""
     command = [sys.executable, folder / "scripts/restore.py", "results/tiny"]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
+import tiny
 from melanoma.schedules import rate_factor
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -172,6 +173,13 @@ def test_after_warm_up_the_rate_never_grows(settings, epochs, shares):
     start = ceil(0.3 * epochs if settings["name"] == "1cycle" else settings["warm_up"])
     early, late = (rate_factor(settings, epochs, start + share * (epochs - start)) for share in sorted(shares))
     assert late <= early + 1e-12
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 20, 200])
+def test_the_default_schedule_suits_any_number_of_epochs(epochs):
+    rates = by_epoch(tiny.recipe(epochs=epochs)["schedule"], epochs)
+    assert rates[0] == 1 and rates == sorted(rates, reverse=True) and rates[-1] > 0
+    assert sum(rate >= 0.499 for rate in rates) >= epochs / 2
 
 
 def test_a_figure_of_schedules_does_not_pay_for_torch():

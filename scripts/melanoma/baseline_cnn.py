@@ -36,7 +36,7 @@ class BaselineCNN(nn.Module):
         super().__init__()
         channels = [3, *settings["channels"]]
         layers: list[nn.Module] = []
-        sides = [pooled for _, pooled in feature_sides(settings, size)]
+        sides = feature_sides(settings, size)
         if 0 in sides:
             raise InputError(
                 f"baseline_cnn: nothing is left of the image after convolution {sides.index(0) + 1} of {len(sides)};"

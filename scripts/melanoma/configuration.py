@@ -26,8 +26,7 @@ def configuration_page(schema: dict[str, Any]) -> str:
         "`--config study=mine 'split={seed: 3}'`, with a space after each colon; Snakemake refuses `split.seed=3`.",
         "",
         "Snakemake reads the files before it reads this project. For one that is not there it prints a traceback, and",
-        "its last line has the name; for one that is not YAML it names neither file nor line, and",
-        "`python scripts/plan.py --images 1 --configfile FILE` does.",
+        "its last line has the name; for one that is not YAML it names neither file nor line.",
     ]
     sections = {name: sub for name, sub in schema["properties"].items() if name != "models"}
     sections["models.<name>"] = schema["$defs"]["recipe"]

@@ -1,10 +1,10 @@
-"""The sizes of the baseline network's feature maps, for the network, its checks and its costs."""
+"""The sizes of the baseline network's feature maps, for the network and its checks."""
 
 from typing import Any
 
 
-def feature_sides(layers: dict[str, Any], size: int) -> list[tuple[int, int]]:
-    """Return the side of each of the baseline network's feature maps, in pixels: after convolution and after pooling.
+def feature_sides(layers: dict[str, Any], size: int) -> list[int]:
+    """Return the side of each of the baseline network's feature maps, in pixels, after pooling.
 
     `layers` is a recipe's baseline_cnn, `size` the side of its images. Where nothing is left of the image, sides are 0.
     """
@@ -15,6 +15,6 @@ def feature_sides(layers: dict[str, Any], size: int) -> list[tuple[int, int]]:
             size = (size - kernel) // stride + 1
         elif stride > 1:
             size = (size + 2 * ((kernel - 1) // 2) - kernel) // stride + 1
-        sides.append((max(size, 0), max(size // 2, 0)))
-        size = sides[-1][1]
+        size = max(size // 2, 0)
+        sides.append(size)
     return sides

@@ -126,7 +126,7 @@ def _attempt(download: Download, part: Path) -> None:
             raise _Cut(f"the server answers {error.code} {error.reason}") from error
         raise
     except urllib.error.URLError as error:
-        raise _Cut(f"no connection ({error.reason}); is this machine offline?") from error
+        raise _Cut(f"no connection ({error.reason}): this machine may be offline") from error
     except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
         raise _Cut(f"the connection was cut ({type(error).__name__})") from error
     except OSError as error:

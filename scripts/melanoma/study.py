@@ -480,7 +480,7 @@ def _mixed_labels(where: str, recipe: dict[str, Any]) -> Iterator[str]:
 
 def _vanished_image(where: str, layers: dict[str, Any], size: int) -> Iterator[str]:
     """Follow the side of the image through the baseline network, which must leave a pixel of it."""
-    sides = [pooled for _, pooled in feature_sides(layers, size)]
+    sides = feature_sides(layers, size)
     if 0 in sides:
         yield (
             f"{where}.baseline_cnn: of an image of {size} pixels nothing is left after convolution {sides.index(0) + 1}"
