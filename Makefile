@@ -1,10 +1,13 @@
 # make demo: the demo study, from nothing to its report. make test: all tests but those of make test-cluster, which brings
-# up a real Slurm and a real Grid Engine as root. Each sets up .venv from the lock file.
+# up a real Slurm and a real Grid Engine as root. make install: the environment alone, .venv from the lock file, which
+# each of the others sets up, too.
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-cluster lint docs lock clean
+.PHONY: install demo test test-cluster lint docs lock clean
+
+install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete

@@ -16,7 +16,7 @@ TEXT = (ROOT / "docs" / "clusters.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 PLAN = (ROOT / "benchmarks" / "results" / "plan.md").read_text()
 # What only a scheduler, a network or conda can answer.
-ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make .venv/installed")
+ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make .venv/installed", "make install")
 
 
 def commands(word: str) -> list[str]:
