@@ -33,14 +33,14 @@ docs: .venv/installed
 .venv/installed: envs/requirements.lock
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed; this is " + sys.version)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/requirements.lock
 	touch $@
 
-# Resolves envs/requirements.in anew; uv writes one lock for every Python and system.
+# Resolves envs/requirements.in anew; uv writes one lock for every Python and system, with the hash of each one's files.
 lock:
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
-	.venv-lock/bin/uv pip compile --universal --upgrade --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-		--no-annotate --no-header envs/requirements.in -o envs/requirements.lock
+	.venv-lock/bin/uv pip compile --universal --upgrade --generate-hashes --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header envs/requirements.in -o envs/requirements.lock
 	rm -rf .venv-lock
 
 clean:
