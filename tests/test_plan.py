@@ -198,6 +198,14 @@ def test_every_network_of_the_schema_has_a_cost():
     assert set(names) <= known | set(study().costs["networks"])
 
 
+def test_a_network_without_published_training_is_as_fast_as_its_work_allows():
+    known = one_model(network="resnest50", resources=ON_A_GPU)
+    counted = one_model(network="resnest50", resources=ON_A_GPU)
+    counted.costs["networks"]["resnest50"] = {"gflops": 214.0, "parameters": 27.5}
+    step = 3 * 214e9 * 512**2 / 1e6
+    assert gpu_speed(counted, "m") == pytest.approx(0.05 * 156e12 / step) != gpu_speed(known, "m")
+
+
 def test_training_takes_its_epochs_and_judging_them():
     found = one_model(network="resnest269", input_size=416, epochs=12, resources=ON_A_GPU)
     train, fold = ISIC_2020 * 0.8, ISIC_2020 * 0.8 / 5

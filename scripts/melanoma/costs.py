@@ -129,8 +129,8 @@ def gpu_speed(study: Study, model: str) -> float:
     """Return the images a second that the reference GPU trains on: published, or the work over a sustained rate."""
     recipe, gpu = study.recipe(model), study.costs["gpu"]
     precision = recipe["precision"]
-    known = study.costs["networks"].get(recipe["network"])
-    if known is None:
+    known = study.costs["networks"].get(recipe["network"], {})
+    if "rtx_3090" not in known:
         own = "baseline_cnn_utilisation" if recipe["network"] == "baseline_cnn" else "utilisation"
         return gpu["peak_tflops"][precision] * 1e3 * gpu[own] / (TRAINING_PASSES * forward_gflops(study, model))
     published, faster = known["rtx_3090"], gpu["over_rtx_3090"][known["family"]]
