@@ -73,3 +73,10 @@ def test_the_citation_has_what_its_format_requires_and_the_projects_version_and_
     assert {key: citation[key] for key in ("version", "license")} == {
         key: PROJECT["project"][key] for key in ("version", "license")
     }
+
+
+def test_the_changelog_has_the_form_of_keep_a_changelog_and_tells_what_is_not_released():
+    parts = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert parts[0].startswith("# Changelog\n") and parts[1].startswith("[Unreleased]\n")
+    kinds = re.findall(r"^### (.+)$", parts[1], re.MULTILINE)
+    assert kinds and set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
