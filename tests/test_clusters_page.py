@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "clusters.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 # What only a scheduler, a network or conda can answer.
-ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make .venv/installed", "cd $SCRATCH")
+ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make install", "cd $SCRATCH")
 
 
 def commands(word: str) -> list[str]:
