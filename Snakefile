@@ -18,7 +18,7 @@ if not workflow.overwrite_configfiles:
 
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
-from melanoma.configfiles import given_study
+from melanoma.config.yaml_files import given_study
 
 given = workflow.config_settings.config
 config = given_study(config, workflow.configfiles, given, sys.argv)

@@ -22,11 +22,11 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from melanoma.bootstrap import Resampling, independent_units, interval_of
-from melanoma.comparison import paired_test
-from melanoma.delong import delong_test
-from melanoma.files import write_text
-from melanoma.metrics import Calibration, Measure, NetBenefit, Outcomes, Ranking, measured
+from melanoma.common.files import write_text
+from melanoma.stats.bootstrap import Resampling, independent_units, interval_of
+from melanoma.stats.comparison import paired_test
+from melanoma.stats.delong import delong_test
+from melanoma.stats.metrics import Calibration, Measure, NetBenefit, Outcomes, Ranking, measured
 
 RESULTS = Path(__file__).parent / "results" / "coverage.md"
 PREVALENCE, SHIFT, OVERCONFIDENCE, QUANTILES = 0.02, 2.0, 1.4, 200_000

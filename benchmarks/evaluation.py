@@ -15,9 +15,9 @@ from scipy.special import expit
 from sklearn import metrics as sklearn_metrics
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from melanoma.bootstrap import draw, estimate
-from melanoma.files import write_text
-from melanoma.metrics import BINS, Calibration, Measure, NetBenefit, Outcomes, Ranking
+from melanoma.common.files import write_text
+from melanoma.stats.bootstrap import draw, estimate
+from melanoma.stats.metrics import BINS, Calibration, Measure, NetBenefit, Outcomes, Ranking
 
 RESULTS = Path(__file__).parent / "results" / "evaluation.md"
 IMAGES, PATIENTS, MELANOMAS, MODELS, REPLICATES = 33_126, 2_056, 584, 20, 2_000

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from melanoma.files import read_yaml, write_text
-from melanoma.store import ImageStore
+from melanoma.common.files import read_yaml, write_text
+from melanoma.images.store import ImageStore
 
 REPLICATES, CONFIDENCE = 2000, 0.95
 

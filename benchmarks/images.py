@@ -19,14 +19,14 @@ import pandas as pd
 import simplejpeg
 from conditions import conditions, markdown, medians
 
-from melanoma.files import sha256, write_text
-from melanoma.hdf5 import create_hdf5
-from melanoma.header import read_header
-from melanoma.images import DEFAULTS, prepare_file, write_shard
-from melanoma.lesions import draw_photograph
-from melanoma.quality import measure
-from melanoma.square import to_square
-from melanoma.store import ImageStore
+from melanoma.common.files import sha256, write_text
+from melanoma.data.demo_images import draw_photograph
+from melanoma.images.hdf5 import create_hdf5
+from melanoma.images.header import read_header
+from melanoma.images.preprocess import to_square
+from melanoma.images.quality import measure
+from melanoma.images.shards import DEFAULTS, prepare_file, write_shard
+from melanoma.images.store import ImageStore
 
 SIZE = 512
 SETTINGS = DEFAULTS | {"size": SIZE, "fit": "center_crop", "on_unreadable": "fail"}
@@ -105,7 +105,7 @@ def several_processes(folder: Path, count: int) -> list[list[str]]:
     catalog = pd.DataFrame({"image": [f"i{k}" for k in range(count)], "file": [str(path)] * count})
     catalog.to_parquet(folder / "catalog.parquet")
     code = (
-        "import sys, time, pandas as pd; from pathlib import Path; from melanoma.images import write_shard\n"
+        "import sys, time, pandas as pd; from pathlib import Path; from melanoma.images.shards import write_shard\n"
         "catalog = pd.read_parquet(sys.argv[1]); start = time.perf_counter()\n"
         f"write_shard(Path(sys.argv[2]), catalog, {SETTINGS!r}, int(sys.argv[3])); print(time.perf_counter() - start)"
     )

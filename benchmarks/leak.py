@@ -19,15 +19,15 @@ import numpy as np
 import pandas as pd
 from conditions import conditions, markdown
 
-from melanoma.bootstrap import estimate
-from melanoma.catalog import build_catalog
-from melanoma.comparison import compare
-from melanoma.files import read_yaml, write_text
-from melanoma.metrics import Ranking
-from melanoma.split import TEST_COLUMNS, TRAIN_COLUMNS, read_pairs, split_images, usable_images
-from melanoma.study import resolve, training_recipe
-from melanoma.tabular import out_of_fold_and_test
-from sizes import unseen
+from list_sizes import unseen
+from melanoma.common.files import read_yaml, write_text
+from melanoma.config.study import resolve, training_recipe
+from melanoma.data.catalog import build_catalog
+from melanoma.models.tabular import out_of_fold_and_test
+from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, read_pairs, split_images, usable_images
+from melanoma.stats.bootstrap import estimate
+from melanoma.stats.comparison import compare
+from melanoma.stats.metrics import Ranking
 
 STUDY = Path(__file__).parents[1] / "studies" / "isic2020_tables.yaml"
 RESULTS = Path(__file__).parent / "results" / "leak.md"

@@ -21,14 +21,14 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, read_image
 from torchvision.transforms import v2
 
-from melanoma.augment import random_maps, warp
-from melanoma.batches import EpochBatches, Examples, loader, to_device
-from melanoma.files import write_text
-from melanoma.images import write_shard
-from melanoma.lesions import draw_photograph
-from melanoma.stages import STAGES, apply_stages
-from melanoma.store import ImageStore
-from melanoma.study import resolve, training_recipe
+from melanoma.augment.pixelwise import STAGES, apply_stages
+from melanoma.augment.transforms import random_maps, warp
+from melanoma.common.files import write_text
+from melanoma.config.study import resolve, training_recipe
+from melanoma.data.demo_images import draw_photograph
+from melanoma.images.shards import write_shard
+from melanoma.images.store import ImageStore
+from melanoma.training.loader import EpochBatches, Examples, loader, to_device
 
 STORED, SEEN, BATCH, IMAGES, REPEATS = 512, 416, 16, 160, 11
 CPU = torch.device("cpu")

@@ -13,9 +13,9 @@ import numpy as np
 from conditions import conditions, markdown
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from melanoma.files import write_text
-from melanoma.near_duplicates import SIDE, candidate_pairs, confirmed, shrink
-from melanoma.quality import perceptual_hash
+from melanoma.common.files import write_text
+from melanoma.images.near_duplicates import SIDE, candidate_pairs, confirmed, shrink
+from melanoma.images.quality import perceptual_hash
 
 RESULTS = Path(__file__).parent / "results" / "split.md"
 IMAGES, COPIES = 33_126, 500

@@ -18,9 +18,9 @@ from pathlib import Path
 from conditions import conditions, markdown
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from melanoma.command import run
-from melanoma.files import write_text
-from melanoma.predictions import named_paths
+from melanoma.common.cli import run
+from melanoma.common.files import write_text
+from melanoma.predictions.table import named_paths
 
 RULE = re.compile(r"^ *rule (\w+):\n((?:(?!^ *rule ).*\n)+)", re.MULTILINE)
 COLUMNS = ["rule", "jobs", "start of one, CPU s", "all starts, CPU s", "work, CPU s", "starts, share"]

@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import torch
 from conditions import conditions, markdown
 
-from melanoma.files import read_yaml, write_text
-from melanoma.networks import build_network
-from melanoma.study import is_backbone, resolve, training_recipe
+from melanoma.common.files import read_yaml, write_text
+from melanoma.config.study import is_backbone, resolve, training_recipe
+from melanoma.models.classifier import build_network
 
 COLUMNS = 12  # of metadata, about what ISIC 2020 has
 STEPS = 3

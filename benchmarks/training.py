@@ -30,15 +30,15 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
 
-from melanoma.checkpoint import Checkpoints
-from melanoma.device import set_up_torch
-from melanoma.distributed import Processes
-from melanoma.files import write_text
-from melanoma.images import write_shard
-from melanoma.interruption import Interruption
-from melanoma.networks import build_network
-from melanoma.study import resolve, training_recipe
-from melanoma.training import Run, Trainer
+from melanoma.common.files import write_text
+from melanoma.compute.device import set_up_torch
+from melanoma.compute.distributed import Processes
+from melanoma.compute.preemption import Interruption
+from melanoma.config.study import resolve, training_recipe
+from melanoma.images.shards import write_shard
+from melanoma.models.classifier import build_network
+from melanoma.training.checkpoint import Checkpoints
+from melanoma.training.trainer import Run, Trainer
 
 STORED, TURNS, CPU_IMAGES = 512, 3, 64
 WAYS = ("ours", "network alone", "usual way")

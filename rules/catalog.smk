@@ -22,7 +22,7 @@ rule build_catalog:
         runtime=growing(30),
         gpu=0,
     params:
-        **code("catalog"),
+        **code("build_catalog"),
     shell:
         "python {params.script:q} --settings {input.settings} --output {output.catalog}"
         " --problems {output.problems} --log {log}"

@@ -8,15 +8,15 @@ import shutil
 import time
 from pathlib import Path
 
-from melanoma.dependencies import (
+from melanoma.snakefile.dependencies import (
     code_digest,
     file_digest,
     find_first,
     use_this_interpreter,
 )
-from melanoma.records import keep_record
-from melanoma.retries import failures, retry_what_may_pass
-from melanoma.study import (
+from melanoma.snakefile.records import keep_record
+from melanoma.snakefile.retries import failures, retry_what_may_pass
+from melanoma.config.study import (
     all_fusions,
     configuration_digest,
     fusion_read,
@@ -32,8 +32,8 @@ from melanoma.study import (
     training_recipe,
     trial_recipes,
 )
-from melanoma.terminal import show_one_line_a_job
-from melanoma.weights_files import weights_file
+from melanoma.snakefile.terminal import show_one_line_a_job
+from melanoma.config.weights import weights_file
 
 PROFILES = Path(workflow.basedir, "profiles")
 use_this_interpreter()

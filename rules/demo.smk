@@ -20,7 +20,7 @@ rule draw_lesions:
         runtime=growing(30),
         gpu=0,
     params:
-        **code("demo"),
+        **code("draw_lesions"),
         options=lambda wildcards: [
             f"--{name.replace('_', '-')}={value}"
             for name, value in GENERATED[wildcards.source].items()

@@ -34,7 +34,7 @@ rule audit_models:
         runtime=growing(30),
         gpu=0,
     params:
-        **code("audit"),
+        **code("audit_models"),
         weights=[
             f"{model}:{run}={trained(model, run, 'weights.pt')}"
             for model in NETWORKS
@@ -49,7 +49,7 @@ rule audit_models:
         " --predictions {params.predictions} {params.ledger} --output {output} --log {log}"
 
 
-rule evaluate_models:
+rule evaluate:
     input:
         settings=settings("evaluate"),
         predictions=[predictions(name) for name in JUDGED],
@@ -68,9 +68,9 @@ rule evaluate_models:
         summary=f"{RESULTS}/evaluate/summary.txt",
         curves=f"{RESULTS}/evaluate/curves.json",
     log:
-        f"{LOGS}/evaluate_models.log",
+        f"{LOGS}/evaluate.log",
     benchmark:
-        f"{LOGS}/evaluate_models.tsv"
+        f"{LOGS}/evaluate.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -112,7 +112,7 @@ rule audit_shortcuts:
         runtime=growing(120),
         gpu=0,
     params:
-        **code("shortcuts"),
+        **code("audit_shortcuts"),
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
         folds=config["split"]["run_folds"],
         test=config["predict"]["test"],
@@ -143,7 +143,7 @@ rule compare_seeds:
         runtime=growing(10),
         gpu=0,
     params:
-        **code("seeds"),
+        **code("compare_seeds"),
         runs=[
             f"{model}:{run}={RESULTS}/predict/{model}/{run}.parquet"
             for model in REPEATED

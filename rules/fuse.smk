@@ -1,7 +1,7 @@
 """Fuse: late fusions of models, fitted on out-of-fold predictions; and the study's answer, chosen on them."""
 
 
-rule fuse_models:
+rule fuse:
     input:
         settings=lambda wildcards: settings(f"fusion-{wildcards.fusion}"),
         members=lambda wildcards: [
@@ -13,9 +13,9 @@ rule fuse_models:
         predictions=f"{RESULTS}/fuse/{{fusion}}.parquet",
         weights=f"{RESULTS}/fuse/{{fusion}}.json",
     log:
-        f"{LOGS}/fuse_models/{{fusion}}.log",
+        f"{LOGS}/fuse/{{fusion}}.log",
     benchmark:
-        f"{LOGS}/fuse_models/{{fusion}}.tsv"
+        f"{LOGS}/fuse/{{fusion}}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -34,7 +34,7 @@ rule fuse_models:
         " --test {input.test} --output {output.predictions} --weights {output.weights} --log {log}"
 
 
-rule choose_answer:
+rule select_model:
     input:
         settings=settings("fuse"),
         predictions=[predictions(name) for name in [*MODELS, *FUSIONS]],
@@ -42,9 +42,9 @@ rule choose_answer:
     output:
         f"{RESULTS}/fuse/answer.json",
     log:
-        f"{LOGS}/choose_answer.log",
+        f"{LOGS}/select_model.log",
     benchmark:
-        f"{LOGS}/choose_answer.tsv"
+        f"{LOGS}/select_model.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -53,7 +53,7 @@ rule choose_answer:
         runtime=growing(30),
         gpu=0,
     params:
-        **code("answer"),
+        **code("select_model"),
         models=[f"{name}={predictions(name)}" for name in MODELS],
         fusions=[f"{name}={predictions(name)}" for name in FUSIONS],
     shell:

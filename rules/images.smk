@@ -18,7 +18,7 @@ rule list_sizes:
         runtime=growing(10),
         gpu=0,
     params:
-        **code("sizes"),
+        **code("list_sizes"),
     shell:
         "python {params.script:q} --catalog {input.catalog} --output {output} --log {log}"
 
@@ -43,14 +43,14 @@ rule prepare_shard:
         runtime=growing(120),
         gpu=0,
     params:
-        **code("images"),
+        **code("prepare_shard"),
         shards=len(SHARDS),
     shell:
         "python {params.script:q} --settings {input.settings} --catalog {input.catalog} --shard {wildcards.shard} --shards {params.shards}"
         " --processes {threads} --output {output.images} --quality {output.quality} --log {log}"
 
 
-rule join_shards:
+rule merge_shards:
     input:
         images=expand(f"{RESULTS}/images/shards/shard-{{shard}}.h5", shard=SHARDS),
         qualities=expand(
@@ -60,9 +60,9 @@ rule join_shards:
         images=f"{RESULTS}/images/images.h5",
         quality=f"{RESULTS}/images/quality.parquet",
     log:
-        f"{LOGS}/join_shards.log",
+        f"{LOGS}/merge_shards.log",
     benchmark:
-        f"{LOGS}/join_shards.tsv"
+        f"{LOGS}/merge_shards.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -71,7 +71,7 @@ rule join_shards:
         runtime=growing(30),
         gpu=0,
     params:
-        **code("merge_images"),
+        **code("merge_shards"),
         shard_count=SHARD_COUNT,
     shell:
         "python {params.script:q} --shards {input.images} --qualities {input.qualities}"

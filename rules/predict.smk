@@ -11,7 +11,7 @@ PREDICTED = {
 FUSED = {member for fusion in FUSIONS.values() for member in fusion["members"]}
 
 
-rule predict_model:
+rule predict:
     input:
         weights=lambda wildcards: [
             trained(wildcards.model, run, "weights.pt")
@@ -78,7 +78,7 @@ rule predict_tabular:
         runtime=asked("runtime"),
         gpu=asked("gpus"),
     params:
-        **code("tabular"),
+        **code("predict_tabular"),
         folds=config["split"]["run_folds"],
         test=config["predict"]["test"],
     shell:
@@ -108,7 +108,7 @@ rule import_predictions:
         runtime=growing(10),
         gpu=0,
     params:
-        **code("foreign"),
+        **code("import_predictions"),
         folds=config["split"]["run_folds"],
         fused=lambda wildcards: "--fused" if wildcards.model in FUSED else "",
     shell:

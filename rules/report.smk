@@ -146,9 +146,12 @@ rule write_report:
         runtime=growing(10),
         gpu=0,
     params:
-        **code("report"),
+        **code("write_report"),
         text=text(
-            *(f"scripts/melanoma/{name}.html.j2" for name in TEMPLATES),
+            *(
+                f"scripts/melanoma/report/templates/{name}.html.j2"
+                for name in TEMPLATES
+            ),
             *(f"report/{name}.rst" for name in CAPTIONS),
         ),
         study=config["study"],

@@ -45,7 +45,7 @@ rule write_settings:
         runtime=5,
         gpu=0,
     params:
-        **script("settings"),
+        **script("write_settings"),
         values=lambda wildcards: json.dumps(SECTIONS[wildcards.section]),
     shell:
         "python {params.script:q} --values {params.values:q} --output {output} --log {log}"
@@ -66,7 +66,7 @@ rule write_recipe:
         runtime=5,
         gpu=0,
     params:
-        **script("settings"),
+        **script("write_settings"),
         values=lambda wildcards: json.dumps(
             training_recipe(TRAINED[wildcards.training])
         ),

@@ -32,7 +32,7 @@ rule find_near_duplicates:
         runtime=growing(240),
         gpu=0,
     params:
-        **code("near_duplicates"),
+        **code("find_near_duplicates"),
         hash_distance=NEAR_DUPLICATES["hash_distance"],
         max_difference=NEAR_DUPLICATES["max_difference"],
     shell:
@@ -67,7 +67,7 @@ rule split_study:
         runtime=growing(30),
         gpu=0,
     params:
-        **code("split"),
+        **code("split_study"),
         near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
     shell:
         "python {params.script:q} --settings {input.settings} --catalog {input.catalog} --quality {input.quality}"
@@ -98,7 +98,7 @@ rule check_leakage:
         runtime=growing(30),
         gpu=0,
     params:
-        **code("leakage"),
+        **code("check_leakage"),
         near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
     shell:
         "python {params.script:q} --settings {input.settings} --train {input.train} --test {input.test}"

@@ -39,7 +39,7 @@ rule write_trial:
         runtime=5,
         gpu=0,
     params:
-        **script("settings"),
+        **script("write_settings"),
         values=lambda wildcards: json.dumps(
             training_recipe(TRIAL_RECIPES[wildcards.untuned][wildcards.trial])
         ),
@@ -82,7 +82,7 @@ rule train_trial:
         " --history {output} --log {log}"
 
 
-rule choose_recipe:
+rule select_recipe:
     input:
         settings=settings("tune-{training}"),
         recipes=lambda wildcards: [
@@ -97,9 +97,9 @@ rule choose_recipe:
         recipe=f"{RESULTS}/tune/{{training}}/recipe.yaml",
         table=f"{RESULTS}/tune/{{training}}/trials.csv",
     log:
-        f"{LOGS}/choose_recipe/{{training}}.log",
+        f"{LOGS}/select_recipe/{{training}}.log",
     benchmark:
-        f"{LOGS}/choose_recipe/{{training}}.tsv"
+        f"{LOGS}/select_recipe/{{training}}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -108,7 +108,7 @@ rule choose_recipe:
         runtime=growing(10),
         gpu=0,
     params:
-        **code("tune"),
+        **code("select_recipe"),
         folder=lambda wildcards: f"{RESULTS}/tune/{untuned(wildcards.training)}",
     shell:
         "python {params.script:q} --settings {input.settings} --trials {params.folder} --recipe {output.recipe}"

@@ -12,9 +12,9 @@ import socket
 import sys
 from pathlib import Path
 
-from melanoma.command import log, start_logging
-from melanoma.errors import InputError
-from melanoma.interruption import scheduler_job
+from melanoma.common.cli import log, start_logging
+from melanoma.common.errors import InputError
+from melanoma.compute.preemption import scheduler_job
 
 # Rendezvous ports follow from the job's number, so that two jobs whose first node is the same do not meet.
 FIRST_PORT, PORTS = 20_000, 20_000

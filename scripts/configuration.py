@@ -6,10 +6,10 @@ python scripts/configuration.py --output docs/configuration.md
 import argparse
 from pathlib import Path
 
-from melanoma.command import run
-from melanoma.configuration import configuration_page
-from melanoma.files import write_text
-from melanoma.study import load_schema
+from melanoma.common.cli import run
+from melanoma.common.files import write_text
+from melanoma.config.docs import configuration_page
+from melanoma.config.study import load_schema
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

@@ -19,14 +19,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from melanoma.command import log, run
-from melanoma.curves import curves
-from melanoma.errors import InputError
-from melanoma.evaluation import Decisions, Settings, comparisons, decide, evaluate, reliability, validate
-from melanoma.files import read_yaml, write_json, write_text
-from melanoma.ledger import describe_ledger, open_test_labels, read_ledger, test_digest, warn_of_many
-from melanoma.predictions import join_labels, named_paths, read_labels, read_predictions
-from melanoma.summary import summary
+from melanoma.common.cli import log, run
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_yaml, write_json, write_text
+from melanoma.evaluation.curves import curves
+from melanoma.evaluation.evaluate import Decisions, Settings, comparisons, decide, evaluate, reliability, validate
+from melanoma.evaluation.summary import summary
+from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
+from melanoma.predictions.test_access_log import (
+    describe_ledger,
+    open_test_labels,
+    read_ledger,
+    test_digest,
+    warn_of_many,
+)
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ python scripts/fetch.py --url https://example.org/train.zip --unzip folder --out
 import argparse
 from pathlib import Path
 
-from melanoma.command import run
-from melanoma.fetch import Download, fetch
+from melanoma.common.cli import run
+from melanoma.data.download import Download, fetch
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

@@ -15,13 +15,13 @@ from typing import Any
 
 import pandas as pd
 
-from melanoma.command import log, run
-from melanoma.errors import InputError
-from melanoma.files import read_yaml, write_json, write_parquet
-from melanoma.fusion import METHODS, fuse, log_loss, normalised, with_probability
-from melanoma.fusion_file import Fusion, reference_of
-from melanoma.predictions import COLUMNS, named_paths, read_predictions
-from melanoma.stacking import STACKED, cross_fits, fit_of, fusion_table
+from melanoma.common.cli import log, run
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_yaml, write_json, write_parquet
+from melanoma.fusion.rules import METHODS, fuse, log_loss, normalised, with_probability
+from melanoma.fusion.saved_fusion import Fusion, reference_of
+from melanoma.fusion.stacking import STACKED, cross_fits, fit_of, fusion_table
+from melanoma.predictions.table import COLUMNS, named_paths, read_predictions
 
 DEFAULTS = {"weights": None, "inputs": [], "context": False, "gradient_boosting": None, "folds": 5, "seed": 1}
 

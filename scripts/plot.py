@@ -20,15 +20,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from melanoma import figures
-from melanoma.command import run
-from melanoma.contact_sheet import contact_sheet
-from melanoma.errors import InputError
-from melanoma.files import read_json, read_yaml
-from melanoma.parallel_coordinates import parallel_coordinates
-from melanoma.predictions import named_path, named_paths
-from melanoma.sampling import epoch_counts
-from melanoma.store import ImageStore
+from melanoma.augment.contact_sheet import contact_sheet
+from melanoma.common.cli import run
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_json, read_yaml
+from melanoma.images.store import ImageStore
+from melanoma.predictions.table import named_path, named_paths
+from melanoma.report.page import figures
+from melanoma.report.parallel_coordinates import parallel_coordinates
+from melanoma.training.sampling import epoch_counts
 
 HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc"]
 SAMPLES = 16  # images of each class

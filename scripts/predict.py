@@ -19,18 +19,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from melanoma.batches import Examples
-from melanoma.command import log, run
-from melanoma.device import device_of, set_up_torch
-from melanoma.distributed import Processes, joined
-from melanoma.encoder import MetadataEncoder
-from melanoma.files import read_yaml, sha256, write_json, write_parquet
-from melanoma.gathering import gathered
-from melanoma.inference import Predictor, predicted, restored
-from melanoma.prediction_file import described
-from melanoma.predictions import named_paths
-from melanoma.store import ImageStore
-from melanoma.tta import NO_TTA
+from melanoma.augment.tta import NO_TTA
+from melanoma.common.cli import log, run
+from melanoma.common.files import read_yaml, sha256, write_json, write_parquet
+from melanoma.compute.device import device_of, set_up_torch
+from melanoma.compute.distributed import Processes, joined
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.images.store import ImageStore
+from melanoma.predictions.aggregate import gathered
+from melanoma.predictions.prediction_file import described
+from melanoma.predictions.table import named_paths
+from melanoma.training.loader import Examples
+from melanoma.training.predictor import Predictor, predicted, restored
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ its SHA-256 first.
 import argparse
 from pathlib import Path
 
-from melanoma.command import log, run
-from melanoma.records import restore_record
+from melanoma.common.cli import log, run
+from melanoma.snakefile.records import restore_record
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

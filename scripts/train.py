@@ -20,15 +20,15 @@ from typing import Any
 
 import pandas as pd
 
-from melanoma.checkpoint import Checkpoints, serialise
-from melanoma.command import log, run
-from melanoma.device import set_up_torch
-from melanoma.distributed import joined
-from melanoma.epochs import best_epoch
-from melanoma.errors import InputError
-from melanoma.files import read_yaml, write_bytes, write_csv
-from melanoma.interruption import TRY_AGAIN, Interrupted, Interruption, scheduler_job
-from melanoma.training import COMPUTING, Run, train
+from melanoma.common.cli import log, run
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_yaml, write_bytes, write_csv
+from melanoma.compute.device import set_up_torch
+from melanoma.compute.distributed import joined
+from melanoma.compute.preemption import TRY_AGAIN, Interrupted, Interruption, scheduler_job
+from melanoma.training.checkpoint import Checkpoints, serialise
+from melanoma.training.early_stopping import best_epoch
+from melanoma.training.trainer import COMPUTING, Run, train
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from melanoma.errors import InputError
-from melanoma.fetch import Download, fetch
+from melanoma.common.errors import InputError
+from melanoma.data.download import Download, fetch
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

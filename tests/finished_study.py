@@ -8,9 +8,9 @@ import pandas as pd
 import plot
 import tiny
 from in_process import call
-from melanoma.curves import curves
-from melanoma.evaluation import Settings, comparisons, decide, evaluate, reliability, validate
-from melanoma.files import write_csv, write_json, write_parquet, write_text, write_yaml
+from melanoma.common.files import write_csv, write_json, write_parquet, write_text, write_yaml
+from melanoma.evaluation.curves import curves
+from melanoma.evaluation.evaluate import Settings, comparisons, decide, evaluate, reliability, validate
 
 RUNS = ("fold-0", "fold-1", "refit")
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from melanoma.header import read_header
-from melanoma.images import DEFAULTS
-from melanoma.square import to_square
+from melanoma.images.header import read_header
+from melanoma.images.preprocess import to_square
+from melanoma.images.shards import DEFAULTS
 
 
 def smooth(width: int, height: int, seed: int = 0) -> np.ndarray:

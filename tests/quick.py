@@ -16,7 +16,7 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["melanoma.training", "imblearn.over_sampling", "torch._dynamo"])
+_server.set_forkserver_preload(["melanoma.training.trainer", "imblearn.over_sampling", "torch._dynamo"])
 
 
 def _start_server() -> None:

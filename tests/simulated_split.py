@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from melanoma.split import TEST_COLUMNS, TRAIN_COLUMNS, split_images
+from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, split_images
 
 SETTINGS = {
     "method": "grouped",

@@ -12,8 +12,8 @@ import yaml
 from torch.distributed.run import parse_args
 
 from across_nodes import command_line
-from melanoma.joblogs import failed_for_good
-from melanoma.study import resolve, training_name
+from melanoma.common.job_logs import failed_for_good
+from melanoma.config.study import resolve, training_name
 from workflow import clone, snakemake
 
 ROOT = Path(__file__).parents[1]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from melanoma.archive import unpack_file, unpack_folder
-from melanoma.errors import InputError
+from melanoma.common.errors import InputError
+from melanoma.data.archive import unpack_file, unpack_folder
 from zips import zipped
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from melanoma.encoder import MetadataEncoder
-from melanoma.leakage import check_encoder, check_epoch, check_predictions
-from melanoma.sampling import epoch_order
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.split.leakage import check_encoder, check_epoch, check_predictions
+from melanoma.training.sampling import epoch_order
 from simulated_split import FOLD_1, TEST, Study, members, study
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment import IMAGENET_MEAN, IMAGENET_STD, plain_maps, random_maps, warp
+from melanoma.augment.transforms import IMAGENET_MEAN, IMAGENET_STD, plain_maps, random_maps, warp
 from pictures import noisy
 
 SIDE = 33

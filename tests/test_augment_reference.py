@@ -13,9 +13,18 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 import tiny
-from melanoma.augment import IMAGENET_MEAN, IMAGENET_STD, YIQ_TO_RGB, draw, map_colours, plain_maps, random_maps, warp
-from melanoma.stages import apply_stages
-from melanoma.tta import views
+from melanoma.augment.pixelwise import apply_stages
+from melanoma.augment.transforms import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    YIQ_TO_RGB,
+    draw,
+    map_colours,
+    plain_maps,
+    random_maps,
+    warp,
+)
+from melanoma.augment.tta import views
 from pictures import smooth
 
 SIDE, COUNT, SEED = 96, 8, 1

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from melanoma.averaging import WeightAverage
+from melanoma.training.ema import WeightAverage
 
 
 def network() -> nn.Module:

@@ -26,7 +26,7 @@ MEASURE = """
 import json, re, sys
 import pandas as pd
 from pathlib import Path
-from melanoma.images import write_shard
+from melanoma.images.shards import write_shard
 catalog, shard, settings, quality = sys.argv[1:]
 write_shard(Path(shard), pd.read_parquet(catalog), json.loads(settings), 1).to_parquet(quality)
 # Not ru_maxrss, which a process inherits from the one that started it.

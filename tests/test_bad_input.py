@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import catalog as catalog_script
-import images as images_script
-import leakage as leakage_script
-import merge_images as merge_script
-import near_duplicates as near_duplicates_script
-import split as split_script
+import build_catalog as catalog_script
+import check_leakage as leakage_script
+import find_near_duplicates as near_duplicates_script
+import merge_shards as merge_script
+import prepare_shard as images_script
+import split_study as split_script
 from in_process import call
-from melanoma.errors import InputError
-from melanoma.files import write_yaml
-from melanoma.store import ImageStore
+from melanoma.common.errors import InputError
+from melanoma.common.files import write_yaml
+from melanoma.images.store import ImageStore
 
 TABLE, JPEGS = Path("train.csv"), Path("jpeg")
 COLUMNS = ["image_name", "patient_id", "sex", "age_approx", "anatom_site_general_challenge", "diagnosis"]

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from melanoma.catalog import build_catalog
-from melanoma.errors import InputError
+from melanoma.common.errors import InputError
+from melanoma.data.catalog import build_catalog
 
 KAGGLE = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
 GOOD = {

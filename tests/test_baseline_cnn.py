@@ -6,11 +6,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.baseline_cnn import BaselineCNN
-from melanoma.errors import InputError
-from melanoma.feature_maps import feature_sides
-from melanoma.networks import build_network
-from melanoma.study import load_schema
+from melanoma.common.errors import InputError
+from melanoma.config.baseline_shapes import feature_sides
+from melanoma.config.study import load_schema
+from melanoma.models.baseline_cnn import BaselineCNN
+from melanoma.models.classifier import build_network
 
 
 def test_the_baseline_network_has_the_published_layer_shapes():

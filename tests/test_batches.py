@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment import plain_maps, warp
-from melanoma.batches import EpochBatches, Examples, PredictionBatches, diagnosis_classes, loader, to_device
-from melanoma.encoder import MetadataEncoder
-from melanoma.errors import InputError
-from melanoma.store import ImageStore
-from melanoma.tta import NO_TTA, view_count
+from melanoma.augment.transforms import plain_maps, warp
+from melanoma.augment.tta import NO_TTA, view_count
+from melanoma.common.errors import InputError
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.images.store import ImageStore
+from melanoma.training.loader import EpochBatches, Examples, PredictionBatches, diagnosis_classes, loader, to_device
 
 AUGMENTATION = {
     "flip_vertical": 0.5,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, ndtr, stdtrit
 from scipy.stats import binom
 
-from melanoma import bootstrap, metrics
+from melanoma.stats import bootstrap, metrics
 from test_metrics import Labelled, labelled
 
 TOLERANCE = 1e-12

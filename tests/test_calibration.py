@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from melanoma.calibration import (
+from melanoma.stats.calibration import (
     NONE,
     choose_calibrator,
     isotonic,
@@ -18,8 +18,8 @@ from melanoma.calibration import (
     prior_shift,
     temperature,
 )
-from melanoma.metrics import confusion, expected_calibration_error, log_loss
-from melanoma.thresholds import choose_thresholds
+from melanoma.stats.metrics import confusion, expected_calibration_error, log_loss
+from melanoma.stats.thresholds import choose_thresholds
 from test_metrics import Labelled, labelled
 
 

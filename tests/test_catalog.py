@@ -12,10 +12,10 @@ from hypothesis import given as given_
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from melanoma.catalog import SCHEMA, build_catalog
-from melanoma.errors import InputError
-from melanoma.files import write_parquet
-from melanoma.layouts import list_images
+from melanoma.common.errors import InputError
+from melanoma.common.files import write_parquet
+from melanoma.data.catalog import SCHEMA, build_catalog
+from melanoma.data.layouts import list_images
 from real_data import real_data
 
 HEADER = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"

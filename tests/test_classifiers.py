@@ -11,7 +11,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from melanoma.classifiers import classifier_of, learned
+from melanoma.models.plain_classifiers import classifier_of, learned
 
 FITS = {
     "logistic regression": lambda: LogisticRegression(class_weight="balanced"),

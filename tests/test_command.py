@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from melanoma.command import progress
-from melanoma.joblogs import last_attempt
+from melanoma.common.cli import progress
+from melanoma.common.job_logs import last_attempt
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SCRIPT = """
 import argparse
-from melanoma.command import log, run
-from melanoma.errors import InputError
+from melanoma.common.cli import log, run
+from melanoma.common.errors import InputError
 
 def main(args):
     log.info("so far so good")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import norm, rankdata
 
-from melanoma.comparison import common_images, compare, holm, p_greater, paired_test
-from melanoma.delong import average_ranks, delong_covariance, delong_test
+from melanoma.stats.comparison import common_images, compare, holm, p_greater, paired_test
+from melanoma.stats.delong import average_ranks, delong_covariance, delong_test
 from test_metrics import Labelled, labelled, pairs_auroc, rounded_scores
 
 SETTINGS = {"replicates": 200, "confidence": 0.95, "seed": 1}

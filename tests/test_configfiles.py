@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from melanoma.configfiles import check_command_line, key_places, read_study, with_typed_options
-from melanoma.errors import InputError
-from melanoma.study import load_schema
+from melanoma.common.errors import InputError
+from melanoma.config.study import load_schema
+from melanoma.config.yaml_files import check_command_line, key_places, read_study, with_typed_options
 
 
 def test_every_key_and_item_has_a_place_merged_keys_where_they_are_written(tmp_path, monkeypatch):

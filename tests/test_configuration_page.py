@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from melanoma.configuration import configuration_page
-from melanoma.study import load_schema
+from melanoma.config.docs import configuration_page
+from melanoma.config.study import load_schema
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,12 +13,12 @@ import plot
 import tiny
 from finished_study import history
 from in_process import call
-from melanoma.augment import IMAGENET_MEAN, IMAGENET_STD
-from melanoma.batches import EpochBatches, Examples, to_device
-from melanoma.contact_sheet import contact_sheet
-from melanoma.encoder import MetadataEncoder
-from melanoma.files import write_csv, write_yaml
-from melanoma.store import ImageStore
+from melanoma.augment.contact_sheet import contact_sheet
+from melanoma.augment.transforms import IMAGENET_MEAN, IMAGENET_STD
+from melanoma.common.files import write_csv, write_yaml
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.images.store import ImageStore
+from melanoma.training.loader import EpochBatches, Examples, to_device
 
 AUGMENTATION = {
     "flip_vertical": 0.5,

@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from melanoma.context import (
+from melanoma.predictions.patient_context import (
     distance_within_patient,
     images_per_patient,
     patient_distance,

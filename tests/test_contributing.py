@@ -101,7 +101,7 @@ def test_these_are_all_examples_of_the_page():
 def test_every_file_that_the_page_names_is_there_or_made_by_an_example():
     made = set(re.findall(r"```(?:python|yaml)\n# (\S+)\n", TEXT))
     named = set(re.findall(r"`([\w./-]+/[\w./-]*|[\w-]+\.(?:yaml|md))`", TEXT))
-    assert "scripts/melanoma/bootstrap.py" in named and made
+    assert "scripts/melanoma/stats/bootstrap.py" in named and made
     for name in named - made - {"../shared/data"}:
         assert (ROOT / name).exists(), name
 

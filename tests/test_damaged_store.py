@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from melanoma.errors import InputError
-from melanoma.images import shard_rows, write_shard
-from melanoma.store import ImageStore, merge_shards
+from melanoma.common.errors import InputError
+from melanoma.images.shards import shard_rows, write_shard
+from melanoma.images.store import ImageStore, merge_shards
 
 SIZE, IMAGES, SHARDS = 24, 9, 3
 SETTINGS = {"size": SIZE, "fit": "resize", "on_unreadable": "fail"}

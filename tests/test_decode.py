@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from melanoma.header import Unreadable
-from melanoma.square import bright_window, shades_of_grey
+from melanoma.images.header import Unreadable
+from melanoma.images.preprocess import bright_window, shades_of_grey
 from pictures import decode, encode, jpeg_with, smooth
 from real_data import real_data
 

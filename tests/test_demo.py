@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-import demo as script
+import draw_lesions as script
 from in_process import call
-from melanoma.demo import (
+from melanoma.common.errors import InputError
+from melanoma.config.study import load_schema
+from melanoma.data.demo_cohort import (
     MOST_IMAGES_OF_A_PATIENT,
     SIZE_CHANCES,
     SIZES,
@@ -28,9 +30,7 @@ from melanoma.demo import (
     truth,
     write_photographs,
 )
-from melanoma.errors import InputError
-from melanoma.lesions import draw_photograph, draw_traits
-from melanoma.study import load_schema
+from melanoma.data.demo_images import draw_photograph, draw_traits
 
 KAGGLE_COLUMNS = [
     "image_name",
@@ -243,7 +243,7 @@ def test_an_interrupted_run_leaves_no_folder_that_passes_as_done(
     settings = demo_settings(images=4)
     cohort = make_cohort(settings)
     with monkeypatch.context() as patch:
-        patch.setattr("melanoma.demo.progress", interrupted)
+        patch.setattr("melanoma.data.demo_cohort.progress", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write_photographs(tmp_path / "jpeg", cohort, settings, 1)
     assert not (tmp_path / "jpeg").exists()

@@ -1,6 +1,6 @@
 """Which modules of the project a script depends on, so that it runs again when one of them changes."""
 
-from melanoma.dependencies import local_imports
+from melanoma.snakefile.dependencies import local_imports
 
 
 def test_local_imports_are_found_at_any_depth(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import quick
-from melanoma.distributed import Processes, SynchronisedBatchNorm, joined, synchronise_batch_norm
-from melanoma.errors import InputError
+from melanoma.common.errors import InputError
+from melanoma.compute.distributed import Processes, SynchronisedBatchNorm, joined, synchronise_batch_norm
 from test_train import TinyStudy
 
 # The first convolution has no batch norm, so cutting a batch into parts changes nothing but the order of sums.

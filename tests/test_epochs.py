@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from melanoma.epochs import best_epoch, is_best, stops_early
+from melanoma.training.early_stopping import best_epoch, is_best, stops_early
 
 values = st.lists(st.sampled_from([0.5, 0.6, 0.7, 0.8, nan]), min_size=1, max_size=12)
 choices = st.sampled_from(["loss", "auroc"])

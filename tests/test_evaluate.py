@@ -9,9 +9,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 import evaluate as script
 from in_process import call
-from melanoma.curves import curves
-from melanoma.errors import InputError
-from melanoma.evaluation import (
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_json, write_parquet, write_yaml
+from melanoma.evaluation.curves import curves
+from melanoma.evaluation.evaluate import (
     Decisions,
     Settings,
     cohorts,
@@ -22,11 +23,10 @@ from melanoma.evaluation import (
     reliability_bins,
     validate,
 )
-from melanoma.files import read_json, write_parquet, write_yaml
-from melanoma.metrics import RATES, confusion
-from melanoma.predictions import named_paths, read_predictions
-from melanoma.summary import summary
-from melanoma.thresholds import choose_thresholds
+from melanoma.evaluation.summary import summary
+from melanoma.predictions.table import named_paths, read_predictions
+from melanoma.stats.metrics import RATES, confusion
+from melanoma.stats.thresholds import choose_thresholds
 from real_data import real_data
 
 QUICK = Settings(replicates=100)

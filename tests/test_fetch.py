@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from file_server import CONTENT, SHA256, Server, get, left, refused, serving
-from melanoma.errors import InputError
-from melanoma.fetch import Download, fetch
+from melanoma.common.errors import InputError
+from melanoma.data.download import Download, fetch
 
 
 @pytest.fixture

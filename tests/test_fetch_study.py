@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from file_server import Server, serving
-from melanoma.errors import InputError
-from melanoma.study import resolve
-from melanoma.weights_files import weights_file
+from melanoma.common.errors import InputError
+from melanoma.config.study import resolve
+from melanoma.config.weights import weights_file
 from workflow import clone, failing, planned, snakemake
 from zips import zipped
 

@@ -9,9 +9,9 @@ import pytest
 import plot
 import tiny
 from finished_study import draw, history, write_study
-from melanoma import figures
-from melanoma.errors import InputError
-from melanoma.files import read_json, write_text
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_json, write_text
+from melanoma.report.page import figures
 
 PARTS = {
     "evaluation": {"roc.svg", "precision_recall.svg", "decision.svg", "reliability.svg"},

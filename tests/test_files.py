@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from melanoma.files import atomic_path, write_bytes
+from melanoma.common.files import atomic_path, write_bytes
 
 
 def write_and_be_killed(path: Path) -> None:

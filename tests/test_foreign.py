@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 import tiny
-from melanoma.errors import InputError
-from melanoma.foreign import foreign_predictions
-from melanoma.predictions import COLUMNS, read_predictions
-from melanoma.study import resolve
+from melanoma.common.errors import InputError
+from melanoma.config.study import resolve
+from melanoma.predictions.external import foreign_predictions
+from melanoma.predictions.table import COLUMNS, read_predictions
 from test_study import with_
 
 TRAIN = tiny.table(60)

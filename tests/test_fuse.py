@@ -11,11 +11,11 @@ from scipy.optimize import minimize_scalar
 
 import fuse as script
 from in_process import call
-from melanoma.errors import InputError
-from melanoma.files import read_json, write_parquet, write_yaml
-from melanoma.fusion import aligned, fuse, log_loss, simplex_minimum
-from melanoma.metrics import auroc
-from melanoma.predictions import COLUMNS, logit, read_predictions
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_json, write_parquet, write_yaml
+from melanoma.fusion.rules import aligned, fuse, log_loss, simplex_minimum
+from melanoma.predictions.table import COLUMNS, logit, read_predictions
+from melanoma.stats.metrics import auroc
 from real_data import real_data
 
 

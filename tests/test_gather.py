@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import seeds
-from melanoma.gathering import gathered, seeds_of
-from melanoma.metrics import auroc
-from melanoma.predictions import COLUMNS
+import compare_seeds as seeds
+from melanoma.predictions.aggregate import gathered, seeds_of
+from melanoma.predictions.table import COLUMNS
+from melanoma.stats.metrics import auroc
 
 TRAIN = pd.DataFrame({"image": list("abcd"), "target": [1, 0, 1, 0]})
 LABELS = pd.DataFrame({"image": ["x", "y"], "target": [0, 1]})

@@ -15,9 +15,9 @@ import pytest
 import plot
 import tiny
 from in_process import call
-from melanoma.errors import InputError
-from melanoma.files import write_json, write_yaml
-from melanoma.store import ImageStore
+from melanoma.common.errors import InputError
+from melanoma.common.files import write_json, write_yaml
+from melanoma.images.store import ImageStore
 from test_store import SETTINGS, build, catalog
 from workflow import ROOT
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from melanoma.errors import InputError
-from melanoma.header import Unreadable
-from melanoma.images import prepare_file, shard_rows, write_shard
-from melanoma.quality import measure
+from melanoma.common.errors import InputError
+from melanoma.images.header import Unreadable
+from melanoma.images.quality import measure
+from melanoma.images.shards import prepare_file, shard_rows, write_shard
 from pictures import decode, encode, header_size, jpeg_with, smooth
 from real_data import real_data
 

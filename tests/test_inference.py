@@ -10,14 +10,14 @@ import torch
 from scipy.special import expit
 
 import tiny
-from melanoma.batches import Examples, PredictionBatches, to_device
-from melanoma.context import patient_distance
-from melanoma.distributed import Processes
-from melanoma.encoder import MetadataEncoder
-from melanoma.inference import Predictor
-from melanoma.metrics import auroc, average_precision, log_loss
-from melanoma.networks import Classifier, build_network
-from melanoma.tta import NO_TTA
+from melanoma.augment.tta import NO_TTA
+from melanoma.compute.distributed import Processes
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.models.classifier import Classifier, build_network
+from melanoma.predictions.patient_context import patient_distance
+from melanoma.stats.metrics import auroc, average_precision, log_loss
+from melanoma.training.loader import Examples, PredictionBatches, to_device
+from melanoma.training.predictor import Predictor
 from test_train import TinyStudy
 
 FLIPS = {"name": "flips", "mean_of": "probability"}

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import sizes
+import list_sizes as sizes
 import tiny
-from melanoma.context import count_images
-from melanoma.errors import InputError
-from melanoma.inputs import InputEncoder
-from melanoma.leakage import check_encoder
+from melanoma.common.errors import InputError
+from melanoma.data.metadata_columns import InputEncoder
+from melanoma.predictions.patient_context import count_images
+from melanoma.split.leakage import check_encoder
 
 ALL = ["age", "sex", "site", "images_per_patient", "size"]
 

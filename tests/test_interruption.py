@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from melanoma import interruption
-from melanoma.interruption import SIGNALS, Interruption, scheduler_job
+from melanoma.compute import preemption as interruption
+from melanoma.compute.preemption import SIGNALS, Interruption, scheduler_job
 
 
 class Clock:

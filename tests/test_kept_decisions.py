@@ -9,17 +9,17 @@ import pytest
 from sklearn.metrics import brier_score_loss
 
 from fresh import fresh
-from melanoma import calibration, thresholds
-from melanoma.calibration import Choice, candidates
-from melanoma.evaluation import Decisions, reliability
-from melanoma.files import read_json, write_json, write_parquet
-from melanoma.metrics import confusion
+from melanoma.common.files import read_json, write_json, write_parquet
+from melanoma.evaluation.evaluate import Decisions, reliability
+from melanoma.stats import calibration, thresholds
+from melanoma.stats.calibration import Choice, candidates
+from melanoma.stats.metrics import confusion
 from test_evaluate import QUICK, run_evaluate, study, write_study
 
 METHODS = ["none", "prior_shift", "temperature", "platt", "isotonic"]
 APPLY = """
 import pandas as pd
-from melanoma import calibration
+from melanoma.stats import calibration
 table = pd.read_parquet("new.parquet")
 calibrator = calibration.load("calibration.json")["cnn"]
 table.assign(calibrated=calibrator.apply(table["probability"].to_numpy())).to_parquet("calibrated.parquet")

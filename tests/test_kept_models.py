@@ -9,17 +9,17 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fuse
-import tabular
+import predict_tabular as tabular
 import tiny
 from fresh import fresh
 from in_process import call
-from melanoma import fusion_file
-from melanoma import tabular as models
-from melanoma.calibration import patient_folds
-from melanoma.errors import InputError
-from melanoma.files import write_parquet, write_yaml
-from melanoma.fusion_file import Fusion
-from melanoma.stacking import read_table
+from melanoma.common.errors import InputError
+from melanoma.common.files import write_parquet, write_yaml
+from melanoma.fusion.rules import saved_fusion as fusion_file
+from melanoma.fusion.saved_fusion import Fusion
+from melanoma.fusion.stacking import read_table
+from melanoma.models import tabular as models
+from melanoma.stats.calibration import patient_folds
 
 NETWORKS = ["logistic_regression", "random_forest", "naive_bayes", "gradient_boosting"]
 BOOSTING = {"trees": 12, "learning_rate": 0.1, "leaves": 4, "leaf_images": 5, "l2": 1.0}
@@ -35,12 +35,12 @@ FUSIONS = {
 FITTED = ["weighted", "logistic", "boosting"]
 PREDICT_METADATA = """
 import pandas as pd
-from melanoma import tabular
+from melanoma.models import tabular
 tabular.load("kept/model.json").predict(pd.read_parquet("kept/new.parquet")).to_parquet("kept/predicted.parquet")
 """
 PREDICT_FUSION = """
 import pandas as pd
-from melanoma import fusion_file
+from melanoma.fusion.rules import saved_fusion as fusion_file
 members = {name: pd.read_parquet(f"kept/{name}.parquet") for name in ("forest", "bayes")}
 fused = fusion_file.load("kept/model.json").predict(members, pd.read_parquet("kept/new.parquet"))
 fused.to_parquet("kept/predicted.parquet")

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from melanoma.errors import InputError
-from melanoma.leakage import Tables, check, check_test, require_no_leaks
+from melanoma.common.errors import InputError
+from melanoma.split.leakage import Tables, check, check_test, require_no_leaks
 from simulated_split import EXTRA, FOLD_0, FOLD_1, OTHER_FOLD_0, OTHER_TEST, TEST, Study, members, study
 
 Leak = tuple[str, str, list[str]]

@@ -10,9 +10,16 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from melanoma import ledger
-from melanoma.ledger import append, open_test_labels, read_ledger, readings, test_digest, warn_of_many
-from melanoma.study import configuration_digest, resolve
+from melanoma.config.study import configuration_digest, resolve
+from melanoma.predictions.table import test_access_log as ledger
+from melanoma.predictions.test_access_log import (
+    append,
+    open_test_labels,
+    read_ledger,
+    readings,
+    test_digest,
+    warn_of_many,
+)
 from test_study import MINIMAL, with_
 
 test_digest.__test__ = False

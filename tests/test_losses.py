@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torchvision.ops import sigmoid_focal_loss
 
-from melanoma.errors import InputError
-from melanoma.losses import build_loss, diagnosis_loss
+from melanoma.common.errors import InputError
+from melanoma.training.losses import build_loss, diagnosis_loss
 
 LABELS = np.array([1] * 3 + [0] * 12)
 LOGITS = torch.linspace(-12, 12, 49)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from melanoma import metrics
+from melanoma.stats import metrics
 
 TOLERANCE = 1e-12
 Labelled = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.mixing import mix
+from melanoma.augment.mix import mix
 
 COUNT, SIDE = 6, 16
 # Several tests run at once, and torch's threads wait for one another.

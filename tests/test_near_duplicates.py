@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from melanoma import near_duplicates
-from melanoma.near_duplicates import (
+from melanoma.images.near_duplicates import (
     aligned_correlation,
     candidate_pairs,
     find,
@@ -20,7 +19,8 @@ from melanoma.near_duplicates import (
     oriented,
     shrink,
 )
-from melanoma.quality import perceptual_hash
+from melanoma.images.quality import perceptual_hash
+from melanoma.images.shards import near_duplicates
 from real_data import real_data
 
 SIDE = 160
@@ -249,7 +249,7 @@ def test_a_store_of_small_images_is_searched_too() -> None:
 
 
 def test_the_script_writes_pairs_as_the_split_reads_them(tmp_path: Path, originals: list[np.ndarray]) -> None:
-    from melanoma.split import read_pairs
+    from melanoma.split.assign import read_pairs
 
     path = tmp_path / "near.csv"
     search([originals[0], jpeg(originals[0], 60)], ["a", "b"]).to_csv(path, index=False)

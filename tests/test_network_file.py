@@ -10,11 +10,11 @@ import pytest
 import quick
 import tiny
 from fresh import fresh
-from melanoma import network_file
-from melanoma.errors import InputError
-from melanoma.files import write_parquet, write_yaml
-from melanoma.images import Photographs, write_shard
-from melanoma.store import ImageStore
+from melanoma.common.errors import InputError
+from melanoma.common.files import write_parquet, write_yaml
+from melanoma.images.shards import Photographs, write_shard
+from melanoma.images.store import ImageStore
+from melanoma.training.trainer import saved_network as network_file
 from pictures import encode, smooth
 
 PREPARATION = {"size": tiny.SIZE, "fit": "resize", "crop_border": True, "colour_constancy": "shades_of_grey"}
@@ -26,7 +26,7 @@ RUNS = {
 }
 PREDICT = """
 import pandas as pd
-from melanoma import network_file
+from melanoma.training.trainer import saved_network as network_file
 model = network_file.load("predict/model.json")
 model.predict(pd.read_parquet("new.parquet")).to_parquet("predicted.parquet")
 """

@@ -16,11 +16,11 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 import tiny
-from melanoma.errors import InputError
-from melanoma.layers import GeneralisedMean
-from melanoma.metrics import auroc
-from melanoma.networks import Classifier, build_network
-from melanoma.weights_files import OFFICIAL, start_of, weights_file
+from melanoma.common.errors import InputError
+from melanoma.config.weights import OFFICIAL, start_of, weights_file
+from melanoma.models.classifier import Classifier, build_network
+from melanoma.models.layers import GeneralisedMean
+from melanoma.stats.metrics import auroc
 
 COLUMNS = 5
 SMALL = ("resnest50", "efficientnet_b0", "timm/resnet18")
@@ -361,7 +361,8 @@ def test_the_weights_file_of_a_recipe_is_its_own_or_the_official_one():
 
 def test_planning_imports_neither_torch_nor_timm():
     planning = (
-        "import sys, melanoma.study, melanoma.weights_files; sys.exit({'torch', 'timm'} & set(sys.modules) != set())"
+        "import sys, melanoma.config.study, melanoma.config.weights;"
+        " sys.exit(bool({'torch', 'timm'} & set(sys.modules)))"
     )
     scripts = Path(__file__).parents[1] / "scripts"
     assert subprocess.run([sys.executable, "-c", planning], cwd=scripts).returncode == 0

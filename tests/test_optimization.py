@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from melanoma.errors import InputError
-from melanoma.optimization import build_optimizer, clip, set_rates
+from melanoma.common.errors import InputError
+from melanoma.training.optimizer import build_optimizer, clip, set_rates
 
 ADAM = {
     "name": "adam",

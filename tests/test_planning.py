@@ -21,7 +21,7 @@ def test_snakemake_lint_is_silent(project):
 
 
 def test_a_dry_run_of_the_demo_study_needs_no_option(project):
-    assert {"draw_lesions", "prepare_shard", "train_fold", "evaluate_models", "write_report"} <= set(planned(project))
+    assert {"draw_lesions", "prepare_shard", "train_fold", "evaluate", "write_report"} <= set(planned(project))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -84,7 +84,7 @@ def test_the_official_tables_plan(project):
 def test_trials_are_jobs_known_at_the_dry_run(project):
     put_kaggle_tables(project)
     counts = planned(project, "--configfile", "studies/isic2020_tuned.yaml")
-    assert counts["train_trial"] == counts["write_trial"] >= 36 and counts["choose_recipe"] == 3
+    assert counts["train_trial"] == counts["write_trial"] >= 36 and counts["select_recipe"] == 3
 
 
 @pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])

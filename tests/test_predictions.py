@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from melanoma.errors import InputError
-from melanoma.files import write_parquet
-from melanoma.predictions import join_labels, named_paths, read_labels, read_predictions
+from melanoma.common.errors import InputError
+from melanoma.common.files import write_parquet
+from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 from test_evaluate import csv, study
 
 

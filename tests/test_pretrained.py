@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import save_file
 
 import tiny
-from melanoma.errors import InputError
-from melanoma.networks import Classifier, build_network
-from melanoma.pretrained import load_pretrained, start_from_pretrained, weights_digest
-from melanoma.study import load_schema, resolve
-from melanoma.weights_files import FOLDER, OFFICIAL
+from melanoma.common.errors import InputError
+from melanoma.config.study import load_schema, resolve
+from melanoma.config.weights import FOLDER, OFFICIAL
+from melanoma.models.classifier import Classifier, build_network
+from melanoma.models.pretrained import load_pretrained, start_from_pretrained, weights_digest
 
 NAME = "timm/resnet18"
 SIZE = 32

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.fft import dctn
 
-from melanoma.quality import measure, perceptual_hash
+from melanoma.images.quality import measure, perceptual_hash
 from pictures import decode, encode, smooth
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from melanoma.schedules import rate_factor
-from melanoma.study import resolve
-from melanoma.weights_files import weights_file
+from melanoma.config.study import resolve
+from melanoma.config.weights import weights_file
+from melanoma.training.schedules import rate_factor
 from workflow import clone, put_kaggle_tables, snakemake
 
 ROOT = Path(__file__).parents[1]

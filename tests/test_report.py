@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import report as script
+import write_report as script
 from finished_study import draw, write_study
 from in_process import call
-from melanoma import report
-from melanoma.evaluation import Settings
-from melanoma.files import read_json, read_yaml, write_json, write_text, write_yaml
-from melanoma.shortcuts import areas, find_shortcuts
+from melanoma.common.files import read_json, read_yaml, write_json, write_text, write_yaml
+from melanoma.evaluation.evaluate import Settings
+from melanoma.evaluation.shortcuts import areas, find_shortcuts
+from melanoma.report.page import page as report
 
 
 @pytest.fixture(scope="module")

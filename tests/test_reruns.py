@@ -17,9 +17,9 @@ pytestmark = pytest.mark.xdist_group("finished")
 
 SETTINGS = {"write_settings", "write_recipe", "write_trial", "all"}
 COMPARES = {
-    "choose_answer",
+    "select_model",
     "audit_models",
-    "evaluate_models",
+    "evaluate",
     "audit_shortcuts",
     "plot_evaluation",
     "write_report",
@@ -72,8 +72,8 @@ def more_trials(study: dict[str, Any]) -> None:
     study["models"]["joint"]["tune"]["space"]["optimizer.learning_rate"].insert(0, 0.1)
 
 
-PREDICTS = {"predict_model"}
-FUSES = {"fuse_models"}
+PREDICTS = {"predict"}
+FUSES = {"fuse"}
 TRAINS = {"train_fold", "train_trial", "train_refit"}
 # What is in the table in words, as rules: those that must run, and those that must not.
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] = {
@@ -97,13 +97,13 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
     ),
     "a value added to a search space": (
         more_trials,
-        {"train_trial", "choose_recipe", "train_fold"} | PREDICTS | COMPARES,
+        {"train_trial", "select_recipe", "train_fold"} | PREDICTS | COMPARES,
         set(),
     ),
     "`split.seed`": (
         put("split", "seed", value=2),
         {"split_study", "check_leakage"} | TRAINS - {"train_refit"} | PREDICTS | FUSES | COMPARES,
-        {"draw_lesions", "build_catalog", "prepare_shard", "join_shards", "find_near_duplicates"},
+        {"draw_lesions", "build_catalog", "prepare_shard", "merge_shards", "find_near_duplicates"},
     ),
     "`study`": (put("study", value="other"), {"draw_lesions", "build_catalog", "prepare_shard"} | COMPARES, set()),
 }
@@ -140,7 +140,7 @@ def test_the_learning_rate_trains_its_model_alone(finished):
 def test_a_value_added_to_a_search_space_trains_one_trial(finished):
     folder, _ = finished
     _, printed = rerun(folder, more_trials)
-    assert jobs(printed)["train_trial"] == 1 and jobs(printed)["choose_recipe"] == 1
+    assert jobs(printed)["train_trial"] == 1 and jobs(printed)["select_recipe"] == 1
 
 
 def test_models_that_differ_in_their_prediction_alone_share_a_training(finished):
@@ -150,7 +150,7 @@ def test_models_that_differ_in_their_prediction_alone_share_a_training(finished)
         study["models"]["twin"] = study["models"]["cnn"] | {"tta": {"name": "flips"}}
 
     again, _ = rerun(folder, twin)
-    assert "predict_model" in again and not again & TRAINS
+    assert "predict" in again and not again & TRAINS
 
 
 def test_touched_files_run_nothing(finished):
@@ -164,12 +164,12 @@ def test_touched_files_run_nothing(finished):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("scripts/melanoma/fusion.py", "\n\n\n", "\n\n\n# A comment.\n"),
-        ("scripts/melanoma/fusion.py", '"""', '"""Another docstring. '),
-        ("scripts/melanoma/split.py", "raise InputError(", "raise InputError(str(1) + "),
+        ("scripts/melanoma/fusion/rules.py", "\n\n\n", "\n\n\n# A comment.\n"),
+        ("scripts/melanoma/fusion/rules.py", '"""', '"""Another docstring. '),
+        ("scripts/melanoma/split/assign.py", "raise InputError(", "raise InputError(str(1) + "),
         ("scripts/train.py", 'log.info("the best epoch is', 'log.info("and the best epoch is'),
         ("scripts/train.py", 'help="instead of the recipe\'s"', 'help="another seed"'),
-        ("scripts/melanoma/errors.py", "limit: int = 10", "limit: int = 11"),
+        ("scripts/melanoma/common/errors.py", "limit: int = 10", "limit: int = 11"),
     ],
 )
 def test_a_text_in_the_code_runs_nothing(finished, file, old, new):
@@ -186,7 +186,7 @@ def test_a_text_in_the_code_runs_nothing(finished, file, old, new):
 
 def test_the_code_of_a_fusion_runs_fusions_again_and_no_training(finished):
     folder, _ = finished
-    module = folder / "scripts/melanoma/fusion.py"
+    module = folder / "scripts/melanoma/fusion/rules.py"
     before = module.read_text()
     try:
         module.write_text(before + "\nEDITED = True\n")
@@ -194,12 +194,12 @@ def test_the_code_of_a_fusion_runs_fusions_again_and_no_training(finished):
     finally:
         module.write_text(before)
     assert again >= FUSES | COMPARES - {"audit_models"}
-    assert not again & {"build_catalog", "prepare_shard", "split_study", "predict_model"} | (again & TRAINS)
+    assert not again & {"build_catalog", "prepare_shard", "split_study", "predict"} | (again & TRAINS)
 
 
 def test_a_text_of_the_report_writes_the_report_alone(finished):
     folder, _ = finished
-    template = folder / "scripts/melanoma/report.html.j2"
+    template = folder / "scripts/melanoma/report/templates/report.html.j2"
     before = template.read_text()
     try:
         template.write_text(before + "<!-- edited -->")
@@ -240,7 +240,7 @@ def test_copied_results_run_nothing_once_their_record_is_restored(copied):
     assert done.returncode == 0, done.stderr
     assert planned(copied, *TINY) == {}
     again, _ = rerun(copied, put("fuse", "level", value=0.1))
-    assert again == {"choose_answer", "plot_evaluation", "write_report"}
+    assert again == {"select_model", "plot_evaluation", "write_report"}
 
 
 def test_a_copied_file_that_is_damaged_is_named_and_nothing_is_restored(copied):

@@ -11,15 +11,15 @@ import pytest
 import torch
 from snakemake.jobs import Job
 
-from melanoma.causes import may_pass
-from melanoma.errors import InputError
-from melanoma.joblogs import failed_for_good, last_words
+from melanoma.common.causes import may_pass
+from melanoma.common.errors import InputError
+from melanoma.common.job_logs import failed_for_good, last_words
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SNAKEFILE = """
 import sys, time
 sys.path.insert(0, {scripts!r})
-from melanoma.retries import failures, retry_what_may_pass
+from melanoma.snakefile.retries import failures, retry_what_may_pass
 started = time.time()
 retry_what_may_pass(started)
 rule all:
@@ -36,8 +36,8 @@ WORK = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {scripts!r})
-from melanoma.command import log, run
-from melanoma.errors import InputError
+from melanoma.common.cli import log, run
+from melanoma.common.errors import InputError
 
 def describe(parser):
     parser.add_argument("--job")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from melanoma.predictions import logit
-from melanoma.randomness import derived_seed, uniforms
-from melanoma.sampling import batch_slices, epoch_counts, epoch_order, trained_prevalence
+from melanoma.common.rng import derived_seed, uniforms
+from melanoma.predictions.table import logit
+from melanoma.training.sampling import batch_slices, epoch_counts, epoch_order, trained_prevalence
 
 NATURAL = {"name": "natural", "ratio": 1.0}
 EVEN = {"name": "oversample", "ratio": 1.0}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
 import tiny
-from melanoma.schedules import rate_factor
+from melanoma.training.schedules import rate_factor
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 NAMES = ("step", "cosine", "1cycle", "exponential", "constant")
@@ -183,5 +183,5 @@ def test_the_default_schedule_suits_any_number_of_epochs(epochs):
 
 
 def test_a_figure_of_schedules_does_not_pay_for_torch():
-    code = "import sys, melanoma.schedules, melanoma.epochs; sys.exit('torch' in sys.modules)"
+    code = "import sys, melanoma.training.schedules, melanoma.training.early_stopping; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, check=True)

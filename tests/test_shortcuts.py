@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import shortcuts as script
+import audit_shortcuts as script
 import tiny
 from in_process import call
-from melanoma.evaluation import Settings
-from melanoma.files import read_json, write_parquet, write_yaml
-from melanoma.metrics import auroc, measured
-from melanoma.predictions import read_predictions
-from melanoma.shortcuts import acquisition_score, baselines, find_shortcuts, subgroups
-from melanoma.within import FEWEST_TO_RANK, Explained, WithinPatient, WithinStrata
+from melanoma.common.files import read_json, write_parquet, write_yaml
+from melanoma.evaluation.evaluate import Settings
+from melanoma.evaluation.shortcuts import acquisition_score, baselines, find_shortcuts, subgroups
+from melanoma.predictions.table import read_predictions
+from melanoma.stats.metrics import auroc, measured
+from melanoma.stats.within import FEWEST_TO_RANK, Explained, WithinPatient, WithinStrata
 from real_data import real_data
 
 FAST = Settings(replicates=100)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from melanoma.errors import InputError
-from melanoma.leakage import Tables, check, require_no_leaks
-from melanoma.split import assign, group_images, read_pairs, usable_images
-from melanoma.split import split_images as split_study
+from melanoma.common.errors import InputError
+from melanoma.split.assign import assign, group_images, read_pairs, usable_images
+from melanoma.split.assign import split_images as split_study
+from melanoma.split.leakage import Tables, check, require_no_leaks
 from real_data import real_data
 
 SETTINGS = {

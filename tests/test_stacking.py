@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from melanoma.calibration import patient_folds
-from melanoma.context import patient_distance, patients_of_part
-from melanoma.demo import Settings, make_cohort
-from melanoma.errors import InputError
-from melanoma.fusion import log_loss
-from melanoma.metrics import auroc
-from melanoma.stacking import Weights, cross_fitted, fit_of, fusion_table
-from melanoma.study import load_schema
+from melanoma.common.errors import InputError
+from melanoma.config.study import load_schema
+from melanoma.data.demo_cohort import Settings, make_cohort
+from melanoma.fusion.rules import log_loss
+from melanoma.fusion.stacking import Weights, cross_fitted, fit_of, fusion_table
+from melanoma.predictions.patient_context import patient_distance, patients_of_part
+from melanoma.stats.calibration import patient_folds
+from melanoma.stats.metrics import auroc
 
 DEFAULTS = load_schema()["$defs"]["gradient_boosting"]["properties"]
 BOOSTING = {name: option["default"] for name, option in DEFAULTS.items()} | {"trees": 20, "leaf_images": 10}

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment import plain_maps, random_maps, warp
-from melanoma.stages import MEAN_COLOUR, STAGES, apply_stages, augmented
+from melanoma.augment.pixelwise import MEAN_COLOUR, STAGES, apply_stages, augmented
+from melanoma.augment.transforms import plain_maps, random_maps, warp
 from pictures import noisy
 
 SIDE = 48

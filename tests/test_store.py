@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from melanoma.errors import InputError
-from melanoma.images import shard_rows, write_shard
-from melanoma.store import ImageStore, merge_shards
+from melanoma.common.errors import InputError
+from melanoma.images.shards import shard_rows, write_shard
+from melanoma.images.store import ImageStore, merge_shards
 
 SIZE = 24
 SETTINGS = {"size": SIZE, "fit": "resize", "on_unreadable": "drop"}

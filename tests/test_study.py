@@ -8,10 +8,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from melanoma.errors import InputError
-from melanoma.report import configuration
-from melanoma.schema import dereferenced
-from melanoma.study import load_schema, pieces, resolve, training_recipe
+from melanoma.common.errors import InputError
+from melanoma.config.schema import dereferenced
+from melanoma.config.study import load_schema, pieces, resolve, training_recipe
+from melanoma.report.page import configuration
 
 ROOT = Path(__file__).parents[1]
 STUDIES = [

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import workflow
-from melanoma.catalog import build_catalog
-from melanoma.foreign import foreign_predictions
-from melanoma.predictions import read_labels, read_predictions
-from melanoma.split import read_pairs
-from melanoma.tables import plain, read_table
+from melanoma.data.catalog import build_catalog
+from melanoma.data.tables import plain, read_table
+from melanoma.predictions.external import foreign_predictions
+from melanoma.predictions.table import read_labels, read_predictions
+from melanoma.split.assign import read_pairs
 
 # Pandas holds whole numbers exactly up to this one where a cell of their column is empty.
 MOST = 2**53

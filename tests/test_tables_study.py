@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from melanoma.catalog import build_catalog
-from melanoma.metrics import auroc
-from melanoma.split import TEST_COLUMNS, TRAIN_COLUMNS, read_pairs, split_images, usable_images
-from melanoma.study import resolve, training_recipe
-from melanoma.tabular import out_of_fold_and_test
+from list_sizes import unseen
+from melanoma.config.study import resolve, training_recipe
+from melanoma.data.catalog import build_catalog
+from melanoma.models.tabular import out_of_fold_and_test
+from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, read_pairs, split_images, usable_images
+from melanoma.stats.metrics import auroc
 from real_data import real_data
-from sizes import unseen
 
 STUDY = Path(__file__).parents[1] / "studies" / "isic2020_tables.yaml"
 

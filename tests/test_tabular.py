@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import tiny
-from melanoma.metrics import auroc
-from melanoma.tabular import out_of_fold_and_test
+from melanoma.models.tabular import out_of_fold_and_test
+from melanoma.stats.metrics import auroc
 
 NETWORKS = ["logistic_regression", "random_forest", "naive_bayes", "gradient_boosting"]
 

@@ -13,14 +13,14 @@ import predict
 import quick
 import tiny
 from in_process import call
-from melanoma.batches import EpochBatches, Examples, loader
-from melanoma.checkpoint import Checkpoints
-from melanoma.device import device_of, set_up_torch
-from melanoma.distributed import Processes
-from melanoma.encoder import MetadataEncoder
-from melanoma.errors import InputError
-from melanoma.interruption import Interruption
-from melanoma.training import Run, train
+from melanoma.common.errors import InputError
+from melanoma.compute.device import device_of, set_up_torch
+from melanoma.compute.distributed import Processes
+from melanoma.compute.preemption import Interruption
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.training.checkpoint import Checkpoints
+from melanoma.training.loader import EpochBatches, Examples, loader
+from melanoma.training.trainer import Run, train
 
 
 class TinyStudy:

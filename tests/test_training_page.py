@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from melanoma.predictions import logit
-from melanoma.sampling import trained_prevalence
-from melanoma.schedules import rate_factor
-from melanoma.study import resolve
+from melanoma.config.study import resolve
+from melanoma.predictions.table import logit
+from melanoma.training.sampling import trained_prevalence
+from melanoma.training.schedules import rate_factor
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "training.md").read_text()

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment import plain_maps, warp
-from melanoma.tta import NO_TTA, average, view_count, views
+from melanoma.augment.transforms import plain_maps, warp
+from melanoma.augment.tta import NO_TTA, average, view_count, views
 from pictures import noisy
 
 SIDES = [2, 7, 16, 33, 49, 98, 224]

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import select_recipe as script
 import tiny
-import tune as script
 from in_process import call
-from melanoma.errors import InputError
-from melanoma.files import read_yaml, write_csv, write_yaml
-from melanoma.study import load_schema, resolve, trial_recipes
-from melanoma.tuning import best_trial, option_names, option_schema, trials, value_at, with_values
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_yaml, write_csv, write_yaml
+from melanoma.config.search_space import best_trial, option_names, option_schema, trials, value_at, with_values
+from melanoma.config.study import load_schema, resolve, trial_recipes
 
 GRID = {"optimizer.learning_rate": [1e-4, 1e-3], "metadata.widths": [[64], [256], [64, 64]]}
 RANGES = {

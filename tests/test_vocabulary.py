@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from melanoma.layouts import ONE_HOT, ONE_HOT_2017
-from melanoma.vocabulary import BENIGN, DIAGNOSES, MELANOMA, SITES, UNKNOWN, VOCABULARIES, harmonise, nearest
+from melanoma.data.layouts import ONE_HOT, ONE_HOT_2017
+from melanoma.data.vocabulary import BENIGN, DIAGNOSES, MELANOMA, SITES, UNKNOWN, VOCABULARIES, harmonise, nearest
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)

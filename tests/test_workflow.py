@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from melanoma.report import configuration
-from melanoma.study import pieces, resolve, training_name
+from melanoma.config.study import pieces, resolve, training_name
+from melanoma.report.page import configuration
 from workflow import (
     LABELS,
     PROJECT,
@@ -25,7 +25,7 @@ from workflow import (
 )
 
 # The only rules that open the labels of the test.
-JUDGES = {"audit_models", "evaluate_models", "audit_shortcuts", "compare_seeds"}
+JUDGES = {"audit_models", "evaluate", "audit_shortcuts", "compare_seeds"}
 # One worker runs these, so that the tiny study runs once.
 on_finished = pytest.mark.xdist_group("finished")
 
@@ -172,4 +172,4 @@ def test_a_value_added_to_a_search_space_trains_one_more_trial_and_no_old_one_ag
     study["models"]["joint"]["tune"]["space"]["optimizer.learning_rate"].insert(0, 0.1)
     (folder / "tests/studies/more_trials.yaml").write_text(yaml.safe_dump(study))
     counts = planned(folder, "--configfile", "tests/studies/more_trials.yaml")
-    assert counts["train_trial"] == 1 and counts["choose_recipe"] == 1
+    assert counts["train_trial"] == 1 and counts["select_recipe"] == 1

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from melanoma.study import computing, resolve, training_recipe
+from melanoma.config.study import computing, resolve, training_recipe
 
 SIZE = 32
 

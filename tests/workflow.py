@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from melanoma.study import resolve
-from melanoma.weights_files import weights_file
+from melanoma.config.study import resolve
+from melanoma.config.weights import weights_file
 
 ROOT = Path(__file__).parents[1]
 TINY = ("--configfile", "tests/studies/tiny.yaml")

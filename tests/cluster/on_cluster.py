@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from melanoma.study import resolve, training_name
+from melanoma.config.study import resolve, training_name
 from workflow import SNAKEMAKE, clone
 
 TINY = "tests/studies/tiny.yaml"

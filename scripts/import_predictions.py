@@ -1,0 +1,36 @@
+"""Take predictions that were made elsewhere as those of a model.
+
+python scripts/import_predictions.py --file submission.csv --train split/train.parquet --test split/test.parquet \\
+    --folds 0 --output predict/theirs.parquet
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from melanoma.common.cli import run
+from melanoma.common.files import write_parquet
+from melanoma.predictions.external import foreign_predictions
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument(
+        "--file", type=Path, required=True, help="CSV or Parquet: image_name, target or probability, ..."
+    )
+    parser.add_argument("--train", type=Path, required=True, help="the training images, with their folds")
+    parser.add_argument("--test", type=Path, required=True, help="the test images, without labels")
+    parser.add_argument("--folds", type=int, nargs="+", required=True, help="the folds that are run")
+    parser.add_argument("--fused", action="store_true", help="the model is in a fusion: out-of-fold rows are needed")
+    parser.add_argument("--output", type=Path, required=True)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the predictions of this study's images."""
+    train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
+    write_parquet(args.output, foreign_predictions(args.file, train, test, args.folds, args.fused))
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)

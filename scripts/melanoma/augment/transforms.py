@@ -1,0 +1,225 @@
+"""Augmentation as two small matrices per image: one affine map of positions, one affine map of colours.
+
+What is neither, such as hair and blur, is in `stages`; what needs other images of the batch is in `mixing`.
+
+Every geometric change (crop, flips, rotation, shear, zoom, shift) composes into one map, applied once to the uint8
+image, so an image is resampled once however many changes there are. Every colour change and the normalisation compose
+into one 3x4 matrix, applied on the training device. Cost: one cv2.warpAffine per image, one matrix product per batch.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from melanoma.common.rng import derived_seed, uniforms
+
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
+IMAGENET_STD = np.array([0.229, 0.224, 0.225])
+# Eigenvalues and eigenvectors of ImageNet's RGB values in [0, 1], as used since Krizhevsky et al. (2012).
+PCA_VALUES = np.array([0.2175, 0.0188, 0.0045])
+PCA_VECTORS = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]],
+)
+RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ)
+
+# One stream of random numbers per quantity: a new one goes to the end, so that the others stay as they were.
+STREAMS = {
+    name: number
+    for number, name in enumerate(
+        (
+            "flip_horizontal", "flip_vertical", "crop_area", "crop_x", "crop_y",
+            "affine", "rotate", "shear", "zoom_x", "zoom_y", "shift_x", "shift_y",
+            "brightness_contrast", "brightness", "contrast",
+            "hue_saturation_value", "hue", "saturation", "value",
+            "pca", "pca_1", "pca_2", "pca_3", "noise", "noise_variance",
+            "hair", "blur", "cutout",
+        )
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What happens to n images: `affine` (n, 2, 3) from output to stored pixels, `colour` (n, 3, 4) from grey levels
+    0-255 to what the network sees, `noise` (n,) standard deviation in grey levels, all float32; `noise_seeds` (n,).
+    """
+
+    affine: NDArray[np.float32]
+    colour: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    noise_seeds: NDArray[np.int64]
+
+
+def draw(seed: int, epoch: int, positions: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
+    """Return the numbers in [0, 1) of each stream for the images at `positions` of an epoch, (positions,) each."""
+    numbers = uniforms(seed, epoch, positions, len(STREAMS))
+    return {name: numbers[:, stream] for name, stream in STREAMS.items()}
+
+
+def random_maps(
+    settings: dict[str, Any], seed: int, epoch: int, positions: NDArray[np.integer], stored: int, seen: int
+) -> Maps:
+    """Return the maps of the images at `positions` of an epoch; a function of the arguments alone.
+
+    `stored` and `seen` are the sides in pixels of the stored image and of what the network sees.
+    """
+    drawn = draw(seed, epoch, positions)
+    return Maps(
+        affine=_to_pixels(_geometry(settings, drawn), stored, seen),
+        colour=_normalised(_colour(settings, drawn)),
+        noise=_noise(settings["noise"], drawn),
+        noise_seeds=np.array([derived_seed(seed, epoch, int(position)) for position in positions], dtype=np.int64),
+    )
+
+
+def fixed_maps(geometry: NDArray[np.float64], stored: int, seen: int) -> Maps:
+    """Return maps of a given `geometry` (n, 3, 3), from output to stored positions in units of the side with the centre
+    at 0, which otherwise only normalise the colours.
+    """
+    count = len(geometry)
+    return Maps(
+        affine=_to_pixels(geometry, stored, seen),
+        colour=_normalised(np.tile(np.eye(4), (count, 1, 1))),
+        noise=np.zeros(count, np.float32),
+        noise_seeds=np.zeros(count, np.int64),
+    )
+
+
+def plain_maps(count: int, stored: int, seen: int) -> Maps:
+    """Return maps that only scale the whole image to `seen` and normalise its colours."""
+    return fixed_maps(np.tile(np.eye(3), (count, 1, 1)), stored, seen)
+
+
+def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], seen: int) -> NDArray[np.uint8]:
+    """Resample `images` (n, S, S, 3) by `affine` (n * views, 2, 3), the views of each image one after another.
+
+    Returns (n * views, seen, seen, 3). Beyond the edge the image is mirrored. Images stored more than twice as large as
+    seen are first shrunk by area, since one linear resampling would alias.
+    """
+    factor = max(images.shape[1] // seen, 1)
+    side = images.shape[1] // factor
+    result = np.empty((len(affine), seen, seen, 3), np.uint8)
+    affine = affine.astype(np.float64) / factor
+    affine[:, :, 2] += (1 / factor - 1) / 2
+    # OpenCV resamples four channels in half the time of three, to the same values.
+    padded, warped = np.empty((side, side, 4), np.uint8), np.empty((seen, seen, 4), np.uint8)
+    groups = affine.reshape(len(images), -1, 2, 3), result.reshape(len(images), -1, seen, seen, 3)
+    for image, maps, views in zip(images, *groups, strict=True):
+        if factor > 1:
+            image = cv2.resize(image[: side * factor, : side * factor], (side, side), interpolation=cv2.INTER_AREA)
+        cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, dst=padded)
+        for map_, view in zip(maps, views, strict=True):
+            cv2.warpAffine(
+                padded,
+                map_,
+                (seen, seen),
+                dst=warped,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REFLECT_101,
+            )
+            cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=view)
+    return result
+
+
+def map_colours(pixels: NDArray[np.float32], colour: NDArray[np.float32]) -> None:
+    """Replace `pixels` (height, width, 3), grey levels 0-255, by what the map `colour` (3, 4) makes of them."""
+    cv2.transform(pixels, colour, dst=pixels)
+
+
+def _geometry(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Maps (n, 3, 3) from output to stored positions, in units of the side with the centre at 0."""
+    flip = _diagonal(
+        np.where(drawn["flip_horizontal"] < settings["flip_horizontal"], -1.0, 1.0),
+        np.where(drawn["flip_vertical"] < settings["flip_vertical"], -1.0, 1.0),
+    )
+    low, high = settings["crop"]["scale"]
+    side = np.sqrt(low + (high - low) * drawn["crop_area"])
+    crop = _diagonal(side, side)
+    crop[:, 0, 2] = (1 - side) * (drawn["crop_x"] - 0.5)
+    crop[:, 1, 2] = (1 - side) * (drawn["crop_y"] - 0.5)
+    return np.linalg.inv(_affine(settings["affine"], drawn)) @ crop @ flip
+
+
+def _affine(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Maps (n, 3, 3) of the picture: zoom, then shear, then rotation, then shift."""
+    used = drawn["affine"] < settings["probability"]
+
+    def amount(name: str, scale: float) -> NDArray[np.float64]:
+        return np.where(used, _spread(drawn[name], settings["distribution"]) * scale, 0.0)
+
+    zoom_x = 1 + amount("zoom_x", settings["zoom"])
+    zoom_y = 1 + amount("zoom_y", settings["zoom"]) if settings["zoom_per_axis"] else zoom_x
+    # A normal draw can go below zero, which would mirror the picture or shrink it to nothing.
+    zoom = _diagonal(np.maximum(zoom_x, 0.1), np.maximum(zoom_y, 0.1))
+    shear = _diagonal(np.ones(len(used)), np.ones(len(used)))
+    shear[:, 0, 1] = np.tan(np.radians(amount("shear", settings["shear"])))
+    angle = np.radians(amount("rotate", settings["rotate"]))
+    rotation = _diagonal(np.cos(angle), np.cos(angle))
+    rotation[:, 0, 1], rotation[:, 1, 0] = np.sin(angle), -np.sin(angle)
+    rotation[:, 0, 2] = amount("shift_x", settings["shift"])
+    rotation[:, 1, 2] = amount("shift_y", settings["shift"])
+    return rotation @ shear @ zoom
+
+
+def _colour(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Maps (n, 4, 4) of RGB in [0, 1]: hue, saturation and value, then brightness and contrast, then PCA."""
+    hsv, light, pca = settings["hue_saturation_value"], settings["brightness_contrast"], settings["pca"]
+    count = len(drawn["pca"])
+
+    def amount(group: str, probability: float, name: str, scale: float) -> NDArray[np.float64]:
+        return np.where(drawn[group] < probability, _spread(drawn[name], "uniform") * scale, 0.0)
+
+    turn = np.radians(amount("hue_saturation_value", hsv["probability"], "hue", hsv["hue"]))
+    chroma = 1 + amount("hue_saturation_value", hsv["probability"], "saturation", hsv["saturation"])
+    value = 1 + amount("hue_saturation_value", hsv["probability"], "value", hsv["value"])
+    yiq = np.zeros((count, 3, 3))
+    yiq[:, 0, 0] = 1
+    yiq[:, 1, 1] = yiq[:, 2, 2] = np.cos(turn) * chroma
+    yiq[:, 1, 2], yiq[:, 2, 1] = -np.sin(turn) * chroma, np.sin(turn) * chroma
+
+    brightness = amount("brightness_contrast", light["probability"], "brightness", light["brightness"])
+    contrast = 1 + amount("brightness_contrast", light["probability"], "contrast", light["contrast"])
+    weights = ndtri(np.stack([drawn["pca_1"], drawn["pca_2"], drawn["pca_3"]], axis=1).clip(1e-12, 1 - 1e-12))
+    weights = np.where(drawn["pca"][:, None] < pca["probability"], weights * pca["sigma"], 0.0)
+
+    result = np.tile(np.eye(4), (count, 1, 1))
+    result[:, :3, :3] = (YIQ_TO_RGB @ yiq @ RGB_TO_YIQ) * (value * contrast)[:, None, None]
+    result[:, :3, 3] = (0.5 * (1 - contrast) + brightness)[:, None] + (weights * PCA_VALUES) @ PCA_VECTORS.T
+    return result
+
+
+def _noise(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float32]:
+    low, high = settings["variance"]
+    deviation = np.sqrt(low + (high - low) * drawn["noise_variance"])
+    return np.where(drawn["noise"] < settings["probability"], deviation, 0.0).astype(np.float32)
+
+
+def _spread(draws: NDArray[np.float64], distribution: str) -> NDArray[np.float64]:
+    """Turn uniform draws into ones on [-1, 1), or into standard normal ones."""
+    return 2 * draws - 1 if distribution == "uniform" else ndtri(draws.clip(1e-12, 1 - 1e-12))
+
+
+def _diagonal(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    result = np.zeros((len(x), 3, 3))
+    result[:, 0, 0], result[:, 1, 1], result[:, 2, 2] = x, y, 1.0
+    return result
+
+
+def _to_pixels(maps: NDArray[np.float64], stored: int, seen: int) -> NDArray[np.float32]:
+    """Turn maps in units of the side into maps of pixel indices; the centre of pixel 0 lies half a pixel inside."""
+    into = np.array([[stored, 0, (stored - 1) / 2], [0, stored, (stored - 1) / 2], [0, 0, 1]])
+    out_of = np.array([[1 / seen, 0, -(seen - 1) / (2 * seen)], [0, 1 / seen, -(seen - 1) / (2 * seen)], [0, 0, 1]])
+    return (into @ maps @ out_of)[:, :2].astype(np.float32)
+
+
+def _normalised(maps: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Append ImageNet's normalisation and prepend the scaling of grey levels to [0, 1]; return (n, 3, 4)."""
+    result = maps[:, :3] / IMAGENET_STD[:, None]
+    result[:, :, 3] -= IMAGENET_MEAN / IMAGENET_STD
+    result[:, :, :3] /= 255
+    return result.astype(np.float32)

@@ -1,0 +1,1 @@
+"""What every part uses: commands, errors, files, random numbers."""

@@ -1,0 +1,91 @@
+"""What every script shares: a --log option, log lines with the time, errors in the user's language, progress."""
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from melanoma.common.causes import may_pass
+from melanoma.common.errors import InputError
+
+log = logging.getLogger("melanoma")
+Item = TypeVar("Item")
+
+
+def run(
+    describe: Callable[[argparse.ArgumentParser], None],
+    main: Callable[[argparse.Namespace], None],
+    doc: str | None,
+) -> None:
+    """Parse the command line, set up logging, call `main`; exit 1 with a plain message on an InputError.
+
+    `describe` adds the script's own arguments; `doc` is the script's docstring, shown by --help. What another try
+    cannot cure is logged as an ERROR, what it may cure as a WARNING: melanoma.snakefile.retries reads which.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    describe(parser)
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="write the log to this file, and to the screen warnings and errors alone",
+    )
+    args = parser.parse_args()
+    start_logging(args.log)
+    log.debug("python %s", shlex.join(sys.argv))
+    try:
+        main(args)
+    except InputError as error:
+        log.log(_level(error), "%s", error)
+        sys.exit(1)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        log.log(_level(error), "stopped by %s", type(error).__name__, exc_info=True)
+        raise
+
+
+def progress(items: Iterable[Item], label: str, total: int | None = None, every: float = 10.0) -> Iterator[Item]:
+    """Yield from `items` with a bar on a terminal, else a log line at most every `every` seconds."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    if sys.stderr.isatty():
+        from tqdm import tqdm  # half the start of the quickest scripts
+
+        yield from tqdm(items, desc=label, total=total, leave=False)
+        return
+    start = said = time.monotonic()
+    for count, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - said >= every:
+            said = now
+            rate = count / (now - start)
+            left = f", {(total - count) / rate:.0f} s left" if total else ""
+            log.info("%s: %d of %s, %.1f a second%s", label, count, total or "?", rate, left)
+
+
+def start_logging(path: Path | None) -> None:
+    """Log to the screen or, where `path` is given, to that file, and warnings and errors to the screen, too."""
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(logging.INFO if path is None else logging.WARNING)
+    job = "/".join(path.with_suffix("").parts[2:]) + " " if path is not None else ""
+    screen.setFormatter(logging.Formatter(f"%(asctime)s {job}%(levelname)s %(message)s", datefmt="%T"))
+    handlers: list[logging.Handler] = [screen]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path))  # appended to: what a killed attempt said stays
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T", handlers=handlers)
+    # Of the processes that torchrun starts, the first speaks for all; the others say what ends them.
+    log.setLevel(logging.DEBUG if os.environ.get("RANK", "0") == "0" else logging.WARNING)
+
+
+def _level(error: BaseException) -> int:
+    return logging.WARNING if may_pass(error) else logging.ERROR

@@ -1,0 +1,1 @@
+"""Where a training runs: its device, its processes, its end."""

@@ -1,0 +1,1 @@
+"""Tables of sources, as one catalog; downloads; the demo's cohort."""

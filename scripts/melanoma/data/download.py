@@ -1,0 +1,242 @@
+"""Downloads that go on where they were cut, are checked, and appear whole or not at all."""
+
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from melanoma.common.cli import log, progress
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_json, write_json
+from melanoma.data.archive import unpack_file, unpack_folder
+
+CHUNK = 2**20
+TIMEOUT = 60.0  # seconds without a byte
+RETRIED = {408, 425, 429}  # besides all of 500 and above
+LONGEST_PAUSE = 60.0
+
+
+@dataclass(frozen=True)
+class Download:
+    """What to download: bytes and sha256 (its first 8 digits or more) are checked where given.
+
+    unzip: file takes the one file of that name out of the zip, folder all of its files, without their folders.
+    """
+
+    url: str
+    bytes: int | None = None
+    sha256: str | None = None
+    unzip: str | None = None
+
+
+class _Cut(Exception):
+    """An attempt failed in a way that another may not."""
+
+
+def fetch(download: Download, path: Path, attempts: int = 5, pause: float = 1.0) -> None:
+    """Make `path` from a download; where it exists already, leave it as it is.
+
+    What was received stands in <path>.part (its origin in <path>.part.json) until `path` is complete, and the next
+    call goes on from it. `attempts` in a row that bring nothing new, `pause` seconds apart and twice as long each
+    time, end in an InputError that says what to download and where to put it.
+    """
+    if os.path.lexists(path):
+        log.info("%s is there already", path)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    _receive(download, path, part, attempts, pause)
+    if download.unzip == "folder":
+        _unpacking(lambda: unpack_folder(part, path), part, download)
+    elif download.unzip == "file":
+        _unpacking(lambda: unpack_file(part, path), part, download)
+    else:
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    _forget(part)
+    log.info("%s is complete", path)
+
+
+def _receive(download: Download, path: Path, part: Path, attempts: int, pause: float) -> None:
+    """Bring `part` to its full and checked content."""
+    if not download.url.startswith(("http://", "https://")):
+        raise InputError(f"{download.url}: expected an address that begins with http:// or https://")
+    best, failures = -1, 0
+    while not _is_complete(download, part):
+        try:
+            _attempt(download, part)
+            _check(download, part)
+            _note(part, _noted(part) | {"complete": part.stat().st_size})
+        except _Cut as cut:
+            size = part.stat().st_size if part.exists() else 0
+            failures = 1 if size > best else failures + 1
+            best = max(best, size)
+            if failures >= attempts:
+                raise InputError(f"{download.url}: cannot be downloaded: {cut}. {_by_hand(download, path)}") from cut
+            wait = min(pause * 2 ** (failures - 1), LONGEST_PAUSE)
+            log.warning("%s: %s; going on from byte %d in %.0f s", download.url, cut, size, wait)
+            time.sleep(wait)
+        except urllib.error.HTTPError as error:
+            raise InputError(
+                f"{download.url}: the server answers {error.code} {error.reason}. Correct the address under `fetch` "
+                f"in the configuration. {_by_hand(download, path)}"
+            ) from error
+
+
+def _attempt(download: Download, part: Path) -> None:
+    """Receive what is missing of `part`, in one request; raise _Cut where it ends early."""
+    have, validator = _resumable(download, part)
+    headers = {"Accept-Encoding": "identity", "User-Agent": "melanoma-workflow"}
+    if have:
+        headers |= {"Range": f"bytes={have}-"} | ({"If-Range": validator} if validator else {})
+    try:
+        with urllib.request.urlopen(urllib.request.Request(download.url, headers=headers), timeout=TIMEOUT) as answer:
+            start, total = _extent(answer, have)
+            if start and _validator(answer) not in (None, validator):
+                _forget(part)
+                raise _Cut("the file has changed on the server")
+            _refuse_unexpected(download, answer, start, total, part)
+            if start == 0:
+                _forget(part)
+                _note(part, {"url": download.url, "validator": _validator(answer)})
+            with part.open("rb+" if start else "wb") as file:
+                file.seek(start)
+                label = f"{part.name.removesuffix('.part')} (MB)"
+                for chunk in progress(_chunks(answer), label, (total - start) // CHUNK + 1 if total else None):
+                    file.write(chunk)
+                size = file.tell()
+    except urllib.error.HTTPError as error:
+        if error.code == 416:
+            # The server has no byte beyond: either `part` is all of it, or it belongs to another version.
+            if error.headers.get("Content-Range", "").endswith(f"/{have}"):
+                return
+            _forget(part)
+            raise _Cut("the file has changed on the server") from error
+        if error.code in RETRIED or error.code >= 500:
+            raise _Cut(f"the server answers {error.code} {error.reason}") from error
+        raise
+    except urllib.error.URLError as error:
+        raise _Cut(f"no connection ({error.reason}): this machine may be offline") from error
+    except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
+        raise _Cut(f"the connection was cut ({type(error).__name__})") from error
+    except OSError as error:
+        raise InputError(f"{part}: cannot be written: {error.strerror}") from error
+    if total is not None and size < total:
+        raise _Cut(f"the connection was cut after {size} of {total} bytes")
+
+
+def _chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    while chunk := answer.read(CHUNK):
+        yield chunk
+
+
+def _resumable(download: Download, part: Path) -> tuple[int, str | None]:
+    """Return how many bytes of `part` can be kept, and what tells that the server still has the same file."""
+    noted = _noted(part)
+    validator = noted.get("validator")
+    if not part.exists() or noted.get("url") != download.url or not (validator or download.sha256):
+        return 0, None
+    return part.stat().st_size, validator
+
+
+def _validator(answer: http.client.HTTPResponse) -> str | None:
+    tag = answer.headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
+
+
+def _extent(answer: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
+    """Return the byte that the answer starts at, and the size of the whole file where the server tells it."""
+    if answer.status != 206:
+        length = answer.headers.get("Content-Length")
+        return 0, int(length) if length else None
+    extent, _, total = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+    if extent.partition("-")[0] != str(have):
+        raise _Cut(f"the server sent bytes {extent}, not those from {have}")
+    return have, int(total) if total.isdigit() else None
+
+
+def _refuse_unexpected(
+    download: Download, answer: http.client.HTTPResponse, start: int, total: int | None, part: Path
+) -> None:
+    """Raise InputError before a byte is read, where the answer cannot be the file."""
+    if answer.headers.get_content_type() == "text/html":
+        raise InputError(f"{download.url}: the server sent a web page, not a file. Correct its address under `fetch`")
+    if download.bytes is not None and total is not None and total != download.bytes:
+        _forget(part)
+        raise InputError(
+            f"{download.url}: the server has {total} bytes, expected {download.bytes}. "
+            "Correct `bytes` or the address under `fetch` in the configuration"
+        )
+    free = shutil.disk_usage(part.parent).free
+    if total is not None and total - start > free:
+        raise InputError(f"{part.parent}: {total - start} bytes to download and {free} free. Make room")
+
+
+def _check(download: Download, part: Path) -> None:
+    """Raise InputError, and forget what was received, where it is not of the expected size and hash."""
+    size = part.stat().st_size
+    fault = None
+    if download.bytes is not None and size != download.bytes:
+        fault = f"{size} bytes received, expected {download.bytes}"
+    elif download.sha256:
+        with part.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not digest.startswith(download.sha256.lower()):
+            fault = f"its SHA-256 is {digest}, expected {download.sha256}"
+    if fault:
+        _forget(part)
+        raise InputError(
+            f"{download.url}: {fault}. Run again; if it stays so, the file there is another one: correct the address "
+            "or what is expected under `fetch` in the configuration"
+        )
+
+
+def _unpacking(unpack: Any, part: Path, download: Download) -> None:
+    """Unpack; a zip that cannot be is forgotten, so that the next run downloads it anew."""
+    try:
+        unpack()
+    except InputError as error:
+        _forget(part)
+        raise InputError(f"{download.url}: {error}") from error
+
+
+def _is_complete(download: Download, part: Path) -> bool:
+    noted = _noted(part)
+    expected = (noted.get("url"), noted.get("complete"))
+    return part.exists() and expected == (download.url, part.stat().st_size)
+
+
+def _noted(part: Path) -> dict[str, Any]:
+    try:
+        return read_json(_note_of(part))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def _note(part: Path, values: dict[str, Any]) -> None:
+    write_json(_note_of(part), values)
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _note_of(part).unlink(missing_ok=True)
+
+
+def _note_of(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _by_hand(download: Download, path: Path) -> str:
+    """Say what to do on a machine without a network."""
+    what = {None: "put it at", "file": f"unzip it and put its {path.name} at", "folder": "unzip its files into"}
+    return f"Or download {download.url} elsewhere and {what[download.unzip]} {path}"

@@ -1,0 +1,1 @@
+"""Fusions of models, and the selected model."""

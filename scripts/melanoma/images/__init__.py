@@ -1,0 +1,1 @@
+"""Images from file to the store."""

@@ -1,0 +1,294 @@
+"""The image store: shards of prepared images in HDF5, a virtual data set over them, and their reader."""
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from melanoma.common.errors import InputError, listing
+from melanoma.common.files import atomic_path
+from melanoma.images.hdf5 import REMEDY, create_hdf5, open_hdf5
+
+# A process may hold 1,024 files open on most systems; a training job has several loaders.
+OPEN_SHARDS = 64
+# Of the settings of preparation, those that decide pixels; all but the size are texts in the file.
+PREPARATION = ("size", "fit", "crop_border", "colour_constancy")
+# HDF5 reports a damaged file as any of these, by where the damage is.
+DAMAGE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
+
+
+class Images(Protocol):
+    """Images by row, all prepared alike: uint8 RGB squares of `size` pixels."""
+
+    size: int
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the images of `rows` in their order, uint8 (len(rows), size, size, 3)."""
+        ...
+
+
+class ShardWriter:
+    """Adds images to a shard one by one, with a running digest over size, names and pixels.
+
+    `preparation` is how the images are prepared, the settings `PREPARATION`. `compression` is none, lzf, or gzip with
+    its level after a hyphen, such as gzip-4: HDF5's own filters.
+    """
+
+    def __init__(self, file: h5py.File, capacity: int, preparation: dict[str, Any], compression: str = "none") -> None:
+        self.file, self.preparation = file, preparation
+        size = preparation["size"]
+        self.names: list[str] = []
+        self.digest = hashlib.sha256(f"{size}\0".encode())
+        self.images = file.create_dataset(
+            "images",
+            (capacity, size, size, 3),
+            np.uint8,
+            maxshape=(None, size, size, 3),
+            chunks=(1, size, size, 3),
+            fletcher32=True,
+            **_filter(compression),
+        )
+
+    def add(self, name: str, pixels: np.ndarray) -> None:
+        """Append an image, uint8 (size, size, 3) RGB."""
+        self.images[len(self.names)] = pixels
+        self.names.append(name)
+        self.digest.update(f"{name}\0".encode())
+        self.digest.update(pixels)
+
+    def finish(self) -> None:
+        """Cut the data set to the images that were added, and write names, digest and settings."""
+        self.images.resize(len(self.names), axis=0)
+        _describe(self.file, self.names, self.preparation, self.digest.hexdigest())
+
+
+def merge_shards(shards: list[Path], qualities: list[Path], path: Path) -> pd.DataFrame:
+    """Write a virtual data set over all shards to `path`; return their quality tables as one.
+
+    The shards are named relative to `path`, so the folder can be moved as a whole. Raises InputError where
+    shards and quality tables do not belong together.
+    """
+    quality = pd.concat([pd.read_parquet(table) for table in qualities], ignore_index=True)
+    parts = [_read_part(shard) for shard in shards]
+    names = [name for part in parts for name in part.names]
+    kinds = [part.preparation for part in parts]
+    for kind in kinds[1:]:
+        if kind != kinds[0]:
+            raise InputError(f"the shards are prepared in different ways: {kinds[0]} and {kind}. Prepare all alike")
+    if names != quality.loc[quality["readable"], "image"].tolist() or len(set(names)) != len(names):
+        raise InputError("the shards do not hold the images of the quality tables. Prepare all shards again")
+    if not names:
+        raise InputError("no image could be read. See the column problem of the shards' quality tables")
+    size = kinds[0]["size"]
+    files = [os.path.relpath(shard, path.parent) for shard in shards]
+    counts = [len(part.names) for part in parts]
+    with atomic_path(path) as temporary, create_hdf5(temporary) as file:
+        layout = h5py.VirtualLayout((len(names), size, size, 3), np.uint8)
+        for name, count, start in zip(files, counts, np.cumsum([0, *counts]), strict=False):
+            if count:
+                layout[start : start + count] = h5py.VirtualSource(name, "images", (count, size, size, 3))
+        file.create_virtual_dataset("images", layout)
+        digests = [part.digest for part in parts]
+        _describe(file, names, kinds[0], _joint_digest(digests))
+        _write_texts(file, "shards/file", files)
+        _write_texts(file, "shards/digest", digests)
+        file.create_dataset("shards/images", data=np.array(counts, np.int64), chunks=True, fletcher32=True)
+    return quality
+
+
+class _Part(NamedTuple):
+    """What a shard, or the whole store, says of itself."""
+
+    names: list[str]
+    digest: str
+    preparation: dict[str, Any]
+
+
+class _Shard(NamedTuple):
+    """A shard as the store knows it before it is opened."""
+
+    path: Path
+    digest: str
+    images: int
+
+
+class _Open(NamedTuple):
+    """An open shard; its low-level handle, as h5py's own indexing costs as much as reading an image."""
+
+    file: h5py.File
+    dataset: h5py.h5d.DatasetID
+
+
+class ImageStore:
+    """The images of a study by row: uint8 RGB squares of `size` pixels, in one shard or in many that were merged.
+
+    `preparation` is how they were prepared, the settings `PREPARATION`.
+    Each process opens the shards anew, when it first reads from one, so a store can be pickled to a spawned worker and
+    used in a forked one. Making one checks that each shard is there, whole, and the one that was merged: HDF5 itself
+    would read the images of a missing shard as black. At most `open_shards` files are open at a time.
+    """
+
+    def __init__(self, path: str | Path, open_shards: int = OPEN_SHARDS) -> None:
+        self.path, self.open_shards = Path(path), open_shards
+        self.names, self.digest, self.preparation = _read_part(self.path)
+        self.size: int = self.preparation["size"]
+        self._shards = self._list_shards()
+        self._starts = np.cumsum([0, *(shard.images for shard in self._shards)])
+        if self._starts[-1] != len(self):
+            raise InputError(f"{self.path}: its shards hold {self._starts[-1]} images, it names {len(self)}. {REMEDY}")
+        self._process, self._open = os.getpid(), OrderedDict[int, _Open]()
+        for number in range(len(self._shards)):
+            self._dataset(number)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open files behind when pickled."""
+        return {**self.__dict__, "_process": None, "_open": OrderedDict()}
+
+    def index_of(self, names: Sequence[str]) -> np.ndarray:
+        """Return the row of each named image, int64; InputError lists the names that are not there."""
+        missing = [name for name in names if name not in self._row_of]
+        if missing:
+            raise InputError(f"{self.path}: {len(missing)} images are not in the store:\n{listing(missing)}")
+        return np.fromiter((self._row_of[name] for name in names), np.int64, len(names))
+
+    def read(self, rows: Sequence[int] | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Read images by row, in the order asked, repeats allowed: uint8 (len(rows), size, size, 3).
+
+        `out`, of that shape and type and C-contiguous, is filled and returned if given. Raises InputError
+        with the shard and the image where a checksum does not match, IndexError for a row that is not there.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        shape = (len(rows), self.size, self.size, 3)
+        if out is None:
+            out = np.empty(shape, np.uint8)
+        elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise ValueError(f"out: expected C-contiguous uint8 {shape}, got {out.dtype} {out.shape}")
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise IndexError(f"{self.path}: rows {rows.min()} to {rows.max()} asked, expected 0 to {len(self) - 1}")
+        # In the order of the file, so that a disk or a network file system reads forwards and a shard is opened once.
+        for position in np.argsort(rows, kind="stable").tolist():
+            self._read_one(int(rows[position]), out[position])
+        return out
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.names)}
+
+    def _read_one(self, row: int, out: np.ndarray) -> None:
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        dataset = self._dataset(number)
+        shape = (1, self.size, self.size, 3)
+        try:
+            space = dataset.get_space()
+            space.select_hyperslab((row - int(self._starts[number]), 0, 0, 0), shape)
+            dataset.read(h5py.h5s.create_simple(shape), space, out)
+        except DAMAGE as error:
+            raise InputError(
+                f"{self._shards[number].path}: image {self.names[row]} (row {row} of the store) is damaged: {error}. "
+                f"{REMEDY}"
+            ) from error
+
+    def _list_shards(self) -> list[_Shard]:
+        """Return the shards that were merged, or this file itself where it is a shard."""
+        with open_hdf5(self.path) as file:
+            if "shards" not in file:
+                return [_Shard(self.path, self.digest, len(self))]
+            try:
+                files = file["shards/file"].asstr()[:]
+                digests = file["shards/digest"].asstr()[:].tolist()
+                counts = file["shards/images"][:].tolist()
+            except DAMAGE as error:
+                raise InputError(f"{self.path}: damaged: {error}. {REMEDY}") from error
+        if _joint_digest(digests) != self.digest:
+            raise InputError(f"{self.path}: damaged: its digest is not that of its shards. {REMEDY}")
+        folder = self.path.parent
+        return [
+            _Shard(folder / name, digest, count) for name, digest, count in zip(files, digests, counts, strict=True)
+        ]
+
+    def _dataset(self, number: int) -> h5py.h5d.DatasetID:
+        """Return a shard's open data set; the shard used longest ago is closed where too many are open."""
+        if self._process != os.getpid():
+            # After a fork the handles are the parent's; closing them here would disturb it.
+            self._process, self._open = os.getpid(), OrderedDict()
+        if number in self._open:
+            self._open.move_to_end(number)
+        else:
+            if len(self._open) >= self.open_shards:
+                self._open.popitem(last=False)[1].file.close()
+            self._open[number] = self._open_shard(self._shards[number])
+        return self._open[number].dataset
+
+    def _open_shard(self, shard: _Shard) -> _Open:
+        file = open_hdf5(shard.path)
+        try:
+            images, digest = file["images"], _text(file, "digest")
+            fits = images.dtype == np.uint8 and images.shape[1:] == (self.size, self.size, 3)
+            known = digest == shard.digest and len(images) == shard.images
+        except DAMAGE as error:
+            file.close()
+            raise InputError(f"{shard.path}: not an image store, or damaged: {error}. {REMEDY}") from error
+        if not fits or not known:
+            file.close()
+            raise InputError(
+                f"{shard.path}: not the shard that {self.path} was merged from. "
+                f"Delete {self.path} and run the workflow again"
+            )
+        return _Open(file, images.id)
+
+
+def _filter(compression: str) -> dict[str, Any]:
+    name, _, level = compression.partition("-")
+    return {} if name == "none" else {"compression": name, "compression_opts": int(level) if level else None}
+
+
+def _describe(file: h5py.File, names: list[str], preparation: dict[str, Any], digest: str) -> None:
+    _write_texts(file, "image", names)
+    size, *others = PREPARATION
+    file.attrs[size] = preparation[size]
+    texts = {key: str(preparation[key]) for key in others} | {"colour": "RGB", "digest": digest}
+    for key, text in texts.items():
+        file.attrs.create(key, text.encode(), dtype=h5py.string_dtype(length=len(text.encode())))
+
+
+def _text(file: h5py.File, key: str) -> str:
+    """Return an attribute, written at a fixed length here and at any length by others."""
+    value = file.attrs[key]
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _write_texts(file: h5py.File, name: str, texts: list[str]) -> None:
+    """Write texts at a fixed length: others lie in a heap without checksum, where HDF5 can hang on damage."""
+    encoded = [text.encode() for text in texts]
+    data = np.array(encoded, dtype=h5py.string_dtype(length=max(map(len, encoded), default=1)))
+    file.create_dataset(name, data=data, chunks=(max(len(texts), 1),), maxshape=(None,), fletcher32=True)
+
+
+def _preparation(file: h5py.File) -> dict[str, Any]:
+    fit, border, constancy = (_text(file, key) for key in PREPARATION[1:])
+    values = (int(file.attrs["size"]), fit, border == str(True), constancy)
+    return dict(zip(PREPARATION, values, strict=True))
+
+
+def _joint_digest(digests: list[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _read_part(path: Path) -> _Part:
+    with open_hdf5(path) as file:
+        try:
+            names = file["image"].asstr()[:].tolist()
+            return _Part(names, _text(file, "digest"), _preparation(file))
+        except DAMAGE as error:
+            raise InputError(f"{path}: not an image store, or damaged: {error}. {REMEDY}") from error

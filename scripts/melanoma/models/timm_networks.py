@@ -1,0 +1,79 @@
+"""All networks of timm, as backbones: built, their layers by depth, their classifiers."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+import timm
+from timm.layers import SelectAdaptivePool2d
+from timm.models import group_parameters
+from torch import nn
+
+from melanoma.common.errors import InputError
+from melanoma.models.layers import GeneralisedMean
+
+PREFIX = "timm/"
+
+
+def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
+    """Return the network `name` for images of side `size`, by the recipe's settings of the backbone; random weights.
+
+    Raises InputError for a name that timm does not know, and for what it cannot pool by GeM or recompute.
+    """
+    known = name.removeprefix(PREFIX)
+    if known not in {*timm.list_models(), *timm.list_pretrained()}:
+        nearest = difflib.get_close_matches(known, [*timm.list_models(), *timm.list_pretrained()], n=3)
+        meant = f"; did you mean {' or '.join(PREFIX + match for match in nearest)}?" if nearest else ""
+        raise InputError(f"network: timm {timm.__version__} has no {known!r}{meant}")
+    options = {"img_size": size} if timm.get_pretrained_cfg(known).fixed_input_size else {}
+    if settings["features"] == "pooled":
+        options["num_classes"] = 0
+    network = timm.create_model(known, **options)
+    if settings["pooling"] == "gem":
+        _pool_by_gem(name, network)
+    if settings["recompute"]:
+        try:
+            network.set_grad_checkpointing()
+        except (AssertionError, AttributeError) as error:
+            raise InputError(f"backbone.recompute: timm cannot recompute {name}; set it to false") from error
+    return network
+
+
+def layers(network: nn.Module) -> dict[str, int]:
+    """Return the depth of each parameter: 0 is the stem, each stage is one more."""
+    try:
+        return group_parameters(network, network.group_matcher(coarse=True), reverse=True)
+    except (AttributeError, AssertionError):
+        # A few of timm's networks do not tell: there each part is a layer, in order of definition.
+        return dict(_by_part(network))
+
+
+def classifier(network: nn.Module) -> tuple[str, ...]:
+    """Return the names of the output layers that the network was published with."""
+    names = network.pretrained_cfg.get("classifier") or ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _pool_by_gem(name: str, network: nn.Module) -> None:
+    """Exchange timm's pooling layer for GeM over the same dimensions."""
+    found = [
+        (path, layer)
+        for path, layer in network.named_modules()
+        if isinstance(layer, SelectAdaptivePool2d) and not layer.is_identity()
+    ]
+    if len(found) != 1:
+        raise InputError(f"backbone.pooling: {name} pools no feature map, so gem cannot; set it to average")
+    path, layer = found[0]
+    dims = getattr(layer.pool, "dim", (2, 3))
+    flattens = getattr(layer.pool, "flatten", False) or isinstance(layer.flatten, nn.Flatten)
+    network.set_submodule(path, GeneralisedMean(dims, keepdim=not flattens))
+
+
+def _by_part(network: nn.Module) -> Iterator[tuple[str, int]]:
+    """Yield each parameter and the number of its part; the members of a sequence are parts of their own."""
+    numbers: dict[str, int] = {}
+    for name, _ in network.named_parameters():
+        part, _, rest = name.partition(".")
+        if isinstance(getattr(network, part), nn.Sequential | nn.ModuleList):
+            part = f"{part}.{rest.partition('.')[0]}"
+        yield name, numbers.setdefault(part, len(numbers))

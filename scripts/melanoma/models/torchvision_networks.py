@@ -1,0 +1,33 @@
+"""EfficientNet of torchvision, as a backbone: built, its layers by depth, its classifier."""
+
+from typing import Any
+
+import torchvision
+from torch import nn
+
+from melanoma.models.layers import GeneralisedMean, Recomputed
+
+
+def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
+    """Return the network `name` with random weights, by the recipe's settings of the backbone; it takes any `size`."""
+    network = getattr(torchvision.models, name)()
+    if settings["pooling"] == "gem":
+        network.avgpool = GeneralisedMean()
+    if settings["features"] == "pooled":
+        network.classifier = nn.Identity()
+    if settings["recompute"]:
+        for stage in range(1, len(network.features) - 1):
+            network.features[stage] = Recomputed(*network.features[stage])
+    return network
+
+
+def layers(network: nn.Module) -> dict[str, int]:
+    """Return the depth of each parameter: 0 is the stem, each stage is one more."""
+    last = len(network.features)
+    names = (name for name, _ in network.named_parameters())
+    return {name: int(name.split(".")[1]) if name.startswith("features.") else last for name in names}
+
+
+def classifier(network: nn.Module) -> tuple[str, ...]:
+    """Return the names of the output layers that the network was published with."""
+    return ("classifier",)

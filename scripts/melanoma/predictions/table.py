@@ -1,0 +1,236 @@
+"""Tables of predictions: read from the workflow's Parquet or from any CSV, checked, joined to labels."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from melanoma.common.errors import InputError, listing
+from melanoma.data.tables import plain_texts
+
+COLUMNS = [
+    "image",
+    "patient",
+    "fold",
+    "part",
+    "source",
+    "logit",
+    "probability",
+    "trained_prevalence",
+    "patient_distance",
+    "target",
+]
+SPELLINGS = {
+    "image": ("image", "image_name"),
+    "patient": ("patient", "patient_id"),
+    "probability": ("probability", "prob"),
+}
+
+
+def read_predictions(path: str | Path) -> pd.DataFrame:
+    """Read predictions from a Parquet or CSV file and return them in the workflow's columns.
+
+    Needed are `image` (or `image_name`) and `probability` (or `prob`); `patient` (or `patient_id`), `fold`, `part`,
+    `source`, `logit`, `trained_prevalence`, `patient_distance` and `target` are used where they are there. Without
+    `part`, every row is 'test'.
+
+    Returns image str | patient str, null where unknown | fold int8, -1 for none | part 'train' or 'test' | source str,
+    null where unknown | logit float64 | probability float64 in [0, 1] | trained_prevalence float64, the share of
+    melanomas that the model was shown, NaN where unknown | patient_distance float64, see `context.patient_distance`,
+    NaN where the model has none | target Int8 0/1, null where unknown; the index is the file's. Raises
+    InputError naming the file, line and image where something is missing, doubled or out of range.
+    """
+    table = read_table(path)
+    require(table, ["image", "probability"], path)
+    _check_images(table, path)
+    probability = _probabilities(table, path)
+    columns: dict[str, object] = {
+        "image": table["image"].astype(str),
+        "patient": _patients(table, path),
+        "fold": table["fold"].astype(np.int8) if "fold" in table else np.int8(-1),
+        "part": _parts(table, path) if "part" in table else "test",
+        "source": table["source"].astype("str") if "source" in table else pd.array([None] * len(table), "str"),
+        "logit": table["logit"].astype(np.float64) if "logit" in table else logit(probability),
+        "probability": probability,
+        "trained_prevalence": table["trained_prevalence"].astype(float) if "trained_prevalence" in table else np.nan,
+        "patient_distance": distances(table, path),
+        "target": _labels(table, path)
+        if "target" in table and table["target"].notna().any()
+        else pd.array([None] * len(table), "Int8"),
+    }
+    return pd.DataFrame(columns, index=table.index)[COLUMNS]
+
+
+def read_labels(path: str | Path) -> pd.DataFrame:
+    """Read labels from a Parquet or CSV file with `image` (or `image_name`) and `target`.
+
+    Returns image str | target Int8 0/1. Raises InputError for a missing column, a doubled image or another
+    label.
+    """
+    table = read_table(path)
+    require(table, ["image", "target"], path)
+    _check_images(table, path)
+    return pd.DataFrame({"image": table["image"].astype(str), "target": _labels(table, path)})
+
+
+def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, name: str, subset: bool = False) -> pd.DataFrame:
+    """Return `predictions` with `target` taken from `labels` by image.
+
+    The two must cover the same images, or with `subset` the predictions a part of the labels'. `name` is the
+    model's, for the message. Raises InputError listing the images that only one of them has.
+    """
+    unlabelled = predictions.loc[~predictions["image"].isin(labels["image"]), "image"]
+    if len(unlabelled):
+        raise InputError(
+            f"{name}: {len(unlabelled)} images with a prediction but no label:\n{listing(unlabelled)}\n"
+            "Give the labels of exactly the images that were predicted."
+        )
+    unpredicted = labels.loc[~labels["image"].isin(predictions["image"]), "image"]
+    if len(unpredicted) and not subset:
+        raise InputError(
+            f"{name}: {len(unpredicted)} images with a label but no prediction:\n{listing(unpredicted)}\n"
+            "A score over a part of the images cannot be compared: predict the missing ones."
+        )
+    target = predictions["image"].map(labels.set_index("image")["target"])
+    return predictions.assign(target=target.astype("Int8"))
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """Split 'NAME=PATH' into its two; a bare path is named by its stem."""
+    name, separator, path = text.partition("=")
+    if separator and "/" not in name:
+        return name, Path(path)
+    return Path(text).stem, Path(text)
+
+
+def named_paths(texts: list[str]) -> dict[str, Path]:
+    """Split each 'NAME=PATH'; raise InputError where a name is given twice."""
+    pairs = [named_path(text) for text in texts]
+    names = [name for name, _ in pairs]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InputError(f"given twice: {', '.join(doubled)}; give each file its own name, as NAME=PATH")
+    return dict(pairs)
+
+
+def logit(probability: np.ndarray) -> np.ndarray:
+    """Return log(p / (1 - p)), -inf at 0 and inf at 1; float64, of the same shape."""
+    probability = np.asarray(probability, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        return np.log(probability) - np.log1p(-probability)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a CSV or Parquet file, give columns of `SPELLINGS` our names, and images and patients theirs as plain texts.
+
+    Raises InputError where it is no table.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    names = {spelling: column for column, spellings in SPELLINGS.items() for spelling in reversed(spellings)}
+    present = {spelling: column for spelling, column in names.items() if spelling in table and column not in table}
+    table = table.rename(columns=present)
+    return table.assign(**{name: plain_texts(table[name]) for name in ("image", "patient") if name in table})
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise InputError(f"{path}: not a Parquet table: {error}") from error
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    text = {spelling: str for column in ("image", "patient") for spelling in SPELLINGS[column]}
+    try:
+        # Blank lines are kept until the index is made, so that it still counts the file's lines.
+        table = pd.read_csv(path, dtype=text, skip_blank_lines=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a CSV table: {error}") from error
+    return table.dropna(how="all")
+
+
+def distances(table: pd.DataFrame, path: str | Path) -> pd.Series:
+    """Return the table's patient_distance, float64 (n,), of all rows or, NaN, of none; else raise InputError."""
+    if "patient_distance" not in table or table["patient_distance"].isna().all():
+        return pd.Series(np.nan, index=table.index)
+    number = pd.to_numeric(table["patient_distance"], errors="coerce").astype(np.float64)
+    remedy = "give a number from 0 to 2 in all rows, or leave the column out"
+    refuse(~number.between(0, 2), table, path, "patient_distance not in 0 to 2", remedy, "patient_distance")
+    return number
+
+
+def require(table: pd.DataFrame, columns: list[str], path: str | Path) -> None:
+    """Raise InputError where `table` lacks one of `columns`, with the nearest one that it has, or has no rows."""
+    for column in columns:
+        if column in table:
+            continue
+        spellings = SPELLINGS.get(column, (column,))
+        near = [match for word in spellings for match in get_close_matches(word, map(str, table.columns), n=1)]
+        hint = f"; is '{near[0]}' meant?" if near else ""
+        wanted = "' or '".join(spellings)
+        raise InputError(f"{path}: no column '{wanted}' among {', '.join(map(str, table.columns))}{hint}")
+    if table.empty:
+        raise InputError(f"{path}: no rows")
+
+
+def _check_images(table: pd.DataFrame, path: str | Path) -> None:
+    refuse(table["image"].isna(), table, path, "no image name", "name the image")
+    refuse(table["image"].duplicated(), table, path, "image given before", "keep one row per image")
+
+
+def _patients(table: pd.DataFrame, path: str | Path) -> pd.Series | Any:
+    """Patients, all or none: with some of them unknown, images of one patient could not be kept together."""
+    if "patient" not in table:
+        return pd.array([None] * len(table), "str")
+    unknown = table["patient"].isna()
+    if not unknown.all():
+        remedy = "name the patient, or give the row an id of its own; without the column, images are resampled instead"
+        refuse(unknown, table, path, "no patient", remedy)
+    return table["patient"].astype("str")
+
+
+def _probabilities(table: pd.DataFrame, path: str | Path) -> pd.Series:
+    number = pd.to_numeric(table["probability"], errors="coerce").astype(np.float64)
+    wrong = ~number.between(0, 1)
+    refuse(number.isna(), table, path, "probability empty or not a number", "give a number from 0 to 1", "probability")
+    refuse(wrong, table, path, "probability not in 0 to 1", "give a probability, not a logit", "probability")
+    return number
+
+
+def _labels(table: pd.DataFrame, path: str | Path) -> pd.Series:
+    """Labels of all rows, but for those of a part named test, whose labels may be kept in a file of their own."""
+    number = pd.to_numeric(table["target"], errors="coerce")
+    kept_apart = (table["part"] == "test") & table["target"].isna() if "part" in table else False
+    wrong = ~number.isin([0, 1]) & ~kept_apart
+    refuse(wrong, table, path, "label not 0 or 1", "give 0 for benign and 1 for melanoma", "target")
+    return number.astype("Int8")
+
+
+def _parts(table: pd.DataFrame, path: str | Path) -> pd.Series:
+    wrong = ~table["part"].isin(["train", "test"])
+    refuse(wrong, table, path, "part not 'train' or 'test'", "leave the column out to judge every row", "part")
+    return table["part"].astype(str)
+
+
+def refuse(
+    wrong: pd.Series,
+    table: pd.DataFrame,
+    path: str | Path,
+    problem: str,
+    remedy: str,
+    column: str | None = None,
+) -> None:
+    """Raise InputError listing the rows where `wrong` is true, by line (CSV) or row (Parquet) and image."""
+    if not wrong.any():
+        return
+    word, first = ("row", 1) if Path(path).suffix == ".parquet" else ("line", 2)
+    rows = [
+        f"{word} {index + first}, image {row['image']}" + (f": {row[column]}" if column else "")
+        for index, row in table[wrong].iterrows()
+    ]
+    raise InputError(f"{path}: {problem}, in {len(rows)} of {len(table)} rows; {remedy}:\n{listing(rows)}")

@@ -1,0 +1,1 @@
+"""What the Snakefile uses beside its rules: code digests, records, retries, the terminal."""

@@ -1,0 +1,1 @@
+"""Test and folds, and the gate that looks for leaks."""

@@ -1,0 +1,245 @@
+"""The split: which images are test, and which fold each other image is in; no patient is in two of them."""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from melanoma.common.cli import log
+from melanoma.common.errors import InputError, listing
+from melanoma.data.tables import plain, plain_texts
+from melanoma.split.strata import strata_of
+
+TEST_COLUMNS = ["row", "image", "patient", "lesion", "sex", "age", "site", "width", "height", "source"]
+TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
+TEST, LEFT_OUT = -1, -2
+EXTRA = -1  # the fold of images that train in every fold
+
+
+class Split(NamedTuple):
+    """`images` with group (int32), part ('train' or 'test') and fold (int8); `left_out`: image and reason."""
+
+    images: pd.DataFrame
+    left_out: pd.DataFrame
+
+
+def usable_images(catalog: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
+    """Return the catalog's readable images in its order, with `row` in the store, int64, and original width and height.
+
+    The sizes are those of the quality table, which measured them.
+    Raises InputError where the two tables are not of the same images.
+    """
+    different = set(catalog["image"]).symmetric_difference(quality["image"])
+    if different or len(catalog) != len(quality):
+        raise InputError(
+            f"catalog and quality table differ in {len(different)} images:\n{listing(sorted(different))}\n"
+            "Prepare the images of this catalog again"
+        )
+    stored = quality.loc[quality["readable"], ["image", "width", "height"]]
+    stored = stored.assign(row=lambda table: np.arange(len(table)))
+    return catalog.drop(columns=["width", "height"], errors="ignore").merge(
+        stored, on="image", how="inner", validate="1:1"
+    )
+
+
+def read_pairs(path: str | Path | None) -> pd.DataFrame:
+    """Read a CSV of duplicates, whose first two columns are image names; return columns first and second."""
+    if path is None:
+        return pd.DataFrame({"first": [], "second": []}, dtype="str")
+    table = _read_csv(path, "list of duplicates", "split.duplicates")
+    if table.shape[1] < 2:
+        raise InputError(f"{path}: has {table.shape[1]} column, expected two of image names, separated by a comma")
+    pairs = table.iloc[:, :2].set_axis(["first", "second"], axis=1)
+    if pairs.isna().any(axis=None):
+        lines = (np.flatnonzero(pairs.isna().any(axis=1)) + 2).tolist()
+        raise InputError(f"{path}: lines {lines[:10]} lack one of the two image names. Fill them in or remove them")
+    return pairs
+
+
+def split_images(images: pd.DataFrame, pairs: pd.DataFrame, settings: dict[str, Any]) -> Split:
+    """Divide `images` by the method of `settings`: grouped, predefined or sequential.
+
+    Images linked through any of `group_by` (patient, lesion) or a pair are one group. An image of role extra_train
+    trains in every fold (fold -1); it is left out where its group holds an image of the study, as that one is test, or
+    validation of some fold. Raises InputError where the test part or a fold would lack melanomas or benign images.
+    """
+    by_name = images.sort_values("image", ignore_index=True)
+    by_name = by_name.assign(group=group_images(by_name, settings["group_by"], pairs))
+    in_study = by_name["role"] == "study"
+    study, extra = by_name[in_study], by_name[~in_study]
+    fold = METHODS[settings["method"]](images[images["role"] == "study"], study, settings)
+    study = study.assign(fold=study["image"].map(fold).astype(np.int8))
+    touching = extra["group"].isin(study["group"])
+    divided = pd.concat([study[study["fold"] != LEFT_OUT], extra[~touching].assign(fold=np.int8(EXTRA))])
+    _require_both_classes(divided[divided["role"] == "study"], settings["folds"])
+    is_test = (divided["role"] == "study") & (divided["fold"] == TEST)
+    divided = divided.assign(part=pd.Series(np.where(is_test, "test", "train"), index=divided.index, dtype="str"))
+    left_out = {
+        "in neither test nor a fold of split.predefined": study.loc[study["fold"] == LEFT_OUT, "image"],
+        "extra_train image linked to an image of the study": extra.loc[touching, "image"],
+    }
+    return Split(
+        images.merge(divided[["image", "group", "part", "fold"]], on="image", how="inner", validate="1:1"),
+        pd.concat(
+            [pd.DataFrame({"image": names, "reason": reason}, dtype="str") for reason, names in left_out.items()]
+        ),
+    )
+
+
+def group_images(images: pd.DataFrame, keys: list[str], pairs: pd.DataFrame) -> NDArray[np.int32]:
+    """Number the groups of images (n,) in order of their first image.
+
+    A group is a connected component: two images are linked where they share a value of a key or are a pair.
+    """
+    count = len(images)
+    number = pd.Series(np.arange(count), index=images["image"])
+    known = pairs[pairs["first"].isin(number.index) & pairs["second"].isin(number.index)]
+    starts, ends = [number[known["first"]].to_numpy()], [number[known["second"]].to_numpy()]
+    nodes = count
+    for key in keys:
+        codes, values = pd.factorize(images[key])
+        has_value = np.flatnonzero(codes >= 0)
+        starts.append(has_value)
+        ends.append(nodes + codes[has_value])
+        nodes += len(values)
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    links = coo_array((np.ones(len(start), bool), (start, end)), shape=(nodes, nodes))
+    labels = connected_components(links, directed=False)[1][:count]
+    return pd.factorize(labels)[0].astype(np.int32)
+
+
+def assign(
+    rare: NDArray[np.int64], common: NDArray[np.int64], shares: list[float], random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Distribute groups over parts, each with its share of every stratum; return (g,) part numbers.
+
+    `rare` (g, r) and `common` (g, c) count each group's images or patients by stratum, the first column being all of
+    the rarer or commoner class. Groups are taken from the large to the small, those with the rarer class first, in
+    random order among those of about one size. Each goes to the part that is filled least for its share, summed over
+    the group's images of the rarer class and only then over the others, with half the group counted in: Sainte-Laguë's
+    rule, which treats small and large parts alike, so that test gets its share of the large patients too. (Counting
+    the whole group would keep them all in train.)
+    """
+    rare_size, common_size = np.frexp(rare[:, 0])[1], np.frexp(common[:, 0])[1]  # 1, 2-3, 4-7, ... images
+    order = np.lexsort((random.permutation(len(rare)), -common_size, -rare_size))
+    share = np.array(shares)
+    sides = [(counts, np.zeros((len(shares), counts.shape[1]))) for counts in (rare, common)]
+    parts = np.empty(len(rare), np.int64)
+    for group in order.tolist():
+        fills = [((has + counts[group] / 2) @ counts[group] / share).tolist() for counts, has in sides]
+        part = min(range(len(shares)), key=list(zip(*fills, strict=True)).__getitem__)
+        for counts, has in sides:
+            has[part] += counts[group]
+        parts[group] = part
+    return parts
+
+
+def log_split(split: Split, pairs: pd.DataFrame) -> None:
+    """Log the images, melanomas and patients of each part and fold, the pairs that apply and the images left out."""
+    images = split.images
+    linked = pairs["first"].isin(images["image"]) & pairs["second"].isin(images["image"])
+    log.info("%d of %d pairs of duplicates and near-duplicates are among the images", linked.sum(), len(pairs))
+    for reason, count in split.left_out["reason"].value_counts().items():
+        log.info("left out: %d images, %s", count, reason)
+    for (role, fold), rows in images.groupby(["role", "fold"]):
+        name = _part_name(fold) if role == "study" else role
+        melanomas, patients = rows["target"].sum(), rows["patient"].nunique()
+        log.info("%s: %d images, %d melanomas, %d patients", name, len(rows), melanomas, patients)
+
+
+def _grouped(_: pd.DataFrame, study: pd.DataFrame, settings: dict[str, Any]) -> pd.Series:
+    """Give each group one place, stratified; the same seed gives the same split, whatever the order of the rows."""
+    group = pd.factorize(study["group"])[0]
+    rare, common = strata_of(study, group, settings["stratify"])
+    random = np.random.default_rng(settings["seed"])
+    test_fraction, folds = settings["test_fraction"], settings["folds"]
+    is_test = assign(rare, common, [1 - test_fraction, test_fraction], random) == 1
+    fold = np.full(len(rare), TEST, np.int8)
+    fold[~is_test] = assign(rare[~is_test], common[~is_test], [1 / folds] * folds, random)
+    return pd.Series(fold[group], index=study["image"])
+
+
+def _sequential(in_order: pd.DataFrame, _: pd.DataFrame, settings: dict[str, Any]) -> pd.Series:
+    """Cut the tables in their order, whoever the patient is: the last rows are test, the others equal folds."""
+    count, folds = len(in_order), settings["folds"]
+    train = count - math.ceil(round(settings["test_fraction"] * count, 6))
+    fold = np.full(count, TEST, np.int8)
+    fold[:train] = np.arange(train) * folds // train
+    return pd.Series(fold, index=in_order["image"])
+
+
+def _predefined(_: pd.DataFrame, study: pd.DataFrame, settings: dict[str, Any]) -> pd.Series:
+    """Read each image's place from a column of a table: values of test, values of each fold, others left out."""
+    given = settings["predefined"]
+    if given is None:
+        raise InputError("split.method is predefined: give split.predefined the table and what its values mean")
+    if len(given["folds"]) != settings["folds"]:
+        raise InputError(
+            f"split.predefined.folds lists the values of {len(given['folds'])} folds, split.folds is"
+            f" {settings['folds']}. Make them agree"
+        )
+    table = _read_csv(given["table"], "table of a predefined split", "split.predefined.table")
+    lacking = [name for name in (given["image"], given["column"]) if name not in table]
+    if lacking:
+        raise InputError(
+            f"{given['table']}: no column {', '.join(lacking)}; the columns there are {', '.join(table.columns)}."
+            " Correct split.predefined"
+        )
+    twice = table.loc[table[given["image"]].duplicated(), given["image"]]
+    if len(twice):
+        raise InputError(f"{given['table']}: images named in two rows:\n{listing(twice)}\nRemove one of each")
+    value = study["image"].map(table.set_index(given["image"])[given["column"]])
+    missing = study.loc[value.isna(), "image"]
+    if len(missing):
+        raise InputError(
+            f"{given['table']}: {len(missing)} images of the study have no {given['column']}:\n{listing(missing)}\n"
+            "Add them; a value that no fold lists leaves an image out"
+        )
+    places = {plain(value): TEST for value in given["test"]}
+    for fold, values in enumerate(given["folds"]):
+        for each in map(plain, values):
+            if each in places:
+                raise InputError(f"split.predefined: {each} is in two of test and folds; name each value once")
+            places[each] = fold
+    return pd.Series(value.map(places).fillna(LEFT_OUT).astype(np.int8).to_numpy(), index=study["image"])
+
+
+METHODS = {"grouped": _grouped, "sequential": _sequential, "predefined": _predefined}
+
+
+def _read_csv(path: str | Path, what: str, option: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype="str").apply(plain_texts)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such {what}. Correct {option}, or fetch it") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a CSV table: {error}. Save the {what} as CSV") from error
+
+
+def _require_both_classes(images: pd.DataFrame, folds: int) -> None:
+    faults = []
+    for target, word in ((1, "melanoma"), (0, "benign image")):
+        of_class = images[images["target"] == target]
+        present = set(of_class["fold"])
+        lacking = [_part_name(fold) for fold in range(-1, folds) if fold not in present]
+        if lacking:
+            patients, groups = of_class["patient"].nunique(), of_class["group"].nunique()
+            faults.append(
+                f"{', '.join(lacking)}: no {word}. There are {len(of_class)}, of {patients} patient(s), in {groups}"
+                f" group(s) that stay together, for test and {folds} folds"
+            )
+    if faults:
+        raise InputError(
+            f"the split leaves a class out:\n{listing(faults)}\n"
+            "Use fewer folds (split.folds), for test a larger split.test_fraction, or more patients. A single group for"
+            " many images is often a patient_id such as 'unknown' that stands for many patients: give each its own"
+        )
+
+
+def _part_name(fold: int) -> str:
+    return "test" if fold < 0 else f"fold {fold}"

@@ -1,0 +1,295 @@
+"""Batches of images, metadata and targets: read from the store, augmented, and put on the device."""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from melanoma.augment.pixelwise import augmented
+from melanoma.augment.transforms import Maps, map_colours, warp
+from melanoma.augment.tta import view_count, views
+from melanoma.common.errors import InputError
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.images.store import Images, ImageStore
+from melanoma.training.sampling import batch_slices, epoch_order
+
+
+def diagnosis_classes(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the distinct diagnoses of the training rows, sorted: the classes of the auxiliary task."""
+    return tuple(sorted(table["diagnosis"].dropna().unique()))
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows that a model is trained on or predicts: metadata (n, columns) float32, targets (n,) float32, diagnoses (n,)
+    int64 as indices of classes or -1, and for a model that sees images the store, each image's row in it, and the side
+    in pixels that the network sees. `first` is the place that the first of them has among all that are predicted.
+    """
+
+    metadata: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    diagnoses: NDArray[np.int64]
+    store: Images | None
+    rows: NDArray[np.int64]
+    seen: int
+    first: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        table: pd.DataFrame,
+        encoder: MetadataEncoder,
+        images: Path | None,
+        input_size: int | None,
+        diagnoses: tuple[str, ...] = (),
+    ) -> "Examples":
+        """Gather the examples of `table`; targets are 0 where it has none, and diagnoses -1 where they are not of the
+        classes `diagnoses`.
+        """
+        store = ImageStore(images) if images is not None else None
+        targets = table["target"] if "target" in table else np.zeros(len(table))
+        found = table["diagnosis"].astype(object) if "diagnosis" in table else [None] * len(table)
+        return cls(
+            metadata=encoder.transform(table),
+            targets=np.asarray(targets, np.float32),
+            diagnoses=pd.Index(diagnoses, dtype=object).get_indexer(found).astype(np.int64),
+            store=store,
+            rows=table["row"].to_numpy(np.int64),
+            seen=input_size or (store.size if store is not None else 0),
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch as it leaves the loader: images (n, seen, seen, 3) uint8 or None, their colour maps and noise."""
+
+    images: Tensor | None
+    colour: Tensor
+    noise: Tensor
+    noise_seeds: list[int]
+    metadata: Tensor
+    targets: Tensor
+    diagnoses: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of images, or of rows where there are no images."""
+        return len(self.targets)
+
+    def parts(self, count: int) -> list["Batch"]:
+        """Cut the batch into `count` contiguous parts whose sizes differ by one at most; InputError if one is empty."""
+        if count > len(self):
+            raise InputError(
+                f"A batch of {len(self)} images cannot be cut into {count} parts; take a larger batch_size or a smaller"
+                " accumulate"
+            )
+        return [self._cut(_part(slice(0, len(self)), number, count)) for number in range(count)]
+
+    def pin_memory(self) -> "Batch":
+        """Let the DataLoader move the batch to pinned memory."""
+        return Batch(
+            None if self.images is None else self.images.pin_memory(),
+            self.colour.pin_memory(),
+            self.noise,
+            self.noise_seeds,
+            self.metadata.pin_memory(),
+            self.targets.pin_memory(),
+            self.diagnoses.pin_memory(),
+        )
+
+    def _cut(self, part: slice) -> "Batch":
+        return Batch(
+            None if self.images is None else self.images[part],
+            self.colour[part],
+            self.noise[part],
+            self.noise_seeds[part],
+            self.metadata[part],
+            self.targets[part],
+            self.diagnoses[part],
+        )
+
+
+class EpochBatches(Dataset[Batch]):
+    """The batches of one training epoch, each a function of (recipe, seed, epoch, number of the batch) alone.
+
+    Of each batch, process `rank` of `ranks` gets its contiguous part, whose images are augmented as in the whole.
+    `global_sizes` are the numbers of images of the whole batches. Raises InputError if one is less than `ranks`.
+    """
+
+    def __init__(self, examples: Examples, recipe: dict[str, Any], epoch: int, rank: int = 0, ranks: int = 1) -> None:
+        self.examples, self.recipe, self.epoch = examples, recipe, epoch
+        self.rank, self.ranks = rank, ranks
+        self.order = epoch_order(examples.targets.astype(np.int64), recipe["sampling"], recipe["seed"], epoch)
+        self.slices = batch_slices(len(self.order), recipe["batch_size"])
+        self.global_sizes = [part.stop - part.start for part in self.slices]
+        if min(self.global_sizes, default=ranks) < ranks:
+            raise InputError(
+                f"A batch of {min(self.global_sizes)} images cannot be cut over {ranks} processes; take a larger"
+                " batch_size or fewer GPUs"
+            )
+
+    def __len__(self) -> int:
+        """Return the number of batches, which is the same for every rank."""
+        return len(self.slices)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Return this rank's part of batch `number`."""
+        part = _part(self.slices[number], self.rank, self.ranks)
+        examples, indices, images, maps = self.examples, self.order[part], None, None
+        if examples.store is not None:
+            stored, positions = examples.store.read(examples.rows[indices]), np.arange(part.start, part.stop)
+            settings, seed = self.recipe["augmentation"], self.recipe["seed"]
+            images, maps = augmented(stored, settings, seed, self.epoch, positions, examples.seen)
+        return _batch(examples, indices, images, maps)
+
+
+class PredictionBatches(Dataset[Batch]):
+    """The examples `indices`, or all, in their order and with all the views of `tta`, one after another.
+
+    Each image is read once and metadata, targets and diagnoses are repeated with its views, of which there are `views`;
+    a model without images has one. A batch has at most `batch_size` views, but always all of an image.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        tta: dict[str, Any],
+        recipe: dict[str, Any],
+        indices: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.examples, self.tta, self.recipe = examples, tta, recipe
+        self.indices = np.arange(len(examples.rows)) if indices is None else indices
+        self.views = view_count(tta) if examples.store is not None else 1
+        self.slices = batch_slices(len(self.indices), max(batch_size // self.views, 1))
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.slices)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Return batch `number`."""
+        indices = self.indices[self.slices[number]]
+        examples, images, maps = self.examples, None, None
+        if examples.store is not None:
+            places = indices + examples.first
+            maps = views(self.tta, self.recipe, places, examples.store.size, examples.seen)
+            images = warp(examples.store.read(examples.rows[indices]), maps.affine, examples.seen)
+        return _batch(examples, np.repeat(indices, self.views), images, maps)
+
+
+def loader(dataset: Dataset[Batch], numbers: Sequence[int], workers: int, pinned: bool) -> DataLoader[Batch]:
+    """Return a loader of the batches `numbers`, in that order whatever the number of workers."""
+    return DataLoader(
+        dataset,
+        sampler=numbers,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pinned,
+        collate_fn=_unchanged,
+        generator=torch.Generator(),
+        worker_init_fn=partial(_end_with, os.getpid()),
+    )
+
+
+def _end_with(process: int, worker: int) -> None:
+    """End this worker when `process` has ended, however that was.
+
+    torch's own watch is on the worker's parent, which may be a fork server that lives for as long as its workers.
+    """
+
+    def watch() -> None:
+        while True:
+            try:
+                os.kill(process, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            time.sleep(2)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class DeviceBatch(NamedTuple):
+    """A batch on its device: images (n, 3, seen, seen) float32 as the network sees them or None, metadata (n, columns)
+    and targets (n,) float32, diagnoses (n,) int64.
+    """
+
+    images: Tensor | None
+    metadata: Tensor
+    targets: Tensor
+    diagnoses: Tensor
+
+
+def to_device(batch: Batch, device: torch.device) -> DeviceBatch:
+    """Put a batch on `device` and map its colours there.
+
+    The images lie in memory as they were stored, channels last, which convolutions are faster on.
+    """
+    images = None
+    if batch.images is not None:
+        mapped = _map_colours_on_cpu if device.type == "cpu" else _map_colours
+        images = mapped(batch, device).unflatten(1, batch.images.shape[1:3]).permute(0, 3, 1, 2)
+    rest = (part.to(device, non_blocking=True) for part in (batch.metadata, batch.targets, batch.diagnoses))
+    return DeviceBatch(images, *rest)
+
+
+def _map_colours(batch: Batch, device: torch.device) -> Tensor:
+    """Add the noise to the images and apply their colour maps; return (n, pixels, 3) float32."""
+    pixels = batch.images.to(device, non_blocking=True).flatten(1, 2).float()
+    colour = batch.colour.to(device, non_blocking=True)
+    for index in torch.nonzero(batch.noise).flatten().tolist():
+        pixels[index] += _noise(batch, index, device)
+    return torch.baddbmm(colour[:, None, :, 3], pixels, colour[:, :, :3].mT)
+
+
+def _map_colours_on_cpu(batch: Batch, device: torch.device) -> Tensor:
+    """Do the same image by image, which stays in the cache, by OpenCV: torch takes ten times as long on a CPU."""
+    result = torch.empty(len(batch.images), batch.images[0].numel() // 3, 3)
+    for index, pixels in enumerate(result):
+        pixels.copy_(batch.images[index].flatten(0, 1))
+        if batch.noise[index]:
+            pixels += _noise(batch, index, device)
+        map_colours(pixels.numpy()[None], batch.colour[index].numpy())
+    return result
+
+
+def _noise(batch: Batch, index: int, device: torch.device) -> Tensor:
+    """Draw the noise of one image, (pixels, 3) in grey levels: a function of its seed."""
+    generator = torch.Generator(device).manual_seed(batch.noise_seeds[index])
+    return (
+        torch.randn(batch.images[index].numel() // 3, 3, generator=generator, device=device) * batch.noise[index].item()
+    )
+
+
+def _part(whole: slice, number: int, count: int) -> slice:
+    """Return part `number` of `count` contiguous parts of a slice, whose lengths differ by one at most."""
+    bounds = np.linspace(whole.start, whole.stop, count + 1).round().astype(int)
+    return slice(int(bounds[number]), int(bounds[number + 1]))
+
+
+def _batch(
+    examples: Examples, indices: NDArray[np.int64], images: NDArray[np.uint8] | None, maps: Maps | None
+) -> Batch:
+    return Batch(
+        images=torch.from_numpy(images) if images is not None else None,
+        colour=torch.from_numpy(maps.colour) if maps is not None else torch.zeros(0),
+        noise=torch.from_numpy(maps.noise) if maps is not None else torch.zeros(0),
+        noise_seeds=maps.noise_seeds.tolist() if maps is not None else [],
+        metadata=torch.from_numpy(examples.metadata[indices]),
+        targets=torch.from_numpy(examples.targets[indices]),
+        diagnoses=torch.from_numpy(examples.diagnoses[indices]),
+    )
+
+
+def _unchanged(batch: Batch) -> Batch:
+    return batch

@@ -1,0 +1,45 @@
+"""Fit a metadata model to each fold's training rows and to all of train, and predict out of fold and test.
+
+python scripts/predict_tabular.py --recipe recipe.yaml --train split/train.parquet --test split/test.parquet \\
+    --folds 0 --test-by refit --output predict/forest.parquet --model train/forest/model.json
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from melanoma.common.cli import run
+from melanoma.common.files import read_yaml, write_json, write_parquet
+from melanoma.models.tabular import out_of_fold_and_test
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("--recipe", type=Path, required=True)
+    parser.add_argument("--train", type=Path, required=True, help="the training images, with their folds")
+    parser.add_argument("--test", type=Path, required=True, help="the test images, without labels")
+    parser.add_argument("--folds", type=int, nargs="+", required=True)
+    parser.add_argument("--test-by", choices=["refit", "fold_mean"], default="refit")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--model", type=Path, help="all that every run has learned, JSON to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the predictions, and the model whole."""
+    predictions, model = out_of_fold_and_test(
+        read_yaml(args.recipe),
+        pd.read_parquet(args.train),
+        pd.read_parquet(args.test),
+        args.folds,
+        args.test_by,
+        args.threads,
+    )
+    write_parquet(args.output, predictions)
+    if args.model:
+        write_json(args.model, model.to_dict())
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)
