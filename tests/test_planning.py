@@ -122,9 +122,10 @@ def test_a_second_file_and_then_config_overrule_the_first_file(project):
 
 def test_a_key_or_an_option_that_is_given_twice_is_an_error(project):
     tiny = project / "tests" / "studies" / "tiny.yaml"
+    first = tiny.read_text().splitlines().index("predict:") + 1
     tiny.write_text(tiny.read_text() + "predict: {test: refit}\n")
     again = len(tiny.read_text().splitlines())
     done = failing(project, "-n", "--configfile", "tests/studies/tiny.yaml")
-    assert f"tests/studies/tiny.yaml:{again}: predict is given a second time, after line 41" in done.stdout
+    assert f"tests/studies/tiny.yaml:{again}: predict is given a second time, after line {first}" in done.stdout
     twice = failing(project, "-n", "--configfile", "config.yaml", "--configfile", "config.yaml")
     assert "--configfile is given twice, and Snakemake reads the last one alone" in twice.stdout
