@@ -357,6 +357,7 @@ def test_the_weights_file_of_a_recipe_is_its_own_or_the_official_one():
     for name in ("baseline_cnn", "metadata_mlp", "naive_bayes"):
         assert weights_file(recipe(name)) is None
     assert start_of(recipe("baseline_cnn")) == "random weights" and start_of(recipe("naive_bayes")) == ""
+    assert start_of({"network": "predictions", "file": "theirs.csv"}) == ""
 
 
 def test_planning_imports_neither_torch_nor_timm():

@@ -3,7 +3,7 @@
 from pathlib import PurePath
 from typing import Any
 
-from melanoma.config.study import is_backbone, is_tabular
+from melanoma.config.study import is_backbone, is_trained
 
 FOLDER = "data/weights"
 # As their authors publish them; the schema's section fetch has their addresses.
@@ -34,8 +34,8 @@ def weights_file(recipe: dict[str, Any]) -> str | None:
 
 
 def start_of(recipe: dict[str, Any]) -> str:
-    """Say what weights the recipe's model starts from, for the report; empty for a model that has none."""
-    if is_tabular(recipe):
+    """Say what weights the recipe's network starts from, for the report; empty for a model that is no network of ours."""
+    if not is_trained(recipe):
         return ""
     file = weights_file(recipe)
     return "random weights" if file is None else f"pretrained weights {PurePath(file).name}"
