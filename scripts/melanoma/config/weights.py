@@ -34,7 +34,7 @@ def weights_file(recipe: dict[str, Any]) -> str | None:
 
 
 def start_of(recipe: dict[str, Any]) -> str:
-    """Say what weights the recipe's network starts from, for the report; empty for a model that is no network of ours."""
+    """Say what weights the recipe's network starts from, for the report; empty for what we do not train by epochs."""
     if not is_trained(recipe):
         return ""
     file = weights_file(recipe)
