@@ -26,7 +26,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, read_yaml
 from melanoma.images.store import ImageStore
 from melanoma.predictions.table import named_path, named_paths
-from melanoma.report.page import figures
+from melanoma.report import figures
 from melanoma.report.parallel_coordinates import parallel_coordinates
 from melanoma.training.sampling import epoch_counts
 

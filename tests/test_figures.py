@@ -11,7 +11,7 @@ import tiny
 from finished_study import draw, history, write_study
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_text
-from melanoma.report.page import figures
+from melanoma.report import figures
 
 PARTS = {
     "evaluation": {"roc.svg", "precision_recall.svg", "decision.svg", "reliability.svg"},
