@@ -15,7 +15,7 @@ from melanoma.report import figures
 
 PARTS = {
     "evaluation": {"roc.svg", "precision_recall.svg", "decision.svg", "reliability.svg"},
-    "training": {"learning_curves.svg", "schedules.svg", "sampling.svg", "tuning/cnn.svg"},
+    "training": {"learning_curves.svg", "schedules.svg", "sampling.svg"},
     "data": {"class_balance.svg", "samples.png"},
 }
 
