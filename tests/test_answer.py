@@ -12,7 +12,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_parquet, write_yaml
 from melanoma.fusion.rules import fuse
 from melanoma.fusion.select_model import select_model
-from melanoma.fusion.stacking import cross_fitted, fit_of, fusion_table
+from melanoma.fusion.stacking import cross_fits, fit_of, fusion_table
 from melanoma.stats.metrics import auroc
 
 STACK = {"method": "logistic", "inputs": [], "context": True, "seed": 1}
@@ -49,7 +49,7 @@ def fused(members: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     known = first[["image", "target", "age", "sex", "site"]]
     table = fusion_table(members, known, known.iloc[:0].drop(columns="target"), context=True)
     for name, settings in {"weighted": {"method": "weighted"}, "stacked": STACK}.items():
-        probability, _ = cross_fitted(table, fit_of(settings | {"members": list(members)}), 5, 1)
+        probability = cross_fits(table, fit_of(settings | {"members": list(members)}), 5, 1).probability
         fusions[name] = first.assign(probability=probability)
     return fusions
 
