@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from melanoma.images import near_duplicates
 from melanoma.images.near_duplicates import (
     ROWS,
     aligned_correlation,
@@ -21,7 +22,6 @@ from melanoma.images.near_duplicates import (
     shrink,
 )
 from melanoma.images.quality import perceptual_hash
-from melanoma.images.shards import near_duplicates
 from real_data import real_data
 
 SIDE = 160
