@@ -105,7 +105,6 @@ FIGURES = {
     "samples": "samples.png",
 }
 SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}
-TUNING = {f"tuning:{model}": f"tuning/{model}.svg" for model in TUNED}
 GENERATED = {
     s["name"]: s["generate"] for s in config["data"]["sources"] if "generate" in s
 }
@@ -342,24 +341,19 @@ def figure(name, category):
     )
 
 
-def model_figure(name, model, kind):
-    """A figure of one model as an output that Snakemake's own report shows, too."""
+def sheet(model):
+    """A model's augmented images as an output that Snakemake's own report shows, too."""
     return report(
-        f"{RESULTS}/report/{name}/{model}.{kind}",
-        caption=f"../report/{name}.rst",
+        f"{RESULTS}/report/augmentation/{model}.png",
+        caption="../report/augmentation.rst",
         category="Training",
-        labels={"figure": f"{name} of {model}"},
+        labels={"figure": f"augmentation of {model}"},
     )
 
 
 def trials_of(model):
     """The table of a model's trials."""
     return f"{RESULTS}/tune/{TRAINING[model]}/trials.csv"
-
-
-def tuning_of(model):
-    """The file that holds the score and the space of a model's tuning."""
-    return settings(f"tune-{TRAINING[model]}")
 
 
 wildcard_constraints:

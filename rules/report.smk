@@ -4,7 +4,7 @@ OF_NETWORKS = ("learning_curves", "schedules", "sampling")
 ABSENT = {*(() if NETWORKS else OF_NETWORKS), *(() if HAS_IMAGES else ["samples"])}
 SHOWN = {
     name: f"{RESULTS}/report/{file}"
-    for name, file in (FIGURES | SHEETS | TUNING).items()
+    for name, file in (FIGURES | SHEETS).items()
     if name not in ABSENT
 }
 CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
@@ -48,16 +48,13 @@ if NETWORKS:
         input:
             histories=[path for model in NETWORKS for path in histories(model)],
             recipes=[recipe_file(TRAINING[model]) for model in NETWORKS],
-            trials=[trials_of(model) for model in TUNED],
-            tunings=[tuning_of(model) for model in TUNED],
             train=f"{RESULTS}/split/train.parquet",
             images=f"{RESULTS}/images/images.h5" if SEEING else [],
         output:
             figure("learning_curves", "Training"),
             figure("schedules", "Training"),
             figure("sampling", "Training"),
-            [model_figure("augmentation", model, "png") for model in SEEING],
-            [model_figure("tuning", model, "svg") for model in TUNED],
+            [sheet(model) for model in SEEING],
         log:
             f"{LOGS}/plot_training.log",
         benchmark:
@@ -78,13 +75,10 @@ if NETWORKS:
                 for run, path in zip(runs(model), histories(model))
             ],
             recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in NETWORKS],
-            trials=[f"{model}={trials_of(model)}" for model in TUNED],
-            tunings=[f"{model}={tuning_of(model)}" for model in TUNED],
             images=f"--images {RESULTS}/images/images.h5" if SEEING else "",
         shell:
             "python {params.script:q} --log {log} training --histories {params.histories} --recipes {params.recipes}"
-            " --train {input.train} {params.images} --trials {params.trials} --tunings {params.tunings}"
-            " --output {params.folder}"
+            " --train {input.train} {params.images} --output {params.folder}"
 
 
 rule plot_data:

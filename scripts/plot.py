@@ -4,9 +4,8 @@ python scripts/plot.py evaluation --curves curves.json --metrics metrics.json --
     --answer answer.json --output report
     roc.svg, precision_recall.svg, reliability.svg, decision.svg
 python scripts/plot.py training --histories cnn:fold-0=history.csv --recipes cnn=cnn.yaml --train train.parquet \\
-    --images images.h5 --trials cnn=trials.csv --tunings cnn=tune.yaml --output report
-    learning_curves.svg, schedules.svg, sampling.svg; with images augmentation/MODEL.png of each model that sees them;
-    tuning/MODEL.svg of each model that has trials
+    --images images.h5 --output report
+    learning_curves.svg, schedules.svg, sampling.svg; with images augmentation/MODEL.png of each model that sees them
 python scripts/plot.py data --train train.parquet --audit leakage.json --images images.h5 --output report
     class_balance.svg; with images samples.png
 """
@@ -26,8 +25,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, read_yaml
 from melanoma.images.store import ImageStore
 from melanoma.predictions.table import named_path, named_paths
-from melanoma.report.page import figures
-from melanoma.report.parallel_coordinates import parallel_coordinates
+from melanoma.report import figures
 from melanoma.training.sampling import epoch_counts
 
 HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc"]
@@ -56,8 +54,6 @@ def describe(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--recipes", nargs="+", required=True, metavar="MODEL=YAML", help="recipe of each network")
     part.add_argument("--train", **file, help="row and target of train")
     part.add_argument("--images", **store)
-    part.add_argument("--trials", nargs="*", default=[], metavar="MODEL=CSV", help="tables of tune.py")
-    part.add_argument("--tunings", nargs="*", default=[], metavar="MODEL=YAML", help="score and space of each tuning")
 
     part = commands.add_parser("data", help=draw_data.__doc__)
     part.set_defaults(draw=draw_data)
@@ -84,7 +80,7 @@ def draw_evaluation(args: argparse.Namespace) -> None:
 
 
 def draw_training(args: argparse.Namespace) -> None:
-    """Draw learning curves, learning rates, what an epoch shows, augmented images, and trials of tuning."""
+    """Draw learning curves, learning rates, what an epoch shows, and augmented images."""
     recipes = {name: read_yaml(path) for name, path in named_paths(args.recipes).items()}
     train = pd.read_parquet(args.train)
     choose_by = {name: recipe.get("choose_epoch_by", "auroc") for name, recipe in recipes.items()}
@@ -100,11 +96,6 @@ def draw_training(args: argparse.Namespace) -> None:
             if "augmentation" in recipe:
                 sheet = figures.augmentation(augmented(store, train, recipe), name)
                 figures.save(sheet, args.output / "augmentation" / f"{name}.png")
-    tunings = named_paths(args.tunings)
-    for name, path in named_paths(args.trials).items():
-        tuning = read_yaml(tunings[name])
-        drawn = parallel_coordinates(pd.read_csv(path), tuning["space"], f"validation_{tuning['score']}")
-        figures.save(drawn, args.output / "tuning" / f"{name}.svg")
 
 
 def draw_data(args: argparse.Namespace) -> None:

@@ -86,8 +86,6 @@ def write_study(folder: Path) -> Path:
         '4e5f6a7b,"[64, 64]",0.0001,5,5,0.7,False\n'
         "11111111,[64],0.00001,1,1,,False\n",
     )
-    space = {"metadata.widths": [[64], [64, 64]], "optimizer.learning_rate": {"log": [1e-5, 1e-3]}}
-    write_yaml(folder / "tune.yaml", {"score": "auroc", "space": space})
     bayes = {"joint": 0.9123, "image": 0.85, "metadata": 0.8}
     write_json(folder / "truth.json", {"bayes_auroc": {"population": bayes, "cohort": bayes}})
     return folder
@@ -104,7 +102,6 @@ def draw(folder: Path, part: str, output: Path) -> None:
         "training": [
             *("--histories", *(f"cnn:{run}={folder / run}.csv" for run in RUNS), *train),
             *("--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"),
-            *("--trials", f"cnn={folder / 'trials.csv'}", "--tunings", f"cnn={folder / 'tune.yaml'}"),
         ],
         "data": [*train, "--audit", folder / "leakage.json", "--images", folder / "images.h5"],
     }[part]

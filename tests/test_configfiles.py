@@ -6,7 +6,7 @@ import pytest
 
 from melanoma.common.errors import InputError
 from melanoma.config.study import load_schema
-from melanoma.config.yaml_files import check_command_line, key_places, read_study, with_typed_options
+from melanoma.config.yaml_files import check_command_line, key_places, with_typed_options
 
 
 def test_every_key_and_item_has_a_place_merged_keys_where_they_are_written(tmp_path, monkeypatch):
@@ -87,10 +87,3 @@ def test_configfile_given_twice_is_an_error_that_says_what_to_write(again):
     check_command_line(["snakemake", "--configfile", "a", "b", "--config", "study=s"])
     with pytest.raises(InputError, match=r"--configfile studies/a\.yaml studies/b\.yaml"):
         check_command_line(["snakemake", "--configfile", "a", *again])
-
-
-def test_a_file_that_is_not_there_is_named_with_those_that_are_nearly_called_so(tmp_path):
-    for name in ("isic2020.yaml", "other.yaml"):
-        (tmp_path / name).touch()
-    with pytest.raises(InputError, match=r"isic202\.yaml: there is no such file \(did you mean .*isic2020\.yaml\?\)"):
-        read_study(tmp_path / "isic202.yaml")

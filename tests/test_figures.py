@@ -11,11 +11,11 @@ import tiny
 from finished_study import draw, history, write_study
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_text
-from melanoma.report.page import figures
+from melanoma.report import figures
 
 PARTS = {
     "evaluation": {"roc.svg", "precision_recall.svg", "decision.svg", "reliability.svg"},
-    "training": {"learning_curves.svg", "schedules.svg", "sampling.svg", "tuning/cnn.svg"},
+    "training": {"learning_curves.svg", "schedules.svg", "sampling.svg"},
     "data": {"class_balance.svg", "samples.png"},
 }
 

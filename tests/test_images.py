@@ -272,11 +272,11 @@ def test_a_killed_shard_leaves_no_output(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys, pandas as pd\n"
         "from pathlib import Path\n"
-        "from melanoma import store, images\n"
+        "from melanoma.images import shards, store\n"
         "def killed(self): os.kill(os.getpid(), signal.SIGKILL)\n"
         "store.ShardWriter.finish = killed\n"
         f"catalog = pd.read_parquet({str(tmp_path / 'catalog.parquet')!r})\n"
-        f"images.write_shard(Path({str(tmp_path / 'shard.h5')!r}), catalog, {SETTINGS!r}, 1)\n"
+        f"shards.write_shard(Path({str(tmp_path / 'shard.h5')!r}), catalog, {SETTINGS!r}, 1)\n"
     )
     scripts = Path(__file__).parents[1] / "scripts"
     result = subprocess.run([sys.executable, "-c", code], cwd=scripts, check=False)

@@ -15,7 +15,7 @@ from fresh import fresh
 from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_parquet, write_yaml
-from melanoma.fusion.rules import saved_fusion as fusion_file
+from melanoma.fusion import saved_fusion as fusion_file
 from melanoma.fusion.saved_fusion import Fusion
 from melanoma.fusion.stacking import read_table
 from melanoma.models import tabular as models
@@ -40,7 +40,7 @@ tabular.load("kept/model.json").predict(pd.read_parquet("kept/new.parquet")).to_
 """
 PREDICT_FUSION = """
 import pandas as pd
-from melanoma.fusion.rules import saved_fusion as fusion_file
+from melanoma.fusion import saved_fusion as fusion_file
 members = {name: pd.read_parquet(f"kept/{name}.parquet") for name in ("forest", "bayes")}
 fused = fusion_file.load("kept/model.json").predict(members, pd.read_parquet("kept/new.parquet"))
 fused.to_parquet("kept/predicted.parquet")

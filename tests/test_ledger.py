@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from melanoma.config.study import configuration_digest, resolve
-from melanoma.predictions.table import test_access_log as ledger
+from melanoma.predictions import test_access_log as ledger
 from melanoma.predictions.test_access_log import (
     append,
     open_test_labels,

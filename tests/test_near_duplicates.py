@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from melanoma.images import near_duplicates
 from melanoma.images.near_duplicates import (
+    ROWS,
     aligned_correlation,
-    candidate_pairs,
+    candidates_of,
     find,
     identical_files,
     orientations,
@@ -20,7 +22,6 @@ from melanoma.images.near_duplicates import (
     shrink,
 )
 from melanoma.images.quality import perceptual_hash
-from melanoma.images.shards import near_duplicates
 from real_data import real_data
 
 SIDE = 160
@@ -189,6 +190,12 @@ def test_unreadable_images_have_no_row_in_the_store(originals: list[np.ndarray])
     assert found[["image_1", "image_2"]].to_numpy().tolist() == [["a", "c"]]
 
 
+def candidates(hashes: np.ndarray, hash_distance: int) -> np.ndarray:
+    turned = orientations(hashes)
+    blocks = (candidates_of(hashes, turned, start, hash_distance) for start in range(0, len(hashes), ROWS))
+    return np.concatenate([np.empty((0, 4)), *(tile for block in blocks for tile in block)])
+
+
 hash_lists = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30)
 
 
@@ -204,16 +211,16 @@ def test_the_candidates_are_those_of_brute_force(values: list[int], flips: list[
         for o in range(8)
         if (distance := (int(turned[o, i]) ^ values[j]).bit_count()) <= 10
     }
-    found = np.concatenate([np.empty((0, 4)), *candidate_pairs(hashes, 10, 2)]).tolist()
+    found = candidates(hashes, 10).tolist()
     assert {(first, second, o): distance for first, second, o, distance in found} == expected
     assert len(found) == len(expected)
 
 
 def test_candidates_are_the_same_over_tile_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = np.random.default_rng(0).integers(0, 2**64, 300, np.uint64) & np.uint64(0xFFFF)
-    whole = np.concatenate(list(candidate_pairs(hashes, 6, 1)))
+    whole = candidates(hashes, 6)
     monkeypatch.setattr(near_duplicates, "TILE", 7)
-    tiled = np.concatenate(list(candidate_pairs(hashes, 6, 3)))
+    tiled = candidates(hashes, 6)
     assert len(whole) > 100
     assert sorted(whole.tolist()) == sorted(tiled.tolist())
 

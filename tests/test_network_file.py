@@ -14,7 +14,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import write_parquet, write_yaml
 from melanoma.images.shards import Photographs, write_shard
 from melanoma.images.store import ImageStore
-from melanoma.training.trainer import saved_network as network_file
+from melanoma.training import saved_network as network_file
 from pictures import encode, smooth
 
 PREPARATION = {"size": tiny.SIZE, "fit": "resize", "crop_border": True, "colour_constancy": "shades_of_grey"}
@@ -26,7 +26,7 @@ RUNS = {
 }
 PREDICT = """
 import pandas as pd
-from melanoma.training.trainer import saved_network as network_file
+from melanoma.training import saved_network as network_file
 model = network_file.load("predict/model.json")
 model.predict(pd.read_parquet("new.parquet")).to_parquet("predicted.parquet")
 """

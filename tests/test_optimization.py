@@ -15,7 +15,6 @@ ADAM = {
     "weight_decay": 0.1,
     "momentum": 0.9,
     "groups": [],
-    "layer_decay": 1.0,
     "decay_norms": True,
     "clip_norm": None,
 }
@@ -56,7 +55,7 @@ def by_name(model: nn.Module, optimizer: torch.optim.Optimizer, key: str) -> dic
 )
 def test_with_one_group_the_steps_are_torchs_to_the_bit(settings, make):
     model, reference = network(), network()
-    optimizer = build_optimizer(model, ADAM | settings, {})
+    optimizer = build_optimizer(model, ADAM | settings)
     assert len(optimizer.param_groups) == 1
     pairs = zip(train(model, optimizer), train(reference, make(reference.parameters())), strict=True)
     assert all(torch.equal(left, right) for left, right in pairs)
@@ -65,10 +64,10 @@ def test_with_one_group_the_steps_are_torchs_to_the_bit(settings, make):
 def test_groups_give_the_same_steps_as_one_where_their_rates_are_alike():
     model, reference = network(), network()
     split = ADAM | {"groups": [group("^image", weight_decay=0.1), group("bias$", learning_rate=0.01)]}
-    optimizer = build_optimizer(model, split, {})
+    optimizer = build_optimizer(model, split)
     assert len(optimizer.param_groups) == 1
     nearly = ADAM | {"groups": [group("^image", weight_decay=0.1 + 1e-17)]}
-    pairs = zip(train(model, optimizer), train(reference, build_optimizer(reference, nearly, {})), strict=True)
+    pairs = zip(train(model, optimizer), train(reference, build_optimizer(reference, nearly)), strict=True)
     assert all(torch.equal(left, right) for left, right in pairs)
 
 
@@ -76,7 +75,7 @@ def test_every_parameter_is_in_one_group_in_the_models_order_frozen_or_not():
     model = network()
     model["image"].requires_grad_(False)
     settings = ADAM | {"groups": [group("last", learning_rate=1.0)], "decay_norms": False}
-    optimizers = [build_optimizer(model, settings, {}) for _ in range(2)]
+    optimizers = [build_optimizer(model, settings) for _ in range(2)]
     orders = [[id(item) for made in optimizer.param_groups for item in made["params"]] for optimizer in optimizers]
     assert orders[0] == orders[1] and sorted(orders[0]) == sorted(map(id, model.parameters()))
     first = [
@@ -90,7 +89,7 @@ def test_frozen_parameters_stay_as_they_are_and_learn_once_they_thaw(name):
     model = network()
     start = [parameter.clone() for parameter in model["image"].parameters()]
     model["image"].requires_grad_(False)
-    optimizer = build_optimizer(model, ADAM | {"name": name}, {})
+    optimizer = build_optimizer(model, ADAM | {"name": name})
     train(model, optimizer)
     assert all(torch.equal(*pair) for pair in zip(start, model["image"].parameters(), strict=True))
     model["image"].requires_grad_(True)
@@ -101,7 +100,7 @@ def test_frozen_parameters_stay_as_they_are_and_learn_once_they_thaw(name):
 def test_the_first_pattern_that_is_found_in_a_name_gives_its_rates_and_the_rest_are_the_optimisers():
     model = network()
     groups = [group("image.0", learning_rate=0.5), group("^image", learning_rate=0.2, weight_decay=0)]
-    optimizer = build_optimizer(model, ADAM | {"groups": groups}, {})
+    optimizer = build_optimizer(model, ADAM | {"groups": groups})
     rates, decays = by_name(model, optimizer, "lr"), by_name(model, optimizer, "weight_decay")
     assert rates["image.0.weight"] == 0.5 and decays["image.0.weight"] == 0.1
     assert rates["image.3.weight"] == 0.2 and decays["image.3.weight"] == 0
@@ -112,32 +111,22 @@ def test_the_first_pattern_that_is_found_in_a_name_gives_its_rates_and_the_rest_
 def test_a_pattern_without_a_parameter_of_its_own_is_an_error_that_names_some_that_it_could_have(patterns):
     settings = ADAM | {"groups": [group(pattern, learning_rate=1.0) for pattern in patterns]}
     with pytest.raises(InputError, match=rf"(?s)matches '{re.escape(patterns[-1])}'.*  - .*last.weight"):
-        build_optimizer(network(), settings, {})
-
-
-def test_the_rate_of_a_layer_is_multiplied_for_each_layer_that_is_deeper():
-    model = network()
-    depths = {"image.0.weight": 0, "image.0.bias": 0, "image.1.weight": 1, "image.1.bias": 1, "image.3.weight": 2}
-    groups = [group("image.1", learning_rate=0.08)]
-    optimizer = build_optimizer(model, ADAM | {"layer_decay": 0.5, "groups": groups}, depths)
-    rates = by_name(model, optimizer, "base_rate")
-    assert [rates[name] for name in depths] == [0.01 / 4, 0.01 / 4, 0.08 / 2, 0.08 / 2, 0.01]
-    assert rates["last.weight"] == 0.01
+        build_optimizer(network(), settings)
 
 
 def test_without_decay_of_norms_only_matrices_and_kernels_decay():
     model = network()
-    decays = by_name(model, build_optimizer(model, ADAM | {"decay_norms": False}, {}), "weight_decay")
+    decays = by_name(model, build_optimizer(model, ADAM | {"decay_norms": False}), "weight_decay")
     assert {name for name, decay in decays.items() if decay} == {"image.0.weight", "image.3.weight", "last.weight"}
 
 
 def test_a_schedule_multiplies_every_base_rate_and_a_checkpoint_keeps_them():
     settings = ADAM | {"groups": [group("^image", learning_rate=0.3)]}
-    optimizer = build_optimizer(network(), settings, {})
+    optimizer = build_optimizer(network(), settings)
     set_rates(optimizer, 0.5)
     set_rates(optimizer, 0.1)
     assert [made["lr"] for made in optimizer.param_groups] == pytest.approx([0.03, 0.001])
-    restored = build_optimizer(network(), settings, {})
+    restored = build_optimizer(network(), settings)
     restored.load_state_dict(optimizer.state_dict())
     set_rates(restored, 1)
     assert [made["lr"] for made in restored.param_groups] == [0.3, 0.01]

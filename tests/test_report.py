@@ -15,7 +15,7 @@ from in_process import call
 from melanoma.common.files import read_json, read_yaml, write_json, write_text, write_yaml
 from melanoma.evaluation.evaluate import Settings
 from melanoma.evaluation.shortcuts import areas, find_shortcuts
-from melanoma.report.page import page as report
+from melanoma.report import page as report
 
 
 @pytest.fixture(scope="module")

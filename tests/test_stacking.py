@@ -10,7 +10,7 @@ from melanoma.common.errors import InputError
 from melanoma.config.study import load_schema
 from melanoma.data.demo_cohort import Settings, make_cohort
 from melanoma.fusion.rules import log_loss
-from melanoma.fusion.stacking import Weights, cross_fitted, fit_of, fusion_table
+from melanoma.fusion.stacking import Weights, cross_fits, fit_of, fusion_table
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
 from melanoma.stats.calibration import patient_folds
 from melanoma.stats.metrics import auroc
@@ -55,7 +55,7 @@ def test_a_patients_labels_never_reach_its_own_fused_predictions(method: str) ->
     cohort, members = study()
     rows = table(cohort, members)
     fit = fit_of(fusion(method, list(members)))
-    plain, _ = cross_fitted(rows, fit, 5, 1)
+    plain = cross_fits(rows, fit, 5, 1).probability
     swapped = rows.copy()
     train = rows[rows["part"] == "train"]
     fold = patient_folds(train["target"].to_numpy(int), train["patient"].to_numpy(str), 5, 1)
@@ -63,7 +63,7 @@ def test_a_patients_labels_never_reach_its_own_fused_predictions(method: str) ->
     # Who has a melanoma, by which patients are dealt into folds, stays as it is.
     swapped.loc[held, "target"] = swapped.loc[held].groupby("patient")["target"].transform(lambda own: np.roll(own, 1))
     assert (swapped["target"] != rows["target"])[held].any()
-    changed, _ = cross_fitted(swapped, fit, 5, 1)
+    changed = cross_fits(swapped, fit, 5, 1).probability
     np.testing.assert_array_equal(changed[held], plain[held])
     assert (changed != plain).any()
 
@@ -74,9 +74,9 @@ def test_the_test_changes_nothing_out_of_fold_and_its_labels_are_not_there(metho
     rows = table(cohort, members, context=True)
     assert rows.loc[rows["part"] == "test", "target"].isna().all()
     chosen = fusion(method, list(members), context=method != "weighted")
-    whole, _ = cross_fitted(rows, fit_of(chosen), 5, 1)
+    whole = cross_fits(rows, fit_of(chosen), 5, 1).probability
     alone = rows[rows["part"] == "train"]
-    without, _ = cross_fitted(alone, fit_of(chosen), 5, 1)
+    without = cross_fits(alone, fit_of(chosen), 5, 1).probability
     np.testing.assert_array_equal(whole[(rows["part"] == "train").to_numpy()], without)
 
 
@@ -95,7 +95,7 @@ def test_fitted_weights_lie_on_the_simplex_and_leave_out_noise(seed: int) -> Non
 def test_fused_predictions_are_probabilities_and_better_calibrated_than_raw_scores(method: str) -> None:
     cohort, members = study(images=1500)
     rows = table(cohort, members)
-    fused, combination = cross_fitted(rows, fit_of(fusion(method, list(members))), 5, 1)
+    fused, combination, _ = cross_fits(rows, fit_of(fusion(method, list(members))), 5, 1)
     train = (rows["part"] == "train").to_numpy()
     target = rows.loc[train, "target"].to_numpy()
     assert ((fused >= 0) & (fused <= 1)).all()
@@ -107,8 +107,8 @@ def test_a_stack_gains_what_metadata_add() -> None:
     cohort, members = study(images=3000, metadata_signal=2.4)
     rows, test = table(cohort, members), (cohort["part"] == "test").to_numpy()
     target = cohort["target"].to_numpy()[test]
-    with_metadata, _ = cross_fitted(rows, fit_of(fusion("logistic", ["good", "poor"])), 5, 1)
-    without, _ = cross_fitted(rows, fit_of(fusion("logistic", ["good", "poor"], inputs=[])), 5, 1)
+    with_metadata = cross_fits(rows, fit_of(fusion("logistic", ["good", "poor"])), 5, 1).probability
+    without = cross_fits(rows, fit_of(fusion("logistic", ["good", "poor"], inputs=[])), 5, 1).probability
     assert auroc(target, with_metadata[test]) > auroc(target, without[test]) + 0.05
 
 
@@ -122,7 +122,7 @@ def test_signal_that_lies_only_in_how_a_lesion_differs_from_its_patients_others_
     found = {}
     for method in ("logistic", "gradient_boosting"):
         for context in (True, False):
-            fused, _ = cross_fitted(rows, fit_of(fusion(method, ["image"], context=context)), 5, 1)
+            fused = cross_fits(rows, fit_of(fusion(method, ["image"], context=context)), 5, 1).probability
             found[method, context] = auroc(target, fused[test])
     assert min(found["logistic", True], found["gradient_boosting", True]) > 0.8
     assert max(found["logistic", False], found["gradient_boosting", False]) < 0.7
@@ -153,7 +153,7 @@ def test_an_image_that_stands_apart_from_its_patients_others_is_found_by_context
         found = {}
         for context in (True, False):
             chosen = fusion(method, list(members), context=context, inputs=[])
-            fused, _ = cross_fitted(rows, fit_of(chosen), 5, 1)
+            fused = cross_fits(rows, fit_of(chosen), 5, 1).probability
             found[context] = auroc(target, fused[test])
         assert found[True] > 0.8
         assert abs(found[False] - 0.5) < 0.1
@@ -167,10 +167,10 @@ def test_a_member_without_distances_adds_no_columns_of_them() -> None:
         "distance z seeing",
         "distance rank seeing",
     ]
-    _, combination = cross_fitted(rows, fit_of(fusion("logistic", list(members), context=True)), 5, 1)
+    combination = cross_fits(rows, fit_of(fusion("logistic", list(members), context=True)), 5, 1).combination
     assert set(combination.summary()) >= {"logit blind", "z blind", "logit seeing", "z seeing", "distance z seeing"}
     assert "distance blind" not in combination.summary()
-    plain = cross_fitted(rows, fit_of(fusion("logistic", list(members))), 5, 1)[1].summary()
+    plain = cross_fits(rows, fit_of(fusion("logistic", list(members))), 5, 1).combination.summary()
     assert not [name for name in plain if "distance" in name]
 
 
@@ -183,4 +183,4 @@ def test_a_fusion_needs_out_of_fold_predictions_and_two_patients_of_each_class()
     first = rows["patient"] == rows["patient"].iloc[0]
     one = rows.assign(target=np.where(rows["target"].isna(), np.nan, first.astype(float)))
     with pytest.raises(InputError, match="two patients or more must have a melanoma"):
-        cross_fitted(one, fit_of(fusion("logistic", list(members))), 5, 1)
+        cross_fits(one, fit_of(fusion("logistic", list(members))), 5, 1)

@@ -106,13 +106,6 @@ def test_a_row_that_is_not_there_is_refused(built: Path, row: int) -> None:
         ImageStore(built).read([row])
 
 
-def test_rows_are_found_by_name(built: Path) -> None:
-    store = ImageStore(built)
-    assert store.index_of(["ISIC_10", "ISIC_00"]).tolist() == [9, 0]
-    with pytest.raises(InputError, match="1 images are not in the store:\n  - ISIC_04"):
-        store.index_of(["ISIC_00", "ISIC_04"])
-
-
 def test_a_shard_can_be_read_alone(built: Path, pixels: np.ndarray) -> None:
     store = ImageStore(built.parent / "shards" / "shard-000.h5")
     assert (store.read([0, 1]) == pixels[:2]).all()

@@ -85,14 +85,6 @@ def with_values(recipe: dict[str, Any], values: dict[str, Any]) -> dict[str, Any
     return changed
 
 
-def value_at(recipe: dict[str, Any], name: str) -> Any:
-    """Return the value at a dotted name."""
-    place: Any = recipe
-    for part in name.split("."):
-        place = place[int(part)] if isinstance(place, list) else place[part]
-    return place
-
-
 def best_trial(scores: dict[str, float], score: str) -> str:
     """Return the trial with the best score, the first of equal ones; NaN is worse than any number."""
     sign = SCORES[score]

@@ -1,6 +1,5 @@
 """What a study is given by: configuration files and --config. Where each key stands, and which were given twice."""
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os.path import relpath
@@ -10,21 +9,11 @@ from typing import Any
 import yaml
 
 from melanoma.common.errors import InputError, listing
-from melanoma.common.files import read_yaml
 from melanoma.config.schema import below, validator
 from melanoma.config.study import load_schema, resolve
 
 MERGE = "tag:yaml.org,2002:merge"
 CONFIGFILE = re.compile(r"--configfiles?(=|$)")
-
-
-def read_study(path: Path) -> dict[str, Any]:
-    """Read a configuration file; raise InputError, with the files of the nearest names, where there is none."""
-    if not path.is_file():
-        close = difflib.get_close_matches(path.name, sorted(other.name for other in path.parent.glob("*.yaml")))
-        meant = " or ".join(str(path.with_name(name)) for name in close)
-        raise InputError(f"{path}: there is no such file" + (f" (did you mean {meant}?)" if meant else ""))
-    return read_yaml(path)
 
 
 def given_study(

@@ -215,11 +215,6 @@ class CrossFits(NamedTuple):
     folds: list[Combination]
 
 
-def cross_fitted(table: pd.DataFrame, fit: Fit, folds: int, seed: int) -> tuple[NDArray[np.float64], Combination]:
-    """Return the first two of `cross_fits`."""
-    return cross_fits(table, fit, folds, seed)[:2]
-
-
 def cross_fits(table: pd.DataFrame, fit: Fit, folds: int, seed: int) -> CrossFits:
     """Fuse each row of train by a fit to the other folds, of `calibration.patient_folds`, and test by one to all.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -100,15 +99,6 @@ def confirmed(
     found = pd.DataFrame(np.concatenate([np.empty((0, 5)), *parts]), columns=[*CANDIDATE, "difference"])
     found = found.astype(dict.fromkeys(CANDIDATE, "int64")).sort_values(["first", "second", "difference"])
     return found.drop_duplicates(["first", "second"], ignore_index=True)
-
-
-def candidate_pairs(hashes: NDArray[np.uint64], hash_distance: int, threads: int) -> Iterator[NDArray[np.int64]]:
-    """Yield all pairs first < second whose hashes are near in some orientation, as columns of CANDIDATE."""
-    turned = orientations(hashes)
-    with ThreadPoolExecutor(threads) as pool:
-        look = partial(candidates_of, hashes, turned, hash_distance=hash_distance)
-        for found in pool.map(lambda start: list(look(start)), range(0, len(hashes), ROWS)):
-            yield from found
 
 
 def candidates_of(

@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -12,7 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from melanoma.common.errors import InputError, listing
+from melanoma.common.errors import InputError
 from melanoma.common.files import atomic_path
 from melanoma.images.hdf5 import REMEDY, create_hdf5, open_hdf5
 
@@ -155,13 +154,6 @@ class ImageStore:
         """Leave the open files behind when pickled."""
         return {**self.__dict__, "_process": None, "_open": OrderedDict()}
 
-    def index_of(self, names: Sequence[str]) -> np.ndarray:
-        """Return the row of each named image, int64; InputError lists the names that are not there."""
-        missing = [name for name in names if name not in self._row_of]
-        if missing:
-            raise InputError(f"{self.path}: {len(missing)} images are not in the store:\n{listing(missing)}")
-        return np.fromiter((self._row_of[name] for name in names), np.int64, len(names))
-
     def read(self, rows: Sequence[int] | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Read images by row, in the order asked, repeats allowed: uint8 (len(rows), size, size, 3).
 
@@ -180,10 +172,6 @@ class ImageStore:
         for position in np.argsort(rows, kind="stable").tolist():
             self._read_one(int(rows[position]), out[position])
         return out
-
-    @cached_property
-    def _row_of(self) -> dict[str, int]:
-        return {name: row for row, name in enumerate(self.names)}
 
     def _read_one(self, row: int, out: np.ndarray) -> None:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1

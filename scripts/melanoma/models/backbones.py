@@ -21,28 +21,24 @@ from melanoma.models.layers import batch_norms, exponents
 class Backbone(nn.Module):
     """A published network: images (n, 3, size, size), normalised by ImageNet's statistics, to features (n, width).
 
-    `layers` is the depth of each parameter that belongs to the published network: not of the exponent of a pooling.
     `normalise` goes from ImageNet's statistics to those that the network was trained with.
     """
 
-    def __init__(self, network: nn.Module, width: int, layers: dict[str, int], normalise: nn.Module) -> None:
+    def __init__(self, network: nn.Module, width: int, normalise: nn.Module) -> None:
         super().__init__()
-        self.network, self.width, self.layers, self.normalise = network, width, layers, normalise
+        self.network, self.width, self.normalise = network, width, normalise
         self.frozen = False
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of `images`."""
         return self.network(self.normalise(images))
 
-    def depths(self) -> dict[str, int]:
-        """Return the layer of each parameter of the published network: 0 is the stem, each stage is one more."""
-        return {f"network.{name}": depth for name, depth in self.layers.items()}
-
     def freeze(self, frozen: bool) -> None:
-        """Keep the published network as it is, as in prediction, or train it again."""
+        """Keep the published network as it is, as in prediction, or train it again; its pooling learns anyway."""
         self.frozen = frozen
+        learning = exponents(self.network)
         for name, parameter in self.network.named_parameters():
-            if name in self.layers:
+            if name not in learning:
                 parameter.requires_grad_(not frozen)
         self.train(self.training)
 
@@ -61,8 +57,8 @@ class RecomputingBackbone(Backbone):
     nothing reads where there is a momentum, does count twice.)
     """
 
-    def __init__(self, network: nn.Module, width: int, layers: dict[str, int], normalise: nn.Module) -> None:
-        super().__init__(network, width, layers, normalise)
+    def __init__(self, network: nn.Module, width: int, normalise: nn.Module) -> None:
+        super().__init__(network, width, normalise)
         self.momenta: list[float | None] = []
 
     def forward(self, images: Tensor) -> Tensor:
@@ -99,14 +95,11 @@ def build_backbone(name: str, size: int, settings: dict[str, Any]) -> Backbone:
     Raises InputError for a name that timm does not know, for images of a size that the network cannot take, and for
     GeM where the network has no feature map to pool.
     """
-    library = _library(name)
-    build = partial(library.build, name, size, settings)
+    build = partial(_library(name).build, name, size, settings)
     width = _width(build, name, size)
     network = build()
     kind = RecomputingBackbone if settings["recompute"] else Backbone
-    new = exponents(network)
-    layers = {parameter: depth for parameter, depth in library.layers(network).items() if parameter not in new}
-    return kind(network, width, layers, _normalisation(network))
+    return kind(network, width, _normalisation(network))
 
 
 def classifier_of(name: str, network: nn.Module) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from melanoma.common.errors import InputError
 from melanoma.config.baseline_shapes import feature_sides
-from melanoma.models.layers import depths_by_weights, hidden_layer
+from melanoma.models.layers import hidden_layer
 
 
 def _mean(feature_map: Tensor) -> Tensor:
@@ -68,7 +68,3 @@ class BaselineCNN(nn.Module):
             if isinstance(layer, nn.MaxPool2d):
                 maps.append(images)
         return self.hidden(self.norm(self.pool(maps)))
-
-    def depths(self) -> dict[str, int]:
-        """Return the layer of each parameter: each convolution and each hidden layer is one."""
-        return depths_by_weights(self)

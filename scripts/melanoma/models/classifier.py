@@ -1,4 +1,4 @@
-"""Networks by name. To add one: a module with `width` and `depths()`, and its name in `image_network`."""
+"""Networks by name. To add one: a module with `width`, and its name in `image_network`."""
 
 from itertools import pairwise
 from typing import Any
@@ -62,16 +62,6 @@ class Classifier(nn.Module):
         features = torch.cat(parts, dim=1)
         masks = self.samples if self.training else 1
         return torch.stack([self.last(self.dropout(features)) for _ in range(masks)]).mean(dim=0)
-
-    def depths(self) -> dict[str, int]:
-        """Return the layer of each parameter by its name, for layer-wise learning rates.
-
-        0 is the stem of the image's network and each of its stages is one more; metadata network and last layer are
-        one more than all of them.
-        """
-        image = {} if self.image is None else {f"image.{name}": depth for name, depth in self.image.depths().items()}
-        top = max(image.values(), default=-1) + 1
-        return {name: image.get(name, top) for name, _ in self.named_parameters()}
 
     def freeze(self, frozen: bool) -> None:
         """Keep the weights and batch norm statistics of the backbone as they are, or train them again.

@@ -56,13 +56,3 @@ def exponents(network: nn.Module) -> set[str]:
 def batch_norms(network: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
     """Yield the batch norm layers of a network."""
     return (part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm))
-
-
-def depths_by_weights(network: nn.Module) -> dict[str, int]:
-    """Return the layer of each parameter, from 0: each convolution or linear layer begins one, in their order."""
-    depths, depth = {}, -1
-    for prefix, part in network.named_modules():
-        depth += isinstance(part, nn.Conv2d | nn.Linear)
-        for name, _ in part.named_parameters(prefix, recurse=False):
-            depths[name] = max(depth, 0)
-    return depths

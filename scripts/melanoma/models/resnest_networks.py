@@ -1,4 +1,4 @@
-"""ResNeSt of its authors, as a backbone: built, its layers by depth, its classifier."""
+"""ResNeSt of its authors, as a backbone: built, and its classifier."""
 
 from typing import Any
 
@@ -21,12 +21,6 @@ def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
         for stage in STAGES:
             setattr(network, stage, Recomputed(*getattr(network, stage)))
     return network
-
-
-def layers(network: nn.Module) -> dict[str, int]:
-    """Return the depth of each parameter: 0 is the stem, each stage is one more."""
-    stages = {stage: depth for depth, stage in enumerate((*STAGES, "fc"), start=1)}
-    return {name: stages.get(name.partition(".")[0], 0) for name, _ in network.named_parameters()}
 
 
 def classifier(network: nn.Module) -> tuple[str, ...]:

@@ -1,12 +1,10 @@
-"""All networks of timm, as backbones: built, their layers by depth, their classifiers."""
+"""All networks of timm, as backbones: built, and their classifiers."""
 
 import difflib
-from collections.abc import Iterator
 from typing import Any
 
 import timm
 from timm.layers import SelectAdaptivePool2d
-from timm.models import group_parameters
 from torch import nn
 
 from melanoma.common.errors import InputError
@@ -39,15 +37,6 @@ def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
     return network
 
 
-def layers(network: nn.Module) -> dict[str, int]:
-    """Return the depth of each parameter: 0 is the stem, each stage is one more."""
-    try:
-        return group_parameters(network, network.group_matcher(coarse=True), reverse=True)
-    except (AttributeError, AssertionError):
-        # A few of timm's networks do not tell: there each part is a layer, in order of definition.
-        return dict(_by_part(network))
-
-
 def classifier(network: nn.Module) -> tuple[str, ...]:
     """Return the names of the output layers that the network was published with."""
     names = network.pretrained_cfg.get("classifier") or ()
@@ -67,13 +56,3 @@ def _pool_by_gem(name: str, network: nn.Module) -> None:
     dims = getattr(layer.pool, "dim", (2, 3))
     flattens = getattr(layer.pool, "flatten", False) or isinstance(layer.flatten, nn.Flatten)
     network.set_submodule(path, GeneralisedMean(dims, keepdim=not flattens))
-
-
-def _by_part(network: nn.Module) -> Iterator[tuple[str, int]]:
-    """Yield each parameter and the number of its part; the members of a sequence are parts of their own."""
-    numbers: dict[str, int] = {}
-    for name, _ in network.named_parameters():
-        part, _, rest = name.partition(".")
-        if isinstance(getattr(network, part), nn.Sequential | nn.ModuleList):
-            part = f"{part}.{rest.partition('.')[0]}"
-        yield name, numbers.setdefault(part, len(numbers))

@@ -1,4 +1,4 @@
-"""EfficientNet of torchvision, as a backbone: built, its layers by depth, its classifier."""
+"""EfficientNet of torchvision, as a backbone: built, and its classifier."""
 
 from typing import Any
 
@@ -19,13 +19,6 @@ def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
         for stage in range(1, len(network.features) - 1):
             network.features[stage] = Recomputed(*network.features[stage])
     return network
-
-
-def layers(network: nn.Module) -> dict[str, int]:
-    """Return the depth of each parameter: 0 is the stem, each stage is one more."""
-    last = len(network.features)
-    names = (name for name, _ in network.named_parameters())
-    return {name: int(name.split(".")[1]) if name.startswith("features.") else last for name in names}
 
 
 def classifier(network: nn.Module) -> tuple[str, ...]:

@@ -180,7 +180,6 @@ def plot_schedules(recipes: dict[str, dict[str, Any]]) -> Figure:
     """Draw the learning rate by epoch, a panel for each model of `recipes`, a line for each rate that the recipe names.
 
     All panels have one logarithmic axis, so that models can be compared, cut at 1/3000 of the least rate in a recipe.
-    With layer_decay, which needs the network itself, the line is the rate of the last layer.
     """
     columns = min(len(recipes), 3)
     rows = -(-len(recipes) // columns)

@@ -146,7 +146,12 @@ def specificity_at(steps: Steps, sensitivity: float) -> np.ndarray:
 
 
 class Calibration:
-    """What the probabilities themselves are worth: brier, log_loss and ece, all best at 0."""
+    """What the probabilities themselves are worth: brier, log_loss and ece, all best at 0.
+
+    ece, the expected calibration error, is the mean over images of |mean probability - share of melanomas| in the
+    image's bin. The bins are `BINS` of equal width, each with its upper edge (Naeini, Cooper and Hauskrecht, AAAI 2015;
+    Guo et al., ICML 2017).
+    """
 
     def __init__(self, target: ArrayLike, probability: ArrayLike) -> None:
         """Take each image's errors."""
@@ -189,17 +194,6 @@ def brier(target: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = 
 def log_loss(target: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None) -> np.ndarray:
     """Return the mean negative logarithm of the probability of what is true, kept off 0 and 1 by `CERTAIN`."""
     return measured(Calibration(target, probability), weight)["log_loss"]
-
-
-def expected_calibration_error(
-    target: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None
-) -> np.ndarray:
-    """Return the mean over images of |mean probability - share of melanomas| in the image's bin; 0 is best.
-
-    The bins are `BINS` of equal width, each with its upper edge (Naeini, Cooper and Hauskrecht, AAAI 2015; Guo et al.,
-    ICML 2017).
-    """
-    return measured(Calibration(target, probability), weight)["ece"]
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,15 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from melanoma.common.errors import InputError, listing
 
 
-def build_optimizer(model: nn.Module, settings: dict[str, Any], depths: dict[str, int]) -> torch.optim.Optimizer:
+def build_optimizer(model: nn.Module, settings: dict[str, Any]) -> torch.optim.Optimizer:
     """Return the optimiser of the recipe's `settings` for all parameters of `model`, also those that are frozen now.
 
     Parameters of the same learning rate and weight decay form a group, in the order of the model's parameters, with the
-    rate that a schedule multiplies as `base_rate`. `depths` maps names of parameters to the number of their layer,
-    counted from the input; a rate is multiplied by `layer_decay` for each layer up to the deepest, and a parameter that
-    is not named counts as deepest. Raises InputError for a pattern of `groups` that is no parameter's first match.
+    rate that a schedule multiplies as `base_rate`. Raises InputError for a pattern of `groups` that is no parameter's
+    first match.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter, rate, decay in _rates(dict(model.named_parameters()), settings, depths):
+    for parameter, rate, decay in _rates(dict(model.named_parameters()), settings):
         groups.setdefault((rate, decay), []).append(parameter)
     parameters = [
         {"params": group, "lr": rate, "base_rate": rate, "weight_decay": decay}
@@ -52,18 +51,15 @@ def clip(parameters: Iterable[nn.Parameter], norm: float | None) -> Tensor:
 
 
 def _rates(
-    parameters: dict[str, nn.Parameter], settings: dict[str, Any], depths: dict[str, int]
+    parameters: dict[str, nn.Parameter], settings: dict[str, Any]
 ) -> Iterator[tuple[nn.Parameter, float, float]]:
     """Yield each parameter with its learning rate and its weight decay."""
     chosen = _chosen(list(parameters), settings["groups"])
-    deepest = max(depths.values(), default=0)
     for name, parameter in parameters.items():
         own = {key: value for key, value in chosen.get(name, {}).items() if value is not None}
         group = settings | own
-        above = deepest - depths.get(name, deepest)
         decays = settings["decay_norms"] or parameter.ndim > 1
-        rate = group["learning_rate"] * settings["layer_decay"] ** above
-        yield parameter, rate, group["weight_decay"] if decays else 0.0
+        yield parameter, group["learning_rate"], group["weight_decay"] if decays else 0.0
 
 
 def _chosen(names: list[str], groups: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

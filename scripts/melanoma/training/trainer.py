@@ -116,7 +116,7 @@ class Trainer:
         self.loss = build_loss(self.recipe["loss"], targets)
         self.trained_prevalence = trained_prevalence(targets, self.recipe["sampling"], self.recipe["loss"])
         self.model = self._build_model()
-        self.optimizer = build_optimizer(self.model, self.recipe["optimizer"], self.model.depths())
+        self.optimizer = build_optimizer(self.model, self.recipe["optimizer"])
         self.average = WeightAverage(self.model, self.recipe["ema"]) if self.recipe["ema"] else None
         self.forward = self._wrapped()
         self.state: dict[str, Any] = {"epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "history": [], "best": None}
