@@ -99,7 +99,7 @@ def start(folder: Path, output: Path) -> subprocess.Popen:
         ),
         *("--output", output / "shard.h5", "--quality", output / "shard.parquet", "--processes", "2"),
     ]
-    return subprocess.Popen([sys.executable, str(SCRIPTS / "images.py"), *map(str, options)], stderr=subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, str(SCRIPTS / "prepare_shard.py"), *map(str, options)], stderr=subprocess.DEVNULL)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -92,11 +92,11 @@ def test_a_store_is_written_joined_read_and_drawn_without_a_lock(python: Python,
             "--shards",
             len(SHARDS),
         )
-        run("images", *options, "--output", f"{shard}.h5", "--quality", f"{shard}.parquet")
+        run("prepare_shard", *options, "--output", f"{shard}.h5", "--quality", f"{shard}.parquet")
     shards = ("--shards", *(f"{shard}.h5" for shard in SHARDS))
     qualities = ("--qualities", *(f"{shard}.parquet" for shard in SHARDS))
     files = ("--output", "images.h5", "--quality", "quality.parquet", "--shard-count", "shards.txt")
-    run("merge_images", *shards, *qualities, *files)
+    run("merge_shards", *shards, *qualities, *files)
     common = ("--train", "train.parquet", "--images", "images.h5", "--output", ".")
     run("plot", "data", *common, "--audit", "audit.json")
     run("plot", "training", *common, "--histories", "cnn:fold-0=history.csv", "--recipes", "cnn=cnn.yaml")

@@ -17,10 +17,10 @@ BACKBONES = {"timm", "torchvision", "resnest", "torch._dynamo", "sklearn", "imbl
         ("train", BACKBONES),
         ("predict", BACKBONES),
         ("evaluate", {"scipy.stats", "sklearn", "torch"}),
-        ("answer", {"scipy.stats", "sklearn", "torch"}),
+        ("select_model", {"scipy.stats", "sklearn", "torch"}),
         ("plot", {"scipy.stats", "sklearn", "torch", "matplotlib.pyplot"}),
-        ("report", {"scipy.sparse", "matplotlib", "torch"}),
-        ("settings", {"pandas", "tqdm"}),
+        ("write_report", {"scipy.sparse", "matplotlib", "torch"}),
+        ("write_settings", {"pandas", "tqdm"}),
     ],
 )
 def test_a_script_loads_nothing_slow_that_it_may_not_need(script: str, slow: set[str]) -> None:
