@@ -87,19 +87,13 @@ def test_the_shard_holds_the_readable_images_of_the_corpus(prepared: tuple[pd.Da
 def start(folder: Path, output: Path) -> subprocess.Popen:
     """Start the script that prepares a shard and its quality table."""
     options = [
-        *(
-            "--settings",
-            folder / "images.yaml",
-            "--catalog",
-            folder / "catalog.parquet",
-            "--shard",
-            "0",
-            "--shards",
-            "1",
-        ),
+        *("--settings", folder / "images.yaml", "--catalog", folder / "catalog.parquet"),
+        *("--shard", "0", "--shards", "1"),
         *("--output", output / "shard.h5", "--quality", output / "shard.parquet", "--processes", "2"),
     ]
-    return subprocess.Popen([sys.executable, str(SCRIPTS / "prepare_shard.py"), *map(str, options)], stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPTS / "prepare_shard.py"), *map(str, options)], stderr=subprocess.DEVNULL
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:
