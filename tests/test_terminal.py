@@ -43,6 +43,15 @@ def test_a_failed_job_is_shown_with_its_message_and_its_log(tmp_path):
     assert not any("Traceback" in line for line in lines) and max(map(len, lines)) < 400
 
 
+def test_the_log_of_a_failed_job_is_shown_where_a_profile_asks_for_it(tmp_path):
+    folder = clone(tmp_path)
+    (folder / "tests/studies/theirs.csv").write_text("image_name,prob\nunknown,0.5\n")
+    code, lines = shown(folder, "results/tiny/predict/theirs.parquet", "--show-failed-logs")
+    assert code == 1 and not any("Traceback" in line for line in lines)
+    start = lines.index("Logfile logs/tiny/import_predictions/theirs.log:")
+    assert any("ERROR tests/studies/theirs.csv" in line for line in lines[start:])
+
+
 def test_what_is_hidden_from_the_terminal_is_in_snakemakes_log(tmp_path):
     folder = clone(tmp_path)
     shown(folder, "results/tiny/catalog/catalog.parquet")

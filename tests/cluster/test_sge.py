@@ -168,7 +168,7 @@ def test_a_controller_that_is_killed_and_started_again_ends_in_the_same_bits(ref
     assert_same_bits(project, "orphaned", reference, "long")
     old, new = numbers(project, "orphaned")
     assert record(old)["exit_status"] != "0" and record(new)["exit_status"] == "0"
-    said = (project / f"logs/sge/mtrain_fold-orphaned-fold-0.{old}.log").read_text()
+    said = (project / f"logs/sge/mtrain_fold-{training_of(project, 'orphaned')}-fold-0.{old}.log").read_text()
     assert "another job has taken over this training; this one stops" in said
 
 

@@ -57,7 +57,9 @@ class OneLine(DefaultFormatter):
         """Return what is said of a job that failed: its line, where to look, and its log where it is to be shown."""
         lines = [f"{self._now()} Error in rule {_named(msg)}{_logs(msg)}"]
         lines += [f"    {name}: {value}" for name, value in msg["aux"].items()]
-        return "\n".join(lines + (show_logs(msg["log"]) if self.show_failed_logs and msg["log"] else []))
+        if self.show_failed_logs:
+            lines += show_logs(msg["log"])
+        return "\n".join(lines)
 
     def _now(self) -> str:
         return self.formatTime(logging.makeLogRecord({}), "%H:%M:%S")
