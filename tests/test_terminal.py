@@ -4,8 +4,16 @@ import os
 import re
 import subprocess
 
+from melanoma.snakefile.terminal import OneLine, Progress
 from workflow import SNAKEMAKE, TINY, clone
 
+JOB_ERROR = {
+    "rule_name": "train_fold",
+    "rule_msg": None,
+    "wildcards": {},
+    "log": ["logs/tiny/train_fold/cnn.log"],
+    "aux": {"external_jobid": "17"},
+}
 LINE = re.compile(r"^\d\d:\d\d:\d\d \[\d+ of \d+ done\] (\w+):.*\((logs/\S+\.log)\)$")
 
 
@@ -50,6 +58,13 @@ def test_the_log_of_a_failed_job_is_shown_where_a_profile_asks_for_it(tmp_path):
     assert code == 1 and not any("Traceback" in line for line in lines)
     start = lines.index("Logfile logs/tiny/import_predictions/theirs.log:")
     assert any("ERROR tests/studies/theirs.csv" in line for line in lines[start:])
+
+
+def test_the_message_of_a_scheduler_that_refuses_a_job_is_shown():
+    formatter = OneLine(Progress(), quiet=set(), show_failed_logs=False)
+    refused = formatter.format_job_error(JOB_ERROR | {"rule_msg": "Requested node configuration is not available"})
+    assert "Requested node configuration is not available" in refused and "external_jobid: 17" in refused
+    assert "None" not in formatter.format_job_error(JOB_ERROR)
 
 
 def test_what_is_hidden_from_the_terminal_is_in_snakemakes_log(tmp_path):

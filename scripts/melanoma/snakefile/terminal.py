@@ -54,8 +54,10 @@ class OneLine(DefaultFormatter):
         return f"{self._now()} [{self.progress.done} of {self.progress.total or '?'} done] {_named(msg)}{_logs(msg)}"
 
     def format_job_error(self, msg: dict[str, Any]) -> str:
-        """Return what is said of a job that failed: its line, where to look, and its log where it is to be shown."""
+        """Return the line of a failed job, the scheduler's message, and the job's log where the profile asks for it."""
         lines = [f"{self._now()} Error in rule {_named(msg)}{_logs(msg)}"]
+        if msg["rule_msg"]:
+            lines.append(f"    {msg['rule_msg']}")
         lines += [f"    {name}: {value}" for name, value in msg["aux"].items()]
         if self.show_failed_logs:
             lines += show_logs(msg["log"])
