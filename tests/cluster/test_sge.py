@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from on_cluster import (
     FAULTS,
     Snakemake,
@@ -24,7 +25,6 @@ from on_cluster import (
     wait_until,
     wait_until_it_trains,
 )
-
 from workflow import clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("grid_engine"), pytest.mark.usefixtures("grid_engine")]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from on_cluster import (
     FAULTS,
     Snakemake,
@@ -23,7 +24,6 @@ from on_cluster import (
     wait_until_it_trains,
     weights,
 )
-
 from workflow import clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm")]
