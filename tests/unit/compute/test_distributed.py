@@ -5,11 +5,11 @@ import io
 import numpy as np
 import pytest
 import torch
-from test_train import TinyStudy
 
 import quick
 from melanoma.common.errors import InputError
 from melanoma.compute.distributed import Processes, SynchronisedBatchNorm, joined, synchronise_batch_norm
+from small_training import TinyStudy
 
 # The first convolution has no batch norm, so cutting a batch into parts changes nothing but the order of sums.
 NO_BATCH_NORM = {

@@ -11,6 +11,7 @@ from melanoma.common.errors import InputError
 from melanoma.config.schema import dereferenced
 from melanoma.config.study import load_schema, pieces, resolve, training_recipe
 from melanoma.report.page import configuration
+from minimal_config import MINIMAL, with_
 from project import ROOT
 
 STUDIES = [
@@ -18,22 +19,6 @@ STUDIES = [
     *sorted(ROOT.glob("studies/*.yaml")),
     *sorted(ROOT.glob("tests/studies/*.yaml")),
 ]
-MINIMAL = {
-    "study": "mine",
-    "data": {"sources": [{"name": "mine", "table": "train.csv", "images": "jpeg"}]},
-    "models": {"cnn": {"network": "baseline_cnn"}, "mlp": {"network": "metadata_mlp"}},
-}
-
-
-def with_(path: str, value) -> dict:
-    """Return the minimal configuration with `value` at a dotted path."""
-    config = deepcopy(MINIMAL)
-    *parents, last = path.split(".")
-    at = config
-    for key in parents:
-        at = at.setdefault(key, {})
-    at[last] = value
-    return config
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)

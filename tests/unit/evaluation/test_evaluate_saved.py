@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss
-from test_evaluate import QUICK, run_evaluate, study, write_study
 
 from fresh import fresh
+from labeled_predictions import QUICK, run_evaluate, study, write_study
 from melanoma.common.files import read_json, write_json, write_parquet
 from melanoma.evaluation.evaluate import Decisions, reliability
 from melanoma.stats import calibration, thresholds

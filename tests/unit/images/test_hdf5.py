@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_store import SETTINGS, build, catalog
 
 import plot
 import tiny
@@ -20,6 +19,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import write_json, write_yaml
 from melanoma.images.store import ImageStore
 from project import ROOT
+from small_store import SETTINGS, build, catalog
 
 REFUSALS = {"ENOLCK": 37, "ENOTSUPP": 524}
 COMPILER = shutil.which("cc") or shutil.which("gcc")

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_study import with_
 
 import tiny
 from melanoma.common.errors import InputError
 from melanoma.config.study import resolve
 from melanoma.predictions.external import foreign_predictions
 from melanoma.predictions.table import COLUMNS, read_predictions
+from minimal_config import with_
 
 TRAIN = tiny.table(60)
 TEST = tiny.table(20, seed=1).drop(columns=["target", "fold"]).assign(

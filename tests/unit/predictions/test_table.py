@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_evaluate import csv, study
 
+from labeled_predictions import csv, study
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_parquet
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions

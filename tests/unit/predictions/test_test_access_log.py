@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from test_study import MINIMAL, with_
 
 from melanoma.config.study import configuration_digest, resolve
 from melanoma.predictions import test_access_log as ledger
@@ -21,6 +20,7 @@ from melanoma.predictions.test_access_log import (
     test_digest,
     warn_of_many,
 )
+from minimal_config import MINIMAL, with_
 
 test_digest.__test__ = False
 LABELS = pd.DataFrame({"image": ["b", "a"], "target": [1, 0]})

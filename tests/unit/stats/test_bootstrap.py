@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, ndtr, stdtrit
 from scipy.stats import binom
-from test_metrics import Labelled, labelled
 
+from labeled_cohort import Labeled, labeled
 from melanoma.stats import bootstrap, metrics
 
 TOLERANCE = 1e-12
@@ -41,8 +41,8 @@ def cohort(seed: int, patients: int, images: int, correlation: float, shift: flo
 
 
 @settings(max_examples=30)
-@given(labelled(), st.integers(1, 8), st.integers(0, 99))
-def test_a_replicate_is_the_metric_on_the_rows_of_the_patients_drawn(data: Labelled, patients: int, seed: int) -> None:
+@given(labeled(), st.integers(1, 8), st.integers(0, 99))
+def test_a_replicate_is_the_metric_on_the_rows_of_the_patients_drawn(data: Labeled, patients: int, seed: int) -> None:
     target, score, _ = data
     cluster = np.arange(len(target)) % patients
     known = len(np.unique(cluster))

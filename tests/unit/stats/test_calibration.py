@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from test_metrics import Labelled, labelled
 
+from labeled_cohort import Labeled, labeled
 from melanoma.stats.calibration import (
     NONE,
     choose_calibrator,
@@ -124,8 +124,8 @@ def test_classes_that_part_cleanly_leave_the_fit_finite() -> None:
     assert log_loss(target, made.apply(np.where(target == 1, 1.0, 0.0))) < 0.2
 
 
-@given(labelled(), st.integers(1, 6), st.integers(0, 99))
-def test_a_patient_is_in_one_fold_and_melanomas_are_dealt_evenly(data: Labelled, patients: int, seed: int) -> None:
+@given(labeled(), st.integers(1, 6), st.integers(0, 99))
+def test_a_patient_is_in_one_fold_and_melanomas_are_dealt_evenly(data: Labeled, patients: int, seed: int) -> None:
     target, _, _ = data
     patient = np.arange(len(target)) % patients
     fold = patient_folds(target, patient, 3, seed)
@@ -139,8 +139,8 @@ def test_a_single_patient_with_melanoma_leaves_probabilities_as_they_are() -> No
     assert choice == (NONE, {})
 
 
-@given(labelled(), st.sampled_from([0.5, 0.8, 1.0]))
-def test_no_other_threshold_is_better_by_its_rule(data: Labelled, sensitivity: float) -> None:
+@given(labeled(), st.sampled_from([0.5, 0.8, 1.0]))
+def test_no_other_threshold_is_better_by_its_rule(data: Labeled, sensitivity: float) -> None:
     target, score, _ = data
     chosen = choose_thresholds(target, score, sensitivity)
     every = [(threshold, confusion(target, score, threshold)) for threshold in sorted(set(score), reverse=True)]

@@ -9,27 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+from labeled_cohort import Labeled, labeled, pairs_auroc, rounded_scores
 from melanoma.stats import metrics
 
 TOLERANCE = 1e-12
-Labelled = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-@st.composite
-def labelled(draw: st.DrawFn) -> Labelled:
-    """Draw labels of both classes, scores with many ties, and weights that leave both classes."""
-    n = draw(st.integers(2, 40))
-    target = np.array(draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
-    target[:2] = 0, 1
-    levels = draw(st.sampled_from([1, 2, 5, 1000]))
-    score = np.array(draw(st.lists(st.integers(0, levels), min_size=n, max_size=n))) / levels
-    weight = np.array(draw(st.lists(st.integers(0, 4), min_size=n, max_size=n)))
-    weight[:2] += 1
-    order = np.array(draw(st.permutations(range(n))))
-    return target[order], score[order], weight[order]
-
-
-def repeated(data: Labelled) -> tuple[np.ndarray, np.ndarray]:
+def repeated(data: Labeled) -> tuple[np.ndarray, np.ndarray]:
     """Return labels and scores with each row as often as its weight says."""
     target, score, weight = data
     return np.repeat(target, weight), np.repeat(score, weight)
@@ -45,11 +31,6 @@ def points(target: np.ndarray, score: np.ndarray) -> list[tuple[float, float]]:
     """Return (specificity, sensitivity) at every threshold, from calling nothing to calling everything melanoma."""
     cells = [counts(target, score, threshold) for threshold in [np.inf, *sorted(set(score), reverse=True)]]
     return [(tn / (tn + fp), tp / (tp + fn)) for tp, fp, tn, fn in cells]
-
-
-def pairs_auroc(target: np.ndarray, score: np.ndarray) -> float:
-    won = [(a > b) + (a == b) / 2 for a in score[target == 1] for b in score[target == 0]]
-    return sum(won) / len(won)
 
 
 def stepped_average_precision(target: np.ndarray, score: np.ndarray) -> float:
@@ -116,8 +97,8 @@ def every_metric(target: np.ndarray, score: np.ndarray, weight: np.ndarray | Non
     return {name: value for measure in measures for name, value in metrics.measured(measure, weight).items()}
 
 
-@given(labelled())
-def test_each_metric_is_its_definition(data: Labelled) -> None:
+@given(labeled())
+def test_each_metric_is_its_definition(data: Labeled) -> None:
     target, score, _ = data
     values = every_metric(target, score)
     assert list(values) == list(DEFINITIONS)
@@ -125,16 +106,16 @@ def test_each_metric_is_its_definition(data: Labelled) -> None:
         assert values[name] == pytest.approx(definition(target, score), abs=TOLERANCE), name
 
 
-@given(labelled())
-def test_an_integer_weight_is_a_repeated_row(data: Labelled) -> None:
+@given(labeled())
+def test_an_integer_weight_is_a_repeated_row(data: Labeled) -> None:
     target, score, weight = data
     values = every_metric(target, score, weight)
     for name, definition in DEFINITIONS.items():
         assert values[name] == pytest.approx(definition(*repeated(data)), abs=TOLERANCE), name
 
 
-@given(labelled())
-def test_many_weights_at_once_are_each_of_them_alone(data: Labelled) -> None:
+@given(labeled())
+def test_many_weights_at_once_are_each_of_them_alone(data: Labeled) -> None:
     target, score, weight = data
     weights = np.stack([weight, weight[::-1], np.ones_like(weight), weight * 0.5], axis=1)
     together = every_metric(target, score, weights)
@@ -143,8 +124,8 @@ def test_many_weights_at_once_are_each_of_them_alone(data: Labelled) -> None:
             np.testing.assert_allclose(together[name][number], value, rtol=0, atol=TOLERANCE)
 
 
-@given(labelled())
-def test_weighted_metrics_are_those_of_scikit_learn(data: Labelled) -> None:
+@given(labeled())
+def test_weighted_metrics_are_those_of_scikit_learn(data: Labeled) -> None:
     target, score, weight = data
     for ours, theirs in (
         (metrics.auroc, sklearn_metrics.roc_auc_score),
@@ -157,30 +138,30 @@ def test_weighted_metrics_are_those_of_scikit_learn(data: Labelled) -> None:
         assert ours(target, score, weight) == pytest.approx(expected, abs=TOLERANCE)
 
 
-@given(labelled())
-def test_the_partial_auroc_is_the_score_of_isic_2024(data: Labelled) -> None:
+@given(labeled())
+def test_the_partial_auroc_is_the_score_of_isic_2024(data: Labeled) -> None:
     target, score, _ = data
     value = every_metric(target, score)["partial_auroc"]
     assert value == pytest.approx(isic_2024_score(target, score), abs=TOLERANCE)
     assert 0 <= value <= 0.2 + TOLERANCE
 
 
-@given(labelled())
-def test_ranking_depends_on_the_order_of_the_scores_alone(data: Labelled) -> None:
+@given(labeled())
+def test_ranking_depends_on_the_order_of_the_scores_alone(data: Labeled) -> None:
     target, score, _ = data
     bent = metrics.measured(metrics.Ranking(target, np.exp(3 * score) - 7))
     assert bent == metrics.measured(metrics.Ranking(target, score))
 
 
-@given(labelled())
-def test_swapping_the_classes_mirrors_auroc(data: Labelled) -> None:
+@given(labeled())
+def test_swapping_the_classes_mirrors_auroc(data: Labeled) -> None:
     target, score, weight = data
     mirrored = 1 - metrics.auroc(target, score, weight)
     assert metrics.auroc(1 - target, score, weight) == pytest.approx(mirrored, abs=TOLERANCE)
 
 
-@given(labelled())
-def test_curves_are_those_of_scikit_learn_and_enclose_their_areas(data: Labelled) -> None:
+@given(labeled())
+def test_curves_are_those_of_scikit_learn_and_enclose_their_areas(data: Labeled) -> None:
     target, score, _ = data
     curve = metrics.roc_curve(target, score)
     for ours, theirs in zip(curve, sklearn_metrics.roc_curve(target, score, drop_intermediate=False), strict=True):
@@ -199,8 +180,8 @@ def ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else np.nan
 
 
-@given(labelled(), st.floats(0, 1))
-def test_each_rate_at_a_threshold_is_its_definition(data: Labelled, threshold: float) -> None:
+@given(labeled(), st.floats(0, 1))
+def test_each_rate_at_a_threshold_is_its_definition(data: Labeled, threshold: float) -> None:
     target, score, weight = data
     tp, fp, tn, fn = counts(*repeated(data), threshold)
     cells = metrics.confusion(target, score, threshold, weight)
@@ -225,8 +206,8 @@ def test_each_rate_at_a_threshold_is_its_definition(data: Labelled, threshold: f
         assert getattr(cells, name) == pytest.approx(value, abs=TOLERANCE, nan_ok=True), name
 
 
-@given(labelled())
-def test_rates_are_those_of_scikit_learn(data: Labelled) -> None:
+@given(labeled())
+def test_rates_are_those_of_scikit_learn(data: Labeled) -> None:
     target, score, weight = data
     threshold = float(np.median(score))
     cells = metrics.confusion(target, score, threshold, weight)
@@ -248,23 +229,14 @@ def test_a_score_at_the_threshold_is_called_melanoma() -> None:
     assert (cells.tp, cells.fp, cells.tn, cells.fn) == (1, 1, 0, 0)
 
 
-@given(labelled(), st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4, unique=True))
-def test_net_benefit_is_its_definition(data: Labelled, thresholds: list[float]) -> None:
+@given(labeled(), st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4, unique=True))
+def test_net_benefit_is_its_definition(data: Labeled, thresholds: list[float]) -> None:
     target, probability, weight = data
     values = metrics.measured(metrics.NetBenefit(target, probability, thresholds), weight)
     for threshold, value in zip(thresholds, values.values(), strict=True):
         tp, fp, *_ = counts(*repeated(data), threshold)
         expected = (tp - fp * threshold / (1 - threshold)) / weight.sum()
         assert value == pytest.approx(expected, abs=1e-10)
-
-
-def rounded_scores() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return labels and two scores with many ties: the data of the reference values below and in test_comparison."""
-    generator = np.random.default_rng(20)
-    target = (generator.random(600) < 0.2).astype(int)
-    shared = generator.normal(size=600)
-    first = np.round(1.2 * target + shared + generator.normal(size=600), 1)
-    return target, first, np.round(0.8 * target + shared + generator.normal(size=600), 1)
 
 
 def test_net_benefit_is_that_of_dcurves() -> None:

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import expit
-from test_train import TinyStudy
 
 import tiny
 from melanoma.augment.tta import NO_TTA
@@ -19,6 +18,7 @@ from melanoma.predictions.patient_context import patient_distance
 from melanoma.stats.metrics import auroc, average_precision, log_loss
 from melanoma.training.loader import Examples, PredictionBatches, to_device
 from melanoma.training.predictor import Predictor
+from small_training import TinyStudy
 
 FLIPS = {"name": "flips", "mean_of": "probability"}
 CPU = torch.device("cpu")

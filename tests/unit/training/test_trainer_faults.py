@@ -6,9 +6,9 @@ import time
 
 import psutil
 import pytest
-from test_train import TinyStudy
 
 import quick
+from small_training import TinyStudy
 
 FAULTS = ("kill", "terminate", "truncate", "workers", "disk full")
 
