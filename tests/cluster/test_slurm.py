@@ -52,7 +52,6 @@ def state(number: str) -> str:
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.slow
 def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(demo, tmp_path):
     """With the code in one folder and the run in another, as in a home folder and on scratch."""
     code, scratch = tmp_path / "code", tmp_path / "scratch"
@@ -64,7 +63,6 @@ def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(de
 
 
 @pytest.mark.timeout(480)
-@pytest.mark.slow
 def test_a_time_limit_a_cancelling_and_a_requeueing_end_in_the_same_bits(reference, project):
     run = started(project, ["limited", "cancelled", "requeued"])
     wait_until_it_trains(project, "cancelled")

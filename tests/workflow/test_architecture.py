@@ -1,4 +1,4 @@
-"""The packages of the library import downwards only."""
+"""The packages of the library import downwards only, and the tests mirror them."""
 
 import ast
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from project import ROOT
 
 LIBRARY = ROOT / "scripts" / "melanoma"
+TESTS = ROOT / "tests"
 # From the bottom to the top: a package imports those of the rows above its own.
 LAYERS = (
     {"common"},
@@ -16,15 +17,19 @@ LAYERS = (
     {"evaluation"},
     {"report"},
 )
-LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
+LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
 
 
-def imported(file: Path) -> set[str]:
-    """Return the packages of the library that a module imports."""
+def modules(file: Path) -> set[str]:
+    """Return the names of the modules that a file imports."""
     nodes = list(ast.walk(ast.parse(file.read_text())))
     names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-    names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return {name.split(".")[1] for name in names if name.startswith("melanoma.")}
+    return names | {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+
+
+def packages(file: Path) -> set[str]:
+    """Return the packages of the library that a file imports."""
+    return {name.split(".")[1] for name in modules(file) if name.startswith("melanoma.")}
 
 
 def test_every_package_has_its_place():
@@ -35,7 +40,7 @@ def test_every_package_has_its_place():
 def test_a_package_imports_those_below_it_alone():
     for file in LIBRARY.rglob("*.py"):
         package = file.relative_to(LIBRARY).parts[0]
-        upwards = {other for other in imported(file) - {package} if LEVEL[other] >= LEVEL[package]}
+        upwards = {other for other in packages(file) - {package} if LEVEL[other] >= LEVEL[package]}
         assert not upwards or package == "__init__.py", f"{file} imports {upwards}"
 
 
@@ -43,3 +48,17 @@ def test_a_package_is_small_enough_to_be_known():
     for package in LEVEL:
         modules = [path for path in (LIBRARY / package).glob("*.py") if path.name != "__init__.py"]
         assert len(modules) <= 12, package
+
+
+def test_no_test_imports_another():
+    tests = {path.stem for path in TESTS.rglob("test_*.py")}
+    for file in TESTS.rglob("*.py"):
+        imports = {part for name in modules(file) if not name.startswith("melanoma.") for part in name.split(".")}
+        assert not imports & tests, file
+
+
+def test_every_unit_test_is_named_after_a_module_of_the_package_that_its_folder_is_named_after():
+    for file in (TESTS / "unit").rglob("*.py"):
+        package = file.parent.relative_to(TESTS / "unit").name
+        subjects = [path.stem for path in (LIBRARY / package).glob("*.py") if path.name != "__init__.py"]
+        assert any(f"{file.stem}_".startswith(f"test_{subject}_") for subject in subjects), file
