@@ -162,7 +162,7 @@ def test_a_job_killed_for_its_memory_is_tried_with_more(reference, project):
 
 
 @pytest.mark.timeout(300)
-def test_gpus_that_are_not_there_are_an_error_that_names_node_and_job_and_no_more_are_in_use_than_the_cap(project):
+def test_missing_gpus_are_an_error_that_names_node_and_job_and_the_cap_on_gpus_holds(project):
     run = started(project, ["gpu_a", "gpu_b"], "--retries", 0, "--resources", "gpu=1")
     printed = run.failed(240)
     spans = []

@@ -13,7 +13,7 @@ import tiny
 class TinyStudy:
     """A study's files in a folder, and the commands of training and prediction as a rule would run them."""
 
-    def __init__(self, folder: Path, **changes):
+    def __init__(self, folder: Path, **changes: object) -> None:
         self.folder = folder
         self.rows = tiny.table()
         self.rows.to_parquet(folder / "train.parquet")

@@ -57,7 +57,7 @@ def test_no_test_imports_another():
         assert not imports & tests, file
 
 
-def test_every_unit_test_is_named_after_a_module_of_the_package_that_its_folder_is_named_after():
+def test_each_file_of_unit_tests_has_the_name_of_a_module_in_the_package_of_its_folder():
     for file in (TESTS / "unit").rglob("*.py"):
         package = file.parent.relative_to(TESTS / "unit").name
         subjects = [path.stem for path in (LIBRARY / package).glob("*.py") if path.name != "__init__.py"]

@@ -41,7 +41,7 @@ def test_no_rule_retries_by_itself():
     assert not re.search(r"^    retries:", RULES, re.MULTILINE)
 
 
-def test_a_job_that_is_tried_again_asks_for_more_memory_and_time_but_for_a_models_which_its_recipe_states():
+def test_another_try_of_a_job_asks_for_more_memory_and_time_except_for_a_model():
     local = set(re.findall(r"\w+", " ".join(re.findall(r"^localrules:\n((?:    .*\n)+)", RULES, re.MULTILINE))))
     rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", RULES, re.MULTILINE | re.DOTALL))
     assert len(rules) > 15

@@ -171,7 +171,9 @@ NAMED = {"image": "image_name", "target": "target"}
 @pytest.mark.parametrize(
     ("layout", "columns"), [("kaggle", None), ("columns", NAMED | {"patient": "patient_id"})], ids=str
 )
-def test_a_row_without_a_patient_is_refused_where_the_layout_has_patients(tmp_path: Path, layout, columns) -> None:
+def test_a_row_without_a_patient_is_refused_where_the_layout_has_patients(
+    tmp_path: Path, layout: str, columns: dict[str, str] | None
+) -> None:
     with pytest.raises(InputError, match="patient_id: is empty"):
         build(given(tmp_path, layout, *ANY_ROWS, images="ab", columns=columns))
 
@@ -182,7 +184,7 @@ def test_a_row_without_a_patient_is_refused_where_the_layout_has_patients(tmp_pa
     ids=["columns without a patient", "isic"],
 )
 def test_the_image_stands_in_for_a_patient_where_the_layout_needs_none(
-    tmp_path: Path, layout, columns, patients
+    tmp_path: Path, layout: str, columns: dict[str, str] | None, patients: list[str]
 ) -> None:
     catalog, problems = build(given(tmp_path, layout, *ANY_ROWS, images="ab", columns=columns))
     assert catalog["patient"].tolist() == patients
@@ -298,7 +300,9 @@ def test_the_later_of_two_sources_loses_an_image_that_both_have(tmp_path: Path) 
 
 @settings(max_examples=15)
 @given_(st.permutations(range(6)), st.sampled_from(["fail", "drop"]))
-def test_the_order_of_rows_changes_nothing_but_the_order(tmp_path_factory, order, policy) -> None:
+def test_the_order_of_rows_changes_nothing_but_the_order(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], policy: str
+) -> None:
     rows = [*ROWS, "ISIC_4,IP_3,male,10,torso,nevus,benign,0", "ISIC_5,IP_4,,,,,,0", "ISIC_6,IP_4,,,,melanoma,,1"]
     straight, _ = build(source(tmp_path_factory.mktemp("s"), rows), on_bad_row=policy)
     mixed, _ = build(source(tmp_path_factory.mktemp("m"), [rows[i] for i in order]), on_bad_row=policy)

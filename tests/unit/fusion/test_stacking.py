@@ -112,7 +112,7 @@ def test_a_stack_gains_what_metadata_add() -> None:
     assert auroc(target, with_metadata[test]) > auroc(target, without[test]) + 0.05
 
 
-def test_signal_that_lies_only_in_how_a_lesion_differs_from_its_patients_others_is_found_by_context_alone() -> None:
+def test_only_context_finds_how_a_lesion_differs_from_its_patients_other_lesions() -> None:
     """The best possible model of one image at a time has an AUROC of .63; with the patient's usual look known, .93."""
     hidden = {"pixel_signal": 0.0, "metadata_signal": 0.0, "relative_signal": 3.0, "likeness": 0.9}
     cohort, _ = study(images=3000, **hidden)

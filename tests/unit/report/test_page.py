@@ -232,7 +232,7 @@ def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("melanomas", "patients", "warned"), [(19, 30, True), (20, 19, True), (20, 20, False)])
 def test_a_test_too_small_to_conclude_from_is_said_to_be(
-    study: Path, tmp_path: Path, melanomas, patients, warned
+    study: Path, tmp_path: Path, melanomas: int, patients: int, warned: bool
 ) -> None:
     metrics = json.loads((study / "metrics.json").read_text())
     shown = {name: entry | {"melanomas": melanomas, "patients": patients} for name, entry in metrics.items()}

@@ -299,7 +299,7 @@ def test_no_loop_of_python_runs_over_images_or_patients() -> None:
 
 
 @pytest.mark.parametrize("units", [2, 6, 40])
-def test_a_metric_that_no_replicate_shows_less_than_perfect_has_the_exact_interval_of_as_many_patients(units):
+def test_a_metric_that_is_perfect_in_every_replicate_has_the_exact_binomial_interval(units: int) -> None:
     found = bootstrap.interval(1.0, np.ones(100), np.ones(20), 0.95, units)
     assert found.high == 1.0
     # The least share at which so many successes in a row are not yet improbable.

@@ -1,5 +1,7 @@
 """Calibration undoes what training did to probabilities, and thresholds are best where they were chosen."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from labeled_cohort import Labeled, labeled
 from melanoma.stats.calibration import (
     NONE,
+    Calibrator,
     choose_calibrator,
     isotonic,
     log_odds,
@@ -68,7 +71,9 @@ def test_without_the_prevalence_trained_at_another_method_mends_it() -> None:
         ("isotonic", lambda value: np.where(value > -1, value + 9, value)),
     ],
 )
-def test_the_method_of_least_log_loss_is_chosen_and_one_that_fits_the_distortion_is_near_it(method: str, bend) -> None:
+def test_the_method_of_least_log_loss_is_chosen_and_one_that_fits_the_distortion_is_near_it(
+    method: str, bend: Callable[[np.ndarray], np.ndarray]
+) -> None:
     target, value, patient = honest(3, n=8000, prevalence=0.3)
     choice = choose_calibrator(target, expit(bend(value)), patient, training_prevalence=0.5)
     assert choice.log_losses[choice.calibrator.method] == min(choice.log_losses.values())
@@ -109,7 +114,9 @@ def test_isotonic_is_scikit_learns() -> None:
 
 
 @given(st.integers(0, 10_000), st.sampled_from([temperature, platt, isotonic]))
-def test_calibrated_probabilities_are_probabilities_in_the_same_order(seed: int, fit) -> None:
+def test_calibrated_probabilities_are_probabilities_in_the_same_order(
+    seed: int, fit: Callable[[np.ndarray, np.ndarray], Calibrator]
+) -> None:
     target, value, _ = honest(seed, n=200, prevalence=0.3)
     raw = np.sort(expit(value))
     made = fit(target[np.argsort(value)], raw).apply(np.concatenate([[0.0], raw, [1.0]]))

@@ -108,7 +108,7 @@ def test_the_first_pattern_that_is_found_in_a_name_gives_its_rates_and_the_rest_
 
 
 @pytest.mark.parametrize("patterns", [["^backbone"], ["^image", "image.0"]])
-def test_a_pattern_without_a_parameter_of_its_own_is_an_error_that_names_some_that_it_could_have(patterns):
+def test_a_pattern_that_matches_no_free_parameter_is_an_error_that_names_some(patterns):
     settings = ADAM | {"groups": [group(pattern, learning_rate=1.0) for pattern in patterns]}
     with pytest.raises(InputError, match=rf"(?s)matches '{re.escape(patterns[-1])}'.*  - .*last.weight"):
         build_optimizer(network(), settings)

@@ -92,7 +92,7 @@ def test_a_bootstrap_epoch_draws_as_many_of_each_class_as_the_commoner_has(targe
     assert np.bincount(targets[order]).tolist() == [np.bincount(targets).max()] * 2
 
 
-def test_a_bootstrap_epoch_of_the_published_data_is_twice_its_benign_images_and_leaves_a_third_of_them_out():
+def test_a_bootstrap_epoch_of_the_published_data_leaves_out_a_third_of_the_benign():
     targets = np.array([1] * 20 + [0] * 9980)
     order = epoch_order(targets, BOOTSTRAP, 1, 0)
     assert len(order) == 2 * 9980
@@ -125,7 +125,7 @@ def test_draws_are_a_function_of_seed_and_epoch(settings):
 
 
 @given(targets=targets_of, sampling=samplings)
-def test_without_weights_the_trained_prevalence_is_the_mean_share_of_melanomas_that_epochs_show(targets, sampling):
+def test_without_weights_the_trained_prevalence_is_the_mean_share_of_melanomas_in_epochs(targets, sampling):
     targets = np.array(targets)
     epochs = 1 if sampling["name"] != "balanced" else 200
     shown = np.concatenate([epoch_order(targets, sampling, 1, epoch) for epoch in range(epochs)])
