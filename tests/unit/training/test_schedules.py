@@ -1,0 +1,186 @@
+"""Schedules: torch's own step by step, the published ones in closed form, and what holds for all of them."""
+
+import subprocess
+import sys
+from math import ceil, inf
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.optim import lr_scheduler
+
+import tiny
+from melanoma.training.schedules import rate_factor
+from project import SCRIPTS
+
+NAMES = ("step", "cosine", "1cycle", "exponential", "constant")
+BATCHES = 7
+
+
+def schedule(name: str, **changes) -> dict:
+    defaults = {"per": "epoch", "factor": 0.5, "every": 1, "warm_up": 0, "warm_up_from": 0, "floor": 0}
+    return {"name": name, **defaults, **changes}
+
+
+def by_epoch(settings: dict, epochs: int) -> list[float]:
+    return [rate_factor(settings, epochs, epoch) for epoch in range(epochs)]
+
+
+def by_batch(settings: dict, epochs: int) -> list[float]:
+    steps = range(epochs * BATCHES)
+    return [rate_factor(settings | {"per": "batch"}, epochs, step / BATCHES) for step in steps]
+
+
+def stepped(make, count: int) -> list[float]:
+    """Return the rates that a scheduler of torch gives to `count` steps of an optimiser whose rate is 1."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = make(optimizer)
+    rates = []
+    for _ in range(count):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+schedules = st.builds(
+    schedule,
+    name=st.sampled_from(NAMES),
+    per=st.sampled_from(["epoch", "batch"]),
+    factor=st.floats(0.001, 1),
+    every=st.integers(1, 5),
+    warm_up=st.just(0) | st.floats(0.01, 2.9),
+    warm_up_from=st.floats(0, 1),
+    floor=st.floats(0, 1),
+)
+two_shares = st.tuples(st.floats(0, 1), st.floats(0, 1))
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_step_is_torchs(every):
+    expected = stepped(lambda optimizer: lr_scheduler.StepLR(optimizer, every, gamma=0.1), 12)
+    assert by_epoch(schedule("step", factor=0.1, every=every), 12) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("floor", [0, 0.01])
+def test_cosine_is_torchs_by_epoch_and_by_batch(floor):
+    expected = stepped(lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, 10, eta_min=floor), 10)
+    assert by_epoch(schedule("cosine", floor=floor), 10) == pytest.approx(expected)
+    steps = 10 * BATCHES
+    expected = stepped(lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=floor), steps)
+    assert by_batch(schedule("cosine", floor=floor), 10) == pytest.approx(expected)
+
+
+def test_exponential_is_torchs():
+    expected = stepped(lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.3), 8)
+    assert by_epoch(schedule("exponential", factor=0.3), 8) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("floor", [0, 0.001])
+def test_1cycle_is_torchs(floor):
+    """torch peaks a step before 30 % of the steps and takes its last at the floor; here the floor comes after it."""
+    steps = 10 * BATCHES
+
+    def make(optimizer):
+        return lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=1.0,
+            total_steps=steps + 1,
+            pct_start=(0.3 * steps + 1) / (steps + 1),
+            div_factor=25,
+            final_div_factor=1 / 25 / floor if floor else inf,
+        )
+
+    assert by_batch(schedule("1cycle", floor=floor), 10) == pytest.approx(stepped(make, steps))
+
+
+def test_warm_up_is_torchs():
+    expected = stepped(lambda optimizer: lr_scheduler.LinearLR(optimizer, 0.1, total_iters=5), 12)
+    assert by_epoch(schedule("constant", warm_up=5, warm_up_from=0.1), 12) == pytest.approx(expected)
+
+
+def test_warm_up_and_then_cosine_is_torchs():
+    def make(optimizer):
+        warm_up = lr_scheduler.LinearLR(optimizer, 0.01, total_iters=2 * BATCHES)
+        cosine = lr_scheduler.CosineAnnealingLR(optimizer, 8 * BATCHES)
+        return lr_scheduler.SequentialLR(optimizer, [warm_up, cosine], milestones=[2 * BATCHES])
+
+    expected = stepped(make, 10 * BATCHES)
+    assert by_batch(schedule("cosine", warm_up=2, warm_up_from=0.01), 10) == pytest.approx(expected)
+
+
+def test_the_schedule_of_the_efficientnet_ensemble():
+    """Five epochs from 5e-6 up to 3e-6 x batch, then x .3 per epoch towards 1e-6, as its notebook computes it."""
+    most, least, start = 3e-6 * 256, 1e-6, 5e-6
+    settings = schedule("exponential", factor=0.3, warm_up=5, warm_up_from=start / most, floor=least / most)
+    ramp = [start + (most - start) / 5 * epoch for epoch in range(5)]
+    decay = [least + (most - least) * 0.3**epoch for epoch in range(5)]
+    assert [most * factor for factor in by_epoch(settings, 10)] == pytest.approx(ramp + decay)
+
+
+def test_the_schedules_of_the_two_network_ensemble():
+    assert by_epoch(schedule("step", factor=0.5), 11) == [0.5**epoch for epoch in range(11)]
+    assert by_epoch(schedule("step", factor=0.1), 12) == [0.1**epoch for epoch in range(12)]
+
+
+@pytest.mark.parametrize("name", ["cosine", "1cycle"])
+def test_the_floor_is_where_the_last_epoch_ends_and_not_what_it_is_trained_at(name):
+    settings = schedule(name, floor=0.01)
+    assert rate_factor(settings, 10, 10) == pytest.approx(0.01)
+    assert by_epoch(settings, 10)[-1] > 0.02
+
+
+@given(settings=schedules, epochs=st.integers(3, 30), share=st.floats(0, 1))
+def test_a_factor_is_between_0_and_1(settings, epochs, share):
+    assert 0 <= rate_factor(settings, epochs, share * epochs) <= 1
+
+
+@given(settings=schedules, epochs=st.integers(3, 30), share=st.floats(0, 1))
+def test_by_epoch_it_is_constant_within_an_epoch(settings, epochs, share):
+    settings["per"] = "epoch"
+    assert rate_factor(settings, epochs, share * epochs) == rate_factor(settings, epochs, int(share * epochs))
+
+
+@given(settings=schedules, epochs=st.integers(3, 30), epoch=st.integers(0, 30))
+def test_by_batch_an_epoch_begins_as_it_does_by_epoch(settings, epochs, epoch):
+    epoch = min(epoch, epochs)
+    by_batches, by_epochs = ({**settings, "per": per} for per in ("batch", "epoch"))
+    assert rate_factor(by_batches, epochs, epoch) == rate_factor(by_epochs, epochs, epoch)
+
+
+@given(settings=schedules, epochs=st.integers(3, 30), share=st.floats(0, 1))
+def test_by_batch_all_but_step_are_continuous(settings, epochs, share):
+    """No slope is steeper than that of the shortest warm-up, of 1cycle's, or of the steepest decay."""
+    if settings["name"] == "step":
+        settings["name"] = "cosine"
+    settings["per"] = "batch"
+    step = 1e-6
+    before, after = (rate_factor(settings, epochs, min(share * epochs + move, epochs)) for move in (0, step))
+    assert abs(after - before) <= 110 * step
+
+
+@given(settings=schedules, epochs=st.integers(3, 30), shares=two_shares)
+def test_in_warm_up_the_rate_never_falls(settings, epochs, shares):
+    settings["name"] = "cosine" if settings["name"] == "1cycle" else settings["name"]
+    early, late = (rate_factor(settings, epochs, share * settings["warm_up"]) for share in sorted(shares))
+    assert early <= late
+
+
+@given(settings=schedules, epochs=st.integers(3, 30), shares=two_shares)
+def test_after_warm_up_the_rate_never_grows(settings, epochs, shares):
+    start = ceil(0.3 * epochs if settings["name"] == "1cycle" else settings["warm_up"])
+    early, late = (rate_factor(settings, epochs, start + share * (epochs - start)) for share in sorted(shares))
+    assert late <= early + 1e-12
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 20, 200])
+def test_the_default_schedule_suits_any_number_of_epochs(epochs):
+    rates = by_epoch(tiny.recipe(epochs=epochs)["schedule"], epochs)
+    assert rates[0] == 1 and rates == sorted(rates, reverse=True) and rates[-1] > 0
+    assert sum(rate >= 0.499 for rate in rates) >= epochs / 2
+
+
+def test_a_figure_of_schedules_does_not_pay_for_torch():
+    code = "import sys, melanoma.training.schedules, melanoma.training.early_stopping; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, check=True)
