@@ -3,7 +3,7 @@
 python benchmarks/paired_test.py --processes 4        writes results/paired_test.md
 
 Cohorts are drawn as in coverage.py. The other tests are the normal one without the correction for few patients, and
-Student's t with the error and the degrees of freedom of the interval. A study's answer is chosen between a model and
+Student's t with the error and the degrees of freedom of the interval. The selected model is chosen between a model and
 one or four "fusions" that are as good as it and know nothing of each other.
 """
 
@@ -23,7 +23,7 @@ from scipy.special import expit, stdtr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from melanoma.common.files import write_text
-from melanoma.fusion.select_model import Area, choose_answer
+from melanoma.fusion.select_model import Area, select_model
 from melanoma.stats.bootstrap import Resampling, effective_units, independent_units, interval, jackknife_error
 from melanoma.stats.comparison import paired_test
 from melanoma.stats.delong import z_test
@@ -74,7 +74,7 @@ def adopted(seed: int, target: np.ndarray, patient: np.ndarray, correlation: flo
     rows = pd.DataFrame({"image": np.arange(len(target)).astype(str), "patient": patient.astype(str), "target": target})
     drawn = scores(np.random.default_rng([seed, count]), target, patient, correlation, count + 1)
     models = {str(number): rows.assign(probability=expit(score)) for number, score in enumerate(drawn)}
-    return choose_answer({"0": models.pop("0")}, models, LEVEL, 500, seed)["adopted"]
+    return select_model({"0": models.pop("0")}, models, LEVEL, 500, seed)["adopted"]
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Evaluate: every model and fusion on the test images; once nothing was found to leak.
 
-Only rules of this file open test labels, and each time is a line of the test ledger.
+Only rules of this file open test labels, and each time is a line of the test-set access log.
 """
 
 JUDGED = [*MODELS, *FUSIONS]
@@ -42,11 +42,11 @@ rule audit_models:
         ],
         tabular=[f"{model}={RESULTS}/train/{model}/model.json" for model in TABULAR],
         predictions=[f"{model}={predictions(model)}" for model in MODELS],
-        ledger=ledger,
+        test_access_log=test_access_log,
     shell:
         "python {params.script:q} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
         " --test {input.test} --test-labels {input.labels} --weights {params.weights} --metadata-models {params.tabular}"
-        " --predictions {params.predictions} {params.ledger} --output {output} --log {log}"
+        " --predictions {params.predictions} {params.test_access_log} --output {output} --log {log}"
 
 
 rule evaluate:
@@ -81,11 +81,11 @@ rule evaluate:
     params:
         **code("evaluate"),
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
-        ledger=ledger,
+        test_access_log=test_access_log,
         most=config["evaluate"]["max_test_configurations"],
     shell:
         "python {params.script:q} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
-        " --settings {input.settings} {params.ledger} --max-test-configurations {params.most} --output {output.metrics}"
+        " --settings {input.settings} {params.test_access_log} --max-test-configurations {params.most} --output {output.metrics}"
         " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
         " --summary {output.summary} --log {log}"
 
@@ -116,10 +116,10 @@ rule audit_shortcuts:
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
         folds=config["split"]["run_folds"],
         test=config["predict"]["test"],
-        ledger=ledger,
+        test_access_log=test_access_log,
     shell:
         "python {params.script:q} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"
-        " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} {params.ledger}"
+        " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} {params.test_access_log}"
         " --output {output} --log {log}"
 
 
@@ -149,7 +149,7 @@ rule compare_seeds:
             for model in REPEATED
             for run in runs(model)
         ],
-        ledger=ledger,
+        test_access_log=test_access_log,
     shell:
-        "python {params.script:q} --runs {params.runs} --train {input.train} --labels {input.labels} {params.ledger}"
+        "python {params.script:q} --runs {params.runs} --train {input.train} --labels {input.labels} {params.test_access_log}"
         " --output {output} --log {log}"

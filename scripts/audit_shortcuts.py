@@ -17,7 +17,7 @@ from melanoma.common.files import read_yaml, write_json
 from melanoma.evaluation.evaluate import Settings
 from melanoma.evaluation.shortcuts import areas, baselines, find_shortcuts
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
-from melanoma.predictions.test_access_log import describe_ledger, open_test_labels
+from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
 
 KNOWN = ["image", "age", "sex", "site", "source", "width", "height"]
 
@@ -32,7 +32,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--train", type=Path, required=True, help="training images with targets and folds, Parquet")
     add("--test", type=Path, required=True, help="test images, Parquet")
     add("--labels", type=Path, required=True, help="targets of the test images, Parquet")
-    describe_ledger(parser)
+    describe_access_log(parser)
     add("--output", type=Path, required=True, help="what was found, JSON to write")
 
 

@@ -27,9 +27,9 @@ from melanoma.evaluation.evaluate import Decisions, Settings, comparisons, decid
 from melanoma.evaluation.summary import summary
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 from melanoma.predictions.test_access_log import (
-    describe_ledger,
+    describe_access_log,
     open_test_labels,
-    read_ledger,
+    read_access_log,
     test_digest,
     warn_of_many,
 )
@@ -66,8 +66,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help=f"threshold probabilities (default {shares})",
     )
-    describe_ledger(parser)
-    add("--max-test-configurations", type=int, metavar="N", help="warn where the ledger has more than these")
+    describe_access_log(parser)
+    add("--max-test-configurations", type=int, metavar="N", help="warn where the access log has more than these")
     add("--output", type=Path, required=True, metavar="FILE", help="metrics, JSON")
     add("--comparisons", type=Path, metavar="FILE", help="every two models compared, JSON")
     add("--calibration", type=Path, metavar="FILE", help="calibrators and reliability curves, JSON")
@@ -120,8 +120,8 @@ def labelled_parts(
 def read_test_labels(args: argparse.Namespace) -> pd.DataFrame:
     """Open the labels of the test, and warn where that has been done for many configurations."""
     labels = open_test_labels(args.labels, "evaluate", list(named_paths(args.predictions)), args)
-    if args.ledger is not None and args.max_test_configurations is not None:
-        warn_of_many(read_ledger(args.ledger), test_digest(labels), args.max_test_configurations)
+    if args.test_access_log is not None and args.max_test_configurations is not None:
+        warn_of_many(read_access_log(args.test_access_log), test_digest(labels), args.max_test_configurations)
     return labels
 
 

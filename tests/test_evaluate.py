@@ -163,7 +163,7 @@ def test_calibrated_metrics_are_those_of_the_calibrated_probabilities(tmp_path: 
     assert "prior_shift" in made.calibration.log_losses
 
 
-def test_a_foreign_file_gets_no_threshold_and_no_calibration(tmp_path: Path) -> None:
+def test_an_external_file_gets_no_threshold_and_no_calibration(tmp_path: Path) -> None:
     path = csv(tmp_path, "image_name,target,prob\na,1,.9\nb,0,.2\nc,0,.4\nd,1,.3\n")
     entry = run_evaluate(tmp_path, "--predictions", str(path), "--replicates", "100")["mine"]
     assert not {"thresholds", "calibrated", "validation"} & set(entry)

@@ -65,7 +65,7 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     metrics = json.loads((results / "evaluate" / "metrics.json").read_text())
     stacked = {"stacked", "stacked_without_context", "boosted"}
     assert set(metrics) == {"cnn", "joint", "logistic", "boosting", "theirs", "mean", "weighted"} | stacked
-    assert json.loads((results / "fuse" / "answer.json").read_text())["answer"] in metrics
+    assert json.loads((results / "fuse" / "selected_model.json").read_text())["selected_model"] in metrics
     for model in metrics.values():
         assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
     assert (results / "evaluate" / "summary.txt").read_text().strip() in printed
@@ -130,7 +130,7 @@ def test_with_test_labels_unreadable_figures_and_report_are_made_from_what_judge
 @on_finished
 def test_every_reading_of_test_labels_is_in_the_ledger_and_none_is_lost_by_a_rerun(finished):
     folder, _ = finished
-    path = folder / "results/tiny/test_ledger.jsonl"
+    path = folder / "results/tiny/test_access_log.jsonl"
     before = path.read_bytes()
     entries = [json.loads(line) for line in before.splitlines()]
     assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds"}
@@ -139,7 +139,7 @@ def test_every_reading_of_test_labels_is_in_the_ledger_and_none_is_lost_by_a_rer
     after = path.read_bytes()
     assert after.startswith(before) and after.count(b"\n") == before.count(b"\n") + 1
     assert f"{len(entries) + 1} times" in (folder / "results/tiny/report/report.html").read_text()
-    assert "test_ledger" not in snakemake(folder, "-n", "--delete-all-output", *TINY)
+    assert "test_access_log" not in snakemake(folder, "-n", "--delete-all-output", *TINY)
 
 
 @on_finished

@@ -22,8 +22,8 @@ PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5))]
 BENIGN, MELANOMA = "#A9C6DC", "#B3382C"
 INK, FAINT = "#222222", "#8A8A8A"
-# Of many models' lines that of the study's answer stands out.
-ANSWER, OTHER = {"linewidth": 2.2, "zorder": 3}, {"linewidth": 1, "alpha": 0.8}
+# Of many models' lines that of the selected model stands out.
+SELECTED, OTHER = {"linewidth": 2.2, "zorder": 3}, {"linewidth": 1, "alpha": 0.8}
 CHANCE = {"color": FAINT, "linewidth": 1, "linestyle": (0, (2, 2)), "zorder": 1}
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -95,10 +95,10 @@ def precision_recall(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
 
 
 @styled
-def reliability(calibration: dict[str, Any], answer: str) -> Figure:
+def reliability(calibration: dict[str, Any], selected_model: str) -> Figure:
     """Draw each model's share of melanomas over its mean probability, in bins, raw and, where it is, calibrated.
 
-    The intervals are those of the study's answer, for those of many models would cover each other. Both axes are
+    The intervals are those of the selected model, for those of many models would cover each other. Both axes are
     logarithmic, for melanomas are rare; a bin without a melanoma has no place on them.
     """
     scales = [s for s in ("raw", "calibrated") if any(s in entry["reliability"] for entry in calibration.values())]
@@ -113,9 +113,14 @@ def reliability(calibration: dict[str, Any], answer: str) -> Figure:
             predicted, observed = ([bin_[share] for bin_ in bins] for share in ("predicted", "observed"))
             points = [share["value"] for share in predicted], [share["value"] for share in observed]
             axes.plot(
-                *points, marker="o", markersize=3, **_line(number), **(ANSWER if name == answer else OTHER), label=name
+                *points,
+                marker="o",
+                markersize=3,
+                **_line(number),
+                **(SELECTED if name == selected_model else OTHER),
+                label=name,
             )
-            if name == answer:
+            if name == selected_model:
                 _bars(axes, points[0], observed, least, _line(number)["color"])
         axes.set(title=scale.capitalize(), xscale="log", yscale="log", xlim=(least, 1.1), ylim=(least, 1.1))
         axes.set_xlabel("Mean probability of the bin")
@@ -128,8 +133,8 @@ def reliability(calibration: dict[str, Any], answer: str) -> Figure:
 
 
 @styled
-def decision(curves: dict[str, Any], metrics: dict[str, Any], answer: str) -> Figure:
-    """Draw each model's net benefit by threshold probability, and the intervals of the study's answer.
+def decision(curves: dict[str, Any], metrics: dict[str, Any], selected_model: str) -> Figure:
+    """Draw each model's net benefit by threshold probability, and the intervals of the selected model.
 
     The grey curve acts on every image, the grey line on none.
     """
@@ -137,8 +142,8 @@ def decision(curves: dict[str, Any], metrics: dict[str, Any], answer: str) -> Fi
     axes = figure.subplots()
     for number, (name, curve) in enumerate(curves.items()):
         points = curve["decision"]["threshold"], curve["decision"]["net_benefit"]
-        axes.plot(*points, **_line(number), **(ANSWER if name == answer else OTHER), label=name)
-        if name == answer:
+        axes.plot(*points, **_line(number), **(SELECTED if name == selected_model else OTHER), label=name)
+        if name == selected_model:
             known = metrics[name].get("calibrated", metrics[name])["net_benefit"]
             _bars(axes, [float(at) for at in known], list(known.values()), -np.inf, _line(number)["color"])
     for prevalence in sorted({curve["prevalence"] for curve in curves.values()}):

@@ -54,7 +54,7 @@ class Examples:
         input_size: int | None,
         diagnoses: tuple[str, ...] = (),
     ) -> "Examples":
-        """Gather the examples of `table`; targets are 0 where it has none, and diagnoses -1 where they are not of the
+        """Return the examples of `table`; targets are 0 where it has none, and diagnoses -1 where they are not of the
         classes `diagnoses`.
         """
         store = ImageStore(images) if images is not None else None

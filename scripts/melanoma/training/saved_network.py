@@ -22,7 +22,7 @@ from melanoma.compute.device import device_of, set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.shards import Photographs
-from melanoma.predictions.aggregate import gathered
+from melanoma.predictions.aggregate import aggregated
 from melanoma.predictions.prediction_file import digest_of
 from melanoma.training.loader import Examples
 from melanoma.training.predictor import Predictor, predicted, restored
@@ -64,7 +64,7 @@ class NetworkModel:
         set_up_torch(threads)
         names = [run] if run else self.judges
         found = {name: self._predict(name, table, gpus) for name in names}
-        return gathered(found, pd.DataFrame({"image": [], "target": []}))
+        return aggregated(found, pd.DataFrame({"image": [], "target": []}))
 
     def _predict(self, name: str, table: pd.DataFrame, gpus: int) -> pd.DataFrame:
         trained = self.runs[name]
