@@ -177,7 +177,7 @@ def main() -> None:
         "Ours is everything: read, SHA-256, strict decode, crop, resize, perceptual hash, quality. The floor is",
         "the scaled decode alone, by the same library, not strict. `floor / square` leaves out reading, hashes and",
         "quality.\n",
-        markdown([*columns, "floor / square", "mean difference, grey levels"], ratios),
+        markdown([*columns, "floor / square", "mean difference, gray levels"], ratios),
         "What is in it, ms an image:\n",
         markdown(["image", "strict checking", "SHA-256", "perceptual hash and quality"], parts),
         "HDF5 filters, one core, shard of 512 px images, each with its checksum:\n",

@@ -133,7 +133,7 @@ def measured(examples: Examples, files: list[Path]) -> dict[str, float]:
                 recipe["augmentation"], 1, next(epochs), np.arange(BATCH), STORED, SEEN
             ),
             "our warp": lambda: warp(stored, maps.affine, SEEN),
-            "colours": lambda: to_device(batch, CPU),
+            "colors": lambda: to_device(batch, CPU),
             "copy": lambda: np.copyto(copy, stored),
             "cv2.warpAffine": plain_warp,
         }
@@ -172,7 +172,7 @@ def main() -> None:
     ]
     for row, value in zip(whole[1:], (took["theirs"], floor, best), strict=True):
         row[3] %= value / took["ours"]
-    names = ("read with checksum", "augmentation maps", "our warp", "colours", *STAGES, "copy", "cv2.warpAffine")
+    names = ("read with checksum", "augmentation maps", "our warp", "colors", *STAGES, "copy", "cv2.warpAffine")
     text = [
         "# Loading of training batches\n",
         conditions(f"one thread, median CPU time of {REPEATS} epochs of {IMAGES} images, taken in turns"),

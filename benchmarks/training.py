@@ -3,7 +3,7 @@
 python benchmarks/training.py --images ../shared/data/isic2020-subset/jpeg/train --output benchmarks/results/training.md
 
 The usual way is a DataLoader over JPEG files of the stored size with torchvision's v2 transforms, the same network and
-optimiser. Each way runs in a process of its own; they take turns. On a GPU (--gpu) precision and compiling vary.
+optimizer. Each way runs in a process of its own; they take turns. On a GPU (--gpu) precision and compiling vary.
 """
 
 import argparse
@@ -242,7 +242,7 @@ def main() -> None:
     text = [
         "# Training\n",
         conditions(f"{where}; median of {TURNS} runs of {len(files)} images after as many, in turns"),
-        "Ours is all of training: reading, augmentation, colours, forward, backward, optimiser, checks of the loss.\n",
+        "Ours is all of training: reading, augmentation, colors, forward, backward, optimizer, checks of the loss.\n",
         markdown(columns, rows),
     ]
     write_text(args.output, "\n".join(text))

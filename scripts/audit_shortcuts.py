@@ -45,15 +45,15 @@ def main(args: argparse.Namespace) -> None:
     labels = open_test_labels(args.labels, "shortcuts", list(models), args)
     found = {}
     for part, known, targets in (("test", test, labels), ("train", train, read_labels(args.train))):
-        audited = labelled(models, part, known, targets)
+        audited = labeled(models, part, known, targets)
         found["out_of_fold" if part == "train" else part] = {
-            "baselines": areas(labelled(pixelless, part, known, targets), settings),
+            "baselines": areas(labeled(pixelless, part, known, targets), settings),
             **find_shortcuts(audited, settings),
         }
     write_json(args.output, found)
 
 
-def labelled(
+def labeled(
     tables: dict[str, pd.DataFrame], part: str, known: pd.DataFrame, targets: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
     """Return each model's rows of one part with their labels and what is known of the images."""

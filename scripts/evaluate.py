@@ -80,14 +80,14 @@ def main(args: argparse.Namespace) -> None:
     settings = read_settings(args)
     predictions = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
     prevalences = recorded_prevalences(predictions) | read_prevalences(args.training_prevalence, list(predictions))
-    out_of_fold = labelled_parts(predictions, "train", read_labels(args.train), subset=True) if args.train else {}
+    out_of_fold = labeled_parts(predictions, "train", read_labels(args.train), subset=True) if args.train else {}
     out_of_fold = {name: table for name, table in out_of_fold.items() if len(table)}
     decisions = {name: Decisions() for name in predictions}
     for name, table in out_of_fold.items():
         decisions[name] = decide(table, name, settings, prevalences.get(name))
     if args.threshold is not None:
         decisions = {name: with_threshold(made, args.threshold) for name, made in decisions.items()}
-    test = labelled_parts(predictions, "test", read_test_labels(args) if args.labels else None)
+    test = labeled_parts(predictions, "test", read_test_labels(args) if args.labels else None)
     metrics = evaluate(test, settings, decisions)
     for name, entry in validate(out_of_fold, settings).items():
         metrics[name]["validation"] = entry
@@ -107,7 +107,7 @@ def main(args: argparse.Namespace) -> None:
         print(text, end="")
 
 
-def labelled_parts(
+def labeled_parts(
     predictions: Mapping[str, pd.DataFrame], part: str, labels: pd.DataFrame | None, subset: bool = False
 ) -> dict[str, pd.DataFrame]:
     """Return each model's rows of one part, with their labels, or the files' own where none are given."""

@@ -105,8 +105,8 @@ def predict(
 
 def rows_to_predict(train: pd.DataFrame, test: pd.DataFrame | None, fold: int | None) -> pd.DataFrame:
     """Return the rows of the fold that the model did not see, then the test rows where asked, without any label."""
-    unlabelled = train.drop(columns="target")
-    parts = [unlabelled[unlabelled["fold"] == fold].assign(part="train")] if fold is not None else []
+    unlabeled = train.drop(columns="target")
+    parts = [unlabeled[unlabeled["fold"] == fold].assign(part="train")] if fold is not None else []
     if test is not None:
         parts.append(test.assign(part="test", fold=np.int8(-1)))
     return pd.concat(parts, ignore_index=True)

@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def out_of_fold(paths: list[str], labels: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the labelled out-of-fold predictions of each model that has any."""
+    """Return the labeled out-of-fold predictions of each model that has any."""
     tables = {name: read_predictions(path).query("part == 'train'") for name, path in named_paths(paths).items()}
     return {name: join_labels(table, labels, name, subset=True) for name, table in tables.items() if len(table)}
 

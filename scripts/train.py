@@ -26,7 +26,7 @@ from melanoma.common.files import read_yaml, write_bytes, write_csv
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import joined
 from melanoma.compute.preemption import TRY_AGAIN, Interrupted, Interruption, scheduler_job
-from melanoma.training.checkpoint import Checkpoints, serialise
+from melanoma.training.checkpoint import Checkpoints, serialize
 from melanoma.training.early_stopping import best_epoch
 from melanoma.training.trainer import COMPUTING, Run, train
 
@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
         sys.exit(TRY_AGAIN)
     if processes.first:
         if args.weights is not None:
-            write_bytes(args.weights, serialise(trained | {"fold": args.fold}))
+            write_bytes(args.weights, serialize(trained | {"fold": args.fold}))
         write_csv(args.history, history)
         checkpoints.clear()
         log.info("the best epoch is %d", trained["epoch"])

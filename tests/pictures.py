@@ -23,7 +23,7 @@ def noisy(count: int, side: int) -> np.ndarray:
 
 
 def encode(pixels: np.ndarray, suffix: str = ".jpg", quality: int = 95) -> bytes:
-    """Encode RGB pixels; 4:4:4, as subsampled colours would blur the comparison."""
+    """Encode RGB pixels; 4:4:4, as subsampled colors would blur the comparison."""
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
         quality,

@@ -34,20 +34,20 @@ def maps_of(stored=SIDE, seen=SIDE, count=200, epoch=0, seed=1, **only):
     return random_maps(tiny.augmentation(**only), seed, epoch, np.arange(count), stored, seen)
 
 
-def test_without_augmentation_an_image_is_only_normalised():
+def test_without_augmentation_an_image_is_only_normalized():
     maps = maps_of(count=3)
     plain = plain_maps(3, SIDE, SIDE)
     np.testing.assert_allclose(maps.affine, plain.affine, atol=1e-6)
-    np.testing.assert_allclose(maps.colour, plain.colour, atol=1e-6)
+    np.testing.assert_allclose(maps.color, plain.color, atol=1e-6)
     assert not maps.noise.any()
     np.testing.assert_array_equal(warp(noisy(3, SIDE), maps.affine, SIDE), noisy(3, SIDE))
 
 
-def test_the_colour_map_normalises_by_imagenet():
-    grey = np.array([0.0, 128.0, 255.0])
-    colour = plain_maps(1, SIDE, SIDE).colour[0]
+def test_the_color_map_normalizes_by_imagenet():
+    gray = np.array([0.0, 128.0, 255.0])
+    color = plain_maps(1, SIDE, SIDE).color[0]
     np.testing.assert_allclose(
-        colour[:, :3] @ grey + colour[:, 3], (grey / 255 - IMAGENET_MEAN) / IMAGENET_STD, atol=1e-5
+        color[:, :3] @ gray + color[:, 3], (gray / 255 - IMAGENET_MEAN) / IMAGENET_STD, atol=1e-5
     )
 
 
@@ -84,7 +84,7 @@ def test_a_crop_stays_inside_the_image_and_covers_its_share():
     assert abs(area.mean() - 0.445) < 0.02
 
 
-def test_scaling_keeps_half_pixel_centres():
+def test_scaling_keeps_half_pixel_centers():
     image = np.zeros((1, 64, 64, 3), np.uint8)
     image[0, :32] = 255
     small = warp(image, plain_maps(1, 64, 32).affine, 32)
@@ -101,17 +101,17 @@ def test_shrinking_averages_area_where_one_linear_resampling_would_alias(factor)
 
 
 def test_brightness_and_contrast_stay_in_their_range():
-    colour = maps_of(brightness_contrast={"probability": 1.0, "brightness": 0.1, "contrast": 0.2}).colour
-    gain = colour[:, 0, 0] * 255 * IMAGENET_STD[0]
+    color = maps_of(brightness_contrast={"probability": 1.0, "brightness": 0.1, "contrast": 0.2}).color
+    gain = color[:, 0, 0] * 255 * IMAGENET_STD[0]
     assert gain.min() >= 0.8 - 1e-5 and gain.max() <= 1.2 + 1e-5
-    middle = (colour[:, :, :3].sum(axis=2) * 127.5 + colour[:, :, 3]) * IMAGENET_STD + IMAGENET_MEAN
+    middle = (color[:, :, :3].sum(axis=2) * 127.5 + color[:, :, 3]) * IMAGENET_STD + IMAGENET_MEAN
     assert np.abs(middle - 0.5).max() <= 0.1 + 1e-5
 
 
-def test_hue_and_saturation_leave_grey_grey():
-    colour = maps_of(hue_saturation_value={"probability": 1.0, "hue": 30, "saturation": 0.3}).colour
-    grey = (colour[:, :, :3].sum(axis=2) * 100 + colour[:, :, 3]) * IMAGENET_STD + IMAGENET_MEAN
-    np.testing.assert_allclose(grey, 100 / 255, atol=2e-3)
+def test_hue_and_saturation_leave_gray_gray():
+    color = maps_of(hue_saturation_value={"probability": 1.0, "hue": 30, "saturation": 0.3}).color
+    gray = (color[:, :, :3].sum(axis=2) * 100 + color[:, :, 3]) * IMAGENET_STD + IMAGENET_MEAN
+    np.testing.assert_allclose(gray, 100 / 255, atol=2e-3)
 
 
 @given(seed=st.integers(0, 2**31), epoch=st.integers(0, 1000), start=st.integers(0, 100))
@@ -119,7 +119,7 @@ def test_an_images_augmentation_depends_on_seed_epoch_and_position_alone(seed, e
     together = random_maps(tiny.augmentation(**ALL), seed, epoch, np.arange(start + 4), SIDE, SIDE)
     alone = random_maps(tiny.augmentation(**ALL), seed, epoch, np.array([start + 2]), SIDE, SIDE)
     np.testing.assert_array_equal(together.affine[start + 2], alone.affine[0])
-    np.testing.assert_array_equal(together.colour[start + 2], alone.colour[0])
+    np.testing.assert_array_equal(together.color[start + 2], alone.color[0])
     assert together.noise_seeds[start + 2] == alone.noise_seeds[0]
 
 

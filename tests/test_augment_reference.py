@@ -19,7 +19,7 @@ from melanoma.augment.transforms import (
     IMAGENET_STD,
     YIQ_TO_RGB,
     draw,
-    map_colours,
+    map_colors,
     plain_maps,
     random_maps,
     warp,
@@ -47,12 +47,12 @@ def warped(**only):
     return warp(np.repeat(PICTURE[None], COUNT, axis=0), maps_of(**only).affine, SIDE)
 
 
-def coloured(**only):
-    """Return the picture in the drawn colours, on the scale of 0 to 255 and not cut off."""
+def colored(**only):
+    """Return the picture in the drawn colors, on the scale of 0 to 255 and not cut off."""
     results = []
-    for colour in maps_of(**only).colour:
+    for color in maps_of(**only).color:
         pixels = PICTURE.astype(np.float32)
-        map_colours(pixels, colour)
+        map_colors(pixels, color)
         results.append(255 * (pixels * IMAGENET_STD + IMAGENET_MEAN))
     return np.stack(results)
 
@@ -62,13 +62,13 @@ def moved(angle=0.0, shift=(0.0, 0.0), scale=1.0, shear=0.0):
     return functional.affine(TENSOR, angle, list(shift), scale, [shear, 0.0], interpolation=bilinear)
 
 
-def hues(colours):
-    """Return the hues of RGB colours (n, 3) in degrees."""
-    return np.array([360 * colorsys.rgb_to_hsv(*colour)[0] for colour in colours])
+def hues(colors):
+    """Return the hues of RGB colors (n, 3) in degrees."""
+    return np.array([360 * colorsys.rgb_to_hsv(*color)[0] for color in colors])
 
 
 def assert_alike(ours, theirs, mean):
-    """`ours` (height, width, 3), `theirs` a tensor (3, height, width): mean difference in grey levels."""
+    """`ours` (height, width, 3), `theirs` a tensor (3, height, width): mean difference in gray levels."""
     difference = np.abs(ours.astype(float) - theirs.permute(1, 2, 0).numpy())
     assert difference[INSIDE, INSIDE].mean() < mean
 
@@ -120,19 +120,19 @@ def test_crops_are_torchvisions_resized_crops():
 
 
 def test_saturation_is_torchvisions():
-    ours = coloured(hue_saturation_value={"probability": 1.0, "saturation": 0.3})
+    ours = colored(hue_saturation_value={"probability": 1.0, "saturation": 0.3})
     for image, change in zip(ours, 0.3 * spread("saturation"), strict=True):
         assert_alike(image, functional.adjust_saturation(TENSOR.float() / 255, 1 + change) * 255, 0.2)
 
 
 def test_value_is_torchvisions_brightness():
-    ours = coloured(hue_saturation_value={"probability": 1.0, "value": 0.2})
+    ours = colored(hue_saturation_value={"probability": 1.0, "value": 0.2})
     for image, change in zip(ours, 0.2 * spread("value"), strict=True):
         assert_alike(image, functional.adjust_brightness(TENSOR.float() / 255, 1 + change) * 255, 0.1)
 
 
-def test_contrast_is_torchvisions_about_mid_grey_instead_of_the_pictures_own_mean():
-    ours = coloured(brightness_contrast={"probability": 1.0, "contrast": 0.2})
+def test_contrast_is_torchvisions_about_mid_gray_instead_of_the_pictures_own_mean():
+    ours = colored(brightness_contrast={"probability": 1.0, "contrast": 0.2})
     own_mean = functional.rgb_to_grayscale(TENSOR.float()).mean().item()
     for image, change in zip(ours, 0.2 * spread("contrast"), strict=True):
         theirs = functional.adjust_contrast(TENSOR.float() / 255, 1 + change) * 255
@@ -140,22 +140,22 @@ def test_contrast_is_torchvisions_about_mid_grey_instead_of_the_pictures_own_mea
 
 
 def test_brightness_adds_a_share_of_white():
-    ours = coloured(brightness_contrast={"probability": 1.0, "brightness": 0.2})
+    ours = colored(brightness_contrast={"probability": 1.0, "brightness": 0.2})
     for image, change in zip(ours, 0.2 * spread("brightness"), strict=True):
         np.testing.assert_allclose(image, PICTURE + 255 * change, atol=0.1)
 
 
 def test_hue_turns_against_torchvisions_by_the_same_angle_at_constant_luma():
     """Theirs moves along the edges of the HSV hexagon at constant value, ours on a circle at constant luma: single
-    colours differ by some degrees, and in the mean over the circle they turn alike.
+    colors differ by some degrees, and in the mean over the circle they turn alike.
     """
     around = np.radians(np.arange(0, 360))
     circle = np.stack([np.full(360, 0.5), 0.1 * np.cos(around), 0.1 * np.sin(around)], axis=1) @ YIQ_TO_RGB.T
-    for angle, colour in zip(
-        20 * spread("hue"), maps_of(hue_saturation_value={"probability": 1.0, "hue": 20}).colour, strict=True
+    for angle, color in zip(
+        20 * spread("hue"), maps_of(hue_saturation_value={"probability": 1.0, "hue": 20}).color, strict=True
     ):
         pixels = np.float32(255 * circle)[None]
-        map_colours(pixels, colour)
+        map_colors(pixels, color)
         turned = hues(pixels[0] * IMAGENET_STD + IMAGENET_MEAN) - hues(circle)
         turned = (turned + 180) % 360 - 180
         theirs = functional.adjust_hue(torch.tensor(circle.T[:, None]), angle / 360)[:, 0].T.numpy()

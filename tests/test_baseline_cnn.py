@@ -28,7 +28,7 @@ def test_the_baseline_network_has_the_published_layer_shapes():
     assert [(layer.in_features, layer.out_features) for layer in linear] == [(900, 512), (512, 512)]
 
 
-def test_with_levels_the_features_are_the_means_of_every_map_normalised():
+def test_with_levels_the_features_are_the_means_of_every_map_normalized():
     settings = {
         "channels": [4, 6],
         "kernels": [3, 3],

@@ -81,7 +81,7 @@ def test_the_parts_of_all_processes_and_accumulation_steps_are_the_whole_batch(e
     assert same(accumulated, [whole[number]])
 
 
-def test_noise_and_colours_on_the_device_do_not_depend_on_the_cut(examples):
+def test_noise_and_colors_on_the_device_do_not_depend_on_the_cut(examples):
     batch = EpochBatches(examples, RECIPE, 0)[1]
     whole = to_device(batch, torch.device("cpu"))
     cut = [to_device(part, torch.device("cpu")) for part in batch.parts(4)]

@@ -11,7 +11,7 @@ from scipy.special import expit, ndtr, stdtrit
 from scipy.stats import binom
 
 from melanoma.stats import bootstrap, metrics
-from test_metrics import Labelled, labelled
+from test_metrics import Labeled, labeled
 
 TOLERANCE = 1e-12
 Cohort = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -41,8 +41,8 @@ def cohort(seed: int, patients: int, images: int, correlation: float, shift: flo
 
 
 @settings(max_examples=30)
-@given(labelled(), st.integers(1, 8), st.integers(0, 99))
-def test_a_replicate_is_the_metric_on_the_rows_of_the_patients_drawn(data: Labelled, patients: int, seed: int) -> None:
+@given(labeled(), st.integers(1, 8), st.integers(0, 99))
+def test_a_replicate_is_the_metric_on_the_rows_of_the_patients_drawn(data: Labeled, patients: int, seed: int) -> None:
     target, score, _ = data
     cluster = np.arange(len(target)) % patients
     known = len(np.unique(cluster))

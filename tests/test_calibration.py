@@ -20,7 +20,7 @@ from melanoma.stats.calibration import (
 )
 from melanoma.stats.metrics import Calibration, confusion, log_loss, measured
 from melanoma.stats.thresholds import choose_thresholds
-from test_metrics import Labelled, labelled
+from test_metrics import Labeled, labeled
 
 
 def honest(seed: int, n: int = 20_000, prevalence: float = 0.02) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,8 +124,8 @@ def test_classes_that_part_cleanly_leave_the_fit_finite() -> None:
     assert log_loss(target, made.apply(np.where(target == 1, 1.0, 0.0))) < 0.2
 
 
-@given(labelled(), st.integers(1, 6), st.integers(0, 99))
-def test_a_patient_is_in_one_fold_and_melanomas_are_dealt_evenly(data: Labelled, patients: int, seed: int) -> None:
+@given(labeled(), st.integers(1, 6), st.integers(0, 99))
+def test_a_patient_is_in_one_fold_and_melanomas_are_dealt_evenly(data: Labeled, patients: int, seed: int) -> None:
     target, _, _ = data
     patient = np.arange(len(target)) % patients
     fold = patient_folds(target, patient, 3, seed)
@@ -139,8 +139,8 @@ def test_a_single_patient_with_melanoma_leaves_probabilities_as_they_are() -> No
     assert choice == (NONE, {})
 
 
-@given(labelled(), st.sampled_from([0.5, 0.8, 1.0]))
-def test_no_other_threshold_is_better_by_its_rule(data: Labelled, sensitivity: float) -> None:
+@given(labeled(), st.sampled_from([0.5, 0.8, 1.0]))
+def test_no_other_threshold_is_better_by_its_rule(data: Labeled, sensitivity: float) -> None:
     target, score, _ = data
     chosen = choose_thresholds(target, score, sensitivity)
     every = [(threshold, confusion(target, score, threshold)) for threshold in sorted(set(score), reverse=True)]

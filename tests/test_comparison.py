@@ -10,7 +10,7 @@ from scipy.stats import norm, rankdata
 
 from melanoma.stats.comparison import common_images, compare, holm, p_greater, paired_test
 from melanoma.stats.delong import average_ranks, delong_covariance, delong_test
-from test_metrics import Labelled, labelled, pairs_auroc, rounded_scores
+from test_metrics import Labeled, labeled, pairs_auroc, rounded_scores
 
 SETTINGS = {"replicates": 200, "confidence_level": 0.95, "seed": 1}
 
@@ -43,8 +43,8 @@ def structural_covariance(target: np.ndarray, scores: list[np.ndarray]) -> np.nd
     return np.cov(melanomas) / melanomas.shape[1] + np.cov(benign) / benign.shape[1]
 
 
-@given(labelled(), st.integers(0, 99))
-def test_delongs_covariance_is_its_definition(data: Labelled, seed: int) -> None:
+@given(labeled(), st.integers(0, 99))
+def test_delongs_covariance_is_its_definition(data: Labeled, seed: int) -> None:
     target = np.concatenate([data[0], [0, 1]])
     scores = [np.concatenate([data[1], [0.5, 0.5]]), np.random.default_rng(seed).integers(0, 5, len(target)) / 5]
     _, covariance = delong_covariance(target, scores)

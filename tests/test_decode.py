@@ -80,7 +80,7 @@ def test_cutting_a_frame_off_does_not_lose_resolution() -> None:
 
 
 @given(gains=st.tuples(*[st.floats(0.5, 1.0)] * 3))
-def test_shades_of_gray_removes_the_colour_of_the_light(gains: tuple[float, float, float]) -> None:
+def test_shades_of_gray_removes_the_color_of_the_light(gains: tuple[float, float, float]) -> None:
     def norms(pixels: np.ndarray) -> np.ndarray:
         return (pixels.astype(float) ** 6).mean(axis=(0, 1)) ** (1 / 6)
 
@@ -102,7 +102,7 @@ def test_color_constancy_is_applied_on_request_alone() -> None:
 
 
 @pytest.mark.real_data
-def test_at_24_megapixels_a_reduced_decode_is_the_full_one_within_a_grey_level_and_a_half() -> None:
+def test_at_24_megapixels_a_reduced_decode_is_the_full_one_within_a_gray_level_and_a_half() -> None:
     for number, path in enumerate(sorted(real_data("isic2020-subset/jpeg/train").iterdir())[::300]):
         large = cv2.resize(cv2.imread(str(path)), (6000, 4000), interpolation=cv2.INTER_CUBIC)
         noise = np.random.default_rng(number).integers(-9, 10, large.shape, np.int16)

@@ -76,8 +76,8 @@ def test_what_is_written_reads_as_predictions(tmp_path):
 
 
 def test_a_probability_is_preferred_to_a_column_of_labels(tmp_path):
-    labelled = file(tmp_path, prob=SCORES.to_numpy()[::-1], target=(np.arange(80) % 2))
-    assert taken(labelled)["probability"].max() <= SCORES.iloc[:20].max() + 1e-12
+    labeled = file(tmp_path, prob=SCORES.to_numpy()[::-1], target=(np.arange(80) % 2))
+    assert taken(labeled)["probability"].max() <= SCORES.iloc[:20].max() + 1e-12
 
 
 def test_missing_test_images_are_named(tmp_path):

@@ -12,11 +12,11 @@ from sklearn import metrics as sklearn_metrics
 from melanoma.stats import metrics
 
 TOLERANCE = 1e-12
-Labelled = tuple[np.ndarray, np.ndarray, np.ndarray]
+Labeled = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @st.composite
-def labelled(draw: st.DrawFn) -> Labelled:
+def labeled(draw: st.DrawFn) -> Labeled:
     """Draw labels of both classes, scores with many ties, and weights that leave both classes."""
     n = draw(st.integers(2, 40))
     target = np.array(draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
@@ -29,7 +29,7 @@ def labelled(draw: st.DrawFn) -> Labelled:
     return target[order], score[order], weight[order]
 
 
-def repeated(data: Labelled) -> tuple[np.ndarray, np.ndarray]:
+def repeated(data: Labeled) -> tuple[np.ndarray, np.ndarray]:
     """Return labels and scores with each row as often as its weight says."""
     target, score, weight = data
     return np.repeat(target, weight), np.repeat(score, weight)
@@ -75,7 +75,7 @@ def trapezoids_above(target: np.ndarray, score: np.ndarray, floor: float = 0.8) 
 
 
 def isic_2024_score(target: np.ndarray, score: np.ndarray) -> float:
-    """Return the challenge's score as its organisers computed it, from scikit-learn's partial AUC."""
+    """Return the challenge's score as its organizers computed it, from scikit-learn's partial AUC."""
     scaled = sklearn_metrics.roc_auc_score(1 - target, -score, max_fpr=0.2)
     return 0.5 * 0.2**2 + (0.2 - 0.5 * 0.2**2) / 0.5 * (scaled - 0.5)
 
@@ -116,8 +116,8 @@ def every_metric(target: np.ndarray, score: np.ndarray, weight: np.ndarray | Non
     return {name: value for measure in measures for name, value in metrics.measured(measure, weight).items()}
 
 
-@given(labelled())
-def test_each_metric_is_its_definition(data: Labelled) -> None:
+@given(labeled())
+def test_each_metric_is_its_definition(data: Labeled) -> None:
     target, score, _ = data
     values = every_metric(target, score)
     assert list(values) == list(DEFINITIONS)
@@ -125,16 +125,16 @@ def test_each_metric_is_its_definition(data: Labelled) -> None:
         assert values[name] == pytest.approx(definition(target, score), abs=TOLERANCE), name
 
 
-@given(labelled())
-def test_an_integer_weight_is_a_repeated_row(data: Labelled) -> None:
+@given(labeled())
+def test_an_integer_weight_is_a_repeated_row(data: Labeled) -> None:
     target, score, weight = data
     values = every_metric(target, score, weight)
     for name, definition in DEFINITIONS.items():
         assert values[name] == pytest.approx(definition(*repeated(data)), abs=TOLERANCE), name
 
 
-@given(labelled())
-def test_many_weights_at_once_are_each_of_them_alone(data: Labelled) -> None:
+@given(labeled())
+def test_many_weights_at_once_are_each_of_them_alone(data: Labeled) -> None:
     target, score, weight = data
     weights = np.stack([weight, weight[::-1], np.ones_like(weight), weight * 0.5], axis=1)
     together = every_metric(target, score, weights)
@@ -143,8 +143,8 @@ def test_many_weights_at_once_are_each_of_them_alone(data: Labelled) -> None:
             np.testing.assert_allclose(together[name][number], value, rtol=0, atol=TOLERANCE)
 
 
-@given(labelled())
-def test_weighted_metrics_are_those_of_scikit_learn(data: Labelled) -> None:
+@given(labeled())
+def test_weighted_metrics_are_those_of_scikit_learn(data: Labeled) -> None:
     target, score, weight = data
     for ours, theirs in (
         (metrics.auroc, sklearn_metrics.roc_auc_score),
@@ -157,30 +157,30 @@ def test_weighted_metrics_are_those_of_scikit_learn(data: Labelled) -> None:
         assert ours(target, score, weight) == pytest.approx(expected, abs=TOLERANCE)
 
 
-@given(labelled())
-def test_the_partial_auroc_is_the_score_of_isic_2024(data: Labelled) -> None:
+@given(labeled())
+def test_the_partial_auroc_is_the_score_of_isic_2024(data: Labeled) -> None:
     target, score, _ = data
     value = every_metric(target, score)["partial_auroc"]
     assert value == pytest.approx(isic_2024_score(target, score), abs=TOLERANCE)
     assert 0 <= value <= 0.2 + TOLERANCE
 
 
-@given(labelled())
-def test_ranking_depends_on_the_order_of_the_scores_alone(data: Labelled) -> None:
+@given(labeled())
+def test_ranking_depends_on_the_order_of_the_scores_alone(data: Labeled) -> None:
     target, score, _ = data
     bent = metrics.measured(metrics.Ranking(target, np.exp(3 * score) - 7))
     assert bent == metrics.measured(metrics.Ranking(target, score))
 
 
-@given(labelled())
-def test_swapping_the_classes_mirrors_auroc(data: Labelled) -> None:
+@given(labeled())
+def test_swapping_the_classes_mirrors_auroc(data: Labeled) -> None:
     target, score, weight = data
     mirrored = 1 - metrics.auroc(target, score, weight)
     assert metrics.auroc(1 - target, score, weight) == pytest.approx(mirrored, abs=TOLERANCE)
 
 
-@given(labelled())
-def test_curves_are_those_of_scikit_learn_and_enclose_their_areas(data: Labelled) -> None:
+@given(labeled())
+def test_curves_are_those_of_scikit_learn_and_enclose_their_areas(data: Labeled) -> None:
     target, score, _ = data
     curve = metrics.roc_curve(target, score)
     for ours, theirs in zip(curve, sklearn_metrics.roc_curve(target, score, drop_intermediate=False), strict=True):
@@ -199,8 +199,8 @@ def ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else np.nan
 
 
-@given(labelled(), st.floats(0, 1))
-def test_each_rate_at_a_threshold_is_its_definition(data: Labelled, threshold: float) -> None:
+@given(labeled(), st.floats(0, 1))
+def test_each_rate_at_a_threshold_is_its_definition(data: Labeled, threshold: float) -> None:
     target, score, weight = data
     tp, fp, tn, fn = counts(*repeated(data), threshold)
     cells = metrics.confusion(target, score, threshold, weight)
@@ -225,8 +225,8 @@ def test_each_rate_at_a_threshold_is_its_definition(data: Labelled, threshold: f
         assert getattr(cells, name) == pytest.approx(value, abs=TOLERANCE, nan_ok=True), name
 
 
-@given(labelled())
-def test_rates_are_those_of_scikit_learn(data: Labelled) -> None:
+@given(labeled())
+def test_rates_are_those_of_scikit_learn(data: Labeled) -> None:
     target, score, weight = data
     threshold = float(np.median(score))
     cells = metrics.confusion(target, score, threshold, weight)
@@ -248,8 +248,8 @@ def test_a_score_at_the_threshold_is_called_melanoma() -> None:
     assert (cells.tp, cells.fp, cells.tn, cells.fn) == (1, 1, 0, 0)
 
 
-@given(labelled(), st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4, unique=True))
-def test_net_benefit_is_its_definition(data: Labelled, thresholds: list[float]) -> None:
+@given(labeled(), st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4, unique=True))
+def test_net_benefit_is_its_definition(data: Labeled, thresholds: list[float]) -> None:
     target, probability, weight = data
     values = metrics.measured(metrics.NetBenefit(target, probability, thresholds), weight)
     for threshold, value in zip(thresholds, values.values(), strict=True):

@@ -19,7 +19,7 @@ import tiny
 from melanoma.common.errors import InputError
 from melanoma.config.weights import OFFICIAL, start_of, weights_file
 from melanoma.models.classifier import Classifier, build_network
-from melanoma.models.layers import GeneralisedMean
+from melanoma.models.layers import GeneralizedMean
 from melanoma.stats.metrics import auroc
 
 COLUMNS = 5
@@ -81,7 +81,7 @@ def test_the_logits_are_those_of_the_librarys_own_network(name):
 
 
 @torch.no_grad()
-def test_a_network_of_timm_gets_images_normalised_as_it_was_trained_with():
+def test_a_network_of_timm_gets_images_normalized_as_it_was_trained_with():
     model = built(TRANSFORMER, 64, backbone={"features": "classes"}).eval()
     library = library_network(TRANSFORMER, 64, model.image.network.state_dict())
     photograph = torch.rand(2, 3, 64, 64)
@@ -117,18 +117,18 @@ def test_gem_of_exponent_one_is_average_pooling_where_features_are_positive(name
 
 
 @given(exponent=st.floats(0.5, 6), channels_last=st.booleans(), keepdim=st.booleans(), seed=st.integers(0, 99))
-def test_gem_is_the_generalised_mean(exponent, channels_last, keepdim, seed):
+def test_gem_is_the_generalized_mean(exponent, channels_last, keepdim, seed):
     dims = (1, 2) if channels_last else (2, 3)
     features = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(seed)) * 4
-    pool = GeneralisedMean(dims, keepdim)
+    pool = GeneralizedMean(dims, keepdim)
     pool.exponent.data.fill_(exponent)
     expected = features.double().pow(exponent).mean(dims, keepdim=keepdim).pow(1 / exponent)
     torch.testing.assert_close(pool(features), expected.float(), rtol=1e-5, atol=1e-5)
 
 
-def test_gem_has_the_gradient_of_the_generalised_mean():
+def test_gem_has_the_gradient_of_the_generalized_mean():
     features = torch.rand(2, 3, 4, 4, requires_grad=True)
-    pool = GeneralisedMean()
+    pool = GeneralizedMean()
     pool(features).square().sum().backward()
     again, exponent = features.detach().double().requires_grad_(), torch.tensor(3.0).double().requires_grad_()
     again.pow(exponent).mean((2, 3)).pow(1 / exponent).square().sum().backward()
@@ -140,7 +140,7 @@ def test_gem_has_the_gradient_of_the_generalised_mean():
 @pytest.mark.parametrize("exponent", [3.0, 40.0])
 def test_gem_neither_overflows_nor_vanishes_in_float32(scale, exponent):
     features = (torch.rand(1, 2, 3, 3) * scale).requires_grad_()
-    pool = GeneralisedMean()
+    pool = GeneralizedMean()
     pool.exponent.data.fill_(exponent)
     pooled = pool(features)
     pooled.sum().backward()
@@ -151,7 +151,7 @@ def test_gem_neither_overflows_nor_vanishes_in_float32(scale, exponent):
 
 def test_gem_of_a_map_without_any_positive_value_is_not_zero_and_has_a_gradient():
     features = torch.full((1, 2, 3, 3), -1.0, requires_grad=True)
-    pool = GeneralisedMean()
+    pool = GeneralizedMean()
     pool(features).sum().backward()
     assert features.grad.eq(0).all() and pool.exponent.grad.isfinite().all()
 

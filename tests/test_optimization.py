@@ -1,4 +1,4 @@
-"""Optimisation: groups of parameters, their rates and decays, clipping; with one group, torch's optimiser itself."""
+"""Optimization: groups of parameters, their rates and decays, clipping; with one group, torch's optimizer itself."""
 
 import re
 
@@ -97,7 +97,7 @@ def test_frozen_parameters_stay_as_they_are_and_learn_once_they_thaw(name):
     assert not any(torch.equal(*pair) for pair in zip(start, model["image"].parameters(), strict=True))
 
 
-def test_the_first_pattern_that_is_found_in_a_name_gives_its_rates_and_the_rest_are_the_optimisers():
+def test_the_first_pattern_that_is_found_in_a_name_gives_its_rates_and_the_rest_are_the_optimizers():
     model = network()
     groups = [group("image.0", learning_rate=0.5), group("^image", learning_rate=0.2, weight_decay=0)]
     optimizer = build_optimizer(model, ADAM | {"groups": groups})

@@ -41,7 +41,7 @@ def by_batch(settings: dict, epochs: int) -> list[float]:
 
 
 def stepped(make, count: int) -> list[float]:
-    """Return the rates that a scheduler of torch gives to `count` steps of an optimiser whose rate is 1."""
+    """Return the rates that a scheduler of torch gives to `count` steps of an optimizer whose rate is 1."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     scheduler = make(optimizer)
     rates = []

@@ -21,7 +21,7 @@ from real_data import real_data
 
 FAST = Settings(replicates=100)
 
-labelled = st.lists(
+labeled = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30
 ).map(lambda rows: tuple(np.array(column) for column in zip(*rows, strict=True)))
 
@@ -36,7 +36,7 @@ def pairs_won(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tupl
     return won, total
 
 
-@given(labelled)
+@given(labeled)
 def test_the_auroc_within_strata_is_the_share_of_pairs_of_one_stratum_in_the_right_order(
     rows: tuple[np.ndarray, ...],
 ) -> None:
@@ -60,7 +60,7 @@ def test_the_auroc_within_one_stratum_is_the_auroc() -> None:
     assert within == pytest.approx(auroc(target, score), abs=1e-12)
 
 
-@given(labelled)
+@given(labeled)
 def test_a_patient_that_counts_twice_has_its_pairs_and_its_ranks_twice(rows: tuple[np.ndarray, ...]) -> None:
     target, score, patient, draws = rows
     weight = draws[patient % len(draws)]  # one weight for each patient

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment.pixelwise import MEAN_COLOUR, STAGES, apply_stages, augmented
+from melanoma.augment.pixelwise import MEAN_COLOR, STAGES, apply_stages, augmented
 from melanoma.augment.transforms import plain_maps, random_maps, warp
 from pictures import noisy
 
@@ -70,12 +70,12 @@ def test_without_stages_the_loader_gives_the_warped_image():
 
 
 def test_a_stage_leaves_the_draws_of_all_others_as_they_are():
-    """Turning a stage on must not turn or recolour an image differently, nor move the hairs of another stage."""
+    """Turning a stage on must not turn or recolor an image differently, nor move the hairs of another stage."""
     images = noisy(50, SIDE)
     with_hair, with_both = (
         staged(images, hair=ALL["hair"], **more) for more in ({}, {"cutout": ALL["cutout"] | {"probability": 1.0}})
     )
-    outside = (with_both != MEAN_COLOUR).any(axis=3)
+    outside = (with_both != MEAN_COLOR).any(axis=3)
     np.testing.assert_array_equal(with_both[outside], with_hair[outside])
 
 
@@ -109,10 +109,10 @@ def test_blur_removes_noise_and_keeps_the_mean():
     assert abs(strong.mean() - images.mean()) < 1
 
 
-def test_cutout_fills_squares_of_the_size_asked_with_the_mean_colour():
+def test_cutout_fills_squares_of_the_size_asked_with_the_mean_color():
     images = np.zeros((300, SIDE, SIDE, 3), np.uint8)
     result = staged(images, cutout={"probability": 1.0, "count": 1, "size": 0.25})
-    filled = (result == MEAN_COLOUR).all(axis=3)
+    filled = (result == MEAN_COLOR).all(axis=3)
     np.testing.assert_array_equal(result[~filled], 0)
     area = filled.sum(axis=(1, 2))
     whole = (filled[:, 0] | filled[:, -1] | filled[:, :, 0] | filled[:, :, -1]).sum(axis=1) == 0
@@ -125,7 +125,7 @@ def test_stages_come_after_the_warp_in_pixels_of_what_the_network_sees():
     turned = settings(affine={"probability": 1.0, "rotate": 180}, cutout={"probability": 1.0, "size": 0.5})
     result, _ = augmented(np.zeros((40, 64, 64, 3), np.uint8), turned, 1, 0, np.arange(40), 32)
     for image in result:
-        rows, columns = np.nonzero((image == MEAN_COLOUR).all(axis=2))
+        rows, columns = np.nonzero((image == MEAN_COLOR).all(axis=2))
         assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
 
 

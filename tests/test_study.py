@@ -166,7 +166,7 @@ def test_every_whole_number_has_a_most():
 
 
 def test_all_mistakes_are_reported_at_once():
-    config = with_("images", {"size": "x", "shards": 0, "colour": 1})
+    config = with_("images", {"size": "x", "shards": 0, "color": 1})
     with pytest.raises(InputError, match=r"3 error\(s\)"):
         resolve(config)
 

@@ -122,7 +122,7 @@ def test_batches_are_the_same_bits_whatever_the_number_of_workers(study, workers
     for alone, worked in zip(loader(batches, numbers, 0, False), loader(batches, numbers, workers, False), strict=True):
         assert torch.equal(alone.images, worked.images)
         assert torch.equal(alone.metadata, worked.metadata)
-        assert torch.equal(alone.colour, worked.colour)
+        assert torch.equal(alone.color, worked.color)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 5, 7, 11])

@@ -45,14 +45,14 @@ def test_there_are_as_many_views_as_counted_the_first_image_first(name):
     count = view_count(tta(name))
     assert count == {"none": 1, "random": 15, "flips": 4, "dihedral": 8, "crops": 6}[name]
     alone = views(tta(name), recipe(), np.array([2]), 32, 24)
-    for field in ("affine", "colour", "noise", "noise_seeds"):
+    for field in ("affine", "color", "noise", "noise_seeds"):
         assert len(getattr(maps, field)) == 3 * count
         np.testing.assert_array_equal(getattr(maps, field)[count : 2 * count], getattr(alone, field))
 
 
 def test_without_tta_the_only_view_is_the_plain_image():
     maps, plain = views(NO_TTA, {}, np.arange(3), 64, 48), plain_maps(3, 64, 48)
-    for field in ("affine", "colour", "noise", "noise_seeds"):
+    for field in ("affine", "color", "noise", "noise_seeds"):
         np.testing.assert_array_equal(getattr(maps, field), getattr(plain, field))
 
 
@@ -74,7 +74,7 @@ def test_the_views_of_a_flipped_image_are_the_same_views_in_another_order():
     assert {v.tobytes() for v in views_there} == {v.tobytes() for v in views_here}
 
 
-def test_crops_are_the_whole_the_centre_and_the_four_corners():
+def test_crops_are_the_whole_the_center_and_the_four_corners():
     image = noisy(1, 40)
     whole, *crops = views_of(image, seen=32, name="crops", scale=0.8)[0]
     np.testing.assert_array_equal(whole, warp(image, plain_maps(1, 40, 32).affine, 32)[0])

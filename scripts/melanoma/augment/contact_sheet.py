@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melanoma.augment.pixelwise import augmented
-from melanoma.augment.transforms import IMAGENET_MEAN, IMAGENET_STD, Maps, map_colours, plain_maps, warp
+from melanoma.augment.transforms import IMAGENET_MEAN, IMAGENET_STD, Maps, map_colors, plain_maps, warp
 from melanoma.images.store import ImageStore
 
 
@@ -26,9 +26,9 @@ def contact_sheet(store: ImageStore, rows: list[int], recipe: dict[str, Any], ep
 
 
 def _visible(images: NDArray[np.uint8], maps: Maps) -> NDArray[np.uint8]:
-    """Add the noise, map the colours as training does, and turn back the normalisation."""
+    """Add the noise, map the colors as training does, and turn back the normalization."""
     seen = np.empty(images.shape, np.float32)
-    for image, pixels, colour, noise, seed in zip(images, seen, maps.colour, maps.noise, maps.noise_seeds, strict=True):
+    for image, pixels, color, noise, seed in zip(images, seen, maps.color, maps.noise, maps.noise_seeds, strict=True):
         pixels[:] = image + noise * np.random.default_rng(seed).standard_normal(image.shape)
-        map_colours(pixels, colour)
+        map_colors(pixels, color)
     return np.round(255 * (seen * IMAGENET_STD + IMAGENET_MEAN)).clip(0, 255).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Augmentation that no map of positions or colours can express: hair, blur and cutout, on the warped uint8 image.
+"""Augmentation that no map of positions or colors can express: hair, blur and cutout, on the warped uint8 image.
 
-The order is warp, hair, blur, cutout; noise and colours follow on the training device. What an image gets is a function
+The order is warp, hair, blur, cutout; noise and colors follow on the training device. What an image gets is a function
 of (seed, epoch, position). A recipe that asks for none of them pays nothing.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from melanoma.augment.transforms import IMAGENET_MEAN, Maps, draw, random_maps, warp
 from melanoma.common.rng import derived_seed
 
-MEAN_COLOUR = np.round(255 * IMAGENET_MEAN).astype(np.uint8)
+MEAN_COLOR = np.round(255 * IMAGENET_MEAN).astype(np.uint8)
 # Hairs are 1 to 3 pixels wide where the network sees this many.
 HAIR_SIDE = 512
 # Points of a hair's curve, and binary digits of a pixel that OpenCV draws it to.
@@ -33,7 +33,7 @@ def augmented(
     """Return the images at `positions` of an epoch as they leave the loader, (n, seen, seen, 3), and their maps.
 
     `stored` (n, S, S, 3) are the same images as the store has them, `settings` the recipe's augmentation. Noise and
-    colours of the maps are left to do.
+    colors of the maps are left to do.
     """
     maps = random_maps(settings, seed, epoch, positions, stored.shape[1], seen)
     images = warp(stored, maps.affine, seen)
@@ -59,9 +59,9 @@ def _hair(image: NDArray[np.uint8], settings: dict[str, Any], generator: Generat
     """Draw 1 to `max_hairs` dark curves (quadratic Bezier), black to brown, antialiased."""
     for _ in range(generator.integers(1, settings["max_hairs"], endpoint=True)):
         width = max(round(generator.uniform(1, 3) * len(image) / HAIR_SIDE), 1)
-        colour = generator.uniform(0, 80) * np.array([1.0, 0.8, 0.65])
+        color = generator.uniform(0, 80) * np.array([1.0, 0.8, 0.65])
         curve = np.round(_curve(generator) * len(image) * 2**HAIR_DIGITS).astype(np.int32)
-        cv2.polylines(image, [curve], False, colour.tolist(), width, cv2.LINE_AA, HAIR_DIGITS)
+        cv2.polylines(image, [curve], False, color.tolist(), width, cv2.LINE_AA, HAIR_DIGITS)
 
 
 def _curve(generator: Generator) -> NDArray[np.float64]:
@@ -79,11 +79,11 @@ def _blur(image: NDArray[np.uint8], settings: dict[str, Any], generator: Generat
 
 
 def _cutout(image: NDArray[np.uint8], settings: dict[str, Any], generator: Generator) -> None:
-    """Fill squares with ImageNet's mean colour; their middles lie anywhere, so they may reach beyond the edge."""
+    """Fill squares with ImageNet's mean color; their middles lie anywhere, so they may reach beyond the edge."""
     side = max(round(settings["size"] * len(image)), 1)
     for _ in range(settings["count"]):
         left, top = (generator.integers(0, len(image), 2) - side // 2).tolist()
-        cv2.rectangle(image, (left, top, side, side), MEAN_COLOUR.tolist(), cv2.FILLED)
+        cv2.rectangle(image, (left, top, side, side), MEAN_COLOR.tolist(), cv2.FILLED)
 
 
 STAGES: dict[str, Callable[[NDArray[np.uint8], dict[str, Any], Generator], None]] = {

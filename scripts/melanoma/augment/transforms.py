@@ -1,9 +1,9 @@
-"""Augmentation as two small matrices per image: one affine map of positions, one affine map of colours.
+"""Augmentation as two small matrices per image: one affine map of positions, one affine map of colors.
 
 What is neither, such as hair and blur, is in `stages`; what needs other images of the batch is in `mixing`.
 
 Every geometric change (crop, flips, rotation, shear, zoom, shift) composes into one map, applied once to the uint8
-image, so an image is resampled once however many changes there are. Every colour change and the normalisation compose
+image, so an image is resampled once however many changes there are. Every color change and the normalization compose
 into one 3x4 matrix, applied on the training device. Cost: one cv2.warpAffine per image, one matrix product per batch.
 """
 
@@ -45,12 +45,12 @@ STREAMS = {
 
 @dataclass(frozen=True)
 class Maps:
-    """What happens to n images: `affine` (n, 2, 3) from output to stored pixels, `colour` (n, 3, 4) from grey levels
-    0-255 to what the network sees, `noise` (n,) standard deviation in grey levels, all float32; `noise_seeds` (n,).
+    """What happens to n images: `affine` (n, 2, 3) from output to stored pixels, `color` (n, 3, 4) from gray levels
+    0-255 to what the network sees, `noise` (n,) standard deviation in gray levels, all float32; `noise_seeds` (n,).
     """
 
     affine: NDArray[np.float32]
-    colour: NDArray[np.float32]
+    color: NDArray[np.float32]
     noise: NDArray[np.float32]
     noise_seeds: NDArray[np.int64]
 
@@ -71,27 +71,27 @@ def random_maps(
     drawn = draw(seed, epoch, positions)
     return Maps(
         affine=_to_pixels(_geometry(settings, drawn), stored, seen),
-        colour=_normalised(_colour(settings, drawn)),
+        color=_normalized(_color(settings, drawn)),
         noise=_noise(settings["noise"], drawn),
         noise_seeds=np.array([derived_seed(seed, epoch, int(position)) for position in positions], dtype=np.int64),
     )
 
 
 def fixed_maps(geometry: NDArray[np.float64], stored: int, seen: int) -> Maps:
-    """Return maps of a given `geometry` (n, 3, 3), from output to stored positions in units of the side with the centre
-    at 0, which otherwise only normalise the colours.
+    """Return maps of a given `geometry` (n, 3, 3), from output to stored positions in units of the side with the center
+    at 0, which otherwise only normalize the colors.
     """
     count = len(geometry)
     return Maps(
         affine=_to_pixels(geometry, stored, seen),
-        colour=_normalised(np.tile(np.eye(4), (count, 1, 1))),
+        color=_normalized(np.tile(np.eye(4), (count, 1, 1))),
         noise=np.zeros(count, np.float32),
         noise_seeds=np.zeros(count, np.int64),
     )
 
 
 def plain_maps(count: int, stored: int, seen: int) -> Maps:
-    """Return maps that only scale the whole image to `seen` and normalise its colours."""
+    """Return maps that only scale the whole image to `seen` and normalize its colors."""
     return fixed_maps(np.tile(np.eye(3), (count, 1, 1)), stored, seen)
 
 
@@ -126,13 +126,13 @@ def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], seen: int) -> N
     return result
 
 
-def map_colours(pixels: NDArray[np.float32], colour: NDArray[np.float32]) -> None:
-    """Replace `pixels` (height, width, 3), grey levels 0-255, by what the map `colour` (3, 4) makes of them."""
-    cv2.transform(pixels, colour, dst=pixels)
+def map_colors(pixels: NDArray[np.float32], color: NDArray[np.float32]) -> None:
+    """Replace `pixels` (height, width, 3), gray levels 0-255, by what the map `color` (3, 4) makes of them."""
+    cv2.transform(pixels, color, dst=pixels)
 
 
 def _geometry(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Maps (n, 3, 3) from output to stored positions, in units of the side with the centre at 0."""
+    """Maps (n, 3, 3) from output to stored positions, in units of the side with the center at 0."""
     flip = _diagonal(
         np.where(drawn["flip_horizontal"] < settings["flip_horizontal"], -1.0, 1.0),
         np.where(drawn["flip_vertical"] < settings["flip_vertical"], -1.0, 1.0),
@@ -166,7 +166,7 @@ def _affine(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> 
     return rotation @ shear @ zoom
 
 
-def _colour(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+def _color(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     """Maps (n, 4, 4) of RGB in [0, 1]: hue, saturation and value, then brightness and contrast, then PCA."""
     hsv, light, pca = settings["hue_saturation_value"], settings["brightness_contrast"], settings["pca"]
     count = len(drawn["pca"])
@@ -211,14 +211,14 @@ def _diagonal(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def _to_pixels(maps: NDArray[np.float64], stored: int, seen: int) -> NDArray[np.float32]:
-    """Turn maps in units of the side into maps of pixel indices; the centre of pixel 0 lies half a pixel inside."""
+    """Turn maps in units of the side into maps of pixel indices; the center of pixel 0 lies half a pixel inside."""
     into = np.array([[stored, 0, (stored - 1) / 2], [0, stored, (stored - 1) / 2], [0, 0, 1]])
     out_of = np.array([[1 / seen, 0, -(seen - 1) / (2 * seen)], [0, 1 / seen, -(seen - 1) / (2 * seen)], [0, 0, 1]])
     return (into @ maps @ out_of)[:, :2].astype(np.float32)
 
 
-def _normalised(maps: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Append ImageNet's normalisation and prepend the scaling of grey levels to [0, 1]; return (n, 3, 4)."""
+def _normalized(maps: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Append ImageNet's normalization and prepend the scaling of gray levels to [0, 1]; return (n, 3, 4)."""
     result = maps[:, :3] / IMAGENET_STD[:, None]
     result[:, :, 3] -= IMAGENET_MEAN / IMAGENET_STD
     result[:, :, :3] /= 255

@@ -27,7 +27,7 @@ def views(tta: dict[str, Any], recipe: dict[str, Any], indices: NDArray[np.integ
     """Return the maps of all views of the images `indices`, (images * views, ...), the views of an image together.
 
     `stored` and `seen` are the sides in pixels of the stored image and of what the network sees. Random views have the
-    geometry, colours and noise of the recipe's augmentation, but not its hair, blur, cutout, mixup and cutmix: these
+    geometry, colors and noise of the recipe's augmentation, but not its hair, blur, cutout, mixup and cutmix: these
     hide what the prediction is to see. They are functions of (seed, index, view), so more views begin with the same
     ones. Of `recipe`, seed and augmentation are read, and for random views alone.
     """
@@ -48,7 +48,7 @@ def average(logits: NDArray[np.float64], mean_of: str) -> NDArray[np.float64]:
 
 
 def _geometry(tta: dict[str, Any]) -> NDArray[np.float64]:
-    """Maps (views, 3, 3) from output to stored positions, in units of the side with the centre at 0."""
+    """Maps (views, 3, 3) from output to stored positions, in units of the side with the center at 0."""
     match tta["name"]:
         case "flips":
             return _flips()

@@ -10,7 +10,7 @@ import pandera.pandas as pa
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.data.layouts import Source, noting, read_source
-from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonise, nearest
+from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonize, nearest
 
 SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
 SCHEMA = pa.DataFrameSchema(
@@ -69,7 +69,7 @@ def build_catalog(settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]
     if not sources:
         raise InputError("\n".join(faults))
     cells = join(sources)
-    words = {column: harmonise(cells[column], vocabulary) for column, vocabulary in VOCABULARIES.items()}
+    words = {column: harmonize(cells[column], vocabulary) for column, vocabulary in VOCABULARIES.items()}
     typed = canonical(cells, words)
     problems = find_problems(cells, typed, words, sources)
     if len(problems) and (faults or settings["on_bad_row"] == "fail"):
@@ -242,8 +242,8 @@ def _rules(
     other = diagnosis.notna() & (diagnosis != MELANOMA)
     yield (diagnosis == MELANOMA) & (target == 0), "diagnosis", "contradicts target 0; correct the one that is wrong"
     yield other & (target == 1), "diagnosis", "contradicts target 1; correct the one that is wrong"
-    unlabelled = cells["derived"] & (target == -1) & words["diagnosis"]["known"]
-    yield unlabelled, "diagnosis", "does not tell whether this is a melanoma; fill it in or remove the row"
+    unlabeled = cells["derived"] & (target == -1) & words["diagnosis"]["known"]
+    yield unlabeled, "diagnosis", "does not tell whether this is a melanoma; fill it in or remove the row"
 
 
 def _repeated_images(cells: pd.DataFrame, target: pd.Series) -> Iterator[tuple[pd.Series, str, str]]:

@@ -1,4 +1,4 @@
-"""The judgement of predictions: metrics with patient-clustered intervals, comparisons, and a table to read."""
+"""The judgment of predictions: metrics with patient-clustered intervals, comparisons, and a table to read."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -66,11 +66,11 @@ class Decisions:
 def decide(
     out_of_fold: pd.DataFrame, name: str, settings: Settings, training_prevalence: float | None = None
 ) -> Decisions:
-    """Choose thresholds and a calibrator on labelled out-of-fold predictions, the only ones that this may be given.
+    """Choose thresholds and a calibrator on labeled out-of-fold predictions, the only ones that this may be given.
 
     With the share of melanomas that the model was trained at, the calibrator may be a prior shift.
     """
-    target, probability = labelled(out_of_fold, f"{name}, out of fold")
+    target, probability = labeled(out_of_fold, f"{name}, out of fold")
     _, clusters = resampled(out_of_fold)
     choice = choose_calibrator(target, probability, clusters, training_prevalence, settings.seed)
     return Decisions(choose_thresholds(target, probability, settings.target_sensitivity), choice)
@@ -79,7 +79,7 @@ def decide(
 def evaluate(
     tables: Mapping[str, pd.DataFrame], settings: Settings, decisions: Mapping[str, Decisions] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Judge labelled predictions and return metrics.json: each model's entry, in the order of `tables`.
+    """Judge labeled predictions and return metrics.json: each model's entry, in the order of `tables`.
 
     A table has image, patient, probability and target (see `predictions.read_predictions`). An entry holds n, melanomas
     and patients (null if unknown); each metric of `metrics.Ranking` and `metrics.Calibration` as {value, low, high};
@@ -91,14 +91,14 @@ def evaluate(
     decisions = {name: (decisions or {}).get(name, Decisions()) for name in tables}
     entries: dict[str, dict[str, Any]] = {}
     for group in cohorts(tables):
-        placed = {name: _measures(*labelled(table, name), decisions[name], settings) for name, table in group.items()}
+        placed = {name: _measures(*labeled(table, name), decisions[name], settings) for name, table in group.items()}
         for name, estimates in _estimate(placed, group, settings).items():
             entries[name] = _entry(group[name], estimates, settings, decisions[name].thresholds)
     return {name: entries[name] for name in tables}
 
 
 def validate(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, dict[str, Any]]:
-    """Judge labelled out-of-fold predictions: as `evaluate`, pooled, and the plain AUROC of each fold.
+    """Judge labeled out-of-fold predictions: as `evaluate`, pooled, and the plain AUROC of each fold.
 
     A fold of a single class has no AUROC: null.
     """
@@ -198,7 +198,7 @@ def resampled(predictions: pd.DataFrame) -> tuple[str, np.ndarray]:
     return column, predictions[column].to_numpy(dtype=str)
 
 
-def labelled(predictions: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
+def labeled(predictions: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return target int8 (n,) and probability float64 (n,).
 
     Raises InputError without rows, without labels, or without both classes.

@@ -34,7 +34,7 @@ FOLDS = 5  # of patients, in which a score is predicted from acquisition
 
 
 def find_shortcuts(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, Any]:
-    """Audit models by their labelled predictions of one part, and return {models, subgroups}.
+    """Audit models by their labeled predictions of one part, and return {models, subgroups}.
 
     A table has image, patient, target, probability, age, sex, site, source, width and height (0 where unknown). Of each
     model: auroc; within_size and within_patient (auroc, pairs; for the patient first, chance and ranked, see

@@ -26,7 +26,7 @@ def select_model(
     replicates: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Choose the selected model on labelled out-of-fold predictions, and return selected_model.json.
+    """Choose the selected model on labeled out-of-fold predictions, and return selected_model.json.
 
     Each table has image, patient (null if unknown) and target. Of the single models the one with the highest AUROC is
     the best. Every fusion is tested against it, one-sided and on the same images, by the difference of the two AUROCs

@@ -13,7 +13,7 @@ def hidden_layer(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU())
 
 
-class GeneralisedMean(nn.Module):
+class GeneralizedMean(nn.Module):
     """Pools a feature map by (mean of x^p)^(1/p), with p learned from 3 (Radenovic, Tolias and Chum, 2018).
 
     p = 1 is average pooling, and the larger p, the nearer to the maximum. Values below `epsilon` count as it. `dims`
@@ -48,8 +48,8 @@ class Recomputed(nn.Sequential):
 
 
 def exponents(network: nn.Module) -> set[str]:
-    """Return the names of the exponents of a network's generalised means, which no published network has."""
-    means = (path for path, part in network.named_modules() if isinstance(part, GeneralisedMean))
+    """Return the names of the exponents of a network's generalized means, which no published network has."""
+    means = (path for path, part in network.named_modules() if isinstance(part, GeneralizedMean))
     return {f"{path}.exponent" for path in means}
 
 

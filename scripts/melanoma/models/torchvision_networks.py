@@ -5,14 +5,14 @@ from typing import Any
 import torchvision
 from torch import nn
 
-from melanoma.models.layers import GeneralisedMean, Recomputed
+from melanoma.models.layers import GeneralizedMean, Recomputed
 
 
 def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
     """Return the network `name` with random weights, by the recipe's settings of the backbone; it takes any `size`."""
     network = getattr(torchvision.models, name)()
     if settings["pooling"] == "gem":
-        network.avgpool = GeneralisedMean()
+        network.avgpool = GeneralizedMean()
     if settings["features"] == "pooled":
         network.classifier = nn.Identity()
     if settings["gradient_checkpointing"]:

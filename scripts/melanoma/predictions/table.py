@@ -81,10 +81,10 @@ def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, name: str, subs
     The two must cover the same images, or with `subset` the predictions a part of the labels'. `name` is the
     model's, for the message. Raises InputError listing the images that only one of them has.
     """
-    unlabelled = predictions.loc[~predictions["image"].isin(labels["image"]), "image"]
-    if len(unlabelled):
+    unlabeled = predictions.loc[~predictions["image"].isin(labels["image"]), "image"]
+    if len(unlabeled):
         raise InputError(
-            f"{name}: {len(unlabelled)} images with a prediction but no label:\n{listing(unlabelled)}\n"
+            f"{name}: {len(unlabeled)} images with a prediction but no label:\n{listing(unlabeled)}\n"
             "Give the labels of exactly the images that were predicted."
         )
     unpredicted = labels.loc[~labels["image"].isin(predictions["image"]), "image"]

@@ -17,7 +17,7 @@ from melanoma.evaluation.summary import interval_text
 from melanoma.training.early_stopping import best_epoch
 from melanoma.training.schedules import rate_factor
 
-# Okabe and Ito's palette, told apart under every common colour blindness; its yellow is too pale for lines.
+# Okabe and Ito's palette, told apart under every common color blindness; its yellow is too pale for lines.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5))]
 BENIGN, MELANOMA = "#A9C6DC", "#B3382C"
@@ -136,7 +136,7 @@ def reliability(calibration: dict[str, Any], selected_model: str) -> Figure:
 def decision(curves: dict[str, Any], metrics: dict[str, Any], selected_model: str) -> Figure:
     """Draw each model's net benefit by threshold probability, and the intervals of the selected model.
 
-    The grey curve acts on every image, the grey line on none.
+    The gray curve acts on every image, the gray line on none.
     """
     figure = Figure(figsize=(6.4, 5.0 + 0.18 * ceil(len(curves) / 3)))
     axes = figure.subplots()
@@ -161,7 +161,7 @@ def decision(curves: dict[str, Any], metrics: dict[str, Any], selected_model: st
 
 @styled
 def learning_curves(histories: dict[str, dict[str, pd.DataFrame]], choose_by: dict[str, str]) -> Figure:
-    """Draw loss (left) and validation AUROC (right) by epoch, a row for each model, a colour for each run.
+    """Draw loss (left) and validation AUROC (right) by epoch, a row for each model, a color for each run.
 
     `histories` maps model -> run -> history (see SPEC of history.csv: epoch, train_loss, validation_loss,
     validation_auroc); a run without validation, the refit, shows its training loss alone. `choose_by` maps
@@ -363,7 +363,7 @@ def _line(number: int) -> dict[str, Any]:
 
 
 def _base_rates(optimizer: dict[str, Any]) -> dict[str, float]:
-    """The learning rates that an optimiser starts from, by the pattern of the parameters that have them."""
+    """The learning rates that an optimizer starts from, by the pattern of the parameters that have them."""
     own = {
         group["match"]: group["learning_rate"] for group in optimizer["groups"] if group["learning_rate"] is not None
     }

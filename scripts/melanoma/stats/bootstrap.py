@@ -131,7 +131,7 @@ def interval(
     patients, `left_out` (groups,). It may rest on fewer units, its `effective_units`, and levels are counted in the
     mean of two variances: the replicates of a curved metric, such as average precision, vary too little, and the
     jackknife rather too much (Efron and Stein, Annals of Statistics 9:586, 1981). And such a metric may be biased, see
-    `_centres`.
+    `_centers`.
     """
     defined = replicated[~np.isnan(replicated)]
     spread = defined.std() if len(defined) else 0.0
@@ -141,7 +141,7 @@ def interval(
     outwards = student(min(units, effective_units(left_out)), confidence_level) * np.sqrt(
         (1 + (error / spread) ** 2) / 2
     )
-    return _percentiles(value, replicated, left_out, _centres(float(value) - defined.mean(), spread), outwards)
+    return _percentiles(value, replicated, left_out, _centers(float(value) - defined.mean(), spread), outwards)
 
 
 def jumping_interval(
@@ -168,9 +168,9 @@ def jumping_interval(
 
 
 def _percentiles(
-    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, centres: np.ndarray, outwards: float
+    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, centers: np.ndarray, outwards: float
 ) -> Estimate:
-    """Return the percentiles at the levels `outwards` of two centres, accelerated."""
+    """Return the percentiles at the levels `outwards` of two centers, accelerated."""
     value = float(value)
     defined = replicated[~np.isnan(replicated)]
     undefined = len(replicated) - len(defined)
@@ -179,11 +179,11 @@ def _percentiles(
     level = np.array([-outwards, outwards])
     # So few units that the acceleration passes the pole leave the farthest percentile.
     slowed = np.maximum(1 - acceleration(left_out) * level, np.finfo(np.float64).eps)
-    low, high = np.quantile(defined, special.ndtr(centres + level / slowed))
+    low, high = np.quantile(defined, special.ndtr(centers + level / slowed))
     return Estimate(value, min(float(low), value), max(float(high), value), undefined)
 
 
-def _centres(distance: float, spread: float) -> np.ndarray:
+def _centers(distance: float, spread: float) -> np.ndarray:
     """Return the levels from which those of the lower and of the upper end are counted, (2,).
 
     It is the value's level, by its distance from the mean of the replicates, in their root mean square distance from

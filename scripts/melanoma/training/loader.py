@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from melanoma.augment.pixelwise import augmented
-from melanoma.augment.transforms import Maps, map_colours, warp
+from melanoma.augment.transforms import Maps, map_colors, warp
 from melanoma.augment.tta import view_count, views
 from melanoma.common.errors import InputError
 from melanoma.data.metadata_encoder import MetadataEncoder
@@ -72,10 +72,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch as it leaves the loader: images (n, seen, seen, 3) uint8 or None, their colour maps and noise."""
+    """One batch as it leaves the loader: images (n, seen, seen, 3) uint8 or None, their color maps and noise."""
 
     images: Tensor | None
-    colour: Tensor
+    color: Tensor
     noise: Tensor
     noise_seeds: list[int]
     metadata: Tensor
@@ -99,7 +99,7 @@ class Batch:
         """Let the DataLoader move the batch to pinned memory."""
         return Batch(
             None if self.images is None else self.images.pin_memory(),
-            self.colour.pin_memory(),
+            self.color.pin_memory(),
             self.noise,
             self.noise_seeds,
             self.metadata.pin_memory(),
@@ -110,7 +110,7 @@ class Batch:
     def _cut(self, part: slice) -> "Batch":
         return Batch(
             None if self.images is None else self.images[part],
-            self.colour[part],
+            self.color[part],
             self.noise[part],
             self.noise_seeds[part],
             self.metadata[part],
@@ -231,40 +231,40 @@ class DeviceBatch(NamedTuple):
 
 
 def to_device(batch: Batch, device: torch.device) -> DeviceBatch:
-    """Put a batch on `device` and map its colours there.
+    """Put a batch on `device` and map its colors there.
 
     The images lie in memory as they were stored, channels last, which convolutions are faster on.
     """
     images = None
     if batch.images is not None:
-        mapped = _map_colours_on_cpu if device.type == "cpu" else _map_colours
+        mapped = _map_colors_on_cpu if device.type == "cpu" else _map_colors
         images = mapped(batch, device).unflatten(1, batch.images.shape[1:3]).permute(0, 3, 1, 2)
     rest = (part.to(device, non_blocking=True) for part in (batch.metadata, batch.targets, batch.diagnoses))
     return DeviceBatch(images, *rest)
 
 
-def _map_colours(batch: Batch, device: torch.device) -> Tensor:
-    """Add the noise to the images and apply their colour maps; return (n, pixels, 3) float32."""
+def _map_colors(batch: Batch, device: torch.device) -> Tensor:
+    """Add the noise to the images and apply their color maps; return (n, pixels, 3) float32."""
     pixels = batch.images.to(device, non_blocking=True).flatten(1, 2).float()
-    colour = batch.colour.to(device, non_blocking=True)
+    color = batch.color.to(device, non_blocking=True)
     for index in torch.nonzero(batch.noise).flatten().tolist():
         pixels[index] += _noise(batch, index, device)
-    return torch.baddbmm(colour[:, None, :, 3], pixels, colour[:, :, :3].mT)
+    return torch.baddbmm(color[:, None, :, 3], pixels, color[:, :, :3].mT)
 
 
-def _map_colours_on_cpu(batch: Batch, device: torch.device) -> Tensor:
+def _map_colors_on_cpu(batch: Batch, device: torch.device) -> Tensor:
     """Do the same image by image, which stays in the cache, by OpenCV: torch takes ten times as long on a CPU."""
     result = torch.empty(len(batch.images), batch.images[0].numel() // 3, 3)
     for index, pixels in enumerate(result):
         pixels.copy_(batch.images[index].flatten(0, 1))
         if batch.noise[index]:
             pixels += _noise(batch, index, device)
-        map_colours(pixels.numpy()[None], batch.colour[index].numpy())
+        map_colors(pixels.numpy()[None], batch.color[index].numpy())
     return result
 
 
 def _noise(batch: Batch, index: int, device: torch.device) -> Tensor:
-    """Draw the noise of one image, (pixels, 3) in grey levels: a function of its seed."""
+    """Draw the noise of one image, (pixels, 3) in gray levels: a function of its seed."""
     generator = torch.Generator(device).manual_seed(batch.noise_seeds[index])
     return (
         torch.randn(batch.images[index].numel() // 3, 3, generator=generator, device=device) * batch.noise[index].item()
@@ -282,7 +282,7 @@ def _batch(
 ) -> Batch:
     return Batch(
         images=torch.from_numpy(images) if images is not None else None,
-        colour=torch.from_numpy(maps.colour) if maps is not None else torch.zeros(0),
+        color=torch.from_numpy(maps.color) if maps is not None else torch.zeros(0),
         noise=torch.from_numpy(maps.noise) if maps is not None else torch.zeros(0),
         noise_seeds=maps.noise_seeds.tolist() if maps is not None else [],
         metadata=torch.from_numpy(examples.metadata[indices]),

@@ -1,7 +1,7 @@
 """Training of one network by one recipe: exact to the bit however often it is killed and started again.
 
 Nothing random has a state: an epoch's order, an image's augmentation and a step's dropout are functions of the recipe's
-seed and of where training stands. So a checkpoint is weights, optimiser, best weights and counters, and a run that goes
+seed and of where training stands. So a checkpoint is weights, optimizer, best weights and counters, and a run that goes
 on from it ends in the same bits as one that was never stopped, given the same number of threads and processes.
 """
 
@@ -27,7 +27,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import sha256
 from melanoma.common.rng import derived_seed
 from melanoma.compute.device import device_of, out_of_memory
-from melanoma.compute.distributed import Processes, synchronise_batch_norm
+from melanoma.compute.distributed import Processes, synchronize_batch_norm
 from melanoma.compute.preemption import Interrupted, Interruption
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
@@ -97,9 +97,9 @@ def train(
 
 
 class Trainer:
-    """One training on its way: network, optimiser, and `state`, which is where it stands and what it has found.
+    """One training on its way: network, optimizer, and `state`, which is where it stands and what it has found.
 
-    `state` has the epoch and the batch to do next, the optimiser steps taken, the epoch's loss so far, the history, and
+    `state` has the epoch and the batch to do next, the optimizer steps taken, the epoch's loss so far, the history, and
     the best weights.
     """
 
@@ -204,7 +204,7 @@ class Trainer:
         model = build_network(self.recipe, self.examples.seen, columns, len(self.diagnoses))
         start_from_pretrained(model, self.recipe)
         if self.recipe["sync_batchnorm"] and self.processes.count > 1:
-            model = synchronise_batch_norm(model)
+            model = synchronize_batch_norm(model)
         return model.to(self.device, memory_format=torch.channels_last)
 
     def _wrapped(self) -> Any:
@@ -224,7 +224,7 @@ class Trainer:
         return rate_factor(self.recipe["schedule"], self.recipe["epochs"], epoch)
 
     def _train_batch(self, batch: Batch, images: int, step: int) -> Tensor:
-        """Take one optimiser step on this process's part of a batch of `images`; return the sum of its losses."""
+        """Take one optimizer step on this process's part of a batch of `images`; return the sum of its losses."""
         self.optimizer.zero_grad(set_to_none=True)
         parts = batch.parts(self.recipe["gradient_accumulation_steps"])
         total = torch.zeros((), device=self.device)
