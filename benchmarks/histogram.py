@@ -5,7 +5,7 @@ python benchmarks/histogram.py --study results/isic2020_image --model image --ou
 
 The peer sees each stored image as its histogram of 8 x 8 x 8 RGB colors and of 32 levels of each channel of RGB, HSV
 and Lab, and is scikit-learn's HistGradientBoostingClassifier as it comes. Both train on the same images and are
-judged on the same held-out ones, pooled over the folds; intervals resample patients, and the difference is paired.
+evaluated on the same held-out ones, pooled over the folds; intervals resample patients, and the difference is paired.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 Only rules of this file open test labels, and each time is a line of the test-set access log.
 """
 
-JUDGED = [*MODELS, *FUSIONS]
+EVALUATED = [*MODELS, *FUSIONS]
 
 
 rule audit_models:
@@ -52,7 +52,7 @@ rule audit_models:
 rule evaluate:
     input:
         settings=settings("evaluate"),
-        predictions=[predictions(name) for name in JUDGED],
+        predictions=[predictions(name) for name in EVALUATED],
         train=f"{RESULTS}/split/train.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
         audit=f"{RESULTS}/evaluate/leakage.json",
@@ -80,7 +80,7 @@ rule evaluate:
         gpu=0,
     params:
         **code("evaluate"),
-        predictions=[f"{name}={predictions(name)}" for name in JUDGED],
+        predictions=[f"{name}={predictions(name)}" for name in EVALUATED],
         test_access_log=test_access_log,
         most=config["evaluate"]["max_test_configurations"],
     shell:
@@ -90,10 +90,10 @@ rule evaluate:
         " --summary {output.summary} --log {log}"
 
 
-rule audit_shortcuts:
+rule analyze_shortcuts:
     input:
         settings=settings("shortcuts"),
-        predictions=[predictions(name) for name in JUDGED],
+        predictions=[predictions(name) for name in EVALUATED],
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
@@ -101,9 +101,9 @@ rule audit_shortcuts:
     output:
         f"{RESULTS}/evaluate/shortcuts.json",
     log:
-        f"{LOGS}/audit_shortcuts.log",
+        f"{LOGS}/analyze_shortcuts.log",
     benchmark:
-        f"{LOGS}/audit_shortcuts.tsv"
+        f"{LOGS}/analyze_shortcuts.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -112,8 +112,8 @@ rule audit_shortcuts:
         runtime=growing(120),
         gpu=0,
     params:
-        **code("audit_shortcuts"),
-        predictions=[f"{name}={predictions(name)}" for name in JUDGED],
+        **code("analyze_shortcuts"),
+        predictions=[f"{name}={predictions(name)}" for name in EVALUATED],
         folds=config["split"]["run_folds"],
         test=config["predict"]["test"],
         test_access_log=test_access_log,

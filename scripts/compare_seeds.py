@@ -29,7 +29,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Judge every seed of every model."""
+    """Evaluate every seed of every model."""
     tables: dict[str, dict[str, pd.DataFrame]] = {}
     for name, path in named_paths(args.runs).items():
         model, _, training = name.partition(":")
@@ -52,9 +52,9 @@ def spread(runs: dict[str, pd.DataFrame], train: pd.DataFrame, labels: pd.DataFr
     for seed in seeds:
         own = {name: table for name, table in runs.items() if name.endswith(f"-seed-{seed}")}
         rows = aggregated(own, train)
-        judged = {"test": join_labels(rows[rows["part"] == "test"], labels, f"seed {seed}")}
-        judged["out_of_fold"] = rows[rows["part"] == "train"]
-        for part, table in judged.items():
+        evaluated = {"test": join_labels(rows[rows["part"] == "test"], labels, f"seed {seed}")}
+        evaluated["out_of_fold"] = rows[rows["part"] == "train"]
+        for part, table in evaluated.items():
             target = table["target"].to_numpy(dtype=int)
             both = len(set(target.tolist())) == 2
             found[part].append(float(auroc(target, table["probability"].to_numpy())) if both else None)

@@ -1,4 +1,4 @@
-"""Judge predictions: discrimination, calibration, decisions and comparisons, each with its interval over patients.
+"""Evaluate predictions: discrimination, calibration, decisions and comparisons, each with its interval over patients.
 
     python scripts/evaluate.py --predictions cnn=predict/cnn.parquet fused=fuse/mean.parquet \\
         --labels split/test_labels.parquet --train split/train.parquet --output metrics.json \\
@@ -8,8 +8,8 @@
     python scripts/evaluate.py --predictions mine.csv --threshold 0.5 --output metrics.json
 
 The second form scores any CSV with image_name, target, prob and, if there, patient_id. Only rows of part 'test' are
-judged, and a file without the column `part` is all test. With --train the rows of part 'train', out of fold, are judged
-under "validation", and thresholds and calibrations are chosen on them; nothing is ever chosen on test.
+evaluated, and a file without the column `part` is all test. With --train the rows of part 'train', out of fold, are
+evaluated under "validation", and thresholds and calibrations are chosen on them; nothing is ever chosen on test.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Read, decide, judge, write, and print the summary."""
+    """Read, decide, evaluate, write, and print the summary."""
     settings = read_settings(args)
     predictions = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
     prevalences = recorded_prevalences(predictions) | read_prevalences(args.training_prevalence, list(predictions))

@@ -87,7 +87,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def fold_run(args: argparse.Namespace, recipe: dict[str, Any], workers: int) -> Run:
-    """Return the training on all folds but one, judged on that one."""
+    """Return the training on all folds but one, evaluated on that one."""
     table = pd.read_parquet(args.train)
     held_out = table["fold"] == args.fold
     if not held_out.any():

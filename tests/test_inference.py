@@ -66,12 +66,12 @@ def test_a_network_of_metadata_alone_has_no_embeddings(examples):
 
 
 @pytest.mark.parametrize("changes", [{"head": "image_and_metadata"}, {"network": "metadata_mlp"}])
-def test_an_epoch_is_judged_by_the_logits_that_prediction_gives(examples, changes):
+def test_an_epoch_is_evaluated_by_the_logits_that_prediction_gives(examples, changes):
     recipe = tiny.recipe(**changes)
     seen = replace(examples, store=None) if "network" in changes else examples
     made = predictor(network(recipe, seen), recipe)
     logits, _ = made.predict(seen, NO_TTA)
-    assert made.judge(seen) == {
+    assert made.evaluate(seen) == {
         "validation_loss": pytest.approx(log_loss(seen.targets, expit(logits))),
         "validation_auroc": auroc(seen.targets, logits),
         "validation_average_precision": average_precision(seen.targets, logits),

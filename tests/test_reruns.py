@@ -20,7 +20,7 @@ COMPARES = {
     "select_model",
     "audit_models",
     "evaluate",
-    "audit_shortcuts",
+    "analyze_shortcuts",
     "plot_evaluation",
     "write_report",
 }

@@ -1,4 +1,4 @@
-"""Training: learns, goes on after any kill to the same bits, notices damage, never trains on what judges it."""
+"""Training: learns, goes on after any kill to the same bits, notices damage, never trains on what evaluates it."""
 
 import hashlib
 from pathlib import Path

@@ -321,7 +321,7 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
         if fusion["context"] and fusion["method"] not in ("logistic", "gradient_boosting"):
             yield f"fusions.{name}.context: only methods logistic and gradient_boosting use it, not {fusion['method']}"
         if fusion["context"] and name + WITHOUT_CONTEXT in {**models, **config["fusions"]}:
-            yield f"fusions.{name}: it is judged without context as {name + WITHOUT_CONTEXT}; give the other a new name"
+            yield f"fusions.{name}: its form without context is {name + WITHOUT_CONTEXT}; give the other a new name"
     for name, recipe in models.items():
         if reads_images(recipe) and not pixels:
             yield f"models.{name}.network: {recipe['network']} reads images; no source of this study has any"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from melanoma.common.errors import InputError
-from melanoma.stats.bootstrap import Resampling, independent_units
+from melanoma.stats.bootstrap import Resampling, independent_clusters
 from melanoma.stats.comparison import common_images, holm, p_greater, paired_test
 from melanoma.stats.metrics import Ranking, auroc_of, measured
 
@@ -50,9 +50,11 @@ def select_model(
     best = max(singles, key=areas.__getitem__)
     clusters = first["patient" if known else "image"].to_numpy(str)
     replicated = Resampling(measures, clusters).replicate(replicates, seed) if fusions else {}
-    units = independent_units(target, clusters)
+    n_clusters = independent_clusters(target, clusters)
     p = [
-        p_greater(paired_test(areas[name] - areas[best], replicated[name]["auroc"] - replicated[best]["auroc"], units))
+        p_greater(
+            paired_test(areas[name] - areas[best], replicated[name]["auroc"] - replicated[best]["auroc"], n_clusters)
+        )
         for name in fusions
     ]
     corrected = holm(p) if fusions else []

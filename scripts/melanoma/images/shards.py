@@ -139,7 +139,7 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: dict[str, Any], at_
                 writer.add(name, result.pixels)
             rows.append((name, source, *result[1:6], result.problem is None, result.problem, *result.quality))
         quality = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-        _judge(quality, settings["on_unreadable"])
+        _check_readable(quality, settings["on_unreadable"])
         writer.finish()
     return quality
 
@@ -168,7 +168,7 @@ def _in_order(function: Callable[[str], Prepared], items: Iterable[str], at_a_ti
             waiting.extend(pool.submit(function, item) for item in islice(items, 1))
 
 
-def _judge(quality: pd.DataFrame, on_unreadable: str) -> None:
+def _check_readable(quality: pd.DataFrame, on_unreadable: str) -> None:
     bad = quality[~quality["readable"]]
     if bad.empty:
         return

@@ -213,7 +213,7 @@ def _labels(table: pd.DataFrame, path: str | Path) -> pd.Series:
 
 def _parts(table: pd.DataFrame, path: str | Path) -> pd.Series:
     wrong = ~table["part"].isin(["train", "test"])
-    refuse(wrong, table, path, "part not 'train' or 'test'", "leave the column out to judge every row", "part")
+    refuse(wrong, table, path, "part not 'train' or 'test'", "leave the column out to evaluate every row", "part")
     return table["part"].astype(str)
 
 

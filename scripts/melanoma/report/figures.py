@@ -107,7 +107,7 @@ def reliability(calibration: dict[str, Any], selected_model: str) -> Figure:
     shown = [bin_ for entry in calibration.values() for bins in entry["reliability"].values() for bin_ in bins]
     least = min((bin_[share]["value"] for bin_ in shown for share in bin_ if bin_[share]["value"]), default=0.1) / 2
     for axes, scale in zip(grid, scales, strict=True):
-        axes.plot([least, 1], [least, 1], **CHANCE, label="as promised")
+        axes.plot([least, 1], [least, 1], **CHANCE, label="perfect calibration")
         for number, (name, entry) in enumerate(calibration.items()):
             bins = [bin_ for bin_ in entry["reliability"].get(scale, []) if bin_["observed"]["value"]]
             predicted, observed = ([bin_[share] for bin_ in bins] for share in ("predicted", "observed"))
@@ -136,7 +136,7 @@ def reliability(calibration: dict[str, Any], selected_model: str) -> Figure:
 def decision(curves: dict[str, Any], metrics: dict[str, Any], selected_model: str) -> Figure:
     """Draw each model's net benefit by threshold probability, and the intervals of the selected model.
 
-    The gray curve acts on every image, the gray line on none.
+    The gray curve treats all, the gray line none.
     """
     figure = Figure(figsize=(6.4, 5.0 + 0.18 * ceil(len(curves) / 3)))
     axes = figure.subplots()
@@ -149,10 +149,10 @@ def decision(curves: dict[str, Any], metrics: dict[str, Any], selected_model: st
     for prevalence in sorted({curve["prevalence"] for curve in curves.values()}):
         threshold = np.array(next(iter(curves.values()))["decision"]["threshold"])
         everyone = prevalence - (1 - prevalence) * threshold / (1 - threshold)
-        axes.plot(threshold, everyone, color=FAINT, linewidth=1.2, label="act on every image")
-    axes.axhline(0, **CHANCE, label="act on none")
+        axes.plot(threshold, everyone, color=FAINT, linewidth=1.2, label="treat all")
+    axes.axhline(0, **CHANCE, label="treat none")
     most = max(value for curve in curves.values() for value in (*curve["decision"]["net_benefit"], curve["prevalence"]))
-    # Acting on every image costs without bound; a little of that is enough to see.
+    # To treat all costs without bound; a little of that is enough to see.
     axes.set(ylim=(max(axes.dataLim.y0 - 0.05 * most, -0.35 * most), axes.dataLim.y1 + 0.05 * most), xlim=(0, None))
     axes.set(xlabel="Threshold probability: act from this risk on", ylabel="Net benefit, per image")
     figure.legend(loc="outside lower center", ncols=3)

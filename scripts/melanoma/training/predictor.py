@@ -54,7 +54,7 @@ class Predictor:
     workers: int
     processes: Processes
 
-    def judge(self, held_out: Examples) -> dict[str, float]:
+    def evaluate(self, held_out: Examples) -> dict[str, float]:
         """Return the loss, AUROC and average precision of the model on the validation rows."""
         logits = _joined({number: logits for number, logits, _ in self._outputs(held_out, NO_TTA)}, self.processes)
         targets = torch.from_numpy(held_out.targets)

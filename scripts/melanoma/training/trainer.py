@@ -52,7 +52,7 @@ COMPUTING = ("gpus", "nodes", "checkpoint_batches", "checkpoint_minutes")
 
 @dataclass(frozen=True)
 class Run:
-    """One training: by `recipe`, on the rows of `table`, judged after each epoch on `validation` where there is one.
+    """One training: by `recipe`, on the rows of `table`, evaluated after each epoch on `validation` where there is one.
 
     `workers` processes load the batches; 0 loads them in between.
     """
@@ -165,14 +165,14 @@ class Trainer:
             self._stop()
 
     def finish_epoch(self, epoch: int) -> dict[str, float]:
-        """Judge the epoch, keep its weights if they are the best, save a checkpoint; return the history's row."""
+        """Evaluate the epoch, keep its weights if they are the best, save a checkpoint; return the history's row."""
         rate = self.recipe["optimizer"]["learning_rate"] * self._rate_factor(float(epoch))
         row = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": self.state["loss"]}
         with self.average.swapped_in(self.model) if self.average is not None else nullcontext():
             self.processes.share_buffers(self.model)
             if self.held_out is not None:
                 predictor = Predictor(self.model, self.recipe, self.device, self.run.workers, self.processes)
-                row |= predictor.judge(self.held_out)
+                row |= predictor.evaluate(self.held_out)
             self.state["history"].append(row)
             if self.held_out is None or is_best(self.state["history"], self.recipe["monitor"]):
                 weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}

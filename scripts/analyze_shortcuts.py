@@ -1,6 +1,6 @@
-"""Measure what the models owe to how images were taken: no-pixel baselines, AUROC within size, patient and subgroups.
+"""Shortcut (acquisition-bias) analysis: no-pixel baselines, and AUROC within size, patient and subgroups.
 
-    python scripts/audit_shortcuts.py --settings evaluate.yaml --predictions cnn=predict/cnn.parquet --folds 0 \\
+    python scripts/analyze_shortcuts.py --settings evaluate.yaml --predictions cnn=predict/cnn.parquet --folds 0 \\
         --train split/train.parquet --test split/test.parquet --labels split/test_labels.parquet \\
         --output evaluate/shortcuts.json
 
@@ -37,7 +37,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Fit the baselines, audit every model on test and out of fold, write what was found."""
+    """Fit the baselines, analyze every model on test and out of fold, write what was found."""
     settings = Settings(**read_yaml(args.settings))
     train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
     models = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
