@@ -23,7 +23,7 @@ from melanoma.common.files import sha256, write_text
 from melanoma.data.demo_images import draw_photograph
 from melanoma.images.hdf5 import create_hdf5
 from melanoma.images.header import read_header
-from melanoma.images.preprocess import to_square
+from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import measure
 from melanoma.images.shards import DEFAULTS, prepare_file, write_shard
 from melanoma.images.store import ImageStore
@@ -69,14 +69,14 @@ def one_core(source: np.ndarray, folder: Path) -> tuple[list[list[str]], list[li
         header = read_header(data)
         factor = next(f for f in (8, 4, 2, 1) if min(width, height) // f >= SIZE or f == 1)
         least = {"min_width": -(-width // factor), "min_height": -(-height // factor)}
-        square = to_square(data, header, SETTINGS)
+        square = crop_and_resize(data, header, SETTINGS)
         took = medians(
             {
                 "ours": lambda path=path: prepare_file(path, SETTINGS),
                 "full": lambda data=data: full_and_area(data),
                 "floor": lambda data=data, least=least: simplejpeg.decode_jpeg(data, strict=False, **least),
                 "strict": lambda data=data, least=least: simplejpeg.decode_jpeg(data, strict=True, **least),
-                "square": lambda data=data, header=header: to_square(data, header, SETTINGS),
+                "square": lambda data=data, header=header: crop_and_resize(data, header, SETTINGS),
                 "sha256": lambda data=data: sha256(data),
                 "measure": lambda square=square: measure(square),
             },

@@ -13,15 +13,15 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 import tiny
-from melanoma.augment.pixelwise import apply_stages
+from melanoma.augment.pixelwise import apply_pixelwise
 from melanoma.augment.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     YIQ_TO_RGB,
     draw,
-    map_colors,
-    plain_maps,
-    random_maps,
+    plain_transforms,
+    random_transforms,
+    transform_colors,
     warp,
 )
 from melanoma.augment.tta import views
@@ -34,8 +34,8 @@ INSIDE = slice(SIDE // 4, -SIDE // 4)
 torch.set_num_threads(1)
 
 
-def maps_of(**only):
-    return random_maps(tiny.augmentation(**only), SEED, 0, np.arange(COUNT), SIDE, SIDE)
+def transforms_of(**only):
+    return random_transforms(tiny.augmentation(**only), SEED, 0, np.arange(COUNT), SIDE, SIDE)
 
 
 def spread(name):
@@ -44,15 +44,15 @@ def spread(name):
 
 
 def warped(**only):
-    return warp(np.repeat(PICTURE[None], COUNT, axis=0), maps_of(**only).affine, SIDE)
+    return warp(np.repeat(PICTURE[None], COUNT, axis=0), transforms_of(**only).affine, SIDE)
 
 
 def colored(**only):
     """Return the picture in the drawn colors, on the scale of 0 to 255 and not cut off."""
     results = []
-    for color in maps_of(**only).color:
+    for color in transforms_of(**only).color:
         pixels = PICTURE.astype(np.float32)
-        map_colors(pixels, color)
+        transform_colors(pixels, color)
         results.append(255 * (pixels * IMAGENET_STD + IMAGENET_MEAN))
     return np.stack(results)
 
@@ -152,10 +152,10 @@ def test_hue_turns_against_torchvisions_by_the_same_angle_at_constant_luma():
     around = np.radians(np.arange(0, 360))
     circle = np.stack([np.full(360, 0.5), 0.1 * np.cos(around), 0.1 * np.sin(around)], axis=1) @ YIQ_TO_RGB.T
     for angle, color in zip(
-        20 * spread("hue"), maps_of(hue_saturation_value={"probability": 1.0, "hue": 20}).color, strict=True
+        20 * spread("hue"), transforms_of(hue_saturation_value={"probability": 1.0, "hue": 20}).color, strict=True
     ):
         pixels = np.float32(255 * circle)[None]
-        map_colors(pixels, color)
+        transform_colors(pixels, color)
         turned = hues(pixels[0] * IMAGENET_STD + IMAGENET_MEAN) - hues(circle)
         turned = (turned + 180) % 360 - 180
         theirs = functional.adjust_hue(torch.tensor(circle.T[:, None]), angle / 360)[:, 0].T.numpy()
@@ -170,7 +170,7 @@ def test_hue_turns_against_torchvisions_by_the_same_angle_at_constant_luma():
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 1.5, 3.0])
 def test_blur_is_torchvisions(sigma):
     ours = PICTURE[None].copy()
-    apply_stages(ours, tiny.augmentation(blur={"probability": 1.0, "sigma": [sigma, sigma]}), SEED, 0, np.arange(1))
+    apply_pixelwise(ours, tiny.augmentation(blur={"probability": 1.0, "sigma": [sigma, sigma]}), SEED, 0, np.arange(1))
     kernel = round(6 * sigma + 1) | 1
     theirs = functional.gaussian_blur(TENSOR, [kernel, kernel], [sigma, sigma])
     assert np.abs(ours[0].astype(int) - theirs.permute(1, 2, 0).numpy()).max() <= 1
@@ -181,6 +181,6 @@ def test_one_resampling_keeps_more_detail_than_one_after_another():
     image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     there = cv2.getRotationMatrix2D(((SIDE - 1) / 2, (SIDE - 1) / 2), 20, 1.0)
     twice = cv2.warpAffine(cv2.warpAffine(image, there, (SIDE, SIDE)), cv2.invertAffineTransform(there), (SIDE, SIDE))
-    once = warp(image[None], plain_maps(1, SIDE, SIDE).affine, SIDE)[0]
+    once = warp(image[None], plain_transforms(1, SIDE, SIDE).affine, SIDE)[0]
     assert np.abs(once[INSIDE, INSIDE].astype(int) - image[INSIDE, INSIDE]).max() == 0
     assert twice[INSIDE, INSIDE].std() < 0.8 * image.std()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment.transforms import plain_maps, warp
+from melanoma.augment.transforms import plain_transforms, warp
 from melanoma.augment.tta import NO_TTA, view_count
 from melanoma.common.errors import InputError
 from melanoma.data.metadata_encoder import MetadataEncoder
@@ -107,12 +107,12 @@ def test_a_batch_smaller_than_the_processes_is_an_error_that_says_what_to_change
 def test_without_tta_prediction_sees_each_image_as_it_is_in_order(examples, tmp_path, size):
     rows = tiny.table(20)
     store = ImageStore(tiny.write_store(tmp_path / "images.h5", rows))
-    seen = size or tiny.SIZE
-    one = dataclasses.replace(examples, store=store, rows=np.arange(20)[::-1].copy(), seen=seen)
+    output_size = size or tiny.SIZE
+    one = dataclasses.replace(examples, store=store, rows=np.arange(20)[::-1].copy(), output_size=output_size)
     batches = PredictionBatches(one, 7, NO_TTA, {}, np.arange(20))
     assert [len(batch) for batch in batches] == [7, 6, 7]
     images = joined(batches)["images"].numpy()
-    expected = warp(store.read(one.rows), plain_maps(20, tiny.SIZE, seen).affine, seen)
+    expected = warp(store.read(one.rows), plain_transforms(20, tiny.SIZE, output_size).affine, output_size)
     np.testing.assert_array_equal(images, expected)
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment.pixelwise import MEAN_COLOR, STAGES, apply_stages, augmented
-from melanoma.augment.transforms import plain_maps, random_maps, warp
+from melanoma.augment.pixelwise import MEAN_COLOR, PIXELWISE, apply_pixelwise, augmented
+from melanoma.augment.transforms import plain_transforms, random_transforms, warp
 from pictures import noisy
 
 SIDE = 48
@@ -30,7 +30,7 @@ def settings(**only):
 
 def staged(images, seed=1, epoch=0, positions=None, **only):
     result = images.copy()
-    apply_stages(result, settings(**only), seed, epoch, np.arange(len(images)) if positions is None else positions)
+    apply_pixelwise(result, settings(**only), seed, epoch, np.arange(len(images)) if positions is None else positions)
     return result
 
 
@@ -46,14 +46,14 @@ def test_what_an_image_gets_depends_on_seed_epoch_and_position_alone(seed, epoch
     np.testing.assert_array_equal(together[[2]], alone)
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", PIXELWISE)
 def test_a_stage_happens_as_often_as_its_probability_says(name):
     images = noisy(2000, 16)
     share = changed(images, staged(images, **{name: {"probability": 0.3}})).mean()
     assert abs(share - 0.3) < 0.04
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", PIXELWISE)
 def test_another_epoch_and_another_seed_change_other_images(name):
     images, only = noisy(200, 16), {name: {"probability": 0.5}}
     first = changed(images, staged(images, **only))
@@ -66,7 +66,7 @@ def test_without_stages_the_loader_gives_the_warped_image():
     positions = np.arange(5)
     result, maps = augmented(images, plain, 1, 0, positions, 32)
     np.testing.assert_array_equal(result, warp(images, maps.affine, 32))
-    np.testing.assert_array_equal(maps.affine, random_maps(plain, 1, 0, positions, SIDE, 32).affine)
+    np.testing.assert_array_equal(maps.affine, random_transforms(plain, 1, 0, positions, SIDE, 32).affine)
 
 
 def test_a_stage_leaves_the_draws_of_all_others_as_they_are():
@@ -130,4 +130,4 @@ def test_stages_come_after_the_warp_in_pixels_of_what_the_network_sees():
 
 
 def test_a_plain_image_is_only_scaled():
-    np.testing.assert_array_equal(warp(noisy(2, SIDE), plain_maps(2, SIDE, SIDE).affine, SIDE), noisy(2, SIDE))
+    np.testing.assert_array_equal(warp(noisy(2, SIDE), plain_transforms(2, SIDE, SIDE).affine, SIDE), noisy(2, SIDE))

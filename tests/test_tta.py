@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment.transforms import plain_maps, warp
+from melanoma.augment.transforms import plain_transforms, warp
 from melanoma.augment.tta import NO_TTA, average, view_count, views
 from pictures import noisy
 
@@ -51,7 +51,7 @@ def test_there_are_as_many_views_as_counted_the_first_image_first(name):
 
 
 def test_without_tta_the_only_view_is_the_plain_image():
-    maps, plain = views(NO_TTA, {}, np.arange(3), 64, 48), plain_maps(3, 64, 48)
+    maps, plain = views(NO_TTA, {}, np.arange(3), 64, 48), plain_transforms(3, 64, 48)
     for field in ("affine", "color", "noise", "noise_seeds"):
         np.testing.assert_array_equal(getattr(maps, field), getattr(plain, field))
 
@@ -77,7 +77,7 @@ def test_the_views_of_a_flipped_image_are_the_same_views_in_another_order():
 def test_crops_are_the_whole_the_center_and_the_four_corners():
     image = noisy(1, 40)
     whole, *crops = views_of(image, seen=32, name="crops", scale=0.8)[0]
-    np.testing.assert_array_equal(whole, warp(image, plain_maps(1, 40, 32).affine, 32)[0])
+    np.testing.assert_array_equal(whole, warp(image, plain_transforms(1, 40, 32).affine, 32)[0])
     for crop, (top, left) in zip(crops, [(4, 4), (0, 0), (0, 8), (8, 0), (8, 8)], strict=True):
         np.testing.assert_array_equal(crop, image[0, top : top + 32, left : left + 32])
 

@@ -1,7 +1,7 @@
-"""Augmentation that no map of positions or colors can express: hair, blur and cutout, on the warped uint8 image.
+"""Augmentation that no transform of positions or colors can express: hair, blur and cutout, on the warped uint8 image.
 
 The order is warp, hair, blur, cutout; noise and colors follow on the training device. What an image gets is a function
-of (seed, epoch, position). A recipe that asks for none of them pays nothing.
+of (seed, epoch, sample index). A recipe that asks for none of them pays nothing.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from melanoma.augment.transforms import IMAGENET_MEAN, Maps, draw, random_maps, warp
+from melanoma.augment.transforms import IMAGENET_MEAN, Transforms, draw, random_transforms, warp
 from melanoma.common.rng import derived_seed
 
 MEAN_COLOR = np.round(255 * IMAGENET_MEAN).astype(np.uint8)
@@ -23,36 +23,36 @@ HAIR_POINTS, HAIR_DIGITS = 24, 4
 
 
 def augmented(
-    stored: NDArray[np.uint8],
+    pixels: NDArray[np.uint8],
     settings: dict[str, Any],
     seed: int,
     epoch: int,
-    positions: NDArray[np.integer],
-    seen: int,
-) -> tuple[NDArray[np.uint8], Maps]:
-    """Return the images at `positions` of an epoch as they leave the loader, (n, seen, seen, 3), and their maps.
+    sample_indices: NDArray[np.integer],
+    output_size: int,
+) -> tuple[NDArray[np.uint8], Transforms]:
+    """Return the images `sample_indices` of an epoch as they leave the loader, and their transforms.
 
-    `stored` (n, S, S, 3) are the same images as the store has them, `settings` the recipe's augmentation. Noise and
-    colors of the maps are left to do.
+    `pixels` (n, S, S, 3) are the same images as the store has them, `settings` the recipe's augmentation. The images
+    returned are (n, output_size, output_size, 3). Noise and colors of the transforms are left to do.
     """
-    maps = random_maps(settings, seed, epoch, positions, stored.shape[1], seen)
-    images = warp(stored, maps.affine, seen)
-    apply_stages(images, settings, seed, epoch, positions)
-    return images, maps
+    transforms = random_transforms(settings, seed, epoch, sample_indices, pixels.shape[1], output_size)
+    images = warp(pixels, transforms.affine, output_size)
+    apply_pixelwise(images, settings, seed, epoch, sample_indices)
+    return images, transforms
 
 
-def apply_stages(
-    images: NDArray[np.uint8], settings: dict[str, Any], seed: int, epoch: int, positions: NDArray[np.integer]
+def apply_pixelwise(
+    images: NDArray[np.uint8], settings: dict[str, Any], seed: int, epoch: int, sample_indices: NDArray[np.integer]
 ) -> None:
-    """Change `images` (n, seen, seen, 3) in place by the stages that `settings` give a probability above 0."""
-    used = [(number, name) for number, name in enumerate(STAGES) if settings[name]["probability"] > 0]
+    """Change `images` (n, output_size, output_size, 3) in place as far as `settings` give a probability above 0."""
+    used = [(number, name) for number, name in enumerate(PIXELWISE) if settings[name]["probability"] > 0]
     if not used:
         return
-    drawn = draw(seed, epoch, positions)
+    drawn = draw(seed, epoch, sample_indices)
     for number, name in used:
         for index in np.flatnonzero(drawn[name] < settings[name]["probability"]):
-            generator = np.random.default_rng(derived_seed(seed, epoch, int(positions[index]), number))
-            STAGES[name](images[index], settings[name], generator)
+            generator = np.random.default_rng(derived_seed(seed, epoch, int(sample_indices[index]), number))
+            PIXELWISE[name](images[index], settings[name], generator)
 
 
 def _hair(image: NDArray[np.uint8], settings: dict[str, Any], generator: Generator) -> None:
@@ -86,7 +86,7 @@ def _cutout(image: NDArray[np.uint8], settings: dict[str, Any], generator: Gener
         cv2.rectangle(image, (left, top, side, side), MEAN_COLOR.tolist(), cv2.FILLED)
 
 
-STAGES: dict[str, Callable[[NDArray[np.uint8], dict[str, Any], Generator], None]] = {
+PIXELWISE: dict[str, Callable[[NDArray[np.uint8], dict[str, Any], Generator], None]] = {
     "hair": _hair,
     "blur": _blur,
     "cutout": _cutout,

@@ -26,7 +26,7 @@ class Window(NamedTuple):
 WHOLE = Window(0.0, 0.0, 1.0, 1.0)
 
 
-def to_square(data: bytes, header: Header, settings: dict[str, Any]) -> NDArray[np.uint8]:
+def crop_and_resize(data: bytes, header: Header, settings: dict[str, Any]) -> NDArray[np.uint8]:
     """Decode an image to uint8 (size, size, 3) RGB, upright.
 
     `settings`: size, fit (center_crop keeps the largest centered square, resize squeezes the whole image), crop_border,

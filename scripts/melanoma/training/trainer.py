@@ -187,7 +187,7 @@ class Trainer:
         return {
             "recipe": {key: value for key, value in self.recipe.items() if key not in COMPUTING},
             "encoder": self.encoder.to_dict(),
-            "size": self.examples.seen,
+            "size": self.examples.output_size,
             "images": None if self.run.images is None else ImageStore(self.run.images).preparation,
             "diagnoses": list(self.diagnoses),
             "trained_prevalence": self.trained_prevalence,
@@ -201,7 +201,7 @@ class Trainer:
     def _build_model(self) -> Any:
         torch.manual_seed(derived_seed(self.recipe["seed"], 0))
         columns = self.examples.metadata.shape[1]
-        model = build_network(self.recipe, self.examples.seen, columns, len(self.diagnoses))
+        model = build_network(self.recipe, self.examples.output_size, columns, len(self.diagnoses))
         start_from_pretrained(model, self.recipe)
         if self.recipe["sync_batchnorm"] and self.processes.count > 1:
             model = synchronize_batch_norm(model)
@@ -240,7 +240,7 @@ class Trainer:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            raise InputError(_no_memory(self.recipe, self.examples.seen, len(batch.targets))) from error
+            raise InputError(_no_memory(self.recipe, self.examples.output_size, len(batch.targets))) from error
         clip(self.model.parameters(), self.recipe["optimizer"]["max_grad_norm"])
         self.optimizer.step()
         if self.average is not None:
