@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader
 from melanoma.common.files import write_text
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import Processes
-from melanoma.compute.preemption import Interruption
+from melanoma.compute.preemption import Preemption
 from melanoma.config.study import resolve, training_recipe
 from melanoma.images.shards import write_shard
 from melanoma.models.classifier import build_network
@@ -102,7 +102,7 @@ def our_epochs(recipe: dict[str, Any], files: list[Path], folder: Path, threads:
     """Train epochs as the workflow does; yield the images of each."""
     workers = max(threads - 1, 1) if recipe["gpus"] else 0
     run = Run(recipe, table(files), None, folder / "shard.h5", 1000, workers)
-    trainer = Trainer(run, Checkpoints(folder / "resume", ""), Interruption(None), Processes())
+    trainer = Trainer(run, Checkpoints(folder / "resume", ""), Preemption(None), Processes())
     for epoch in range(1000):
         trainer.state |= {"epoch": epoch, "batch": 0}
         trainer.train_epoch(epoch)

@@ -73,7 +73,7 @@ def test_a_fusion_of_two_models_that_each_see_a_part_is_adopted() -> None:
     assert chosen["adopted"] and chosen["p_holm"] < 0.05 and chosen["difference"] > 0
 
 
-def test_the_best_single_model_is_the_answer_where_no_fusion_is_better() -> None:
+def test_the_best_single_model_is_selected_where_no_fusion_is_better() -> None:
     generator, rows, signal = cohort(2)
     members = {"noise": predicted(rows, generator.normal(size=len(rows))), "good": predicted(rows, signal)}
     found = select_model(members, {"mean": fuse(members, "mean")}, 0.05, 200, 1)
@@ -99,7 +99,7 @@ def test_more_fusions_make_each_harder_to_adopt() -> None:
     assert alone["p"] == among["p"] and among["p_holm"] == pytest.approx(10 * alone["p_holm"])
 
 
-def test_a_study_without_fusions_has_an_answer_and_one_class_has_none() -> None:
+def test_a_study_without_fusions_has_a_selected_model_and_one_class_has_none() -> None:
     _, rows, signal = cohort(5)
     good = predicted(rows, signal)
     assert select_model({"good": good}, {}, 0.05, 200, 1)["selected_model"] == "good"

@@ -1,4 +1,4 @@
-"""A model's trainings gathered: seeds by the mean of logits, trainings by that of probabilities, labels of train."""
+"""A model's trainings aggregated: seeds by the mean of logits, trainings by that of probabilities, labels of train."""
 
 import numpy as np
 import pandas as pd

@@ -121,6 +121,6 @@ def test_what_decides_a_prediction_is_another_configuration_and_memory_is_none(p
     assert (before == after) == same
 
 
-def test_a_ledger_line_is_json(tmp_path):
+def test_a_line_of_the_access_log_is_json(tmp_path):
     append(tmp_path / "l.jsonl", {"reader": "x"})
     assert json.loads((tmp_path / "l.jsonl").read_text())["reader"] == "x"

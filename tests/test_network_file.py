@@ -60,7 +60,7 @@ class Study:
         return framed
 
     def finish(self, tta: dict[str, object], test_by: str = "refit") -> pd.DataFrame:
-        """Train and predict all runs, and return the gathered predictions of the test."""
+        """Train and predict all runs, and return the aggregated predictions of the test."""
         self.runs = RUNS[test_by]
         write_yaml(self.folder / "tta.yaml", tta)
         for run in self.runs:

@@ -119,7 +119,7 @@ def test_the_report_holds_comparisons_thresholds_and_calibration(study: Path, tm
         assert text in page, text
 
 
-def test_the_report_says_which_model_is_the_answer_and_why(study: Path, tmp_path: Path) -> None:
+def test_the_report_says_which_model_is_selected_and_why(study: Path, tmp_path: Path) -> None:
     test = {"difference": 0.0123, "p": 0.004, "p_holm": 0.012, "adopted": True}
     found = {
         "selected_model": "cnn",

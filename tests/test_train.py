@@ -16,7 +16,7 @@ from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.compute.device import device_of, set_up_torch
 from melanoma.compute.distributed import Processes
-from melanoma.compute.preemption import Interruption
+from melanoma.compute.preemption import Preemption
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.loader import EpochBatches, Examples, loader
@@ -88,7 +88,7 @@ def run_of(study: TinyStudy, recipe=None, epochs=3) -> Run:
 def trained(study: TinyStudy, name="resume", **kwargs):
     run = run_of(study, **kwargs)
     set_up_torch(1)
-    return train(run, Checkpoints(study.folder / name, run.stamp()), None, Interruption(None), Processes())
+    return train(run, Checkpoints(study.folder / name, run.stamp()), None, Preemption(None), Processes())
 
 
 def same_weights(left, right) -> bool:

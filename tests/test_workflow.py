@@ -128,7 +128,7 @@ def test_with_test_labels_unreadable_figures_and_report_are_made_from_what_evalu
 
 
 @on_finished
-def test_every_reading_of_test_labels_is_in_the_ledger_and_none_is_lost_by_a_rerun(finished):
+def test_every_access_to_test_labels_is_in_the_log_and_none_is_lost_by_a_rerun(finished):
     folder, _ = finished
     path = folder / "results/tiny/test_access_log.jsonl"
     before = path.read_bytes()

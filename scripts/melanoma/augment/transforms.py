@@ -3,8 +3,9 @@
 What is neither, such as hair and blur, is in `pixelwise`; what needs other images of the batch is in `mix`.
 
 Every geometric change (crop, flips, rotation, shear, zoom, shift) composes into one transform, applied once to the
-uint8 image, so an image is resampled once however many changes there are. Every color change and the normalization compose
-into one 3x4 matrix, applied on the training device. Cost: one cv2.warpAffine per image, one matrix product per batch.
+uint8 image, so an image is resampled once however many changes there are. Every color change and the normalization
+compose into one 3x4 matrix, applied on the training device. Cost: one cv2.warpAffine per image, one
+matrix product per batch.
 """
 
 from dataclasses import dataclass

@@ -353,7 +353,7 @@ def _broken_recipe(where: str, recipe: dict[str, Any], stored: int) -> Iterator[
         )
     if recipe["head"] == "image_and_metadata" and not reads_images(recipe):
         yield f"{where}.head: image_and_metadata needs an image network; {recipe['network']} reads metadata alone"
-    yield from _useless_optimization(where, recipe)
+    yield from _useless_optimizer_settings(where, recipe)
     yield from _useless_keys(where, recipe)
     if recipe["network"] == "baseline_cnn":
         yield from _vanished_image(where, layers, recipe["input_size"] or stored)
@@ -413,7 +413,7 @@ def _wrong_values(where: str, name: str, choices: Any, schema: dict[str, Any]) -
     ]
 
 
-def _useless_optimization(where: str, recipe: dict[str, Any]) -> Iterator[str]:
+def _useless_optimizer_settings(where: str, recipe: dict[str, Any]) -> Iterator[str]:
     """Find warm-ups in which nothing is learned, and patterns of parameter groups that are none."""
     schedule, epochs = recipe["schedule"], recipe["epochs"]
     warmup = 0 if schedule["name"] == "1cycle" else schedule["warmup_epochs"]

@@ -44,8 +44,8 @@ def crop_and_resize(data: bytes, header: Header, settings: dict[str, Any]) -> ND
             factor = enough
             pixels = decode(data, header, factor)
     top, left, bottom, right = _edges(header, factor, window, settings["fit"])
-    square = upright(shrink(pixels[top:bottom, left:right], size), header.orientation)
-    return shades_of_gray(square) if settings["color_constancy"] == "shades_of_gray" else square
+    image = upright(shrink(pixels[top:bottom, left:right], size), header.orientation)
+    return shades_of_gray(image) if settings["color_constancy"] == "shades_of_gray" else image
 
 
 def shrink(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -50,7 +50,7 @@ class Backbone(nn.Module):
         return self
 
 
-class RecomputingBackbone(Backbone):
+class CheckpointedBackbone(Backbone):
     """A backbone whose blocks are computed again in the backward pass, where batch norm must not count a batch twice.
 
     So between one forward pass and the next, the momentum of its batch norm is 0. (Its `num_batches_tracked`, which
@@ -98,7 +98,7 @@ def build_backbone(name: str, size: int, settings: dict[str, Any]) -> Backbone:
     build = partial(_library(name).build, name, size, settings)
     width = _width(build, name, size)
     network = build()
-    kind = RecomputingBackbone if settings["gradient_checkpointing"] else Backbone
+    kind = CheckpointedBackbone if settings["gradient_checkpointing"] else Backbone
     return kind(network, width, _normalization(network))
 
 

@@ -33,11 +33,11 @@ class GeneralizedMean(nn.Module):
         return ((powers.logsumexp(self.dims, keepdim=self.keepdim) - log(count)) / self.exponent).exp()
 
 
-class Recomputed(nn.Sequential):
+class GradientCheckpointed(nn.Sequential):
     """A sequence of blocks that in training keep only what goes into each and compute the rest again going backward.
 
     The gradients are the same, dropout included. Batch norm would count the batch in both passes: see
-    RecomputingBackbone.
+    CheckpointedBackbone.
     """
 
     def forward(self, features: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 from resnest import torch as resnest
 from torch import nn
 
-from melanoma.models.layers import GeneralizedMean, Recomputed
+from melanoma.models.layers import GeneralizedMean, GradientCheckpointed
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 
@@ -19,7 +19,7 @@ def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
         network.fc = nn.Identity()
     if settings["gradient_checkpointing"]:
         for stage in STAGES:
-            setattr(network, stage, Recomputed(*getattr(network, stage)))
+            setattr(network, stage, GradientCheckpointed(*getattr(network, stage)))
     return network
 
 

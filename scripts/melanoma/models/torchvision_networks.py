@@ -5,7 +5,7 @@ from typing import Any
 import torchvision
 from torch import nn
 
-from melanoma.models.layers import GeneralizedMean, Recomputed
+from melanoma.models.layers import GeneralizedMean, GradientCheckpointed
 
 
 def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
@@ -17,7 +17,7 @@ def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
         network.classifier = nn.Identity()
     if settings["gradient_checkpointing"]:
         for stage in range(1, len(network.features) - 1):
-            network.features[stage] = Recomputed(*network.features[stage])
+            network.features[stage] = GradientCheckpointed(*network.features[stage])
     return network
 
 

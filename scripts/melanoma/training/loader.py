@@ -90,8 +90,8 @@ class Batch:
         """Cut the batch into `count` contiguous parts whose sizes differ by one at most; InputError if one is empty."""
         if count > len(self):
             raise InputError(
-                f"A batch of {len(self)} images cannot be cut into {count} parts; take a larger batch_size or a smaller"
-                " accumulate"
+                f"A batch of {len(self)} images cannot be cut into {count} parts; take a larger batch_size or fewer"
+                " gradient_accumulation_steps"
             )
         return [self._cut(_part(slice(0, len(self)), number, count)) for number in range(count)]
 

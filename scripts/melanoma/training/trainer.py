@@ -28,7 +28,7 @@ from melanoma.common.files import sha256
 from melanoma.common.rng import derived_seed
 from melanoma.compute.device import device_of, out_of_memory
 from melanoma.compute.distributed import Processes, synchronize_batch_norm
-from melanoma.compute.preemption import Interrupted, Interruption
+from melanoma.compute.preemption import Preempted, Preemption
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
 from melanoma.models.classifier import build_network
@@ -77,14 +77,14 @@ class Run:
 
 
 def train(
-    run: Run, checkpoints: Checkpoints, curves: Path | None, interruption: Interruption, processes: Processes
+    run: Run, checkpoints: Checkpoints, curves: Path | None, preemption: Preemption, processes: Processes
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Train and return the model, as prediction reads it, and its history, one row per epoch.
 
     The model has the weights of the best epoch on the validation rows, or of the last where there are none. Raises
-    Interrupted, after a checkpoint, when `interruption` says so.
+    Preempted, after a checkpoint, when `preemption` says so.
     """
-    trainer = Trainer(run, checkpoints, interruption, processes)
+    trainer = Trainer(run, checkpoints, preemption, processes)
     trainer.restore()
     with _writer(curves if processes.first else None, trainer.state["epoch"]) as writer:
         for epoch in range(trainer.state["epoch"], run.epochs):
@@ -103,9 +103,9 @@ class Trainer:
     the best weights.
     """
 
-    def __init__(self, run: Run, checkpoints: Checkpoints, interruption: Interruption, processes: Processes) -> None:
+    def __init__(self, run: Run, checkpoints: Checkpoints, preemption: Preemption, processes: Processes) -> None:
         self.run, self.recipe, self.checkpoints = run, run.recipe, checkpoints
-        self.interruption, self.processes = interruption, processes
+        self.preemption, self.processes = preemption, processes
         self.device = device_of(self.recipe, processes.local)
         self.encoder = MetadataEncoder.fit(run.table)
         self.diagnoses = diagnosis_classes(run.table) if self.recipe["aux_loss_weight"] else ()
@@ -269,7 +269,7 @@ class Trainer:
 
         It is read after the next step, so a checkpoint is asked for one step before it is due.
         """
-        stop = self.interruption.reason() is not None
+        stop = self.preemption.reason() is not None
         due = self.processes.first and (
             (self.state["batch"] + 1) % self.recipe["checkpoint_batches"] == 0
             or time.monotonic() - self._saved >= 60 * self.recipe["checkpoint_minutes"]
@@ -289,8 +289,8 @@ class Trainer:
 
     def _stop(self) -> None:
         self._save()
-        reason = self.interruption.reason() or "another process"
-        raise Interrupted(
+        reason = self.preemption.reason() or "another process"
+        raise Preempted(
             f"stopped by {reason} after batch {self.state['batch']} of epoch {self.state['epoch'] + 1}; a checkpoint is"
             f" saved in {self.checkpoints.folder}, and the same command, or the profile's retry, goes on from there"
         )
