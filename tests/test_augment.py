@@ -35,12 +35,12 @@ def transforms_of(input_size=SIDE, output_size=SIDE, count=200, epoch=0, seed=1,
 
 
 def test_without_augmentation_an_image_is_only_normalized():
-    maps = transforms_of(count=3)
+    transforms = transforms_of(count=3)
     plain = plain_transforms(3, SIDE, SIDE)
-    np.testing.assert_allclose(maps.affine, plain.affine, atol=1e-6)
-    np.testing.assert_allclose(maps.color, plain.color, atol=1e-6)
-    assert not maps.noise.any()
-    np.testing.assert_array_equal(warp(noisy(3, SIDE), maps.affine, SIDE), noisy(3, SIDE))
+    np.testing.assert_allclose(transforms.affine, plain.affine, atol=1e-6)
+    np.testing.assert_allclose(transforms.color, plain.color, atol=1e-6)
+    assert not transforms.noise.any()
+    np.testing.assert_array_equal(warp(noisy(3, SIDE), transforms.affine, SIDE), noisy(3, SIDE))
 
 
 def test_the_color_map_normalizes_by_imagenet():
@@ -63,15 +63,15 @@ def test_a_flip_happens_as_often_as_its_probability_says():
 
 
 def test_a_rotation_equals_opencvs_and_stays_in_its_range():
-    maps = transforms_of(count=50, affine={"probability": 1.0, "rotate": 30})
+    transforms = transforms_of(count=50, affine={"probability": 1.0, "rotate": 30})
     image = cv2.GaussianBlur(noisy(1, SIDE)[0], (5, 5), 2)
-    for affine in maps.affine[:5]:
+    for affine in transforms.affine[:5]:
         angle = np.degrees(np.arctan2(affine[1, 0], affine[0, 0]))
         ours = warp(image[None], affine[None], SIDE)[0]
         rotation = cv2.getRotationMatrix2D(((SIDE - 1) / 2, (SIDE - 1) / 2), angle, 1.0)
         theirs = cv2.warpAffine(image, rotation, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT_101)
         assert np.abs(ours.astype(int) - theirs).mean() < 1
-    angles = np.degrees(np.arctan2(maps.affine[:, 1, 0], maps.affine[:, 0, 0]))
+    angles = np.degrees(np.arctan2(transforms.affine[:, 1, 0], transforms.affine[:, 0, 0]))
     assert np.abs(angles).max() <= 30 and np.abs(angles).max() > 25
 
 

@@ -113,8 +113,8 @@ def test_flips_are_torchvisions(name):
 
 def test_crops_are_torchvisions_resized_crops():
     corners = [(24, 24), (0, 0), (0, 48), (48, 0), (48, 48)]
-    maps = views({"name": "crops", "scale": 0.5}, {}, np.arange(1), SIDE, SIDE)
-    for image, corner in zip(warp(PICTURE[None], maps.affine, SIDE)[1:], corners, strict=True):
+    transforms = views({"name": "crops", "scale": 0.5}, {}, np.arange(1), SIDE, SIDE)
+    for image, corner in zip(warp(PICTURE[None], transforms.affine, SIDE)[1:], corners, strict=True):
         bilinear = InterpolationMode.BILINEAR
         assert_alike(image, functional.resized_crop(TENSOR, *corner, 48, 48, [SIDE, SIDE], bilinear), 0.5)
 

@@ -155,9 +155,9 @@ def test_a_model_without_images_has_one_view(examples):
 
 def test_random_views_have_no_hair_blur_or_cutout(examples):
     only = RECIPE | {"augmentation": tiny.augmentation()}
-    stages = {name: RECIPE["augmentation"][name] | {"probability": 1.0} for name in ("hair", "blur", "cutout")}
-    with_stages = only | {"augmentation": only["augmentation"] | stages}
-    assert same(*([PredictionBatches(examples, 64, RANDOM, recipe)[0]] for recipe in (only, with_stages)))
+    pixelwise = {name: RECIPE["augmentation"][name] | {"probability": 1.0} for name in ("hair", "blur", "cutout")}
+    with_pixelwise = only | {"augmentation": only["augmentation"] | pixelwise}
+    assert same(*([PredictionBatches(examples, 64, RANDOM, recipe)[0]] for recipe in (only, with_pixelwise)))
 
 
 def test_prediction_batches_are_the_same_bits_whatever_the_number_of_workers(examples):
