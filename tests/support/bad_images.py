@@ -67,9 +67,9 @@ def deflated_zeros(count: int) -> bytes:
     return b"".join([*parts, packer.compress(bytes(count % len(block))), packer.flush()])
 
 
-def png_of(width: int, height: int, packed: bytes, depth: int = 8, colour: int = 2) -> bytes:
+def png_of(width: int, height: int, packed: bytes, depth: int = 8, color: int = 2) -> bytes:
     """Return a PNG with these compressed pixels, whatever its header says."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     data = chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + data
 
@@ -114,7 +114,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
 
     FINE is a readable file; any other text is the beginning, a regular expression, of the problem of an unreadable one.
     """
-    base, progressive, grey, cmyk = jpeg(), jpeg(progressive=True), jpeg("L"), jpeg("CMYK")
+    base, progressive, gray, cmyk = jpeg(), jpeg(progressive=True), jpeg("L"), jpeg("CMYK")
     restarts, still = jpeg(restart_marker_blocks=4), png()
     alpha = picture().convert("RGBA")
     alpha.putalpha(128)
@@ -126,7 +126,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         # Unusual, but whole.
         "baseline": (base, FINE),
         "progressive": (progressive, FINE),
-        "grey": (grey, FINE),
+        "gray": (gray, FINE),
         "cmyk": (cmyk, FINE),
         "cmyk_progressive": (jpeg("CMYK", progressive=True), FINE),
         "restart_markers": (restarts, FINE),
@@ -136,7 +136,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "one_row": (jpeg(image=picture().crop((0, 0, WIDTH, 1))), FINE),
         "tail_of_zeros": (base + bytes(5000), FINE),
         "tail_of_text": (base + b"appended by a camera", FINE),
-        "two_images_in_one_file": (base + grey, FINE),
+        "two_images_in_one_file": (base + gray, FINE),
         "orientation_8_big_endian": (with_orientation(8, big_endian=True), FINE),
         "orientation_that_does_not_exist": (with_orientation(77), FINE),
         "exif_that_ends_early": (jpeg(exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff"), FINE),
@@ -162,7 +162,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "half_and_an_end_marker": (base[: len(base) // 2] + b"\xff\xd9", CORRUPT),
         "half_and_a_tail": (base[: len(base) // 2] + b"\xff\xd9" + bytes(100), CORRUPT),
         "progressive_half": (progressive[: len(progressive) // 2] + b"\xff\xd9", CORRUPT),
-        "grey_half": (grey[: len(grey) // 2] + b"\xff\xd9", CORRUPT),
+        "gray_half": (gray[: len(gray) // 2] + b"\xff\xd9", CORRUPT),
         "cmyk_half": (cmyk[: len(cmyk) // 2] + b"\xff\xd9", CORRUPT),
         "whole_thumbnail_half_image": (jpeg(exif=b"Exif\0\0" + base)[:-3000], ENDS_EARLY),
         "png_half": (still[: len(still) // 2], ENDS_EARLY),
@@ -181,7 +181,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "line_ends_translated": (base.replace(b"\n", b"\r\n"), "(cannot be decoded|truncated)"),
         "no_huffman_tables": (re.sub(rb"\xff\xc4", b"\xff\xe9", jpeg(optimize=True)), CORRUPT),
         "standard_huffman_tables_left_out": (re.sub(rb"\xff\xc4", b"\xff\xe9", base), FINE),
-        "no_quantisation_tables": (re.sub(rb"\xff\xdb", b"\xff\xe9", base), CORRUPT),
+        "no_quantization_tables": (re.sub(rb"\xff\xdb", b"\xff\xe9", base), CORRUPT),
         "one_bit_of_a_png": (bytes(crc), "damaged: the checksum of its chunk IDAT does not match"),
         "png_header_changed": (still.replace(b"\x01\x2c", b"\x01\x2d", 1), "damaged: the checksum of its chunk IHDR"),
         # Not what they seem.
@@ -203,18 +203,18 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "wider_than_its_data": (sized(base, 1500, HEIGHT), CORRUPT),
         "shorter_than_its_data": (sized(base, WIDTH, 64), CORRUPT),
         "png_zero_width": (png_of(0, 10, deflated(b"")), "cannot be decoded: its header gives no width and height"),
-        "png_of_an_unknown_kind": (png_of(WIDTH, HEIGHT, deflated(rows), colour=5), CORRUPT),
+        "png_of_an_unknown_kind": (png_of(WIDTH, HEIGHT, deflated(rows), color=5), CORRUPT),
         "unknown_subsampling": (subsampled(3, 1), CORRUPT),
         # Bombs.
         "jpeg_bomb": (sized(base, 65_500, 65_500), TOO_LARGE),
         "png_bomb": (png_of(50_000, 50_000, deflated_zeros(10_000_000)), TOO_LARGE),
-        "png_bomb_of_bits": (png_of(2**31 - 1, 2**31 - 1, deflated(b""), depth=1, colour=0), TOO_LARGE),
+        "png_bomb_of_bits": (png_of(2**31 - 1, 2**31 - 1, deflated(b""), depth=1, color=0), TOO_LARGE),
         "jpeg_just_under_the_limit": (sized(base, 7_000, 7_000), CORRUPT),
         "progressive_under_the_limit": (sized(progressive, 7_000, 7_000), CORRUPT),
         "cmyk_progressive_under_the_limit": (sized(jpeg("CMYK", progressive=True), 7_000, 7_000), CORRUPT),
         "png_just_under_the_limit": (png_of(7_000, 7_000, deflated_zeros(7_000 * 21_001)), FINE),
         "png_16_bit_alpha_under_the_limit": (
-            png_of(7_000, 7_000, deflated_zeros(7_000 * 56_001), depth=16, colour=6),
+            png_of(7_000, 7_000, deflated_zeros(7_000 * 56_001), depth=16, color=6),
             FINE,
         ),
         "many_scans": (many_scans(), "a JPEG of more than 500 scans"),

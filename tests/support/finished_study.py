@@ -57,11 +57,11 @@ def write_study(folder: Path) -> Path:
     write_json(folder / "calibration.json", reliability(models, settings, decisions))
     drawn = {name: curves(table, name, settings, decisions[name]) for name, table in models.items()}
     write_json(folder / "curves.json", drawn)
-    write_json(folder / "answer.json", {"answer": "cnn"})
+    write_json(folder / "selected_model.json", {"selected_model": "cnn"})
     for run in RUNS:
         write_csv(folder / f"{run}.csv", history(run != "refit"))
     tiny.write_store(folder / "images.h5", table)
-    write_yaml(folder / "cnn.yaml", tiny.recipe(choose_epoch_by="loss"))
+    write_yaml(folder / "cnn.yaml", tiny.recipe(monitor="loss"))
     split = {"test_fraction": 0.25, "folds": 3, "run_folds": [0, 1], "group_by": ["patient"], "seed": 7}
     write_yaml(folder / "config.yaml", {"study": "demo", "split": {**split, "allow_leaks": False}})
     checked = {
@@ -71,7 +71,7 @@ def write_study(folder: Path) -> Path:
     }
     write_json(folder / "leakage.json", {"findings": [], "checked": checked})
     write_text(
-        folder / "problems.csv",
+        folder / "issues.csv",
         "source,table,row,image,column,value,problem,action\n"
         "demo,train.csv,7,ISIC_X,age_approx,<b>-4</b>,age not in 0 to 120,dropped\n",
     )
@@ -97,7 +97,7 @@ def draw(folder: Path, part: str, output: Path) -> None:
     options = {
         "evaluation": [
             *("--curves", folder / "curves.json", "--metrics", folder / "metrics.json"),
-            *("--calibration", folder / "calibration.json", "--answer", folder / "answer.json"),
+            *("--calibration", folder / "calibration.json", "--selected-model", folder / "selected_model.json"),
         ],
         "training": [
             *("--histories", *(f"cnn:{run}={folder / run}.csv" for run in RUNS), *train),

@@ -14,7 +14,7 @@ QUICK = Settings(replicates=100)
 
 
 def study(seed: int = 0) -> pd.DataFrame:
-    """Make labelled predictions of 60 patients: folds 0 and 1 out of fold, and test."""
+    """Make labeled predictions of 60 patients: folds 0 and 1 out of fold, and test."""
     generator = np.random.default_rng(seed)
     n = 300
     patient = np.arange(n) % 60

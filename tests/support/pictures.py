@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from melanoma.images.header import read_header
-from melanoma.images.preprocess import to_square
+from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.shards import DEFAULTS
 
 
@@ -23,7 +23,7 @@ def noisy(count: int, side: int) -> np.ndarray:
 
 
 def encode(pixels: np.ndarray, suffix: str = ".jpg", quality: int = 95) -> bytes:
-    """Encode RGB pixels; 4:4:4, as subsampled colours would blur the comparison."""
+    """Encode RGB pixels; 4:4:4, as subsampled colors would blur the comparison."""
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
         quality,
@@ -42,7 +42,7 @@ def jpeg_with(pixels: np.ndarray, **options: object) -> bytes:
 
 def decode(data: bytes, size: int, fit: str, **options: object) -> np.ndarray:
     """Decode to the square that is stored."""
-    return to_square(data, read_header(data), DEFAULTS | {"size": size, "fit": fit} | options)
+    return crop_and_resize(data, read_header(data), DEFAULTS | {"size": size, "fit": fit} | options)
 
 
 def header_size(data: bytes) -> tuple[int, int]:

@@ -78,10 +78,10 @@ def project(tmp_path):
 
 def test_a_network_is_added_and_a_study_trains_it(project):
     follow(project, "Add a network")
-    predictions = pd.read_parquet(project / "results" / "mean_colour" / "predict" / "colour.parquet")
+    predictions = pd.read_parquet(project / "results" / "mean_color" / "predict" / "color.parquet")
     assert len(predictions) and predictions["probability"].between(0, 1).all()
-    (training,) = (project / "results" / "mean_colour" / "recipes").iterdir()
-    assert training.name.startswith("mean_colour-") and "backbone" not in training.read_text()
+    (training,) = (project / "results" / "mean_color" / "recipes").iterdir()
+    assert training.name.startswith("mean_color-") and "backbone" not in training.read_text()
 
 
 def test_a_table_layout_is_added_and_tables_are_read_by_it(project):

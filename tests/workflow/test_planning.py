@@ -102,14 +102,14 @@ def test_every_job_states_its_memory_run_time_and_gpus(project, study):
 
 def test_a_mistake_in_the_configuration_stops_before_any_job(project):
     config = yaml.safe_load((project / "config.yaml").read_text())
-    config["models"]["cnn"]["optimiser"] = config["models"]["cnn"].pop("optimizer")
+    config["models"]["cnn"]["optimizer"] = config["models"]["cnn"].pop("optimizer")
     (project / "mine.yaml").write_text(yaml.safe_dump(config))
     done = failing(project, "-n", "--configfile", "mine.yaml")
     assert done.returncode != 0
     line = next(
-        number for number, text in enumerate((project / "mine.yaml").read_text().splitlines(), 1) if "optimiser" in text
+        number for number, text in enumerate((project / "mine.yaml").read_text().splitlines(), 1) if "optimizer" in text
     )
-    said = f"mine.yaml:{line}: models.cnn.optimiser: unknown key 'optimiser' (did you mean 'optimizer'?)"
+    said = f"mine.yaml:{line}: models.cnn.optimizer: unknown key 'optimizer' (did you mean 'optimizer'?)"
     assert said in done.stdout
     assert "Traceback" not in done.stdout
 

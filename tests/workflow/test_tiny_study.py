@@ -25,7 +25,7 @@ from workflow import (
 )
 
 # The only rules that open the labels of the test.
-JUDGES = {"audit_models", "evaluate", "audit_shortcuts", "compare_seeds"}
+EVALUATIONS = {"audit_models", "evaluate", "analyze_shortcuts", "compare_seeds"}
 # One worker runs these, so that the tiny study runs once.
 on_finished = pytest.mark.xdist_group("finished")
 
@@ -65,7 +65,7 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     metrics = json.loads((results / "evaluate" / "metrics.json").read_text())
     stacked = {"stacked", "stacked_without_context", "boosted"}
     assert set(metrics) == {"cnn", "joint", "logistic", "boosting", "theirs", "mean", "weighted"} | stacked
-    assert json.loads((results / "fuse" / "answer.json").read_text())["answer"] in metrics
+    assert json.loads((results / "fuse" / "selected_model.json").read_text())["selected_model"] in metrics
     for model in metrics.values():
         assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
     assert (results / "evaluate" / "summary.txt").read_text().strip() in printed
@@ -96,31 +96,31 @@ def test_snakemakes_own_report_holds_the_figures(finished):
 
 
 @on_finished
-def test_only_what_judges_is_given_test_labels(finished):
+def test_only_what_evaluates_is_given_test_labels(finished):
     """The labels of the test are one file, beside the catalog that the split is made from."""
     folder, _ = finished
     printed = snakemake(folder, "-n", "--forceall", *TINY)
     blocks = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)\n", printed, re.MULTILINE)
-    assert {name for name, inputs in blocks if "test_labels" in inputs} == JUDGES
+    assert {name for name, inputs in blocks if "test_labels" in inputs} == EVALUATIONS
     assert {name for name, inputs in blocks if "catalog.parquet" in inputs} == {"prepare_shard", "split_study"}
 
 
 @on_finished
-def test_with_test_labels_unreadable_all_runs_but_what_judges(blind):
-    """Tuning, training, prediction and fusion end; the first that judges fails, as what comes after it waits for it."""
+def test_with_test_labels_unreadable_all_runs_but_what_evaluates(blind):
+    """Tuning, training, prediction and fusion end; the first that evaluates fails, and what follows waits for it."""
     folder, stopped = blind
     assert stopped.returncode != 0
     assert set(re.findall(r"^Error in rule (\w+):", stopped.stdout, re.MULTILINE)) == {"audit_models"}
     assert "test_labels.parquet: not a Parquet table" in stopped.stdout
     left = set(jobs(stopped.stdout)) - finished_rules(stopped.stdout)
-    assert left == JUDGES | {"plot_evaluation", "plot_data", "write_report", "all"}
+    assert left == EVALUATIONS | {"plot_evaluation", "plot_data", "write_report", "all"}
     results = folder / "results" / "tiny"
     tuned, _ = trained_as(results, "joint")
     assert (tuned / "recipe.yaml").exists() and (results / "fuse/weighted.parquet").exists()
 
 
 @on_finished
-def test_with_test_labels_unreadable_figures_and_report_are_made_from_what_judges_wrote(finished):
+def test_with_test_labels_unreadable_figures_and_report_are_made_from_what_evaluates_wrote(finished):
     folder, _ = finished
     with unreadable(folder / LABELS):
         printed = snakemake(folder, "--cores", 2, *TINY, "--forcerun", "plot_evaluation", "plot_data")
@@ -128,9 +128,9 @@ def test_with_test_labels_unreadable_figures_and_report_are_made_from_what_judge
 
 
 @on_finished
-def test_every_reading_of_test_labels_is_in_the_ledger_and_none_is_lost_by_a_rerun(finished):
+def test_every_access_to_test_labels_is_in_the_log_and_none_is_lost_by_a_rerun(finished):
     folder, _ = finished
-    path = folder / "results/tiny/test_ledger.jsonl"
+    path = folder / "results/tiny/test_access_log.jsonl"
     before = path.read_bytes()
     entries = [json.loads(line) for line in before.splitlines()]
     assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds"}
@@ -139,7 +139,7 @@ def test_every_reading_of_test_labels_is_in_the_ledger_and_none_is_lost_by_a_rer
     after = path.read_bytes()
     assert after.startswith(before) and after.count(b"\n") == before.count(b"\n") + 1
     assert f"{len(entries) + 1} times" in (folder / "results/tiny/report/report.html").read_text()
-    assert "test_ledger" not in snakemake(folder, "-n", "--delete-all-output", *TINY)
+    assert "test_access_log" not in snakemake(folder, "-n", "--delete-all-output", *TINY)
 
 
 @on_finished

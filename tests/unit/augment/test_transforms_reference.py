@@ -13,15 +13,15 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 import tiny
-from melanoma.augment.pixelwise import apply_stages
+from melanoma.augment.pixelwise import apply_pixelwise
 from melanoma.augment.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     YIQ_TO_RGB,
     draw,
-    map_colours,
-    plain_maps,
-    random_maps,
+    plain_transforms,
+    random_transforms,
+    transform_colors,
     warp,
 )
 from melanoma.augment.tta import views
@@ -34,8 +34,8 @@ INSIDE = slice(SIDE // 4, -SIDE // 4)
 torch.set_num_threads(1)
 
 
-def maps_of(**only):
-    return random_maps(tiny.augmentation(**only), SEED, 0, np.arange(COUNT), SIDE, SIDE)
+def transforms_of(**only):
+    return random_transforms(tiny.augmentation(**only), SEED, 0, np.arange(COUNT), SIDE, SIDE)
 
 
 def spread(name):
@@ -44,15 +44,15 @@ def spread(name):
 
 
 def warped(**only):
-    return warp(np.repeat(PICTURE[None], COUNT, axis=0), maps_of(**only).affine, SIDE)
+    return warp(np.repeat(PICTURE[None], COUNT, axis=0), transforms_of(**only).affine, SIDE)
 
 
-def coloured(**only):
-    """Return the picture in the drawn colours, on the scale of 0 to 255 and not cut off."""
+def colored(**only):
+    """Return the picture in the drawn colors, on the scale of 0 to 255 and not cut off."""
     results = []
-    for colour in maps_of(**only).colour:
+    for color in transforms_of(**only).color:
         pixels = PICTURE.astype(np.float32)
-        map_colours(pixels, colour)
+        transform_colors(pixels, color)
         results.append(255 * (pixels * IMAGENET_STD + IMAGENET_MEAN))
     return np.stack(results)
 
@@ -62,13 +62,13 @@ def moved(angle=0.0, shift=(0.0, 0.0), scale=1.0, shear=0.0):
     return functional.affine(TENSOR, angle, list(shift), scale, [shear, 0.0], interpolation=bilinear)
 
 
-def hues(colours):
-    """Return the hues of RGB colours (n, 3) in degrees."""
-    return np.array([360 * colorsys.rgb_to_hsv(*colour)[0] for colour in colours])
+def hues(colors):
+    """Return the hues of RGB colors (n, 3) in degrees."""
+    return np.array([360 * colorsys.rgb_to_hsv(*color)[0] for color in colors])
 
 
 def assert_alike(ours, theirs, mean):
-    """`ours` (height, width, 3), `theirs` a tensor (3, height, width): mean difference in grey levels."""
+    """`ours` (height, width, 3), `theirs` a tensor (3, height, width): mean difference in gray levels."""
     difference = np.abs(ours.astype(float) - theirs.permute(1, 2, 0).numpy())
     assert difference[INSIDE, INSIDE].mean() < mean
 
@@ -113,26 +113,26 @@ def test_flips_are_torchvisions(name):
 
 def test_crops_are_torchvisions_resized_crops():
     corners = [(24, 24), (0, 0), (0, 48), (48, 0), (48, 48)]
-    maps = views({"name": "crops", "scale": 0.5}, {}, np.arange(1), SIDE, SIDE)
-    for image, corner in zip(warp(PICTURE[None], maps.affine, SIDE)[1:], corners, strict=True):
+    transforms = views({"name": "crops", "scale": 0.5}, {}, np.arange(1), SIDE, SIDE)
+    for image, corner in zip(warp(PICTURE[None], transforms.affine, SIDE)[1:], corners, strict=True):
         bilinear = InterpolationMode.BILINEAR
         assert_alike(image, functional.resized_crop(TENSOR, *corner, 48, 48, [SIDE, SIDE], bilinear), 0.5)
 
 
 def test_saturation_is_torchvisions():
-    ours = coloured(hue_saturation_value={"probability": 1.0, "saturation": 0.3})
+    ours = colored(hue_saturation_value={"probability": 1.0, "saturation": 0.3})
     for image, change in zip(ours, 0.3 * spread("saturation"), strict=True):
         assert_alike(image, functional.adjust_saturation(TENSOR.float() / 255, 1 + change) * 255, 0.2)
 
 
 def test_value_is_torchvisions_brightness():
-    ours = coloured(hue_saturation_value={"probability": 1.0, "value": 0.2})
+    ours = colored(hue_saturation_value={"probability": 1.0, "value": 0.2})
     for image, change in zip(ours, 0.2 * spread("value"), strict=True):
         assert_alike(image, functional.adjust_brightness(TENSOR.float() / 255, 1 + change) * 255, 0.1)
 
 
-def test_contrast_is_torchvisions_about_mid_grey_instead_of_the_pictures_own_mean():
-    ours = coloured(brightness_contrast={"probability": 1.0, "contrast": 0.2})
+def test_contrast_is_torchvisions_about_mid_gray_instead_of_the_pictures_own_mean():
+    ours = colored(brightness_contrast={"probability": 1.0, "contrast": 0.2})
     own_mean = functional.rgb_to_grayscale(TENSOR.float()).mean().item()
     for image, change in zip(ours, 0.2 * spread("contrast"), strict=True):
         theirs = functional.adjust_contrast(TENSOR.float() / 255, 1 + change) * 255
@@ -140,22 +140,22 @@ def test_contrast_is_torchvisions_about_mid_grey_instead_of_the_pictures_own_mea
 
 
 def test_brightness_adds_a_share_of_white():
-    ours = coloured(brightness_contrast={"probability": 1.0, "brightness": 0.2})
+    ours = colored(brightness_contrast={"probability": 1.0, "brightness": 0.2})
     for image, change in zip(ours, 0.2 * spread("brightness"), strict=True):
         np.testing.assert_allclose(image, PICTURE + 255 * change, atol=0.1)
 
 
 def test_hue_turns_against_torchvisions_by_the_same_angle_at_constant_luma():
     """Theirs moves along the edges of the HSV hexagon at constant value, ours on a circle at constant luma: single
-    colours differ by some degrees, and in the mean over the circle they turn alike.
+    colors differ by some degrees, and in the mean over the circle they turn alike.
     """
     around = np.radians(np.arange(0, 360))
     circle = np.stack([np.full(360, 0.5), 0.1 * np.cos(around), 0.1 * np.sin(around)], axis=1) @ YIQ_TO_RGB.T
-    for angle, colour in zip(
-        20 * spread("hue"), maps_of(hue_saturation_value={"probability": 1.0, "hue": 20}).colour, strict=True
+    for angle, color in zip(
+        20 * spread("hue"), transforms_of(hue_saturation_value={"probability": 1.0, "hue": 20}).color, strict=True
     ):
         pixels = np.float32(255 * circle)[None]
-        map_colours(pixels, colour)
+        transform_colors(pixels, color)
         turned = hues(pixels[0] * IMAGENET_STD + IMAGENET_MEAN) - hues(circle)
         turned = (turned + 180) % 360 - 180
         theirs = functional.adjust_hue(torch.tensor(circle.T[:, None]), angle / 360)[:, 0].T.numpy()
@@ -170,7 +170,7 @@ def test_hue_turns_against_torchvisions_by_the_same_angle_at_constant_luma():
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 1.5, 3.0])
 def test_blur_is_torchvisions(sigma):
     ours = PICTURE[None].copy()
-    apply_stages(ours, tiny.augmentation(blur={"probability": 1.0, "sigma": [sigma, sigma]}), SEED, 0, np.arange(1))
+    apply_pixelwise(ours, tiny.augmentation(blur={"probability": 1.0, "sigma": [sigma, sigma]}), SEED, 0, np.arange(1))
     kernel = round(6 * sigma + 1) | 1
     theirs = functional.gaussian_blur(TENSOR, [kernel, kernel], [sigma, sigma])
     assert np.abs(ours[0].astype(int) - theirs.permute(1, 2, 0).numpy()).max() <= 1
@@ -181,6 +181,6 @@ def test_one_resampling_keeps_more_detail_than_one_after_another():
     image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     there = cv2.getRotationMatrix2D(((SIDE - 1) / 2, (SIDE - 1) / 2), 20, 1.0)
     twice = cv2.warpAffine(cv2.warpAffine(image, there, (SIDE, SIDE)), cv2.invertAffineTransform(there), (SIDE, SIDE))
-    once = warp(image[None], plain_maps(1, SIDE, SIDE).affine, SIDE)[0]
+    once = warp(image[None], plain_transforms(1, SIDE, SIDE).affine, SIDE)[0]
     assert np.abs(once[INSIDE, INSIDE].astype(int) - image[INSIDE, INSIDE]).max() == 0
     assert twice[INSIDE, INSIDE].std() < 0.8 * image.std()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment.transforms import plain_maps, warp
+from melanoma.augment.transforms import plain_transforms, warp
 from melanoma.augment.tta import NO_TTA, average, view_count, views
 from pictures import noisy
 
@@ -32,28 +32,28 @@ def tta(name, **settings):
     return {"name": name, "n": 15, "scale": 0.8, "mean_of": "logit"} | settings
 
 
-def views_of(images, seen=None, **settings):
-    """Return the views as pixels, (images, views, seen, seen, 3)."""
-    stored = images.shape[1]
-    maps = views(tta(**settings), recipe(), np.arange(len(images)), stored, seen or stored)
-    return warp(images, maps.affine, seen or stored).reshape(len(images), -1, *[seen or stored] * 2, 3)
+def views_of(images, output_size=None, **settings):
+    """Return the views as pixels, (images, views, output_size, output_size, 3)."""
+    output_size = output_size or images.shape[1]
+    transforms = views(tta(**settings), recipe(), np.arange(len(images)), images.shape[1], output_size)
+    return warp(images, transforms.affine, output_size).reshape(len(images), -1, output_size, output_size, 3)
 
 
 @pytest.mark.parametrize("name", ["none", "random", "flips", "dihedral", "crops"])
 def test_there_are_as_many_views_as_counted_the_first_image_first(name):
-    maps = views(tta(name), recipe(), np.array([5, 2, 9]), 32, 24)
+    transforms = views(tta(name), recipe(), np.array([5, 2, 9]), 32, 24)
     count = view_count(tta(name))
     assert count == {"none": 1, "random": 15, "flips": 4, "dihedral": 8, "crops": 6}[name]
     alone = views(tta(name), recipe(), np.array([2]), 32, 24)
-    for field in ("affine", "colour", "noise", "noise_seeds"):
-        assert len(getattr(maps, field)) == 3 * count
-        np.testing.assert_array_equal(getattr(maps, field)[count : 2 * count], getattr(alone, field))
+    for field in ("affine", "color", "noise", "noise_seeds"):
+        assert len(getattr(transforms, field)) == 3 * count
+        np.testing.assert_array_equal(getattr(transforms, field)[count : 2 * count], getattr(alone, field))
 
 
 def test_without_tta_the_only_view_is_the_plain_image():
-    maps, plain = views(NO_TTA, {}, np.arange(3), 64, 48), plain_maps(3, 64, 48)
-    for field in ("affine", "colour", "noise", "noise_seeds"):
-        np.testing.assert_array_equal(getattr(maps, field), getattr(plain, field))
+    transforms, plain = views(NO_TTA, {}, np.arange(3), 64, 48), plain_transforms(3, 64, 48)
+    for field in ("affine", "color", "noise", "noise_seeds"):
+        np.testing.assert_array_equal(getattr(transforms, field), getattr(plain, field))
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -70,14 +70,16 @@ def test_flips_and_quarter_turns_are_exact_permutations_of_the_pixels(side):
 def test_the_views_of_a_flipped_image_are_the_same_views_in_another_order():
     """So the mean over dihedral views does not depend on how the camera was held."""
     image = noisy(1, 40)
-    views_there, views_here = (views_of(i, name="dihedral", seen=20)[0] for i in (image, np.rot90(image, axes=(1, 2))))
+    views_there, views_here = (
+        views_of(i, name="dihedral", output_size=20)[0] for i in (image, np.rot90(image, axes=(1, 2)))
+    )
     assert {v.tobytes() for v in views_there} == {v.tobytes() for v in views_here}
 
 
-def test_crops_are_the_whole_the_centre_and_the_four_corners():
+def test_crops_are_the_whole_the_center_and_the_four_corners():
     image = noisy(1, 40)
-    whole, *crops = views_of(image, seen=32, name="crops", scale=0.8)[0]
-    np.testing.assert_array_equal(whole, warp(image, plain_maps(1, 40, 32).affine, 32)[0])
+    whole, *crops = views_of(image, output_size=32, name="crops", scale=0.8)[0]
+    np.testing.assert_array_equal(whole, warp(image, plain_transforms(1, 40, 32).affine, 32)[0])
     for crop, (top, left) in zip(crops, [(4, 4), (0, 0), (0, 8), (8, 0), (8, 8)], strict=True):
         np.testing.assert_array_equal(crop, image[0, top : top + 32, left : left + 32])
 
@@ -93,8 +95,8 @@ def test_random_views_differ_by_image_view_and_seed_and_more_of_them_begin_with_
 def test_an_image_is_resampled_from_the_same_pixels_in_each_of_its_views():
     """One reading and one shrinking serve all views, and give what each view would give alone."""
     images = noisy(2, 70)
-    maps = views(tta("random", n=4), recipe(), np.arange(2), 70, 24)
-    together, apart = warp(images, maps.affine, 24), warp(np.repeat(images, 4, axis=0), maps.affine, 24)
+    transforms = views(tta("random", n=4), recipe(), np.arange(2), 70, 24)
+    together, apart = warp(images, transforms.affine, 24), warp(np.repeat(images, 4, axis=0), transforms.affine, 24)
     np.testing.assert_array_equal(together, apart)
 
 

@@ -8,7 +8,7 @@ import torch
 
 import quick
 from melanoma.common.errors import InputError
-from melanoma.compute.distributed import Processes, SynchronisedBatchNorm, joined, synchronise_batch_norm
+from melanoma.compute.distributed import Processes, SynchronizedBatchNorm, joined, synchronize_batch_norm
 from small_training import TinyStudy
 
 # The first convolution has no batch norm, so cutting a batch into parts changes nothing but the order of sums.
@@ -16,7 +16,7 @@ NO_BATCH_NORM = {
     "baseline_cnn": {"channels": [8], "kernels": [3], "padding": "same", "pooling": "average", "hidden": []},
     "optimizer": {"name": "sgd", "learning_rate": 0.1},
 }
-SYNCHRONISED = {"synchronised_batch_norm": True, "optimizer": {"name": "sgd", "learning_rate": 0.01}}
+SYNCHRONIZED = {"sync_batchnorm": True, "optimizer": {"name": "sgd", "learning_rate": 0.01}}
 # 40 training images, a quarter melanomas, over-sampled to 1:1: 60 in batches of 6 are 20 steps in two epochs.
 TWENTY_STEPS = {"epochs": 2, "batch_size": 6, "checkpoint_batches": 500}
 
@@ -41,15 +41,15 @@ def assert_close(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
 
 def test_accumulation_and_two_and_four_processes_end_where_one_does(tmp_path):
     _, expected = trained(tmp_path, "one", **NO_BATCH_NORM)
-    assert_close(trained(tmp_path, "accumulated", **NO_BATCH_NORM, accumulate=3)[1], expected)
+    assert_close(trained(tmp_path, "accumulated", **NO_BATCH_NORM, gradient_accumulation_steps=3)[1], expected)
     assert_close(trained(tmp_path, "two", 2, **NO_BATCH_NORM)[1], expected)
     assert_close(trained(tmp_path, "four", 4, **NO_BATCH_NORM)[1], expected)
-    assert_close(trained(tmp_path, "both", 2, **NO_BATCH_NORM, accumulate=2)[1], expected)
+    assert_close(trained(tmp_path, "both", 2, **NO_BATCH_NORM, gradient_accumulation_steps=2)[1], expected)
 
 
-@pytest.mark.parametrize("head", ["logit", "joint"])
-def test_with_synchronised_batch_norm_two_processes_end_where_one_does(tmp_path, head):
-    settings = SYNCHRONISED | {"head": head, "metadata": {"widths": [8], "dropout": 0}}
+@pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
+def test_with_synchronized_batch_norm_two_processes_end_where_one_does(tmp_path, head):
+    settings = SYNCHRONIZED | {"head": head, "metadata": {"widths": [8], "dropout": 0}}
     _, expected = trained(tmp_path, "one", **settings)
     assert_close(trained(tmp_path, "two", 2, **settings)[1], expected)
 
@@ -98,13 +98,13 @@ def test_alone_there_is_nothing_to_share():
 @pytest.mark.parametrize(
     ("layer", "shape"), [(torch.nn.BatchNorm2d(3), (8, 3, 5, 5)), (torch.nn.BatchNorm1d(3), (8, 3))]
 )
-def test_synchronised_batch_norm_of_one_process_is_batch_norm(tmp_path, layer, shape):
+def test_synchronized_batch_norm_of_one_process_is_batch_norm(tmp_path, layer, shape):
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     try:
         draw = torch.Generator().manual_seed(0)
         torch.nn.init.normal_(layer.weight, generator=draw)
-        ours = synchronise_batch_norm(torch.nn.Sequential(layer))[0]
-        assert isinstance(ours, SynchronisedBatchNorm)
+        ours = synchronize_batch_norm(torch.nn.Sequential(layer))[0]
+        assert isinstance(ours, SynchronizedBatchNorm)
         inputs = torch.randn(shape, generator=draw) * 3 + 7
         twins = [inputs.clone().requires_grad_() for _ in range(2)]
         for module, twin in zip((layer, ours), twins, strict=True):

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from melanoma.compute import preemption as interruption
-from melanoma.compute.preemption import SIGNALS, Interruption, scheduler_job
+from melanoma.compute import preemption
+from melanoma.compute.preemption import SIGNALS, Preemption, scheduler_job
 
 
 class Clock:
@@ -19,20 +19,20 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(interruption, "time", clock)
-    monkeypatch.setattr(interruption, "_imported", clock.now)
+    monkeypatch.setattr(preemption, "time", clock)
+    monkeypatch.setattr(preemption, "_imported", clock.now)
     return clock
 
 
 def test_without_a_limit_it_never_stops_by_itself(clock):
-    watch = Interruption(None)
+    watch = Preemption(None)
     clock.now += 1e9
     assert watch.reason() is None
 
 
 @pytest.mark.parametrize(("minutes", "margin"), [(1, 20), (3, 20), (10, 60), (30, 180), (60, 300), (1440, 300)])
 def test_it_stops_a_tenth_of_the_limit_before_the_end_from_20_seconds_to_five_minutes(clock, minutes, margin):
-    watch = Interruption(60 * minutes)
+    watch = Preemption(60 * minutes)
     while clock.now < 1000 + 60 * minutes - margin - 1.5:
         clock.now += 1
         assert watch.reason() is None
@@ -41,7 +41,7 @@ def test_it_stops_a_tenth_of_the_limit_before_the_end_from_20_seconds_to_five_mi
 
 
 def test_it_leaves_time_for_a_step_as_long_as_the_longest(clock):
-    watch = Interruption(3600)
+    watch = Preemption(3600)
     clock.now += 400
     assert watch.reason() is None
     for _ in range(24):
@@ -53,7 +53,7 @@ def test_it_leaves_time_for_a_step_as_long_as_the_longest(clock):
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_a_reason_to_stop(number):
-    watch = Interruption(None)
+    watch = Preemption(None)
     before = signal.getsignal(number)
     with watch.watching():
         os.kill(os.getpid(), number)
@@ -63,7 +63,7 @@ def test_a_signal_is_a_reason_to_stop(number):
 
 @pytest.mark.parametrize("name", ["SLURM_JOB_ID", "JOB_ID", "PBS_JOBID", "LSB_JOBID"])
 def test_the_scheduler_is_known_by_the_number_of_its_job(monkeypatch, name):
-    for other in interruption.JOB_NUMBERS:
+    for other in preemption.JOB_NUMBERS:
         monkeypatch.delenv(other, raising=False)
     assert scheduler_job() is None
     monkeypatch.setenv(name, "4711")

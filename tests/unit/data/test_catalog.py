@@ -155,9 +155,9 @@ def test_the_classes_of_2019_with_their_metadata(tmp_path: Path) -> None:
     assert catalog["site"].fillna("-").tolist() == ["head/neck", "torso", "-", "-"]
     assert catalog["age"].fillna(-1).tolist() == [55, 50, -1, -1]
     assert [note[:2] for note in notes(problems)] == [
-        ("changed", "anatom_site_general"),
-        ("doubted", "patient"),
-        ("doubted", "image"),
+        ("normalized", "anatom_site_general"),
+        ("warning", "patient"),
+        ("warning", "image"),
     ]
     assert problems["problem"].iloc[0] == "read as 'torso' (1 row)" and problems["table"].iloc[0] == metadata
     assert "4 images without a patient: the lesion stands in for 2" in problems["problem"].iloc[1]
@@ -217,7 +217,7 @@ def test_an_export_of_the_archive_needs_no_target_and_not_every_patient(tmp_path
     catalog, problems = build(given(tmp_path, "isic", header, *lines))
     assert catalog["target"].tolist() == [1, 0, 0, 0]
     assert catalog["patient"].tolist() == ["IP_1", "isic:IL_2", "isic:c", "IP_1"]
-    assert ("doubted", "lesion_id", "1 lesion(s) with more than one target, as IL_1") in notes(problems)
+    assert ("warning", "lesion_id", "1 lesion(s) with more than one target, as IL_1") in notes(problems)
 
 
 def test_ham10000(tmp_path: Path) -> None:
@@ -260,8 +260,8 @@ def test_own_columns_and_words(tmp_path: Path, suffix: str) -> None:
     assert catalog["image"].tolist() == ["a", "b", "c"] and catalog["patient"].tolist() == ["1", "1", "2"]
     assert catalog["target"].tolist() == [0, 1, 0] and catalog["sex"].fillna("-").tolist() == ["male", "female", "-"]
     assert catalog["age"].fillna(-1).tolist() == [50, -1, 60]
-    assert notes(problems)[0][:2] == ("changed", "file")
-    assert ("doubted", "case", "1 patient(s) with more than one sex, as 1") in notes(problems)
+    assert notes(problems)[0][:2] == ("normalized", "file")
+    assert ("warning", "case", "1 patient(s) with more than one sex, as 1") in notes(problems)
 
 
 def test_a_row_of_a_parquet_table_is_counted_from_one(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_the_official_table_of_33126_rows(tmp_path: Path) -> None:
         (tmp_path / f"{name}.jpg").touch()
     catalog, problems = build({"name": "isic2020", "layout": "kaggle", "table": str(table), "images": str(tmp_path)})
     assert len(catalog) == 33126 and (catalog["role"] == "study").all()
-    assert set(problems["action"]) <= {"doubted"}
+    assert set(problems["action"]) <= {"warning"}
     assert catalog["target"].sum() == 584 and catalog["patient"].nunique() == 2056
     assert catalog[["sex", "age", "site"]].isna().sum().tolist() == [65, 68, 527]
 

@@ -61,7 +61,7 @@ def build_catalog(rows: pd.DataFrame | None, policy: str = "fail") -> list[str]:
         rows.to_csv(TABLE, index=False)
     source = {"name": "isic", "layout": "kaggle", "table": str(TABLE), "images": str(JPEGS)}
     write_yaml("catalog.yaml", {"on_bad_row": policy, "sources": [source]})
-    run(catalog_script, "--settings catalog.yaml --output catalog.parquet --problems problems.csv")
+    run(catalog_script, "--settings catalog.yaml --output catalog.parquet --issues issues.csv")
     return pd.read_parquet("catalog.parquet")["image"].tolist()
 
 
@@ -140,7 +140,7 @@ def test_a_bad_row_is_dropped_and_listed_where_the_policy_is_drop(rows: pd.DataF
     column, value, expected, _ = BAD_CELLS[fault]
     rows.loc[5, column] = value
     assert "ISIC_05" not in build_catalog(rows, "drop")
-    (problem,) = pd.read_csv("problems.csv", dtype="str").to_dict("records")
+    (problem,) = pd.read_csv("issues.csv", dtype="str").to_dict("records")
     assert expected in problem.pop("problem")
     assert list(problem.values()) == ["isic", str(TABLE), "7", "ISIC_05", column, value, "dropped"]
 
@@ -322,7 +322,7 @@ def test_the_command_line_ends_with_the_message_and_no_traceback(rows: pd.DataFr
     rows.loc[5, "age_approx"] = "500"
     message(build_catalog, rows)
     script = Path(catalog_script.__file__)
-    command = f"{script} --settings catalog.yaml --output c.parquet --problems p.csv --log catalog.log"
+    command = f"{script} --settings catalog.yaml --output c.parquet --issues p.csv --log catalog.log"
     result = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, check=False)
     assert result.returncode == 1 and "Traceback" not in result.stderr
     for text in (result.stderr, Path("catalog.log").read_text()):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import workflow
 from melanoma.data.catalog import build_catalog
 from melanoma.data.tables import plain, read_table
-from melanoma.predictions.external import foreign_predictions
+from melanoma.predictions.external import external_predictions
 from melanoma.predictions.table import read_labels, read_predictions
 from melanoma.split.assign import read_pairs
 
@@ -126,7 +126,7 @@ def test_predictions_made_elsewhere_are_found_by_the_same_names(tmp_path: Path) 
     (tmp_path / "theirs.csv").write_text("image_name,prob\n7.0,0.1\n8.0,0.2\n")
     test = pd.DataFrame({"image": ["7", "8"], "patient": ["1", "2"], "source": "s"})
     train = test.iloc[:0].assign(fold=[], target=[])
-    assert foreign_predictions(tmp_path / "theirs.csv", train, test, [0], False)["probability"].tolist() == [0.1, 0.2]
+    assert external_predictions(tmp_path / "theirs.csv", train, test, [0], False)["probability"].tolist() == [0.1, 0.2]
 
 
 def test_duplicates_are_found_by_the_same_names(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from melanoma.data.layouts import ONE_HOT, ONE_HOT_2017
-from melanoma.data.vocabulary import BENIGN, DIAGNOSES, MELANOMA, SITES, UNKNOWN, VOCABULARIES, harmonise, nearest
+from melanoma.data.vocabulary import BENIGN, DIAGNOSES, MELANOMA, SITES, UNKNOWN, VOCABULARIES, harmonize, nearest
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
@@ -16,14 +16,14 @@ def test_no_word_means_two_things(name):
 
 
 def test_case_decides_nothing_and_unknown_is_missing():
-    found = harmonise(pd.Series(["Melanoma", "NV", "nevus", "unknown", None, "xyzzy"], dtype="str"), DIAGNOSES)
+    found = harmonize(pd.Series(["Melanoma", "NV", "nevus", "unknown", None, "xyzzy"], dtype="str"), DIAGNOSES)
     assert found["word"].fillna("-").tolist() == [MELANOMA, "nevus", "nevus", "-", "-", "-"]
     assert found["known"].tolist() == [True] * 5 + [False]
     assert found["alias"].tolist() == [False, True, False, False, False, False]
 
 
 def test_a_column_without_a_value_is_all_known():
-    found = harmonise(pd.Series([None, None], dtype="str"), DIAGNOSES)
+    found = harmonize(pd.Series([None, None], dtype="str"), DIAGNOSES)
     assert found["word"].isna().all() and found["known"].all() and not found["alias"].any()
 
 
@@ -41,7 +41,7 @@ def test_every_class_of_the_challenges_is_of_the_vocabulary():
     ],
 )
 def test_every_word_of_the_public_tables_is_known(vocabulary, words):
-    assert harmonise(pd.Series(words, dtype="str"), vocabulary)["known"].all()
+    assert harmonize(pd.Series(words, dtype="str"), vocabulary)["known"].all()
 
 
 def test_what_may_be_malignant_is_not_called_benign():

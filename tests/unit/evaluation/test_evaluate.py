@@ -1,4 +1,4 @@
-"""Predictions of any origin are judged on test alone, and every number has its interval."""
+"""Predictions of any origin are evaluated on test alone, and every number has its interval."""
 
 from pathlib import Path
 
@@ -29,26 +29,26 @@ from melanoma.stats.thresholds import choose_thresholds
 from real_data import real_data
 
 
-def test_only_test_is_judged_and_out_of_fold_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_test_is_evaluated_and_out_of_fold_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = study()
     settings = tmp_path / "evaluate.yaml"
-    write_yaml(settings, {"replicates": 150, "confidence": 0.9, "seed": 3})
+    write_yaml(settings, {"replicates": 150, "confidence_level": 0.9, "seed": 3})
     more = ["--settings", str(settings), "--replicates", "100"]
     outputs = ["--summary", str(tmp_path / "summary.txt"), "--curves", str(tmp_path / "curves.json")]
     entry = run_evaluate(tmp_path, *write_study(tmp_path, table), *more, *outputs)["cnn"]
-    for part, judged in (("test", entry), ("train", entry["validation"])):
+    for part, evaluated in (("test", entry), ("train", entry["validation"])):
         rows = table[table["part"] == part]
         pair = rows["target"].to_numpy(int), rows["probability"]
-        assert judged["auroc"]["value"] == pytest.approx(roc_auc_score(*pair), abs=1e-12)
-        assert judged["average_precision"]["value"] == pytest.approx(average_precision_score(*pair), abs=1e-12)
-        assert judged["brier"]["value"] == pytest.approx(brier_score_loss(*pair), abs=1e-12)
-        assert (judged["n"], judged["melanomas"]) == (len(rows), rows["target"].sum())
-        assert judged["patients"] == rows["patient"].nunique()
+        assert evaluated["auroc"]["value"] == pytest.approx(roc_auc_score(*pair), abs=1e-12)
+        assert evaluated["average_precision"]["value"] == pytest.approx(average_precision_score(*pair), abs=1e-12)
+        assert evaluated["brier"]["value"] == pytest.approx(brier_score_loss(*pair), abs=1e-12)
+        assert (evaluated["n"], evaluated["melanomas"]) == (len(rows), rows["target"].sum())
+        assert evaluated["patients"] == rows["patient"].nunique()
         for metric in ("auroc", "average_precision", "partial_auroc", "brier", "log_loss"):
-            assert judged[metric]["low"] < judged[metric]["value"] < judged[metric]["high"]
+            assert evaluated[metric]["low"] < evaluated[metric]["value"] < evaluated[metric]["high"]
     made = {
         "replicates": 100,
-        "confidence": 0.9,
+        "confidence_level": 0.9,
         "seed": 3,
         "clusters": "patient",
         "degenerate_replicates": 0,
@@ -95,13 +95,13 @@ def test_thresholds_are_those_of_the_out_of_fold_rows_and_counts_those_of_test(t
     }
     assert list(entry["thresholds"]) == ["g_mean", "youden", "f2", "sensitivity_80"]
     for rule, threshold in choose_thresholds(*pairs["train"], 0.8).items():
-        judged = entry["thresholds"][rule]
+        evaluated = entry["thresholds"][rule]
         cells = confusion(*pairs["test"], threshold)
-        assert judged["threshold"] == threshold
-        assert [judged[cell] for cell in ("tp", "fp", "tn", "fn")] == [cells.tp, cells.fp, cells.tn, cells.fn]
+        assert evaluated["threshold"] == threshold
+        assert [evaluated[cell] for cell in ("tp", "fp", "tn", "fn")] == [cells.tp, cells.fp, cells.tn, cells.fn]
         for rate in RATES:
-            assert judged[rate]["value"] == pytest.approx(float(getattr(cells, rate)))
-            assert judged[rate]["low"] <= judged[rate]["value"] <= judged[rate]["high"]
+            assert evaluated[rate]["value"] == pytest.approx(float(getattr(cells, rate)))
+            assert evaluated[rate]["low"] <= evaluated[rate]["value"] <= evaluated[rate]["high"]
 
 
 def test_calibrated_metrics_are_those_of_the_calibrated_probabilities(tmp_path: Path) -> None:
@@ -116,13 +116,13 @@ def test_calibrated_metrics_are_those_of_the_calibrated_probabilities(tmp_path: 
     assert "prior_shift" in made.calibration.log_losses
 
 
-def test_a_foreign_file_gets_no_threshold_and_no_calibration(tmp_path: Path) -> None:
+def test_an_external_file_gets_no_threshold_and_no_calibration(tmp_path: Path) -> None:
     path = csv(tmp_path, "image_name,target,prob\na,1,.9\nb,0,.2\nc,0,.4\nd,1,.3\n")
     entry = run_evaluate(tmp_path, "--predictions", str(path), "--replicates", "100")["mine"]
     assert not {"thresholds", "calibrated", "validation"} & set(entry)
 
 
-def test_models_are_judged_as_they_would_be_alone() -> None:
+def test_models_are_evaluated_as_they_would_be_alone() -> None:
     table = study()
     worse = study(seed=3).assign(target=table["target"])
     part = table.iloc[:200]
@@ -184,11 +184,11 @@ def test_any_csv_is_scored_under_the_name_of_its_file(tmp_path: Path) -> None:
     assert entry["n"] == 300
     assert entry["patients"] == 60
     cells = confusion(table["target"].to_numpy(int), table["prob"], 0.3)
-    judged = entry["thresholds"]["given"]
+    evaluated = entry["thresholds"]["given"]
     counts = [cells.tp, cells.fp, cells.tn, cells.fn]
-    assert [judged[cell] for cell in ("tp", "fp", "tn", "fn")] == counts
-    assert judged["sensitivity"]["value"] == pytest.approx(cells.sensitivity)
-    assert judged["specificity"]["low"] < cells.specificity < judged["specificity"]["high"]
+    assert [evaluated[cell] for cell in ("tp", "fp", "tn", "fn")] == counts
+    assert evaluated["sensitivity"]["value"] == pytest.approx(cells.sensitivity)
+    assert evaluated["specificity"]["low"] < cells.specificity < evaluated["specificity"]["high"]
 
 
 def test_without_patients_images_are_resampled_and_the_result_says_so() -> None:
@@ -235,17 +235,19 @@ def test_what_has_no_auroc_is_refused() -> None:
         evaluate({"cnn": table.assign(target=0)}, QUICK)
     with pytest.raises(InputError, match="no labels"):
         evaluate({"cnn": table.assign(target=pd.NA)}, QUICK)
-    with pytest.raises(InputError, match="no rows to judge"):
+    with pytest.raises(InputError, match="no rows to evaluate"):
         evaluate({"cnn": table.iloc[:0]}, QUICK)
 
 
-@pytest.mark.parametrize("wrong", [{"sensitivity": 0}, {"sensitivity": 90}, {"net_benefit": [0.1, 1]}])
+@pytest.mark.parametrize(
+    "wrong", [{"target_sensitivity": 0}, {"target_sensitivity": 90}, {"threshold_probabilities": [0.1, 1]}]
+)
 def test_settings_without_a_decision_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="must be between 0 and 1"):
         Settings(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"replicates": 0}, {"confidence": 1.0}, {"confidence": 95}])
+@pytest.mark.parametrize("wrong", [{"replicates": 0}, {"confidence_level": 1.0}, {"confidence_level": 95}])
 def test_settings_without_an_interval_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="replicates must be 1 or more"):
         Settings(**wrong)
@@ -254,7 +256,7 @@ def test_settings_without_an_interval_are_refused(wrong: dict[str, float]) -> No
 def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     write_yaml(tmp_path / "evaluate.yaml", {"replicate": 10})
     with pytest.raises(
-        InputError, match="unknown keys replicate; settings are replicates, confidence, seed, sensitivity"
+        InputError, match="unknown keys replicate; settings are replicates, confidence_level, seed, target_sensitivity"
     ):
         run_evaluate(tmp_path, *write_study(tmp_path, study()), "--settings", str(tmp_path / "evaluate.yaml"))
 

@@ -57,7 +57,7 @@ def test_the_files_of_an_evaluation_give_its_calibrated_metrics_and_its_counts(t
         assert [entry["thresholds"][rule][cell] for cell in ("tp", "fp")] == [cells.tp, cells.fp]
 
 
-def test_what_was_judged_without_out_of_fold_predictions_has_neither(tmp_path: Path) -> None:
+def test_what_was_evaluated_without_out_of_fold_predictions_has_neither(tmp_path: Path) -> None:
     options = write_study(tmp_path, study())
     without_train = options[: options.index("--train")]
     run_evaluate(tmp_path, *without_train, "--replicates", "20", "--calibration", tmp_path / "calibration.json")

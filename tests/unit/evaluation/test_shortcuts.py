@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import audit_shortcuts as script
+import analyze_shortcuts as script
 import tiny
 from in_process import call
 from melanoma.common.files import read_json, write_parquet, write_yaml
@@ -16,12 +16,12 @@ from melanoma.evaluation.evaluate import Settings
 from melanoma.evaluation.shortcuts import acquisition_score, baselines, find_shortcuts, subgroups
 from melanoma.predictions.table import read_predictions
 from melanoma.stats.metrics import auroc, measured
-from melanoma.stats.within import FEWEST_TO_RANK, Explained, WithinPatient, WithinStrata
+from melanoma.stats.within import FEWEST_TO_RANK, RSquared, WithinPatient, WithinStrata
 from real_data import real_data
 
 FAST = Settings(replicates=100)
 
-labelled = st.lists(
+labeled = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30
 ).map(lambda rows: tuple(np.array(column) for column in zip(*rows, strict=True)))
 
@@ -36,7 +36,7 @@ def pairs_won(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tupl
     return won, total
 
 
-@given(labelled)
+@given(labeled)
 def test_the_auroc_within_strata_is_the_share_of_pairs_of_one_stratum_in_the_right_order(
     rows: tuple[np.ndarray, ...],
 ) -> None:
@@ -60,7 +60,7 @@ def test_the_auroc_within_one_stratum_is_the_auroc() -> None:
     assert within == pytest.approx(auroc(target, score), abs=1e-12)
 
 
-@given(labelled)
+@given(labeled)
 def test_a_patient_that_counts_twice_has_its_pairs_and_its_ranks_twice(rows: tuple[np.ndarray, ...]) -> None:
     target, score, patient, draws = rows
     weight = draws[patient % len(draws)]  # one weight for each patient
@@ -86,8 +86,8 @@ def test_what_a_prediction_explains_is_r_squared() -> None:
     number = random.normal(size=50)
     predicted = number + 0.5 * random.normal(size=50)
     expected = 1 - np.sum((number - predicted) ** 2) / np.sum((number - number.mean()) ** 2)
-    assert measured(Explained(number, predicted))["explained"] == pytest.approx(expected)
-    assert measured(Explained(number, np.full(50, number.mean())))["explained"] == pytest.approx(0)
+    assert measured(RSquared(number, predicted))["r2"] == pytest.approx(expected)
+    assert measured(RSquared(number, np.full(50, number.mean())))["r2"] == pytest.approx(0)
 
 
 def table(count: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -112,13 +112,13 @@ def test_a_score_that_is_the_image_size_is_explained_by_it_and_worth_nothing_wit
     found = find_shortcuts(sized, FAST)["models"]["size"]
     assert found["auroc"]["value"] > 0.7
     assert abs(found["within_size"]["auroc"]["value"] - 0.5) < 0.1
-    assert found["explained"]["value"] > 0.5
+    assert found["r2"]["value"] > 0.5
 
 
 def test_a_random_score_is_explained_by_nothing_and_of_patients_without_a_name_there_is_no_within() -> None:
     rows = table()
     found = find_shortcuts({"noise": rows}, FAST)["models"]["noise"]
-    assert found["explained"]["value"] < 0.1
+    assert found["r2"]["value"] < 0.1
     unnamed = find_shortcuts({"noise": rows.assign(patient=None)}, FAST)["models"]["noise"]
     assert unnamed["within_patient"] is None and unnamed["within_size"] is not None
     unsized = find_shortcuts({"noise": rows.assign(width=0, height=0)}, FAST)["models"]["noise"]

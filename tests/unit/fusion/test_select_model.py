@@ -1,4 +1,4 @@
-"""The study's answer: a fusion only where it is shown to be better than the best single model."""
+"""The selected model: a fusion only where it is shown to be better than the best single model."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_parquet, write_yaml
 from melanoma.fusion.rules import fuse
-from melanoma.fusion.select_model import choose_answer
+from melanoma.fusion.select_model import select_model
 from melanoma.fusion.stacking import cross_fits, fit_of, fusion_table
 from melanoma.stats.metrics import auroc
 
@@ -60,24 +60,24 @@ def test_where_fusion_cannot_help_it_is_adopted_at_most_seven_times_in_a_hundred
     for seed in range(100):
         generator, rows, signal = cohort(seed)
         members = {"good": predicted(rows, signal), "noise": predicted(rows, generator.normal(size=len(rows)))}
-        adopted += choose_answer(members, fused(members), 0.05, 200, seed)["adopted"]
+        adopted += select_model(members, fused(members), 0.05, 200, seed)["adopted"]
     assert adopted <= 7
 
 
 def test_a_fusion_of_two_models_that_each_see_a_part_is_adopted() -> None:
     generator, rows, signal = cohort(1, images=1200)
     members = {name: predicted(rows, signal + generator.normal(size=len(rows))) for name in ("one", "two")}
-    found = choose_answer(members, fused(members), 0.05, 500, 1)
-    assert found["adopted"] and found["answer"] in found["tests"]
-    chosen = found["tests"][found["answer"]]
+    found = select_model(members, fused(members), 0.05, 500, 1)
+    assert found["adopted"] and found["selected_model"] in found["tests"]
+    chosen = found["tests"][found["selected_model"]]
     assert chosen["adopted"] and chosen["p_holm"] < 0.05 and chosen["difference"] > 0
 
 
-def test_the_best_single_model_is_the_answer_where_no_fusion_is_better() -> None:
+def test_the_best_single_model_is_selected_where_no_fusion_is_better() -> None:
     generator, rows, signal = cohort(2)
     members = {"noise": predicted(rows, generator.normal(size=len(rows))), "good": predicted(rows, signal)}
-    found = choose_answer(members, {"mean": fuse(members, "mean")}, 0.05, 200, 1)
-    assert (found["answer"], found["best_single"], found["adopted"]) == ("good", "good", False)
+    found = select_model(members, {"mean": fuse(members, "mean")}, 0.05, 200, 1)
+    assert (found["selected_model"], found["best_single"], found["adopted"]) == ("good", "good", False)
     assert found["auroc"]["good"] == pytest.approx(auroc(rows["target"], signal))
     assert found["tests"]["mean"]["difference"] < 0 and found["tests"]["mean"]["p"] > 0.5
 
@@ -85,8 +85,8 @@ def test_the_best_single_model_is_the_answer_where_no_fusion_is_better() -> None
 def test_a_fusion_that_is_the_best_model_itself_is_not_adopted() -> None:
     _, rows, signal = cohort(3)
     good = predicted(rows, signal)
-    found = choose_answer({"good": good}, {"copy": good, "other": good}, 0.05, 200, 1)
-    assert found["answer"] == "good" and found["tests"]["copy"]["p"] == 0.5
+    found = select_model({"good": good}, {"copy": good, "other": good}, 0.05, 200, 1)
+    assert found["selected_model"] == "good" and found["tests"]["copy"]["p"] == 0.5
 
 
 def test_more_fusions_make_each_harder_to_adopt() -> None:
@@ -94,17 +94,17 @@ def test_more_fusions_make_each_harder_to_adopt() -> None:
     good = predicted(rows, signal)
     better = predicted(rows, signal + 0.1 * rows["target"].to_numpy())
     noise = {f"f{n}": predicted(rows, generator.normal(size=len(rows))) for n in range(9)}
-    alone = choose_answer({"good": good}, {"better": better}, 0.05, 200, 1)["tests"]["better"]
-    among = choose_answer({"good": good}, {"better": better} | noise, 0.05, 200, 1)["tests"]["better"]
+    alone = select_model({"good": good}, {"better": better}, 0.05, 200, 1)["tests"]["better"]
+    among = select_model({"good": good}, {"better": better} | noise, 0.05, 200, 1)["tests"]["better"]
     assert alone["p"] == among["p"] and among["p_holm"] == pytest.approx(10 * alone["p_holm"])
 
 
-def test_a_study_without_fusions_has_an_answer_and_one_class_has_none() -> None:
+def test_a_study_without_fusions_has_a_selected_model_and_one_class_has_none() -> None:
     _, rows, signal = cohort(5)
     good = predicted(rows, signal)
-    assert choose_answer({"good": good}, {}, 0.05, 200, 1)["answer"] == "good"
+    assert select_model({"good": good}, {}, 0.05, 200, 1)["selected_model"] == "good"
     with pytest.raises(InputError, match="not of both classes"):
-        choose_answer({"good": good.assign(target=0)}, {}, 0.05, 200, 1)
+        select_model({"good": good.assign(target=0)}, {}, 0.05, 200, 1)
 
 
 def test_the_script_reads_out_of_fold_rows_and_labels_of_train_alone(tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_the_script_reads_out_of_fold_rows_and_labels_of_train_alone(tmp_path: P
         write_parquet(paths[name], table.drop(columns="target"))
     write_parquet(paths["tested"], members["good"].assign(part="test", fold=-1).drop(columns="target"))
     write_parquet(tmp_path / "train.parquet", rows[["image", "target"]])
-    write_yaml(tmp_path / "fuse.yaml", {"level": 0.05, "replicates": 200, "folds": 5, "seed": 1})
+    write_yaml(tmp_path / "fuse.yaml", {"significance_level": 0.05, "replicates": 200, "folds": 5, "seed": 1})
     options = ["--settings", tmp_path / "fuse.yaml", "--train", tmp_path / "train.parquet"]
     options += ["--models", *(f"{name}={paths[name]}" for name in ("good", "noise", "tested"))]
-    options += ["--fusions", f"mean={paths['mean']}", "--output", tmp_path / "answer.json"]
+    options += ["--fusions", f"mean={paths['mean']}", "--output", tmp_path / "selected_model.json"]
     call(script, *options)
-    found = read_json(tmp_path / "answer.json")
-    assert found["answer"] == "good" and set(found["auroc"]) == {"good", "noise", "mean"}
+    found = read_json(tmp_path / "selected_model.json")
+    assert found["selected_model"] == "good" and set(found["auroc"]) == {"good", "noise", "mean"}
     assert (found["n"], found["patients"]) == (240, 60)

@@ -50,8 +50,8 @@ def photograph(seed: int, side: int = SIDE) -> np.ndarray:
         for cells in (6, 20, 50)
     )
     y, x = np.mgrid[:side, :side] / side - 0.5
-    centre, width = random.uniform(-0.1, 0.1, 2), random.uniform(0.12, 0.25)
-    blob = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * width**2))[..., None]
+    center, width = random.uniform(-0.1, 0.1, 2), random.uniform(0.12, 0.25)
+    blob = np.exp(-((x - center[0]) ** 2 + (y - center[1]) ** 2) / (2 * width**2))[..., None]
     skin = np.array([220, 170, 150]) - 90 * blob + texture
     for _ in range(4):
         ends = random.integers(0, side, (2, 2)).tolist()
@@ -227,9 +227,9 @@ def test_candidates_are_the_same_over_tile_boundaries(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("orientation", range(8))
 def test_the_hash_of_a_turned_image_is_nearly_the_turned_hash(originals: list[np.ndarray], orientation: int) -> None:
-    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in originals]
-    expected = np.array([perceptual_hash(oriented(image, orientation)) for image in grey], np.uint64)
-    found = orientations(np.array([perceptual_hash(image) for image in grey], np.uint64))[orientation]
+    gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in originals]
+    expected = np.array([perceptual_hash(oriented(image, orientation)) for image in gray], np.uint64)
+    found = orientations(np.array([perceptual_hash(image) for image in gray], np.uint64))[orientation]
     distance = np.bitwise_count(expected ^ found)
     assert np.median(distance) <= 6 and (distance <= 10).mean() > 0.85
 
@@ -242,7 +242,7 @@ def test_the_number_of_threads_changes_nothing(originals: list[np.ndarray]) -> N
 
 
 def test_two_small_images_with_nothing_in_common_do_not_correlate(originals: list[np.ndarray]) -> None:
-    small = shrink(Memory(originals), np.arange(60)).grey
+    small = shrink(Memory(originals), np.arange(60)).gray
     assert max(aligned_correlation(small[k], small[k + 1]) for k in range(0, 60, 2)) < 0.5
     assert aligned_correlation(small[0], small[0]) == pytest.approx(1)
 

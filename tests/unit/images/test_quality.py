@@ -10,9 +10,9 @@ from melanoma.images.quality import measure, perceptual_hash
 from pictures import decode, encode, smooth
 
 
-def dct_hash(grey: np.ndarray) -> int:
+def dct_hash(gray: np.ndarray) -> int:
     """The perceptual hash by its definition, with SciPy's transform."""
-    low = dctn(cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(float), norm="ortho")[:8, :8].ravel()
+    low = dctn(cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(float), norm="ortho")[:8, :8].ravel()
     return sum(1 << (63 - place) for place in np.flatnonzero(low > np.median(low)).tolist())
 
 
@@ -26,8 +26,8 @@ def hashed(data: bytes) -> int:
 
 @given(seed=st.integers(0, 10_000))
 def test_the_perceptual_hash_is_that_of_its_definition(seed: int) -> None:
-    grey = cv2.cvtColor(smooth(256, 256, seed), cv2.COLOR_RGB2GRAY)
-    assert different_bits(perceptual_hash(grey), dct_hash(grey)) <= 2, "what lies at the median may round either way"
+    gray = cv2.cvtColor(smooth(256, 256, seed), cv2.COLOR_RGB2GRAY)
+    assert different_bits(perceptual_hash(gray), dct_hash(gray)) <= 2, "what lies at the median may round either way"
 
 
 def test_copies_of_an_image_have_near_hashes_and_others_far_ones() -> None:

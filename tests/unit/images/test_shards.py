@@ -45,7 +45,7 @@ def files(folder: Path, contents: dict[str, bytes]) -> pd.DataFrame:
     portrait=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_a_centre_crop_is_the_area_mean_of_the_largest_centred_square(
+def test_a_center_crop_is_the_area_mean_of_the_largest_centered_square(
     size: int, factor: int, wider: int, portrait: bool, seed: int
 ) -> None:
     side = size * factor
@@ -77,14 +77,14 @@ def test_any_image_becomes_a_square_of_the_asked_size(width: int, height: int, s
     assert np.abs(square.astype(int) - (200, 100, 50)).max() <= 3
 
 
-def test_colours_are_red_green_blue() -> None:
+def test_colors_are_red_green_blue() -> None:
     red = np.zeros((40, 40, 3), np.uint8)
     red[..., 0] = 255
     assert decode(encode(red), 8, "resize").mean(axis=(0, 1)).round(-1).tolist() == [250, 0, 0]
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_grey_and_cmyk_become_rgb(mode: str) -> None:
+def test_gray_and_cmyk_become_rgb(mode: str) -> None:
     pixels = np.full((64, 64, 3), 90, np.uint8)
     assert np.abs(decode(jpeg_with(pixels, mode=mode), 8, "resize").astype(int) - 90).max() <= 3
 
@@ -101,7 +101,7 @@ def test_an_image_is_turned_upright_by_its_exif_orientation() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(1872, 1053), (1053, 1872), (1025, 1031), (4097, 3000)])
 @pytest.mark.parametrize("fit", ["center_crop", "resize"])
-def test_a_reduced_decode_is_the_full_one_within_a_grey_level_and_a_half(width: int, height: int, fit: str) -> None:
+def test_a_reduced_decode_is_the_full_one_within_a_gray_level_and_a_half(width: int, height: int, fit: str) -> None:
     data = encode(smooth(width, height))
     reduced = decode(data, 128, fit)
     full = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
@@ -185,7 +185,7 @@ def test_a_shard_holds_the_prepared_images_in_the_order_of_the_catalog(tmp_path:
     with h5py.File(tmp_path / "shard.h5") as file:
         assert file["image"].asstr()[:].tolist() == catalog["image"].tolist()
         assert file["images"].chunks == (1, 32, 32, 3) and file["images"].fletcher32
-        assert dict(file.attrs).keys() == {"size", "fit", "crop_border", "colour_constancy", "colour", "digest"}
+        assert dict(file.attrs).keys() == {"size", "fit", "crop_border", "color_constancy", "color", "digest"}
         for row, path in enumerate(catalog["file"]):
             assert (file["images"][row] == decode(Path(path).read_bytes(), 32, "center_crop")).all()
     assert quality["readable"].all() and quality["problem"].isna().all()

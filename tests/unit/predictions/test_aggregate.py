@@ -1,11 +1,11 @@
-"""A model's trainings gathered: seeds by the mean of logits, trainings by that of probabilities, labels of train."""
+"""A model's trainings aggregated: seeds by the mean of logits, trainings by that of probabilities, labels of train."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import compare_seeds as seeds
-from melanoma.predictions.aggregate import gathered, seeds_of
+from melanoma.predictions.aggregate import aggregated, seeds_of
 from melanoma.predictions.table import COLUMNS
 from melanoma.stats.metrics import auroc
 
@@ -34,19 +34,19 @@ def run(fold: int | None, logits: list[float], test: bool = True) -> pd.DataFram
 
 
 def test_one_training_of_each_part_stays_as_it_is_and_train_has_its_labels():
-    rows = gathered({"fold-0": run(0, [1, -1], test=False), "refit": run(None, [3, -3])}, TRAIN)
+    rows = aggregated({"fold-0": run(0, [1, -1], test=False), "refit": run(None, [3, -3])}, TRAIN)
     assert list(rows) == COLUMNS
     assert rows["image"].tolist() == ["a", "b", "x", "y"] and rows["logit"].tolist() == [1, -1, 3, -3]
     assert rows["target"].tolist() == [1, 0, pd.NA, pd.NA]
 
 
 def test_labels_of_the_test_are_never_beside_predictions_even_where_train_has_the_name():
-    rows = gathered({"refit": run(None, [3, -3])}, pd.concat([TRAIN, LABELS]))
+    rows = aggregated({"refit": run(None, [3, -3])}, pd.concat([TRAIN, LABELS]))
     assert rows["target"].isna().all()
 
 
 def test_the_folds_models_are_averaged_by_probability_on_the_test_alone():
-    rows = gathered({"fold-0": run(0, [1, -1, 2, 0]), "fold-1": run(1, [5, -5, 0, 0])}, TRAIN).set_index("image")
+    rows = aggregated({"fold-0": run(0, [1, -1, 2, 0]), "fold-1": run(1, [5, -5, 0, 0])}, TRAIN).set_index("image")
     assert rows.loc[list("abcd"), "logit"].tolist() == [1, -1, 5, -5]
     expected = (1 / (1 + np.exp(-2)) + 0.5) / 2
     assert rows.loc["x", "probability"] == pytest.approx(expected, abs=1e-15)
@@ -61,7 +61,7 @@ def test_seeds_are_averaged_by_logit_within_each_training_first():
         "fold-1-seed-1": run(1, [0, 0, -3, 0]),
         "fold-1-seed-2": run(1, [0, 1, -5, 0]),
     }
-    rows = gathered(runs, TRAIN).set_index("image")
+    rows = aggregated(runs, TRAIN).set_index("image")
     assert rows.loc[list("abcd"), "logit"].tolist() == [2, -1, 0, 0.5]
     assert rows.loc["a", "probability"] == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-15)
     folds = [1 / (1 + np.exp(-3)), 1 / (1 + np.exp(4))]
@@ -75,15 +75,15 @@ def test_distances_are_averaged_over_seeds_and_over_the_folds_models():
         "fold-0-seed-2": run(0, [3, -1, 4, 0]),
         "fold-1": run(1, [0, 5, -5, 0]),
     }
-    rows = gathered(runs, TRAIN).set_index("image")
+    rows = aggregated(runs, TRAIN).set_index("image")
     assert rows["patient_distance"].to_dict() == pytest.approx({"a": 0.2, "b": 0.1, "c": 0, "d": 0.5, "x": 0.4, "y": 0})
     unseen = {name: table.assign(patient_distance=np.nan) for name, table in runs.items()}
-    pd.testing.assert_frame_equal(gathered(unseen, TRAIN).set_index("image"), rows.assign(patient_distance=np.nan))
+    pd.testing.assert_frame_equal(aggregated(unseen, TRAIN).set_index("image"), rows.assign(patient_distance=np.nan))
 
 
 def test_equal_seeds_change_nothing():
-    once = gathered({"fold-0": run(0, [1, -1, 2, 0])}, TRAIN)
-    twice = gathered({f"fold-0-seed-{seed}": run(0, [1, -1, 2, 0]) for seed in (1, 2)}, TRAIN)
+    once = aggregated({"fold-0": run(0, [1, -1, 2, 0])}, TRAIN)
+    twice = aggregated({f"fold-0-seed-{seed}": run(0, [1, -1, 2, 0]) for seed in (1, 2)}, TRAIN)
     pd.testing.assert_frame_equal(once, twice)
 
 

@@ -9,7 +9,7 @@ import pytest
 import tiny
 from melanoma.common.errors import InputError
 from melanoma.config.study import resolve
-from melanoma.predictions.external import foreign_predictions
+from melanoma.predictions.external import external_predictions
 from melanoma.predictions.table import COLUMNS, read_predictions
 from minimal_config import with_
 
@@ -33,7 +33,7 @@ def fold_of(images: pd.Series) -> pd.Series:
 
 
 def taken(path: Path, folds: tuple[int, ...] = (0,), fused: bool = False) -> pd.DataFrame:
-    return foreign_predictions(path, TRAIN, TEST, list(folds), fused)
+    return external_predictions(path, TRAIN, TEST, list(folds), fused)
 
 
 def test_a_kaggle_submission_gives_the_test_by_image_and_nothing_out_of_fold(tmp_path):
@@ -76,8 +76,8 @@ def test_what_is_written_reads_as_predictions(tmp_path):
 
 
 def test_a_probability_is_preferred_to_a_column_of_labels(tmp_path):
-    labelled = file(tmp_path, prob=SCORES.to_numpy()[::-1], target=(np.arange(80) % 2))
-    assert taken(labelled)["probability"].max() <= SCORES.iloc[:20].max() + 1e-12
+    labeled = file(tmp_path, prob=SCORES.to_numpy()[::-1], target=(np.arange(80) % 2))
+    assert taken(labeled)["probability"].max() <= SCORES.iloc[:20].max() + 1e-12
 
 
 def test_missing_test_images_are_named(tmp_path):
@@ -106,11 +106,11 @@ def test_what_cannot_be_used_is_said(tmp_path, columns, fused, message):
         taken(file(tmp_path, **columns), fused=fused)
 
 
-def test_a_file_belongs_to_network_predictions_and_to_no_other():
-    assert resolve(with_("models.theirs", {"network": "predictions", "file": "a.csv"}))
-    for recipe in ({"network": "predictions"}, {"network": "metadata_mlp", "file": "a.csv"}):
-        with pytest.raises(InputError, match=r"models.theirs.file: network predictions needs the file"):
+def test_a_file_belongs_to_network_external_predictions_and_to_no_other():
+    assert resolve(with_("models.theirs", {"network": "external_predictions", "file": "a.csv"}))
+    for recipe in ({"network": "external_predictions"}, {"network": "metadata_mlp", "file": "a.csv"}):
+        with pytest.raises(InputError, match=r"models.theirs.file: network external_predictions needs the file"):
             resolve(with_("models.theirs", recipe))
     for key, value in (("tune", {"space": {"epochs": [1, 2]}}), ("seeds", [1, 2])):
         with pytest.raises(InputError, match=rf"models.theirs.{key}: only for networks"):
-            resolve(with_("models.theirs", {"network": "predictions", "file": "a.csv", key: value}))
+            resolve(with_("models.theirs", {"network": "external_predictions", "file": "a.csv", key: value}))

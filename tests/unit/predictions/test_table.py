@@ -28,7 +28,7 @@ from melanoma.predictions.table import join_labels, named_paths, read_labels, re
         ("image_name,prob,part\na,0.5,tset\n", r"part not 'train' or 'test'"),
     ],
 )
-def test_predictions_that_cannot_be_judged_are_refused_by_line(tmp_path: Path, text: str, message: str) -> None:
+def test_predictions_that_cannot_be_evaluated_are_refused_by_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as raised:
         read_predictions(csv(tmp_path, text))
     assert str(raised.value).startswith(str(tmp_path))

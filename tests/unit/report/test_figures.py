@@ -72,7 +72,7 @@ def test_schedules_show_each_models_rates_over_its_own_epochs() -> None:
     groups = [{"match": "^image", "learning_rate": 3e-5}, {"match": "bias", "weight_decay": 0}]
     recipes = {
         "backbone": tiny.recipe(
-            epochs=4, optimizer={"learning_rate": 1e-3, "groups": groups}, schedule={"name": "step", "factor": 0.1}
+            epochs=4, optimizer={"learning_rate": 1e-3, "groups": groups}, schedule={"name": "step", "gamma": 0.1}
         ),
         "plain": tiny.recipe(epochs=9, optimizer={"learning_rate": 0.1}, schedule={"name": "constant"}),
     }
@@ -121,7 +121,7 @@ def test_calibration_is_drawn_only_where_there_is_one(study: Path) -> None:
     assert [axes.get_title("left") for axes in figures.reliability(raw, "cnn").axes] == ["Raw"]
 
 
-def test_bars_are_the_intervals_of_the_answer_alone(study: Path) -> None:
+def test_bars_are_the_intervals_of_the_selected_model_alone(study: Path) -> None:
     entries, curves, metrics = (read_json(study / f"{name}.json") for name in ("calibration", "curves", "metrics"))
     known = [made for made in metrics["cnn"]["calibrated"]["net_benefit"].values() if made["low"] is not None]
     (bars,) = figures.decision(curves, metrics, "cnn").axes[0].collections

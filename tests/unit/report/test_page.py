@@ -31,7 +31,7 @@ def write_report(study: Path, folder: Path, **changed: Path) -> str:
         "comparisons": study / "comparisons.json",
         "calibration": study / "calibration.json",
         "leakage": study / "leakage.json",
-        "problems": study / "problems.csv",
+        "issues": study / "issues.csv",
         "quality": study / "quality.parquet",
         "recipes": study / "cnn.yaml",
         "truth": study / "truth.json",
@@ -39,7 +39,7 @@ def write_report(study: Path, folder: Path, **changed: Path) -> str:
     draw(study, "evaluation", folder)
     draw(study, "data", folder)
     drawn = ["--figures", f"roc={folder / 'roc.svg'}", f"samples={folder / 'samples.png'}"]
-    options = [option for name, path in files.items() for option in (f"--{name}", path)]
+    options = [option for name, path in files.items() for option in (f"--{name.replace('_', '-')}", path)]
     call(script, "--study", "demo", *drawn, *options, "--output", folder / "report.html")
     return (folder / "report.html").read_text()
 
@@ -92,7 +92,7 @@ def test_the_report_holds_results_split_problems_recipes_versions_and_limits(stu
         "25 % of the images",
         "age not in 0 to 120",
         "truncated",
-        "choose_epoch_by: loss",
+        "monitor: loss",
         "scikit-learn",
         f"--configfile {study / 'config.yaml'}",
         "not a medical device",
@@ -119,17 +119,28 @@ def test_the_report_holds_comparisons_thresholds_and_calibration(study: Path, tm
         assert text in page, text
 
 
-def test_the_report_says_which_model_is_the_answer_and_why(study: Path, tmp_path: Path) -> None:
+def test_the_report_says_which_model_is_selected_and_why(study: Path, tmp_path: Path) -> None:
     test = {"difference": 0.0123, "p": 0.004, "p_holm": 0.012, "adopted": True}
-    found = {"answer": "cnn", "best_single": "mlp", "adopted": True, "level": 0.05, "n": 148, "melanomas": 40}
+    found = {
+        "selected_model": "cnn",
+        "best_single": "mlp",
+        "adopted": True,
+        "significance_level": 0.05,
+        "n": 148,
+        "melanomas": 40,
+    }
     found |= {"patients": 37, "auroc": {"cnn": 0.8123, "mlp": 0.8}, "tests": {"cnn": test}}
-    write_json(tmp_path / "answer.json", found)
-    page = write_report(study, tmp_path, answer=tmp_path / "answer.json")
+    write_json(tmp_path / "selected_model.json", found)
+    page = write_report(study, tmp_path, selected_model=tmp_path / "selected_model.json")
     for text in ('<b class="name">cnn</b>', "beats the best single model, mlp", "+0.0123", "0.0120", "37 patients"):
         assert text in page, text
-    alone = found | {"answer": "mlp", "adopted": False, "tests": {"cnn": test | {"adopted": False, "p_holm": 0.3}}}
-    write_json(tmp_path / "answer.json", alone)
-    page = write_report(study, tmp_path, answer=tmp_path / "answer.json")
+    alone = found | {
+        "selected_model": "mlp",
+        "adopted": False,
+        "tests": {"cnn": test | {"adopted": False, "p_holm": 0.3}},
+    }
+    write_json(tmp_path / "selected_model.json", alone)
+    page = write_report(study, tmp_path, selected_model=tmp_path / "selected_model.json")
     assert "no fusion is shown to be better" in page and "not shown to be better" in page
 
 
@@ -137,9 +148,20 @@ def test_the_report_sets_fusions_with_context_beside_the_same_without(study: Pat
     metrics = read_json(study / "metrics.json")
     entry = metrics["cnn"]
     write_json(tmp_path / "metrics.json", metrics | {"stack": entry, "stack_without_context": entry})
-    answer = {"answer": "cnn", "best_single": "cnn", "adopted": False, "level": 0.05, "n": 9, "melanomas": 3}
-    write_json(tmp_path / "answer.json", answer | {"patients": None, "auroc": {"cnn": 0.8}, "tests": {}})
-    page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json", answer=tmp_path / "answer.json")
+    selected_model = {
+        "selected_model": "cnn",
+        "best_single": "cnn",
+        "adopted": False,
+        "significance_level": 0.05,
+        "n": 9,
+        "melanomas": 3,
+    }
+    write_json(
+        tmp_path / "selected_model.json", selected_model | {"patients": None, "auroc": {"cnn": 0.8}, "tests": {}}
+    )
+    page = write_report(
+        study, tmp_path, metrics=tmp_path / "metrics.json", selected_model=tmp_path / "selected_model.json"
+    )
     assert "Patient context" in page and page.count(f"{entry['validation']['auroc']['value']:.4f}") >= 4
 
 
@@ -211,8 +233,8 @@ def test_a_predefined_split_says_where_it_comes_from(study: Path, tmp_path: Path
 
 
 def test_a_study_without_problems_says_so(study: Path, tmp_path: Path) -> None:
-    write_text(tmp_path / "problems.csv", "source,table,row,image,column,value,problem,action\n")
-    assert "every row of the tables was used" in write_report(study, tmp_path, problems=tmp_path / "problems.csv")
+    write_text(tmp_path / "issues.csv", "source,table,row,image,column,value,problem,action\n")
+    assert "every row of the tables was used" in write_report(study, tmp_path, issues=tmp_path / "issues.csv")
 
 
 def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None:
@@ -284,11 +306,15 @@ def test_each_model_says_which_weights_it_started_from(study: Path, tmp_path: Pa
 
 def test_the_report_shows_trials_and_how_often_the_test_was_read(study: Path, tmp_path: Path) -> None:
     entries = [{"time": f"2030-01-0{n + 1}", "test": "t", "configuration": f"{n % 2}"} for n in range(3)]
-    write_text(tmp_path / "ledger.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
+    write_text(tmp_path / "test_access_log.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
     spread = {"auroc": [0.81, None], "sd": None}
     write_json(tmp_path / "seeds.json", {"cnn": {"seeds": ["1", "2"], "test": spread, "out_of_fold": spread}})
-    write_yaml(tmp_path / "few.yaml", read_yaml(study / "config.yaml") | {"evaluate": {"most_configurations": 1}})
-    changed = {"trials": study / "trials.csv", "seeds": tmp_path / "seeds.json", "ledger": tmp_path / "ledger.jsonl"}
+    write_yaml(tmp_path / "few.yaml", read_yaml(study / "config.yaml") | {"evaluate": {"max_test_configurations": 1}})
+    changed = {
+        "trials": study / "trials.csv",
+        "seeds": tmp_path / "seeds.json",
+        "test_access_log": tmp_path / "test_access_log.jsonl",
+    }
     page = write_report(study, tmp_path, **changed)
     assert "3 trials of its tuning" in page and "0.8123" in page and "0.8100, none" in page
     assert "opened 3 times since 2030-01-01, for 2 configurations" in page and "Many looks" not in page

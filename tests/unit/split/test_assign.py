@@ -212,7 +212,7 @@ def test_grouping_by_lesion_alone_is_caught_by_the_gate() -> None:
         require_no_leaks(report["findings"])
 
 
-def test_an_image_of_another_source_trains_in_every_fold_and_is_never_judged() -> None:
+def test_an_image_of_another_source_trains_in_every_fold_and_is_never_evaluated() -> None:
     images = random_cohort(60, seed=2)
     extra = cohort(list(range(1000, 1030)), [0, 1] * 15, [None] * 30)
     extra = extra.assign(image="EXTRA_" + extra["image"], role="extra_train", row=extra["row"] + len(images))

@@ -1,4 +1,4 @@
-"""The audit of trained models: encoders, epochs and predictions that have met what judges them are found."""
+"""The audit of trained models: encoders, epochs and predictions that have met what evaluates them are found."""
 
 from typing import Any
 

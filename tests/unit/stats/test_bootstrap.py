@@ -67,7 +67,7 @@ def test_more_replicates_begin_with_those_of_fewer(patients: int, few: int, more
     assert np.array_equal(all_draws(patients, few + more, 1)[:, :few], all_draws(patients, few, 1))
 
 
-def test_models_are_judged_on_the_same_draws_whatever_stands_beside_them_and_in_whatever_order() -> None:
+def test_models_are_evaluated_on_the_same_draws_whatever_stands_beside_them_and_in_whatever_order() -> None:
     target, probability, patient = cohort(0, 40, 5, 0.5)
     alone = bootstrap.Resampling({"a": metrics.Ranking(target, probability)}, patient).replicate(50, 1)["a"]
     shuffled = np.random.default_rng(0).permutation(len(target))
@@ -117,7 +117,7 @@ def uniform(left_out: list[float], times: float = 1.0) -> tuple[np.ndarray, np.n
 
 def test_levels_are_moved_outwards_where_few_patients_have_the_rarer_class() -> None:
     replicated, even = uniform([0.4, 0.6])
-    few, many = (bootstrap.interval(0.5, replicated, even, 0.95, units) for units in (10, 10**9))
+    few, many = (bootstrap.interval(0.5, replicated, even, 0.95, n_clusters) for n_clusters in (10, 10**9))
     assert (many.low, many.high) == (pytest.approx(0.025), pytest.approx(0.975))
     # Student's t of 9 degrees of freedom is 2.262, times the root of 10/9.
     assert (few.low, few.high) == (pytest.approx(ndtr(-2.3845), abs=1e-4), pytest.approx(ndtr(2.3845), abs=1e-4))
@@ -127,8 +127,8 @@ def test_levels_are_moved_to_the_side_on_which_the_error_grows() -> None:
     # Without one patient the metric is much lower, so more like it may come.
     replicated, skewed = uniform([0.0] * 9 + [-1.0])
     made = bootstrap.interval(0.5, replicated, skewed, 0.95, 10**9)
-    a, units = bootstrap.acceleration(skewed), bootstrap.effective_units(skewed)
-    level = np.sqrt(units / (units - 1)) * stdtrit(units - 1, 0.975)
+    a, n_clusters = bootstrap.acceleration(skewed), bootstrap.effective_clusters(skewed)
+    level = np.sqrt(n_clusters / (n_clusters - 1)) * stdtrit(n_clusters - 1, 0.975)
     assert a == pytest.approx((0.9**3 - 9 * 0.1**3) / 6 / (0.9**2 + 9 * 0.1**2) ** 1.5)
     assert made.low == pytest.approx(ndtr(-level / (1 + level * a)), abs=1e-4)
     assert made.high == pytest.approx(ndtr(level / (1 - level * a)), abs=1e-4)
@@ -136,7 +136,7 @@ def test_levels_are_moved_to_the_side_on_which_the_error_grows() -> None:
 
 def test_levels_are_moved_outwards_where_a_few_patients_make_the_metric_what_it_is() -> None:
     replicated, heavy = uniform([0.4] * 5 + [0.5] * 90 + [0.6] * 5)  # a kurtosis of 10, so 200 / 9 degrees of freedom
-    assert bootstrap.effective_units(heavy) == pytest.approx(1 + 200 / 9)
+    assert bootstrap.effective_clusters(heavy) == pytest.approx(1 + 200 / 9)
     made = bootstrap.interval(0.5, replicated, heavy, 0.95, 10**9)
     level = np.sqrt(1 + 9 / 200) * stdtrit(200 / 9, 0.975)
     assert (made.low, made.high) == (pytest.approx(ndtr(-level), abs=1e-4), pytest.approx(ndtr(level), abs=1e-4))
@@ -174,18 +174,18 @@ def test_levels_are_counted_from_the_value_and_the_outer_end_is_moved_once_more(
     assert below.high == pytest.approx(1 - above.low, abs=1e-4)
 
 
-def test_of_a_metric_that_jumps_the_jackknife_tells_the_side_alone() -> None:
+def test_of_a_non_smooth_metric_the_jackknife_tells_the_side_alone() -> None:
     replicated, heavy = uniform([0.0] * 5 + [0.5] * 90 + [1.0] * 5, times=2.0)
-    made = bootstrap.jumping_interval(0.4, replicated, heavy, 0.95, 10**9)
+    made = bootstrap.non_smooth_interval(0.4, replicated, heavy, 0.95, 10**9)
     assert (made.low, made.high) == (pytest.approx(0.025, abs=1e-4), pytest.approx(0.975, abs=1e-4))
     replicated, skewed = uniform([0.0] * 9 + [-1.0], times=2.0)
-    made = bootstrap.jumping_interval(0.4, replicated, skewed, 0.95, 10**9)
+    made = bootstrap.non_smooth_interval(0.4, replicated, skewed, 0.95, 10**9)
     a = bootstrap.acceleration(skewed)
     assert made.low == pytest.approx(ndtr(-1.96 / (1 + 1.96 * a)), abs=1e-4)
     assert made.high == pytest.approx(ndtr(1.96 / (1 - 1.96 * a)), abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", [bootstrap.interval, bootstrap.jumping_interval])
+@pytest.mark.parametrize("kind", [bootstrap.interval, bootstrap.non_smooth_interval])
 @given(st.integers(2, 300), st.floats(-1, 2), st.floats(0, 3), st.integers(0, 99))
 def test_an_interval_holds_its_value_and_else_only_what_replicates_are(
     kind: Callable[..., bootstrap.Estimate], groups: int, value: float, power: float, seed: int
@@ -197,27 +197,27 @@ def test_an_interval_holds_its_value_and_else_only_what_replicates_are(
     assert min(replicated.min(), value) <= made.low <= value <= made.high <= max(replicated.max(), value)
 
 
-def test_effective_units_are_those_of_which_a_variance_varies_as_much() -> None:
+def test_effective_clusters_are_those_of_which_a_variance_varies_as_much() -> None:
     generator = np.random.default_rng(0)
     drawn = generator.standard_t(12, size=(4000, 200))
     variances = drawn.var(axis=1)
     freedom = 2 * variances.mean() ** 2 / variances.var()
-    assert np.median([bootstrap.effective_units(row) for row in drawn]) == pytest.approx(freedom, rel=0.15)
+    assert np.median([bootstrap.effective_clusters(row) for row in drawn]) == pytest.approx(freedom, rel=0.15)
 
 
 @given(st.integers(3, 300), st.integers(0, 99))
-def test_effective_units_are_three_or_more_whatever_the_metric_is_measured_in(groups: int, seed: int) -> None:
+def test_effective_clusters_are_three_or_more_whatever_the_metric_is_measured_in(groups: int, seed: int) -> None:
     left_out = np.random.default_rng(seed).standard_cauchy(groups)
-    units = bootstrap.effective_units(left_out)
-    assert units >= 3
-    assert bootstrap.effective_units(left_out * 1e-120) == pytest.approx(units)
+    n_clusters = bootstrap.effective_clusters(left_out)
+    assert n_clusters >= 3
+    assert bootstrap.effective_clusters(left_out * 1e-120) == pytest.approx(n_clusters)
     one = np.arange(groups) == 0
-    assert bootstrap.effective_units(one.astype(np.float64)) >= 3
+    assert bootstrap.effective_clusters(one.astype(np.float64)) >= 3
 
 
 @pytest.mark.parametrize("left_out", [[0.5, 0.5, 0.5], [0.4, 0.6, 0.4, 0.6], [0.4, 0.6, np.nan], [np.nan], [0.5]])
 def test_influences_that_are_equally_large_or_none_bound_no_units(left_out: list[float]) -> None:
-    assert bootstrap.effective_units(np.array(left_out)) == np.inf
+    assert bootstrap.effective_clusters(np.array(left_out)) == np.inf
 
 
 @given(st.integers(2, 12), st.integers(0, 99))
@@ -237,8 +237,8 @@ def test_the_jackknife_leaves_out_each_patient_once(patients: int, seed: int) ->
 
 
 def test_the_rarer_class_is_counted_in_patients() -> None:
-    assert bootstrap.independent_units([1, 1, 1, 0, 0, 0, 0], ["a", "a", "b", "a", "b", "c", "d"]) == 2
-    assert bootstrap.independent_units([0, 1, 1, 1], ["a", "a", "b", "c"]) == 1
+    assert bootstrap.independent_clusters([1, 1, 1, 0, 0, 0, 0], ["a", "a", "b", "a", "b", "c", "d"]) == 2
+    assert bootstrap.independent_clusters([0, 1, 1, 1], ["a", "a", "b", "c"]) == 1
 
 
 def test_replicates_of_a_single_class_are_left_out_and_counted() -> None:
@@ -298,9 +298,9 @@ def test_no_loop_of_python_runs_over_images_or_patients() -> None:
     assert work(1_000, 100) == work(8_000, 100) == work(8_000, 800)
 
 
-@pytest.mark.parametrize("units", [2, 6, 40])
-def test_a_metric_that_is_perfect_in_every_replicate_has_the_exact_binomial_interval(units: int) -> None:
-    found = bootstrap.interval(1.0, np.ones(100), np.ones(20), 0.95, units)
+@pytest.mark.parametrize("n_clusters", [2, 6, 40])
+def test_a_metric_that_is_perfect_in_every_replicate_has_the_exact_binomial_interval(n_clusters: int) -> None:
+    found = bootstrap.interval(1.0, np.ones(100), np.ones(20), 0.95, n_clusters)
     assert found.high == 1.0
     # The least share at which so many successes in a row are not yet improbable.
-    assert binom.sf(units - 1, units, found.low) == pytest.approx(0.025)
+    assert binom.sf(n_clusters - 1, n_clusters, found.low) == pytest.approx(0.025)

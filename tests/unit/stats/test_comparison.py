@@ -12,7 +12,7 @@ from labeled_cohort import Labeled, labeled, pairs_auroc, rounded_scores
 from melanoma.stats.comparison import common_images, compare, holm, p_greater, paired_test
 from melanoma.stats.delong import average_ranks, delong_covariance, delong_test
 
-SETTINGS = {"replicates": 200, "confidence": 0.95, "seed": 1}
+SETTINGS = {"replicates": 200, "confidence_level": 0.95, "seed": 1}
 
 
 def test_delongs_paired_test_is_that_of_mlstatkit_and_pauc() -> None:
@@ -135,9 +135,9 @@ def test_the_standard_error_of_a_difference_is_a_means_where_it_is_a_mean_over_p
 
 
 @given(st.integers(2, 60), st.floats(-1, 1), st.integers(0, 99))
-def test_one_side_of_a_paired_test_is_half_of_both_or_the_rest(units: int, difference: float, seed: int) -> None:
+def test_one_side_of_a_paired_test_is_half_of_both_or_the_rest(n_clusters: int, difference: float, seed: int) -> None:
     replicated = difference + np.random.default_rng(seed).normal(size=100)
-    made, turned = (paired_test(sign * difference, sign * replicated, units) for sign in (1, -1))
+    made, turned = (paired_test(sign * difference, sign * replicated, n_clusters) for sign in (1, -1))
     assert made.p == pytest.approx(2 * min(p_greater(made), p_greater(turned)))
     assert p_greater(made) + p_greater(turned) == pytest.approx(1)
 
@@ -147,11 +147,11 @@ def test_one_patient_of_the_rarer_class_shows_no_difference() -> None:
     assert (made.p, p_greater(made)) == (1.0, 0.5)
 
 
-@pytest.mark.parametrize(("units", "p"), [(2, 0.5), (6, 1 / 32)])
-def test_where_every_replicate_has_the_same_difference_each_patient_is_a_toss_of_a_coin(units: int, p: float) -> None:
-    assert paired_test(1.0, np.ones(100), units).p == p
-    assert paired_test(-1.0, -np.ones(100), units).p == p
-    assert paired_test(0.0, np.zeros(100), units).p == 1.0
+@pytest.mark.parametrize(("n_clusters", "p"), [(2, 0.5), (6, 1 / 32)])
+def test_where_every_replicate_has_the_same_difference_it_is_a_sign_test(n_clusters: int, p: float) -> None:
+    assert paired_test(1.0, np.ones(100), n_clusters).p == p
+    assert paired_test(-1.0, -np.ones(100), n_clusters).p == p
+    assert paired_test(0.0, np.zeros(100), n_clusters).p == 1.0
 
 
 def test_models_meet_on_the_images_that_all_predict() -> None:

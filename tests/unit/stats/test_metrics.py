@@ -56,7 +56,7 @@ def trapezoids_above(target: np.ndarray, score: np.ndarray, floor: float = 0.8) 
 
 
 def isic_2024_score(target: np.ndarray, score: np.ndarray) -> float:
-    """Return the challenge's score as its organisers computed it, from scikit-learn's partial AUC."""
+    """Return the challenge's score as its organizers computed it, from scikit-learn's partial AUC."""
     scaled = sklearn_metrics.roc_auc_score(1 - target, -score, max_fpr=0.2)
     return 0.5 * 0.2**2 + (0.2 - 0.5 * 0.2**2) / 0.5 * (scaled - 0.5)
 
@@ -280,7 +280,7 @@ def test_a_certainty_is_no_threshold_of_net_benefit(threshold: float) -> None:
         metrics.NetBenefit([0, 1], [0.1, 0.9], [threshold])
 
 
-def test_no_metrics_jump_but_those_that_are_said_to() -> None:
+def test_no_metrics_are_non_smooth_but_those_that_are_said_to_be() -> None:
     generator = np.random.default_rng(3)
     target = (np.arange(200) % 5 == 0).astype(int)
     probability = np.clip(0.3 * target + 0.6 * generator.random(200), 0.01, 0.99)
@@ -294,4 +294,4 @@ def test_no_metrics_jump_but_those_that_are_said_to() -> None:
     steps = {
         name: np.abs(np.diff(values)).max() for kind in kinds for name, values in metrics.measured(kind, weight).items()
     }
-    assert {name for name, step in steps.items() if step > 1e-3} == metrics.JUMPING
+    assert {name for name, step in steps.items() if step > 1e-3} == metrics.NON_SMOOTH

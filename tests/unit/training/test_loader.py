@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment.transforms import plain_maps, warp
+from melanoma.augment.transforms import plain_transforms, warp
 from melanoma.augment.tta import NO_TTA, view_count
 from melanoma.common.errors import InputError
 from melanoma.data.metadata_encoder import MetadataEncoder
@@ -81,7 +81,7 @@ def test_the_parts_of_all_processes_and_accumulation_steps_are_the_whole_batch(e
     assert same(accumulated, [whole[number]])
 
 
-def test_noise_and_colours_on_the_device_do_not_depend_on_the_cut(examples):
+def test_noise_and_colors_on_the_device_do_not_depend_on_the_cut(examples):
     batch = EpochBatches(examples, RECIPE, 0)[1]
     whole = to_device(batch, torch.device("cpu"))
     cut = [to_device(part, torch.device("cpu")) for part in batch.parts(4)]
@@ -99,7 +99,7 @@ def test_batches_without_images_are_cut_alike(examples):
 def test_a_batch_smaller_than_the_processes_is_an_error_that_says_what_to_change(examples):
     with pytest.raises(InputError, match=r"A batch of 10 images cannot be cut over 11 processes.*batch_size"):
         EpochBatches(examples, RECIPE, 0, 0, 11)
-    with pytest.raises(InputError, match=r"cannot be cut into 12 parts.*accumulate"):
+    with pytest.raises(InputError, match=r"cannot be cut into 12 parts.*gradient_accumulation_steps"):
         EpochBatches(examples, RECIPE, 0)[0].parts(12)
 
 
@@ -107,12 +107,12 @@ def test_a_batch_smaller_than_the_processes_is_an_error_that_says_what_to_change
 def test_without_tta_prediction_sees_each_image_as_it_is_in_order(examples, tmp_path, size):
     rows = tiny.table(20)
     store = ImageStore(tiny.write_store(tmp_path / "images.h5", rows))
-    seen = size or tiny.SIZE
-    one = dataclasses.replace(examples, store=store, rows=np.arange(20)[::-1].copy(), seen=seen)
+    output_size = size or tiny.SIZE
+    one = dataclasses.replace(examples, store=store, rows=np.arange(20)[::-1].copy(), output_size=output_size)
     batches = PredictionBatches(one, 7, NO_TTA, {}, np.arange(20))
     assert [len(batch) for batch in batches] == [7, 6, 7]
     images = joined(batches)["images"].numpy()
-    expected = warp(store.read(one.rows), plain_maps(20, tiny.SIZE, seen).affine, seen)
+    expected = warp(store.read(one.rows), plain_transforms(20, tiny.SIZE, output_size).affine, output_size)
     np.testing.assert_array_equal(images, expected)
 
 
@@ -155,9 +155,9 @@ def test_a_model_without_images_has_one_view(examples):
 
 def test_random_views_have_no_hair_blur_or_cutout(examples):
     only = RECIPE | {"augmentation": tiny.augmentation()}
-    stages = {name: RECIPE["augmentation"][name] | {"probability": 1.0} for name in ("hair", "blur", "cutout")}
-    with_stages = only | {"augmentation": only["augmentation"] | stages}
-    assert same(*([PredictionBatches(examples, 64, RANDOM, recipe)[0]] for recipe in (only, with_stages)))
+    pixelwise = {name: RECIPE["augmentation"][name] | {"probability": 1.0} for name in ("hair", "blur", "cutout")}
+    with_pixelwise = only | {"augmentation": only["augmentation"] | pixelwise}
+    assert same(*([PredictionBatches(examples, 64, RANDOM, recipe)[0]] for recipe in (only, with_pixelwise)))
 
 
 def test_prediction_batches_are_the_same_bits_whatever_the_number_of_workers(examples):

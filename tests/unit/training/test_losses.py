@@ -115,7 +115,7 @@ def test_a_weight_that_is_to_follow_from_images_without_a_melanoma_is_an_error()
     build_loss(settings("weighted_bce", positive_weight=3), np.zeros(4, int))
 
 
-def test_the_diagnosis_is_judged_by_cross_entropy_and_only_where_there_is_one():
+def test_the_diagnosis_is_evaluated_by_cross_entropy_and_only_where_there_is_one():
     logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(1), requires_grad=True)
     classes = torch.tensor([2, -1, 0, 3, -1])
     found = diagnosis_loss(logits, classes)

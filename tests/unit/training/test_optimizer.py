@@ -1,4 +1,4 @@
-"""Optimisation: groups of parameters, their rates and decays, clipping; with one group, torch's optimiser itself."""
+"""Optimization: groups of parameters, their rates and decays, clipping; with one group, torch's optimizer itself."""
 
 import re
 
@@ -15,8 +15,8 @@ ADAM = {
     "weight_decay": 0.1,
     "momentum": 0.9,
     "groups": [],
-    "decay_norms": True,
-    "clip_norm": None,
+    "no_weight_decay_on_norm_and_bias": False,
+    "max_grad_norm": None,
 }
 
 
@@ -74,7 +74,7 @@ def test_groups_give_the_same_steps_as_one_where_their_rates_are_alike():
 def test_every_parameter_is_in_one_group_in_the_models_order_frozen_or_not():
     model = network()
     model["image"].requires_grad_(False)
-    settings = ADAM | {"groups": [group("last", learning_rate=1.0)], "decay_norms": False}
+    settings = ADAM | {"groups": [group("last", learning_rate=1.0)], "no_weight_decay_on_norm_and_bias": True}
     optimizers = [build_optimizer(model, settings) for _ in range(2)]
     orders = [[id(item) for made in optimizer.param_groups for item in made["params"]] for optimizer in optimizers]
     assert orders[0] == orders[1] and sorted(orders[0]) == sorted(map(id, model.parameters()))
@@ -97,7 +97,7 @@ def test_frozen_parameters_stay_as_they_are_and_learn_once_they_thaw(name):
     assert not any(torch.equal(*pair) for pair in zip(start, model["image"].parameters(), strict=True))
 
 
-def test_the_first_pattern_that_is_found_in_a_name_gives_its_rates_and_the_rest_are_the_optimisers():
+def test_the_first_pattern_that_is_found_in_a_name_gives_its_rates_and_the_rest_are_the_optimizers():
     model = network()
     groups = [group("image.0", learning_rate=0.5), group("^image", learning_rate=0.2, weight_decay=0)]
     optimizer = build_optimizer(model, ADAM | {"groups": groups})
@@ -116,7 +116,7 @@ def test_a_pattern_that_matches_no_free_parameter_is_an_error_that_names_some(pa
 
 def test_without_decay_of_norms_only_matrices_and_kernels_decay():
     model = network()
-    decays = by_name(model, build_optimizer(model, ADAM | {"decay_norms": False}), "weight_decay")
+    decays = by_name(model, build_optimizer(model, ADAM | {"no_weight_decay_on_norm_and_bias": True}), "weight_decay")
     assert {name for name, decay in decays.items() if decay} == {"image.0.weight", "image.3.weight", "last.weight"}
 
 

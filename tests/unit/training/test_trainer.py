@@ -1,4 +1,4 @@
-"""Training: learns, goes on after any kill to the same bits, notices damage, never trains on what judges it."""
+"""Training: learns, goes on after any kill to the same bits, notices damage, never trains on what evaluates it."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.compute.device import device_of, set_up_torch
 from melanoma.compute.distributed import Processes
-from melanoma.compute.preemption import Interruption
+from melanoma.compute.preemption import Preemption
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.loader import EpochBatches, Examples, loader
@@ -40,7 +40,7 @@ def run_of(study: TinyStudy, recipe=None, epochs=3) -> Run:
 def trained(study: TinyStudy, name="resume", **kwargs):
     run = run_of(study, **kwargs)
     set_up_torch(1)
-    return train(run, Checkpoints(study.folder / name, run.stamp()), None, Interruption(None), Processes())
+    return train(run, Checkpoints(study.folder / name, run.stamp()), None, Preemption(None), Processes())
 
 
 def same_weights(left, right) -> bool:
@@ -53,7 +53,7 @@ def test_training_learns_what_tells_the_classes_apart(study):
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
 
 
-@pytest.mark.parametrize("head", ["logit", "joint"])
+@pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
 def test_the_same_recipe_gives_the_same_bits(study, head):
     first, history = trained(study, "one", recipe=tiny.recipe(head=head))
     second, again = trained(study, "two", recipe=tiny.recipe(head=head))
@@ -74,7 +74,7 @@ def test_batches_are_the_same_bits_whatever_the_number_of_workers(study, workers
     for alone, worked in zip(loader(batches, numbers, 0, False), loader(batches, numbers, workers, False), strict=True):
         assert torch.equal(alone.images, worked.images)
         assert torch.equal(alone.metadata, worked.metadata)
-        assert torch.equal(alone.colour, worked.colour)
+        assert torch.equal(alone.color, worked.color)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 5, 7, 11])

@@ -1,6 +1,6 @@
-"""Measure what the models owe to how images were taken: no-pixel baselines, AUROC within size, patient and subgroups.
+"""Shortcut (acquisition-bias) analysis: no-pixel baselines, and AUROC within size, patient and subgroups.
 
-    python scripts/audit_shortcuts.py --settings evaluate.yaml --predictions cnn=predict/cnn.parquet --folds 0 \\
+    python scripts/analyze_shortcuts.py --settings evaluate.yaml --predictions cnn=predict/cnn.parquet --folds 0 \\
         --train split/train.parquet --test split/test.parquet --labels split/test_labels.parquet \\
         --output evaluate/shortcuts.json
 
@@ -17,7 +17,7 @@ from melanoma.common.files import read_yaml, write_json
 from melanoma.evaluation.evaluate import Settings
 from melanoma.evaluation.shortcuts import areas, baselines, find_shortcuts
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
-from melanoma.predictions.test_access_log import describe_ledger, open_test_labels
+from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
 
 KNOWN = ["image", "age", "sex", "site", "source", "width", "height"]
 
@@ -25,19 +25,19 @@ KNOWN = ["image", "age", "sex", "site", "source", "width", "height"]
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
     add = parser.add_argument
-    add("--settings", type=Path, required=True, metavar="YAML", help="replicates, confidence, seed, ...")
+    add("--settings", type=Path, required=True, metavar="YAML", help="replicates, confidence_level, seed, ...")
     add("--predictions", nargs="+", required=True, metavar="NAME=FILE", help="predictions of models and fusions")
     add("--folds", type=int, nargs="+", required=True, help="the folds that were run")
     add("--test-by", choices=["refit", "fold_mean"], default="refit", help="how the baselines predict test")
     add("--train", type=Path, required=True, help="training images with targets and folds, Parquet")
     add("--test", type=Path, required=True, help="test images, Parquet")
     add("--labels", type=Path, required=True, help="targets of the test images, Parquet")
-    describe_ledger(parser)
+    describe_access_log(parser)
     add("--output", type=Path, required=True, help="what was found, JSON to write")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Fit the baselines, audit every model on test and out of fold, write what was found."""
+    """Fit the baselines, analyze every model on test and out of fold, write what was found."""
     settings = Settings(**read_yaml(args.settings))
     train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
     models = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
@@ -45,15 +45,15 @@ def main(args: argparse.Namespace) -> None:
     labels = open_test_labels(args.labels, "shortcuts", list(models), args)
     found = {}
     for part, known, targets in (("test", test, labels), ("train", train, read_labels(args.train))):
-        audited = labelled(models, part, known, targets)
+        audited = labeled(models, part, known, targets)
         found["out_of_fold" if part == "train" else part] = {
-            "baselines": areas(labelled(pixelless, part, known, targets), settings),
+            "baselines": areas(labeled(pixelless, part, known, targets), settings),
             **find_shortcuts(audited, settings),
         }
     write_json(args.output, found)
 
 
-def labelled(
+def labeled(
     tables: dict[str, pd.DataFrame], part: str, known: pd.DataFrame, targets: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
     """Return each model's rows of one part with their labels and what is known of the images."""
