@@ -18,10 +18,11 @@ import pandas as pd
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_yaml, write_json, write_parquet
-from melanoma.fusion.rules import METHODS, fuse, log_loss, normalized, with_probability
+from melanoma.fusion.rules import METHODS, fuse, normalized, with_probability
 from melanoma.fusion.saved_fusion import Fusion, reference_of
 from melanoma.fusion.stacking import STACKED, cross_fits, fit_of, fusion_table
 from melanoma.predictions.table import COLUMNS, named_paths, read_predictions
+from melanoma.stats.metrics import log_loss
 
 DEFAULTS = {"weights": None, "inputs": [], "context": False, "gradient_boosting": None, "folds": 5, "seed": 1}
 
@@ -95,7 +96,7 @@ def fit_and_fuse(
     probability, combination, folds = cross_fits(table, fit_of(settings), settings["folds"], settings["seed"])
     is_train = (table["part"] == "train").to_numpy()
     target = table.loc[is_train, "target"].to_numpy()
-    losses = {name: log_loss(target, table.loc[is_train, f"probability {name}"].to_numpy()) for name in members}
+    losses = {name: float(log_loss(target, table.loc[is_train, f"probability {name}"])) for name in members}
     prevalence = float(target.mean())
     model = Fusion(
         settings["method"],
@@ -111,7 +112,7 @@ def fit_and_fuse(
         "fitted": True,
         "context": settings["context"],
         "rows": int(is_train.sum()),
-        "log_loss": losses | {"fused": log_loss(target, probability[is_train])},
+        "log_loss": losses | {"fused": float(log_loss(target, probability[is_train]))},
         "model": model.to_dict(),
     }
     first = next(iter(members.values()))

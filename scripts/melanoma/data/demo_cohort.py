@@ -20,10 +20,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from melanoma.common.cli import progress
 from melanoma.common.errors import InputError
 from melanoma.data.demo_images import draw_photograph
+from melanoma.stats import metrics
+from melanoma.stats.log_odds import logit
 
 AGES = np.arange(15.0, 95.0, 5.0)
 AGE_CHANCES = np.exp(-(((AGES - 50) / 16) ** 2) / 2)
@@ -132,7 +135,7 @@ def make_cohort(settings: Settings) -> pd.DataFrame:
     cohort["m"] = metadata_score(cohort["age"], cohort["sex"], cohort["site"])
     look = settings.pixel_signal * cohort["s"] + settings.relative_signal * cohort["d"]
     cohort["log_odds"] = intercept(settings) + look + settings.metadata_signal * cohort["m"]
-    cohort["target"] = (labels.random(settings.images) < _sigmoid(cohort["log_odds"])).astype(int)
+    cohort["target"] = (labels.random(settings.images) < expit(cohort["log_odds"])).astype(int)
     benign = np.where(labels.random(settings.images) < 0.3, "nevus", "unknown")
     cohort["diagnosis"] = np.where(cohort["target"] == 1, "melanoma", benign)
     return cohort
@@ -162,7 +165,7 @@ def truth(settings: Settings, cohort: pd.DataFrame) -> dict[str, Any]:
     target = cohort["target"].to_numpy(float)
     look = settings.pixel_signal * cohort["s"] + settings.relative_signal * cohort["d"]
     scores = {"joint": look + settings.metadata_signal * cohort["m"], "image": cohort["s"], "metadata": cohort["m"]}
-    drawn = {name: auroc(score.to_numpy(), target, 1 - target) for name, score in scores.items()}
+    drawn = {name: _auroc(score.to_numpy(), target, 1 - target) for name, score in scores.items()}
     population = _bayes(settings)
     return {
         "settings": asdict(settings) | {"intercept": intercept(settings)},
@@ -174,14 +177,10 @@ def truth(settings: Settings, cohort: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def auroc(score: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> float:
-    """The AUROC of `score` where row i is positive[i] melanomas and negative[i] others; NaN without both."""
-    places = np.unique(score, return_inverse=True)[1]
-    melanomas, others = np.bincount(places, positive), np.bincount(places, negative)
-    if not melanomas.sum() or not others.sum():
-        return math.nan
-    below = np.cumsum(others) - others / 2
-    return float(melanomas @ below / (melanomas.sum() * others.sum()))
+def _auroc(score: np.ndarray, melanomas: np.ndarray, benign: np.ndarray) -> float:
+    """Return the AUROC of `score` where row i counts as melanomas[i] melanomas and benign[i] benign images."""
+    classes = np.repeat([1, 0], len(score))
+    return float(metrics.auroc(classes, np.tile(score, 2), np.concatenate([melanomas, benign])))
 
 
 @cache
@@ -189,11 +188,11 @@ def intercept(settings: Settings) -> float:
     """The intercept that gives the population the prevalence asked for, by bisection."""
     s, m, weight = _population()
     signal = settings.look * s + settings.metadata_signal * m
-    reach = np.abs(signal).max() + abs(math.log(settings.prevalence / (1 - settings.prevalence)))
+    reach = np.abs(signal).max() + abs(float(logit(settings.prevalence)))
     low, high = -reach, reach
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if weight @ _sigmoid(middle + signal) < settings.prevalence else (low, middle)
+        low, high = (middle, high) if weight @ expit(middle + signal) < settings.prevalence else (low, middle)
     return float(middle)
 
 
@@ -270,9 +269,9 @@ def _bayes(settings: Settings) -> dict[str, float]:
     """The AUROCs of the population: the look's part of the log-odds is `settings.look` times a standard normal u."""
     u, m, weight = _population()
     log_odds = settings.look * u + settings.metadata_signal * m
-    risk = _sigmoid(intercept(settings) + log_odds)
+    risk = expit(intercept(settings) + log_odds)
     scores = {"joint": log_odds, "image": u, "metadata": m}
-    found = {name: auroc(score, weight * risk, weight * (1 - risk)) for name, score in scores.items()}
+    found = {name: _auroc(score, weight * risk, weight * (1 - risk)) for name, score in scores.items()}
     return found | ({"image": _image_alone(settings)} if settings.relative_signal else {})
 
 
@@ -284,10 +283,6 @@ def _image_alone(settings: Settings) -> float:
     nodes, chances = np.polynomial.hermite_e.hermegauss(NODES)
     rest = intercept(settings) + known * s + settings.metadata_signal * m
     risk = sum(
-        chance * _sigmoid(rest + unknown * node) for node, chance in zip(nodes, chances / chances.sum(), strict=True)
+        chance * expit(rest + unknown * node) for node, chance in zip(nodes, chances / chances.sum(), strict=True)
     )
-    return auroc(s, weight * risk, weight * (1 - risk))
-
-
-def _sigmoid(log_odds: Any) -> Any:
-    return 1 / (1 + np.exp(-log_odds))
+    return _auroc(s, weight * risk, weight * (1 - risk))

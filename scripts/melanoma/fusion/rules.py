@@ -8,13 +8,11 @@ import pandas as pd
 from scipy.special import expit
 
 from melanoma.common.errors import InputError, listing
-from melanoma.predictions.table import logit
+from melanoma.stats.log_odds import clipped, logit
 
 METHODS = ("mean", "logit_mean", "rank_mean", "weighted")
 KEYS = ("image", "part", "fold")
-SMALLEST = 2.0**-53  # the least that 1 can be short of in float64
 LARGEST_LOGIT = 50.0  # of a member that is certain
-TINY = 1e-12  # a probability of exactly 0 or 1 would make the log loss infinite
 
 
 def fuse(members: dict[str, pd.DataFrame], method: str, weights: dict[str, float] | None = None) -> pd.DataFrame:
@@ -64,10 +62,8 @@ def with_probability(
     """Return `predictions` with other probabilities, (n,), their logits, which stay finite, and the share of melanomas
     that whatever made them was fitted to, NaN where that is no one number. A fusion has no embedding, so no distance.
     """
-    # Rounding may carry a mean of ones just past one, and the best of all ranks would have an infinite logit.
-    probability = np.clip(probability, 0.0, 1.0)
-    finite = logit(np.clip(probability, SMALLEST, 1.0 - SMALLEST))
-    made = {"probability": probability, "logit": finite, "trained_prevalence": trained_prevalence}
+    probability = np.clip(probability, 0.0, 1.0)  # by rounding, a mean of ones may be a little above 1
+    made = {"probability": probability, "logit": logit(probability), "trained_prevalence": trained_prevalence}
     return predictions.assign(**made, patient_distance=np.nan)
 
 
@@ -84,7 +80,7 @@ def simplex_minimum(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
     from scipy.optimize import minimize
 
     # The probability each member gives to what turned out to be true: log loss is minus the mean of its log.
-    truth = np.where(target[:, None] == 1, columns, 1.0 - columns).clip(TINY)
+    truth = clipped(np.where(target[:, None] == 1, columns, 1.0 - columns))
     count = columns.shape[1]
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -102,12 +98,6 @@ def simplex_minimum(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
     )
     weights = found.x.clip(0.0)
     return weights / weights.sum()
-
-
-def log_loss(target: np.ndarray, probability: np.ndarray) -> float:
-    """Return the mean negative log probability of the true class, with probabilities kept off 0 and 1."""
-    truth = np.where(target == 1, probability, 1.0 - probability).clip(TINY)
-    return float(-np.log(truth).mean())
 
 
 def normalized(weights: dict[str, float] | None, names: list[str]) -> np.ndarray:

@@ -23,6 +23,7 @@ from melanoma.data.metadata_columns import COUNTS, InputEncoder
 from melanoma.models.plain_classifiers import Classifier, classifier_of, learned
 from melanoma.predictions.aggregate import with_targets
 from melanoma.predictions.patient_context import count_images, images_per_patient
+from melanoma.stats.log_odds import logit
 
 REFIT = "refit"
 KEYS = ["image", "patient", "source"]
@@ -192,6 +193,4 @@ def _prevalence(recipe: dict[str, Any], table: pd.DataFrame) -> float:
 
 
 def _scored(rows: pd.DataFrame, probability: NDArray[np.float64], prevalence: float) -> pd.DataFrame:
-    clipped = probability.clip(1e-15, 1 - 1e-15)
-    logit = np.log(clipped) - np.log1p(-clipped)
-    return rows.assign(logit=logit, probability=probability, trained_prevalence=prevalence)
+    return rows.assign(logit=logit(probability), probability=probability, trained_prevalence=prevalence)

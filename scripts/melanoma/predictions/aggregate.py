@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from melanoma.predictions.table import COLUMNS
+from melanoma.stats.log_odds import logit
 
 KEYS = ["image", "patient", "fold", "part", "source"]
 SEED = "-seed-"
@@ -45,11 +46,10 @@ def _mean_logit(repeats: list[pd.DataFrame]) -> pd.DataFrame:
         return repeats[0]
     rows = pd.concat(repeats).groupby(KEYS, sort=False, as_index=False, dropna=False)
     mean = rows[["logit", *AVERAGED]].mean()
-    return mean.assign(probability=1 / (1 + np.exp(-mean["logit"])))
+    return mean.assign(probability=expit(mean["logit"]))
 
 
 def _mean_probability(test: pd.DataFrame) -> pd.DataFrame:
     rows = test.groupby(KEYS, sort=False, as_index=False, dropna=False)
     mean = rows[["probability", *AVERAGED]].mean()
-    probability = mean["probability"].clip(1e-15, 1 - 1e-15)
-    return mean.assign(logit=np.log(probability) - np.log1p(-probability))
+    return mean.assign(logit=logit(mean["probability"]))

@@ -13,7 +13,8 @@ import pandas as pd
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.predictions.aggregate import with_targets
-from melanoma.predictions.table import distances, logit, read_table, refuse, require
+from melanoma.predictions.table import distances, read_table, refuse, require
+from melanoma.stats.log_odds import logit
 
 SPELLINGS = ("probability", "prob", "target")
 
@@ -43,8 +44,7 @@ def external_predictions(
         "%s: %d rows out of fold, %d of the test; %d others", path, len(held_out), len(test), len(table) - len(images)
     )
     rows = pd.concat([images[["image", "patient", "fold", "part", "source"]], theirs], axis=1)
-    clipped = theirs["probability"].clip(1e-15, 1 - 1e-15)
-    return with_targets(rows.assign(logit=logit(clipped), trained_prevalence=np.nan), train)
+    return with_targets(rows.assign(logit=logit(theirs["probability"]), trained_prevalence=np.nan), train)
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from melanoma.common.errors import InputError, listing
 from melanoma.data.tables import plain_texts
+from melanoma.stats.log_odds import logit
 
 COLUMNS = [
     "image",
@@ -113,13 +114,6 @@ def named_paths(texts: list[str]) -> dict[str, Path]:
     if doubled:
         raise InputError(f"given twice: {', '.join(doubled)}; give each file its own name, as NAME=PATH")
     return dict(pairs)
-
-
-def logit(probability: np.ndarray) -> np.ndarray:
-    """Return log(p / (1 - p)), -inf at 0 and inf at 1; float64, of the same shape."""
-    probability = np.asarray(probability, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        return np.log(probability) - np.log1p(-probability)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:

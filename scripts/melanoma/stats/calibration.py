@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from melanoma.common.files import read_json
-from melanoma.stats.metrics import CERTAIN, log_loss
+from melanoma.stats.log_odds import logit
+from melanoma.stats.metrics import log_loss
 
 FOLDS = 5  # of the cross-validation that chooses the method
 
@@ -33,7 +34,7 @@ class Affine:
 
     def apply(self, probability: ArrayLike) -> np.ndarray:
         """Return calibrated probabilities, float64 of the same shape."""
-        return expit(self.slope * log_odds(probability) + self.intercept)
+        return expit(self.slope * logit(probability) + self.intercept)
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,13 @@ def prior_shift(target: np.ndarray, probability: np.ndarray, prevalence: float) 
 
 def temperature(target: np.ndarray, probability: np.ndarray) -> Affine:
     """Fit the slope alone."""
-    (slope,) = _logistic(log_odds(probability)[:, None], target)
+    (slope,) = _logistic(logit(probability)[:, None], target)
     return Affine("temperature", slope, 0.0)
 
 
 def platt(target: np.ndarray, probability: np.ndarray) -> Affine:
     """Fit slope and intercept."""
-    slope, intercept = _logistic(np.stack([log_odds(probability), np.ones(len(target))], axis=1), target)
+    slope, intercept = _logistic(np.stack([logit(probability), np.ones(len(target))], axis=1), target)
     return Affine("platt", slope, intercept)
 
 
@@ -143,11 +144,6 @@ def patient_folds(target: np.ndarray, clusters: np.ndarray, folds: int, seed: in
     fold = np.empty(len(melanoma), np.int64)
     fold[dealt] = np.arange(len(melanoma)) % folds
     return fold[cluster]
-
-
-def log_odds(probability: ArrayLike) -> np.ndarray:
-    """Return the finite log-odds of probabilities, kept off 0 and 1 by `metrics.CERTAIN`."""
-    return logit(np.clip(np.asarray(probability, np.float64), CERTAIN, 1 - CERTAIN))
 
 
 def _logistic(columns: np.ndarray, target: np.ndarray) -> list[float]:

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from melanoma.stats.log_odds import clipped
+
 OPERATING_POINTS = (0.80, 0.90, 0.95)  # the specificities at which sensitivity is reported, and the reverse
 SENSITIVITY_AT = {f"sensitivity_at_{100 * point:.0f}_specificity": point for point in OPERATING_POINTS}
 SPECIFICITY_AT = {f"specificity_at_{100 * point:.0f}_sensitivity": point for point in OPERATING_POINTS}
@@ -26,7 +28,6 @@ SPECIFICITY_AT = {f"specificity_at_{100 * point:.0f}_sensitivity": point for poi
 NON_SMOOTH = frozenset(SENSITIVITY_AT) | frozenset(SPECIFICITY_AT)
 LEAST_SENSITIVITY = 0.80  # of the partial AUROC
 BINS = 15  # of the expected calibration error
-CERTAIN = np.finfo(np.float64).eps  # how near to 0 and 1 a probability may come where its logarithm is taken
 RATES = ("sensitivity", "specificity", "ppv", "npv", "balanced_accuracy", "f1", "f2", "g_mean", "kappa")
 
 
@@ -156,7 +157,7 @@ class Calibration:
     def __init__(self, target: ArrayLike, probability: ArrayLike) -> None:
         """Take each image's errors."""
         target, probability = _columns(target, probability)
-        truth = np.where(target == 1, probability, 1.0 - probability).clip(CERTAIN, 1.0 - CERTAIN)
+        truth = clipped(np.where(target == 1, probability, 1.0 - probability))
         bins = np.digitize(probability, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
         excess = indicators(bins, np.ones(len(target), bool), BINS) * (probability - target)
         plain = sparse.csr_array(np.stack([np.ones(len(target)), (probability - target) ** 2, -np.log(truth)]))
@@ -192,7 +193,7 @@ def brier(target: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = 
 
 
 def log_loss(target: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None) -> np.ndarray:
-    """Return the mean negative logarithm of the probability of what is true, kept off 0 and 1 by `CERTAIN`."""
+    """Return the mean negative logarithm of the probability of what is true, clipped as in `log_odds`."""
     return measured(Calibration(target, probability), weight)["log_loss"]
 
 

@@ -13,9 +13,10 @@ import fuse as script
 from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_parquet, write_yaml
-from melanoma.fusion.rules import aligned, fuse, log_loss, simplex_minimum
-from melanoma.predictions.table import COLUMNS, logit, read_predictions
-from melanoma.stats.metrics import auroc
+from melanoma.fusion.rules import aligned, fuse, simplex_minimum
+from melanoma.predictions.table import COLUMNS, read_predictions
+from melanoma.stats.log_odds import logit
+from melanoma.stats.metrics import auroc, log_loss
 from real_data import real_data
 
 

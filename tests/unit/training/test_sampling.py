@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from melanoma.common.rng import derived_seed, uniforms
-from melanoma.predictions.table import logit
+from melanoma.stats.log_odds import logit
 from melanoma.training.sampling import batch_slices, epoch_counts, epoch_order, trained_prevalence
 
 NONE = {"name": "none", "ratio": 1.0}
