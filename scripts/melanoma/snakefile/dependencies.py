@@ -1,8 +1,6 @@
-"""What a job's result depends on besides its data: the project's own code; and the interpreter that runs it."""
+"""What a job's result depends on besides its data: the project's own code."""
 
 import ast
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -45,17 +43,6 @@ def local_imports(script: Path) -> list[Path]:
                 found.add(module)
                 waiting.append(module)
     return [script, *sorted(found - {script})]
-
-
-def use_this_interpreter() -> None:
-    """Let `python` in every job be the one that runs now, even where its environment was never activated."""
-    find_first(Path(sys.executable).parent)
-
-
-def find_first(folder: Path) -> None:
-    """Let the programs in `folder` be found before others of the same name, here and in every job."""
-    others = [path for path in os.environ["PATH"].split(os.pathsep) if path != str(folder)]
-    os.environ["PATH"] = os.pathsep.join([str(folder), *others])
 
 
 @cache

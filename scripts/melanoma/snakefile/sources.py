@@ -1,0 +1,45 @@
+"""The sources of a study as the catalog reads them: their tables, their folders of images, and what is drawn."""
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+Source = Mapping[str, Any]
+
+
+def drawn_sources(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the settings of each source that the workflow draws, by its name."""
+    return {source["name"]: source["generate"] for source in config["data"]["sources"] if "generate" in source}
+
+
+def downloads(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what is to be downloaded, by its path: all of `fetch` that is not there."""
+    return {path: download for path, download in config["fetch"].items() if not os.path.lexists(path)}
+
+
+def catalog_sources(config: Mapping[str, Any], drawn: str) -> list[dict[str, Any]]:
+    """Return the sources with the paths of those that are drawn: each has a folder of its name in `drawn`."""
+    return [_with_paths(source, f"{drawn}/{source['name']}") for source in config["data"]["sources"]]
+
+
+def tables(sources: Collection[Source]) -> list[str]:
+    """Return the paths of all tables."""
+    return [path for source in sources for path in (source["table"], source["metadata"]) if path]
+
+
+def image_folders(sources: Collection[Source], made: Collection[str]) -> list[str]:
+    """Return the folders of images that are there or in `made`; the catalog reports the others."""
+    folders = [folder for source in sources for folder in _listed(source["images"])]
+    return [folder for folder in folders if folder in made or Path(folder).is_dir()]
+
+
+def _with_paths(source: Source, folder: str) -> dict[str, Any]:
+    if "generate" not in source:
+        return dict(source)
+    paths = {"layout": "kaggle", "table": f"{folder}/train.csv", "images": f"{folder}/jpeg"}
+    return {key: value for key, value in source.items() if key != "generate"} | paths
+
+
+def _listed(folders: str | list[str] | None) -> list[str]:
+    return [folders] if isinstance(folders, str) else folders or []
