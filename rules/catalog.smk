@@ -6,9 +6,9 @@ MADE_FOLDERS = [*FETCHED, *(f"{RESULTS}/demo/{name}/jpeg" for name in GENERATED)
 rule build_catalog:
     input:
         settings=settings("catalog"),
-        tables=tables(SOURCES),
+        tables=sources.tables(SOURCES),
         # A folder's time says nothing about its images.
-        folders=ancient(image_folders(SOURCES, MADE_FOLDERS)),
+        folders=ancient(sources.image_folders(SOURCES, MADE_FOLDERS)),
     output:
         catalog=CATALOG,
         problems=f"{RESULTS}/catalog/problems.csv",

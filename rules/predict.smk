@@ -9,7 +9,7 @@ rule predict:
         **from_split("train", "test"),
         weights=lambda wildcards: trained(wildcards.model, "weights.pt").values(),
         tta=settings("tta-{model}"),
-        images=store_of_job,
+        images=NETWORK_JOBS.images,
     output:
         runs=directory(f"{RESULTS}/predict/{{model}}"),
         predictions=f"{RESULTS}/predict/{{model}}.parquet",
@@ -22,13 +22,13 @@ rule predict:
         model=one_of(NETWORKS),
     conda:
         ENVIRONMENT
-    threads: threads_of_job
+    threads: NETWORK_JOBS.threads
     resources:
-        **NETWORK_JOB,
+        **NETWORK_JOBS.resources(),
     params:
         **code("predict"),
-        launch=launch,
-        devices=devices,
+        launch=NETWORK_JOBS.launch,
+        devices=NETWORK_JOBS.devices,
         weights=lambda wildcards: named(trained(wildcards.model, "weights.pt")),
         images=option("images"),
         test=OPTIONS["test"],
@@ -43,7 +43,7 @@ rule predict:
 rule predict_tabular:
     input:
         **from_split("train", "leakage", "test"),
-        recipe=lambda wildcards: recipe_file(wildcards.model),
+        recipe=lambda wildcards: recipe_file(TRAININGS.names[wildcards.model]),
     output:
         predictions=f"{RESULTS}/predict/{{model}}.parquet",
         model=f"{RESULTS}/train/{{model}}/model.json",

@@ -11,7 +11,7 @@ SHOWN = {
     **SHEETS,
 }
 FIGURES = {name: f"{REPORT}/{file}" for name, file in SHOWN.items()}
-RECIPES = {model: recipe_file(model) for model in MODELS}
+RECIPES = {model: recipe_file(TRAININGS.names[model]) for model in MODELS}
 TRIAL_TABLES = {
     model: f"{RESULTS}/tune/{TRAININGS.names[model]}/trials.csv" for model in TUNED
 }
@@ -40,7 +40,7 @@ rule plot_evaluation:
         ENVIRONMENT
     params:
         **code("plot"),
-        folder=report_folder,
+        folder=lambda wildcards, output: REPORT,
     shell:
         "python {params.script:q} --log {log} evaluation --curves {input.curves}"
         " --metrics {input.metrics} --calibration {input.calibration} --answer {input.answer}"
@@ -65,7 +65,7 @@ if NETWORKS:
             ENVIRONMENT
         params:
             **code("plot"),
-            folder=report_folder,
+            folder=lambda wildcards, output: REPORT,
             histories=named(all_trained("history.csv")),
             recipes=named({model: RECIPES[model] for model in NETWORKS}),
             images=option("images"),
@@ -90,7 +90,7 @@ rule plot_data:
         ENVIRONMENT
     params:
         **code("plot"),
-        folder=report_folder,
+        folder=lambda wildcards, output: REPORT,
         images=option("images"),
     shell:
         "python {params.script:q} --log {log} data --train {input.train} --audit {input.audit}"

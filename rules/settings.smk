@@ -1,6 +1,6 @@
 """Settings: each section of the configuration and each recipe as one file, so that a change reruns what reads it."""
 
-SOURCES = catalog_sources(config, f"{RESULTS}/demo")
+SOURCES = sources.for_catalog(config, f"{RESULTS}/demo")
 SECTIONS = sections(config, SOURCES, TRAININGS)
 
 
@@ -36,5 +36,5 @@ use rule write_settings as write_recipe with:
         f"{LOGS}/write_recipe/{{training}}.tsv"
     params:
         values=lambda wildcards: json.dumps(
-            training_recipe(TRAININGS.recipes[wildcards.training])
+            study.training_recipe(TRAININGS.recipes[wildcards.training])
         ),

@@ -8,14 +8,16 @@ TRAINING = f"{RESULTS}/train/{{training}}/{{run}}"
 
 
 TRAIN_INPUT = dict(
-    **from_split("train", "leakage"), images=store_of_job, pretrained=pretrained
+    **from_split("train", "leakage"),
+    images=NETWORK_JOBS.images,
+    pretrained=NETWORK_JOBS.pretrained,
 )
 
 
 rule train_fold:
     input:
         **TRAIN_INPUT,
-        recipe=lambda wildcards: training_recipe_file(wildcards.training),
+        recipe=lambda wildcards: recipe_file(wildcards.training),
     output:
         weights=f"{TRAINING}/weights.pt",
         history=f"{TRAINING}/history.csv",
@@ -27,14 +29,14 @@ rule train_fold:
         run="fold-[0-9]+(-seed-[0-9]+)?",
     conda:
         ENVIRONMENT
-    threads: threads_of_job
+    threads: NETWORK_JOBS.threads
     resources:
-        **NETWORK_JOB,
+        **NETWORK_JOBS.resources(),
     params:
         **code("train"),
-        launch=launch,
-        devices=devices,
-        checkpoints=checkpoints,
+        launch=NETWORK_JOBS.launch,
+        devices=NETWORK_JOBS.devices,
+        checkpoints=NETWORK_JOBS.checkpoints,
         images=option("images"),
         rows=lambda wildcards: f"--fold {wildcards.run.split('-')[1]}",
         seed=lambda wildcards: seed_option(wildcards.run),
@@ -51,7 +53,7 @@ rule train_fold:
 use rule train_fold as train_refit with:
     input:
         **TRAIN_INPUT,
-        recipe=lambda wildcards: training_recipe_file(wildcards.training),
+        recipe=lambda wildcards: recipe_file(wildcards.training),
         folds=lambda wildcards: expand(
             f"{RESULTS}/train/{wildcards.training}/{{run}}/history.csv",
             run=TRAININGS.folds_of_refit(wildcards.run),

@@ -18,7 +18,9 @@ use rule write_settings as write_trial with:
         f"{LOGS}/write_trial/{{untuned}}/{{trial}}.tsv"
     params:
         values=lambda wildcards: json.dumps(
-            training_recipe(TRAININGS.trial_recipe(wildcards.untuned, wildcards.trial))
+            study.training_recipe(
+                TRAININGS.trial_recipe(wildcards.untuned, wildcards.trial)
+            )
         ),
 
 

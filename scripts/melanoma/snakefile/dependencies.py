@@ -14,6 +14,16 @@ WITHOUT_RESULTS = {"causes", "cli", "errors", "preemption", "job_logs"}
 TEXTS = {"help", "description", "metavar", "epilog"}
 
 
+def script_param(scripts: str, name: str) -> dict[str, Any]:
+    """Return the path of a script in `scripts` as a param that Snakemake does not compare: a clone may move."""
+    return {"script": lambda wildcards, output: f"{scripts}/{name}.py"}
+
+
+def code_params(scripts: str, name: str) -> dict[str, Any]:
+    """Return the path of a script and the digest of its code, as params: an edit reruns what it changes."""
+    return script_param(scripts, name) | {"code": lambda wildcards: code_digest(f"{scripts}/{name}.py")}
+
+
 @cache
 def code_digest(script: str) -> str:
     """Return a hash of the code that decides what a script computes, 16 hexadecimal digits.

@@ -3,10 +3,14 @@
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from snakemake.iocontainers import InputFiles, Wildcards
+from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
+
+from melanoma.config.study import reads_images
+from melanoma.config.weights import weights_file
 
 Recipe = Mapping[str, Any]
 # What network_resources may ask for.
@@ -22,13 +26,53 @@ def growing(mem_mb: int, runtime: int) -> dict[str, Callable[[Wildcards, int], i
     return {"mem_mb": grown(mem_mb), "runtime": grown(runtime)}
 
 
-def network_job(recipe_of_job: Callable[[Wildcards], Recipe]) -> dict[str, Callable[[Wildcards], Any]]:
-    """Return the resources of a network's job, each as a function of the wildcards by which its recipe is found."""
+@dataclass(frozen=True)
+class NetworkJobs:
+    """The jobs that train networks or predict with them, by their wildcards.
 
-    def resource(name: str, wildcards: Wildcards) -> Any:
-        return network_resources(recipe_of_job(wildcards)).get(name)
+    How a network is computed decides no result. So `launch`, `devices` and `checkpoints` take `output`: Snakemake
+    compares no param that does.
+    """
 
-    return {name: partial(resource, name) for name in NETWORK_RESOURCES}
+    recipe_of_job: Callable[[Wildcards], Recipe]
+    scripts: str
+    store: str
+
+    def resources(self) -> dict[str, Callable[[Wildcards], Any]]:
+        """Return what a job asks for, see `network_resources`."""
+
+        def resource(name: str, wildcards: Wildcards) -> Any:
+            return network_resources(self.recipe_of_job(wildcards)).get(name)
+
+        return {name: partial(resource, name) for name in NETWORK_RESOURCES}
+
+    def threads(self, wildcards: Wildcards) -> int:
+        """Return the threads that a job asks for."""
+        return self.recipe_of_job(wildcards)["resources"]["threads"]
+
+    def launch(self, wildcards: Wildcards, output: OutputFiles) -> str:
+        """Return what starts a job's script, see `launcher`."""
+        return launcher(self.recipe_of_job(wildcards), self.scripts)
+
+    def devices(self, wildcards: Wildcards, output: OutputFiles) -> str:
+        """Return the options that tell a job's script where it runs."""
+        asked = self.recipe_of_job(wildcards)["resources"]
+        return f"--gpus {asked['gpus']} --nodes {asked['nodes']}"
+
+    def checkpoints(self, wildcards: Wildcards, output: OutputFiles) -> str:
+        """Return the options that tell how often a training saves itself."""
+        recipe = self.recipe_of_job(wildcards)
+        return (
+            f"--checkpoint-batches {recipe['checkpoint_batches']} --checkpoint-minutes {recipe['checkpoint_minutes']}"
+        )
+
+    def images(self, wildcards: Wildcards) -> str | list[str]:
+        """Return the image store for a network that reads images; for others, nothing."""
+        return self.store if reads_images(self.recipe_of_job(wildcards)) else []
+
+    def pretrained(self, wildcards: Wildcards) -> str | list[str]:
+        """Return the file of pretrained weights that a job's network starts from; nothing where there is none."""
+        return weights_file(self.recipe_of_job(wildcards)) or []
 
 
 def network_resources(recipe: Recipe) -> dict[str, Any]:
@@ -57,18 +101,6 @@ def launcher(recipe: Recipe, scripts: str) -> str:
         return f"python {shlex.quote(f'{scripts}/across_nodes.py')} {options}"
     # Without --, torchrun takes the --log of the script for an abbreviation of its own options.
     return "python" if asked["gpus"] <= 1 else f"torchrun --standalone --nproc-per-node={asked['gpus']} --"
-
-
-def device_options(recipe: Recipe) -> str:
-    """Return the options that tell a network's script where it runs."""
-    return f"--gpus {recipe['resources']['gpus']} --nodes {recipe['resources']['nodes']}"
-
-
-def checkpoint_options(recipe: Recipe) -> str:
-    """Return the options that tell how often a training saves itself."""
-    return " ".join(
-        f"--{name.replace('_', '-')} {recipe[name]}" for name in ("checkpoint_batches", "checkpoint_minutes")
-    )
 
 
 def option(name: str) -> Callable[[Wildcards, InputFiles], str]:

@@ -8,7 +8,7 @@ from typing import Any
 Source = Mapping[str, Any]
 
 
-def drawn_sources(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def drawn(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the settings of each source that the workflow draws, by its name."""
     return {source["name"]: source["generate"] for source in config["data"]["sources"] if "generate" in source}
 
@@ -18,9 +18,9 @@ def downloads(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {path: download for path, download in config["fetch"].items() if not os.path.lexists(path)}
 
 
-def catalog_sources(config: Mapping[str, Any], drawn: str) -> list[dict[str, Any]]:
-    """Return the sources with the paths of those that are drawn: each has a folder of its name in `drawn`."""
-    return [_with_paths(source, f"{drawn}/{source['name']}") for source in config["data"]["sources"]]
+def for_catalog(config: Mapping[str, Any], folder: str) -> list[dict[str, Any]]:
+    """Return the sources with the paths of those that are drawn: each has a folder of its name in `folder`."""
+    return [_with_paths(source, f"{folder}/{source['name']}") for source in config["data"]["sources"]]
 
 
 def tables(sources: Collection[Source]) -> list[str]:
