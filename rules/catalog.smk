@@ -11,7 +11,7 @@ rule build_catalog:
         folders=ancient(sources.image_folders(SOURCES, MADE_FOLDERS)),
     output:
         catalog=CATALOG,
-        problems=f"{RESULTS}/catalog/problems.csv",
+        issues=f"{RESULTS}/catalog/issues.csv",
     log:
         f"{LOGS}/build_catalog.log",
     benchmark:
@@ -22,4 +22,4 @@ rule build_catalog:
         **code("build_catalog"),
     shell:
         "python {params.script:q} --settings {input.settings} --output {output.catalog}"
-        " --problems {output.problems} --log {log}"
+        " --issues {output.issues} --log {log}"

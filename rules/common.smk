@@ -32,7 +32,7 @@ FUSIONS = study.all_fusions(config)
 TRAININGS = Trainings.from_config(config)
 NETWORKS = [name for name, recipe in MODELS.items() if study.is_trained(recipe)]
 TABULAR = [name for name, recipe in MODELS.items() if study.is_tabular(recipe)]
-FOREIGN = [name for name, recipe in MODELS.items() if study.is_foreign(recipe)]
+EXTERNAL = [name for name, recipe in MODELS.items() if study.is_external(recipe)]
 SEEING = [name for name, recipe in MODELS.items() if study.reads_images(recipe)]
 TUNED = [name for name in NETWORKS if MODELS[name]["tune"]]
 REPEATED = [name for name in NETWORKS if MODELS[name]["seeds"]]
@@ -52,7 +52,7 @@ SPLIT = {
 }
 AUDIT = f"{RESULTS}/evaluate/leakage.json"
 # No output of any rule: Snakemake would delete it.
-LEDGER = f"{RESULTS}/test_ledger.jsonl"
+TEST_ACCESS_LOG = f"{RESULTS}/test_access_log.jsonl"
 TRIAL = f"{RESULTS}/tune/{{untuned}}/trial-{{trial}}"
 REPORT = f"{RESULTS}/report"
 NETWORK_JOBS = NetworkJobs(TRAININGS.recipe_of_job, SCRIPTS, STORE)
@@ -98,12 +98,12 @@ def predictions(*names):
     return [f"{RESULTS}/{folder}/{name}.parquet" for name, folder in folders.items()]
 
 
-def ledger(wildcards, output):
-    """The options that name the ledger of readings of the test, and the configuration that reads it.
+def test_access_log(wildcards, output):
+    """The options that name the test-set access log, and the configuration that reads it.
 
     It takes `output`: Snakemake compares no param that does.
     """
-    return f"--ledger {LEDGER} --configuration {study.configuration_digest(config)}"
+    return f"--test-access-log {TEST_ACCESS_LOG} --configuration {study.configuration_digest(config)}"
 
 
 def of_trials(training, file):

@@ -1,6 +1,6 @@
 """Evaluate: every model and fusion on the test images; once nothing was found to leak.
 
-Only rules of this file open test labels, and each time is a line of the test ledger.
+Only rules of this file open test labels, and each time is a line of the test-set access log.
 """
 
 PREDICTIONS = predictions(*MODELS, *FUSIONS)
@@ -31,12 +31,12 @@ rule audit_models:
         **code("audit_models"),
         weights=named(all_trained("weights.pt")),
         tabular=named(METADATA_MODELS),
-        ledger=ledger,
+        test_access_log=test_access_log,
     shell:
         "python {params.script:q} --settings {input.settings} --leakage {input.leakage}"
         " --train {input.train} --test {input.test} --test-labels {input.labels}"
         " --weights {params.weights} --metadata-models {params.tabular}"
-        " --predictions {input.predictions} {params.ledger} --output {output} --log {log}"
+        " --predictions {input.predictions} {params.test_access_log} --output {output} --log {log}"
 
 
 rule evaluate:
@@ -66,17 +66,17 @@ rule evaluate:
         **growing(mem_mb=4000, runtime=60),
     params:
         **code("evaluate"),
-        ledger=ledger,
-        most=config["evaluate"]["most_configurations"],
+        test_access_log=test_access_log,
+        most=config["evaluate"]["max_test_configurations"],
     shell:
         "python {params.script:q} --predictions {input.predictions} --labels {input.labels}"
-        " --train {input.train} --settings {input.settings} {params.ledger}"
-        " --most-configurations {params.most} --output {output.metrics}"
+        " --train {input.train} --settings {input.settings} {params.test_access_log}"
+        " --max-test-configurations {params.most} --output {output.metrics}"
         " --comparisons {output.comparisons} --calibration {output.calibration}"
         " --curves {output.curves} --summary {output.summary} --log {log}"
 
 
-rule audit_shortcuts:
+rule analyze_shortcuts:
     input:
         **from_split("train", "test", "labels"),
         settings=settings("shortcuts"),
@@ -85,21 +85,21 @@ rule audit_shortcuts:
     output:
         f"{RESULTS}/evaluate/shortcuts.json",
     log:
-        f"{LOGS}/audit_shortcuts.log",
+        f"{LOGS}/analyze_shortcuts.log",
     benchmark:
-        f"{LOGS}/audit_shortcuts.tsv"
+        f"{LOGS}/analyze_shortcuts.tsv"
     conda:
         ENVIRONMENT
     resources:
         **growing(mem_mb=4000, runtime=120),
     params:
-        **code("audit_shortcuts"),
+        **code("analyze_shortcuts"),
         **OPTIONS,
-        ledger=ledger,
+        test_access_log=test_access_log,
     shell:
         "python {params.script:q} --settings {input.settings} --predictions {input.predictions}"
         " --folds {params.folds} --test-by {params.test} --train {input.train}"
-        " --test {input.test} --labels {input.labels} {params.ledger} --output {output} --log {log}"
+        " --test {input.test} --labels {input.labels} {params.test_access_log} --output {output} --log {log}"
 
 
 rule compare_seeds:
@@ -118,7 +118,7 @@ rule compare_seeds:
     params:
         **code("compare_seeds"),
         runs=named(SEED_RUNS),
-        ledger=ledger,
+        test_access_log=test_access_log,
     shell:
         "python {params.script:q} --runs {params.runs} --train {input.train}"
-        " --labels {input.labels} {params.ledger} --output {output} --log {log}"
+        " --labels {input.labels} {params.test_access_log} --output {output} --log {log}"

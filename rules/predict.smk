@@ -80,7 +80,7 @@ rule import_predictions:
     benchmark:
         f"{LOGS}/import_predictions/{{model}}.tsv"
     wildcard_constraints:
-        model=one_of(FOREIGN),
+        model=one_of(EXTERNAL),
     conda:
         ENVIRONMENT
     params:

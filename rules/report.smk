@@ -18,7 +18,7 @@ TRIAL_TABLES = {
 TEXTS = [
     *(
         f"scripts/melanoma/report/templates/{name}.html.j2"
-        for name in ("report", "answer", "shortcuts")
+        for name in ("report", "selected_model", "shortcuts")
     ),
     *dict.fromkeys(f"report/{name.partition(':')[0]}.rst" for name in SHOWN),
 ]
@@ -29,7 +29,7 @@ rule plot_evaluation:
         curves=f"{RESULTS}/evaluate/curves.json",
         metrics=f"{RESULTS}/evaluate/metrics.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
-        answer=f"{RESULTS}/fuse/answer.json",
+        selected_model=f"{RESULTS}/fuse/selected_model.json",
     output:
         [figure("Evaluation", file) for file in EVALUATION],
     log:
@@ -43,7 +43,7 @@ rule plot_evaluation:
         folder=lambda wildcards, output: REPORT,
     shell:
         "python {params.script:q} --log {log} evaluation --curves {input.curves}"
-        " --metrics {input.metrics} --calibration {input.calibration} --answer {input.answer}"
+        " --metrics {input.metrics} --calibration {input.calibration} --selected-model {input.selected_model}"
         " --output {params.folder}"
 
 
@@ -102,11 +102,11 @@ rule write_report:
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
-        answer=f"{RESULTS}/fuse/answer.json",
+        selected_model=f"{RESULTS}/fuse/selected_model.json",
         shortcuts=f"{RESULTS}/evaluate/shortcuts.json",
         figures=FIGURES.values(),
         leakage=AUDIT,
-        problems=f"{RESULTS}/catalog/problems.csv",
+        issues=f"{RESULTS}/catalog/issues.csv",
         quality=QUALITY if HAS_IMAGES else [],
         recipes=RECIPES.values(),
         trials=TRIAL_TABLES.values(),
@@ -130,16 +130,16 @@ rule write_report:
         recipes=named(RECIPES),
         trials=named(TRIAL_TABLES),
         seeds=option("seeds"),
-        ledger=LEDGER,
+        test_access_log=TEST_ACCESS_LOG,
         quality=option("quality"),
         truth=lambda wildcards, input: [f"--truth {path}" for path in input.truths],
     shell:
         "python {params.script:q} --study {params.study:q} --metrics {input.metrics}"
         " --comparisons {input.comparisons} --calibration {input.calibration}"
-        " --answer {input.answer} --shortcuts {input.shortcuts} --figures {params.figures}"
-        " --leakage {input.leakage} --problems {input.problems} {params.quality}"
+        " --selected-model {input.selected_model} --shortcuts {input.shortcuts} --figures {params.figures}"
+        " --leakage {input.leakage} --issues {input.issues} {params.quality}"
         " --recipes {params.recipes} --trials {params.trials} {params.seeds}"
-        " --fusions {input.fusions} --ledger {params.ledger} --config {input.study}"
+        " --fusions {input.fusions} --test-access-log {params.test_access_log} --config {input.study}"
         " {params.truth} --output {output} --log {log}"
 
 

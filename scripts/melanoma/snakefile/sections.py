@@ -21,8 +21,8 @@ def sections(
         "images": section_read(config, "images"),
         "split": section_read(config, "split"),
         "fuse": fuse,
-        "evaluate": {key: value for key, value in evaluate.items() if key != "most_configurations"},
-        "shortcuts": {key: evaluate[key] for key in ("replicates", "confidence", "seed")},
+        "evaluate": {key: value for key, value in evaluate.items() if key != "max_test_configurations"},
+        "shortcuts": {key: evaluate[key] for key in ("replicates", "confidence_level", "seed")},
         **study_sections(config),
         **{f"fusion-{name}": fusion_read(fusion) | fits for name, fusion in all_fusions(config).items()},
         **{

@@ -23,7 +23,7 @@ def test_each_stage_network_fusion_and_search_space_has_a_section():
     stages = {"catalog", "images", "split", "fuse", "evaluate", "shortcuts", "study"}
     assert set(found) == stages | {"tta-mlp", "tta-tuned", "fusion-mean", f"tune-{trainings.names['tuned']}"}
     assert found["fusion-mean"].items() >= {"members": ["mlp", "logistic"], "seed": config["fuse"]["seed"]}.items()
-    assert "most_configurations" not in found["evaluate"]
+    assert "max_test_configurations" not in found["evaluate"]
 
 
 def test_a_large_study_is_in_sections_that_a_command_line_carries():
