@@ -22,7 +22,7 @@ def has_network(name: str) -> bool:
     return not names or name in names or (bool(tag) and network in names and not tags_known)
 
 
-def nearest(name: str) -> list[str]:
+def nearest_networks(name: str) -> list[str]:
     """Return the three names of timm's networks that are most like `name`, or fewer."""
     return difflib.get_close_matches(name, sorted(timm_names()), n=3)
 

@@ -1,0 +1,162 @@
+"""Options of the networks and of the metadata models of scikit-learn."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from melanoma.config.base import Flag, Number, Section, Text, Whole, unread_if
+from melanoma.config.data import OFFICIAL_WEIGHTS
+
+EXTERNAL = "external_predictions"
+TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting")
+NETWORKS = ("baseline_cnn", *OFFICIAL_WEIGHTS, "metadata_mlp", *TABULAR_NETWORKS, EXTERNAL)
+TIMM = r"^timm/[A-Za-z0-9_.-]+$"
+
+Width = Annotated[Whole, Field(ge=1, le=65_536)]
+Share = Annotated[Number, Field(ge=0, lt=1)]
+
+
+def _known(network: str) -> str:
+    if network not in NETWORKS and not re.match(TIMM, network):
+        raise PydanticCustomError("network", "{network} is no network", {"network": repr(network)})
+    return network
+
+
+Network = Annotated[
+    Text,
+    AfterValidator(_known),
+    WithJsonSchema({"anyOf": [{"enum": list(NETWORKS)}, {"type": "string", "pattern": TIMM}]}),
+]
+
+
+class BaselineCNN(Section):
+    """Layers of the baseline network. The defaults need an input of at least 342 pixels."""
+
+    channels: tuple[Annotated[Whole, Field(ge=1, le=4096)], ...] = Field(
+        default=(6, 15, 30, 60, 80, 100),
+        min_length=1,
+        description=(
+            "Output channels of each convolution. ReLU, max pooling by 2 and, from the second convolution on, batch"
+            " norm follow each one."
+        ),
+    )
+    kernels: tuple[Annotated[Whole, Field(ge=1, le=255)], ...] = Field(
+        default=(7, 5, 7, 7, 5, 5), min_length=1, description="Kernel size of each convolution in pixels."
+    )
+    stride: Whole = Field(
+        default=1,
+        ge=1,
+        le=2,
+        description=(
+            "Stride of the first convolution in pixels. 2 halves the sides of all later feature maps, at a quarter of"
+            " their cost."
+        ),
+    )
+    padding: Literal["valid", "same"] = Field(
+        default="valid", description="`valid` adds no pixels. `same` adds pixels, so that the size stays."
+    )
+    pooling: Literal["flatten", "average", "levels"] = Field(
+        default="flatten",
+        description=(
+            "`flatten` gives every pixel of the last feature map to the hidden layers. `average` gives their mean."
+            " `levels` gives the means of all pooled feature maps, from colors to shapes, under one batch norm."
+        ),
+    )
+    hidden: tuple[Width, ...] = Field(
+        default=(512, 512), description="Widths of the hidden layers, each with batch norm and ReLU."
+    )
+
+    def feature_sides(self, size: int) -> list[int]:
+        """Return the side of each feature map in pixels, after its pooling, for images of `size` pixels.
+
+        After the image has vanished, sides are 0.
+        """
+        sides = []
+        for number, kernel in enumerate(self.kernels):
+            stride = self.stride if number == 0 else 1
+            if self.padding == "valid":
+                size = (size - kernel) // stride + 1
+            elif stride > 1:
+                size = (size + 2 * ((kernel - 1) // 2) - kernel) // stride + 1
+            size = max(size // 2, 0)
+            sides.append(size)
+        return sides
+
+
+class Backbone(Section):
+    """How a network of resnest, torchvision or timm is used."""
+
+    pretrained: Flag = Field(
+        default=True,
+        description=(
+            "`true` starts from the weights file; a missing or wrong file is an error. `false` starts from random"
+            " weights, and the report says so."
+        ),
+    )
+    weights: Text | None = Field(
+        default=None,
+        json_schema_extra=unread_if(pretrained=[False]),
+        description=(
+            "File of the pretrained weights, of torch.save or .safetensors. If its name ends in a hash, as in"
+            " name-0cc87c48.pth, the hash is checked. `null` is the official file in data/weights/ for resnest and"
+            " torchvision, which is downloaded if it is missing. A network of timm needs a path, and an address under"
+            " fetch."
+        ),
+    )
+    features: Literal["pooled", "classes"] = Field(
+        default="pooled",
+        description=(
+            "The features of the image. `pooled` is the last feature map, pooled, without the classifier and its"
+            " dropout. `classes` are the logits of the published classes, 1000 of ImageNet, as in the two-network"
+            " ensemble."
+        ),
+    )
+    pooling: Literal["average", "gem"] = Field(
+        default="average",
+        description=(
+            "Pooling of the last feature map. `average` is, for networks of timm, the pooling that the network was"
+            " published with. `gem` is the generalized mean of Radenovic et al. (2018); its exponent is learned and"
+            " starts at 3."
+        ),
+    )
+    frozen_epochs: Whole = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="First epochs in which the weights and the batch norm statistics of the backbone do not change.",
+    )
+    gradient_checkpointing: Flag = Field(
+        default=False,
+        description=(
+            "Compute features again in the backward pass instead of keeping them. This is a third slower and takes much"
+            " less memory."
+        ),
+    )
+
+
+class MetadataNetwork(Section):
+    """The metadata network of metadata_mlp and of the head image_and_metadata."""
+
+    widths: tuple[Width, ...] = Field(
+        default=(256,), min_length=1, description="Widths of the layers, each with batch norm, ReLU and dropout."
+    )
+    dropout: Share = Field(default=0.2, description="Share of features that dropout removes in training.")
+
+
+class RandomForest(Section):
+    """Settings of random_forest, the RandomForestClassifier of scikit-learn."""
+
+    n_estimators: Whole = Field(default=1000, ge=1, le=100_000, description="Number of trees.")
+    max_depth: Whole = Field(default=2, ge=1, le=1000, description="Greatest depth of a tree.")
+
+
+class GradientBoosting(Section):
+    """Settings of gradient boosting, the HistGradientBoostingClassifier of scikit-learn."""
+
+    max_iter: Whole = Field(default=100, ge=1, le=100_000, description="Number of trees.")
+    learning_rate: Number = Field(default=0.05, gt=0, description="Factor of each tree's output.")
+    max_leaf_nodes: Whole = Field(default=8, ge=2, le=100_000, description="Greatest number of leaves of a tree.")
+    min_samples_leaf: Whole = Field(default=50, ge=1, le=1_000_000, description="Least number of images in a leaf.")
+    l2_regularization: Number = Field(default=1.0, ge=0, description="L2 penalty of the values of the leaves.")
