@@ -90,7 +90,7 @@ def measured_recipe() -> dict:
         "network": "baseline_cnn",
         "batch_size": BATCH,
         "augmentation": AUGMENTATION,
-        "sampling": {"name": "natural"},
+        "sampling": {"name": "none"},
     }
     study = {"study": "loader", "data": {"sources": [{"name": "a", "table": "a", "images": "a"}]}}
     return training_recipe(resolve(study | {"models": {"model": model}})["models"]["model"])

@@ -80,7 +80,7 @@ def recipe_of(case: Case, gpus: int) -> dict[str, Any]:
         "batch_size": case.batch,
         "backbone": {"pretrained": False},
         "augmentation": AUGMENTATION,
-        "sampling": {"name": "natural"},
+        "sampling": {"name": "none"},
         "resources": {"gpus": gpus},
     }
     study = {"study": "benchmark", "data": {"sources": [{"name": "a", "table": "a", "images": "a"}]}}

@@ -21,7 +21,7 @@ from melanoma.config.study import (
     configuration_digest,
     fusion_read,
     has_images,
-    is_foreign,
+    is_external,
     is_tabular,
     is_trained,
     pieces,
@@ -59,7 +59,7 @@ ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 MODELS = config["models"]
 NETWORKS = [name for name, recipe in MODELS.items() if is_trained(recipe)]
 TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
-FOREIGN = [name for name, recipe in MODELS.items() if is_foreign(recipe)]
+EXTERNAL = [name for name, recipe in MODELS.items() if is_external(recipe)]
 TRAINING = {name: training_name(recipe) for name, recipe in MODELS.items()}
 # Of models with one training the first speaks for all: they differ in what is not trained.
 TRAINED = {TRAINING[name]: MODELS[name] for name in reversed(MODELS)}

@@ -82,10 +82,10 @@ rule evaluate:
         **code("evaluate"),
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
         ledger=ledger,
-        most=config["evaluate"]["most_configurations"],
+        most=config["evaluate"]["max_test_configurations"],
     shell:
         "python {params.script:q} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
-        " --settings {input.settings} {params.ledger} --most-configurations {params.most} --output {output.metrics}"
+        " --settings {input.settings} {params.ledger} --max-test-configurations {params.most} --output {output.metrics}"
         " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
         " --summary {output.summary} --log {log}"
 

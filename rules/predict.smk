@@ -5,7 +5,7 @@ PREDICTED = {
     for kind, names in {
         "tabular": TABULAR,
         "network": NETWORKS,
-        "foreign": FOREIGN,
+        "foreign": EXTERNAL,
     }.items()
 }
 FUSED = {member for fusion in FUSIONS.values() for member in fusion["members"]}

@@ -25,7 +25,7 @@ KNOWN = ["image", "age", "sex", "site", "source", "width", "height"]
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
     add = parser.add_argument
-    add("--settings", type=Path, required=True, metavar="YAML", help="replicates, confidence, seed, ...")
+    add("--settings", type=Path, required=True, metavar="YAML", help="replicates, confidence_level, seed, ...")
     add("--predictions", nargs="+", required=True, metavar="NAME=FILE", help="predictions of models and fusions")
     add("--folds", type=int, nargs="+", required=True, help="the folds that were run")
     add("--test-by", choices=["refit", "fold_mean"], default="refit", help="how the baselines predict test")

@@ -44,15 +44,30 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--threshold", type=float, metavar="T", help="also count outcomes where probability >= T")
     prevalence = "share of melanomas a model was trained at, where the file does not say it"
     add("--training-prevalence", nargs="*", default=[], metavar="NAME=SHARE", help=prevalence)
-    add("--settings", type=Path, metavar="YAML", help="replicates, confidence, seed, sensitivity, net_benefit")
+    add(
+        "--settings",
+        type=Path,
+        metavar="YAML",
+        help="replicates, confidence_level, seed, target_sensitivity, threshold_probabilities",
+    )
     add("--replicates", type=int, help=f"bootstrap resamples (default {Settings.replicates})")
-    add("--confidence", type=float, help=f"of the intervals (default {Settings.confidence})")
+    add("--confidence-level", type=float, help=f"of the intervals (default {Settings.confidence_level})")
     add("--seed", type=int, help=f"of the resampling (default {Settings.seed})")
-    add("--sensitivity", type=float, help=f"that one of the thresholds keeps (default {Settings.sensitivity})")
-    shares = " ".join(map(str, Settings.net_benefit))
-    add("--net-benefit", type=float, nargs="*", metavar="T", help=f"threshold probabilities (default {shares})")
+    add(
+        "--target-sensitivity",
+        type=float,
+        help=f"that one of the thresholds keeps (default {Settings.target_sensitivity})",
+    )
+    shares = " ".join(map(str, Settings.threshold_probabilities))
+    add(
+        "--threshold-probabilities",
+        type=float,
+        nargs="*",
+        metavar="T",
+        help=f"threshold probabilities (default {shares})",
+    )
     describe_ledger(parser)
-    add("--most-configurations", type=int, metavar="N", help="warn where the ledger has more than these")
+    add("--max-test-configurations", type=int, metavar="N", help="warn where the ledger has more than these")
     add("--output", type=Path, required=True, metavar="FILE", help="metrics, JSON")
     add("--comparisons", type=Path, metavar="FILE", help="every two models compared, JSON")
     add("--calibration", type=Path, metavar="FILE", help="calibrators and reliability curves, JSON")
@@ -105,8 +120,8 @@ def labelled_parts(
 def read_test_labels(args: argparse.Namespace) -> pd.DataFrame:
     """Open the labels of the test, and warn where that has been done for many configurations."""
     labels = open_test_labels(args.labels, "evaluate", list(named_paths(args.predictions)), args)
-    if args.ledger is not None and args.most_configurations is not None:
-        warn_of_many(read_ledger(args.ledger), test_digest(labels), args.most_configurations)
+    if args.ledger is not None and args.max_test_configurations is not None:
+        warn_of_many(read_ledger(args.ledger), test_digest(labels), args.max_test_configurations)
     return labels
 
 

@@ -83,7 +83,7 @@ def draw_training(args: argparse.Namespace) -> None:
     """Draw learning curves, learning rates, what an epoch shows, and augmented images."""
     recipes = {name: read_yaml(path) for name, path in named_paths(args.recipes).items()}
     train = pd.read_parquet(args.train)
-    choose_by = {name: recipe.get("choose_epoch_by", "auroc") for name, recipe in recipes.items()}
+    choose_by = {name: recipe.get("monitor", "auroc") for name, recipe in recipes.items()}
     learning = figures.learning_curves(read_histories(args.histories), choose_by)
     figures.save(learning, args.output / "learning_curves.svg")
     figures.save(figures.plot_schedules(recipes), args.output / "schedules.svg")

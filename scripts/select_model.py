@@ -3,7 +3,7 @@
     python scripts/select_model.py --settings fuse.yaml --models cnn=predict/cnn.parquet mlp=predict/mlp.parquet \\
         --fusions mean=fuse/mean.parquet --train split/train.parquet --output fuse/answer.json
 
-The settings are {level, replicates, seed}. Only out-of-fold rows and the labels of train are read.
+The settings are {significance_level, replicates, seed}. Only out-of-fold rows and the labels of train are read.
 """
 
 import argparse
@@ -20,7 +20,9 @@ from melanoma.predictions.table import join_labels, named_paths, read_labels, re
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
-    parser.add_argument("--settings", type=Path, required=True, metavar="YAML", help="level, replicates, seed")
+    parser.add_argument(
+        "--settings", type=Path, required=True, metavar="YAML", help="significance_level, replicates, seed"
+    )
     parser.add_argument("--models", nargs="+", required=True, metavar="NAME=FILE", help="predictions of single models")
     parser.add_argument("--fusions", nargs="*", default=[], metavar="NAME=FILE", help="predictions of fusions")
     parser.add_argument("--train", type=Path, required=True, metavar="FILE", help="labels of train")
@@ -34,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
     singles, fusions = (out_of_fold(paths, labels) for paths in (args.models, args.fusions))
     if not singles:
         raise InputError("no single model has out-of-fold predictions (part 'train'): run folds")
-    made = {key: settings[key] for key in ("level", "replicates", "seed")}
+    made = {key: settings[key] for key in ("significance_level", "replicates", "seed")}
     answer = choose_answer(singles, fusions, **made)
     write_json(args.output, answer)
     log.info("the study's answer is %s; the best single model is %s", answer["answer"], answer["best_single"])

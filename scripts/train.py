@@ -104,7 +104,7 @@ def fold_run(args: argparse.Namespace, recipe: dict[str, Any], workers: int) -> 
 
 def refit_run(args: argparse.Namespace, recipe: dict[str, Any], workers: int) -> Run:
     """Return the training on all of train, for the mean of the folds' best epochs."""
-    chosen = [best_epoch(pd.read_csv(path), recipe["choose_epoch_by"]) for path in args.epochs_from]
+    chosen = [best_epoch(pd.read_csv(path), recipe["monitor"]) for path in args.epochs_from]
     return Run(
         recipe=recipe,
         table=pd.read_parquet(args.train),

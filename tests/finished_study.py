@@ -61,7 +61,7 @@ def write_study(folder: Path) -> Path:
     for run in RUNS:
         write_csv(folder / f"{run}.csv", history(run != "refit"))
     tiny.write_store(folder / "images.h5", table)
-    write_yaml(folder / "cnn.yaml", tiny.recipe(choose_epoch_by="loss"))
+    write_yaml(folder / "cnn.yaml", tiny.recipe(monitor="loss"))
     split = {"test_fraction": 0.25, "folds": 3, "run_folds": [0, 1], "group_by": ["patient"], "seed": 7}
     write_yaml(folder / "config.yaml", {"study": "demo", "split": {**split, "allow_leaks": False}})
     checked = {

@@ -115,7 +115,7 @@ def test_the_script_reads_out_of_fold_rows_and_labels_of_train_alone(tmp_path: P
         write_parquet(paths[name], table.drop(columns="target"))
     write_parquet(paths["tested"], members["good"].assign(part="test", fold=-1).drop(columns="target"))
     write_parquet(tmp_path / "train.parquet", rows[["image", "target"]])
-    write_yaml(tmp_path / "fuse.yaml", {"level": 0.05, "replicates": 200, "folds": 5, "seed": 1})
+    write_yaml(tmp_path / "fuse.yaml", {"significance_level": 0.05, "replicates": 200, "folds": 5, "seed": 1})
     options = ["--settings", tmp_path / "fuse.yaml", "--train", tmp_path / "train.parquet"]
     options += ["--models", *(f"{name}={paths[name]}" for name in ("good", "noise", "tested"))]
     options += ["--fusions", f"mean={paths['mean']}", "--output", tmp_path / "answer.json"]

@@ -70,6 +70,6 @@ def test_an_image_too_small_for_the_network_is_an_error_that_says_what_to_change
 
 
 def test_the_joint_network_puts_image_and_metadata_features_into_one_last_layer():
-    network = build_network(tiny.recipe(head="joint"), tiny.SIZE, columns=9)
+    network = build_network(tiny.recipe(head="image_and_metadata"), tiny.SIZE, columns=9)
     assert network.last.in_features == 8 + 8
     assert network(torch.zeros(4, 3, 32, 32), torch.zeros(4, 9)).shape == (4, 1)

@@ -99,7 +99,7 @@ def test_batches_without_images_are_cut_alike(examples):
 def test_a_batch_smaller_than_the_processes_is_an_error_that_says_what_to_change(examples):
     with pytest.raises(InputError, match=r"A batch of 10 images cannot be cut over 11 processes.*batch_size"):
         EpochBatches(examples, RECIPE, 0, 0, 11)
-    with pytest.raises(InputError, match=r"cannot be cut into 12 parts.*accumulate"):
+    with pytest.raises(InputError, match=r"cannot be cut into 12 parts.*gradient_accumulation_steps"):
         EpochBatches(examples, RECIPE, 0)[0].parts(12)
 
 

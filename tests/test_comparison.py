@@ -12,7 +12,7 @@ from melanoma.stats.comparison import common_images, compare, holm, p_greater, p
 from melanoma.stats.delong import average_ranks, delong_covariance, delong_test
 from test_metrics import Labelled, labelled, pairs_auroc, rounded_scores
 
-SETTINGS = {"replicates": 200, "confidence": 0.95, "seed": 1}
+SETTINGS = {"replicates": 200, "confidence_level": 0.95, "seed": 1}
 
 
 def test_delongs_paired_test_is_that_of_mlstatkit_and_pauc() -> None:

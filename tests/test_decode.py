@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from melanoma.images.header import Unreadable
-from melanoma.images.preprocess import bright_window, shades_of_grey
+from melanoma.images.preprocess import bright_window, shades_of_gray
 from pictures import decode, encode, jpeg_with, smooth
 from real_data import real_data
 
@@ -80,25 +80,25 @@ def test_cutting_a_frame_off_does_not_lose_resolution() -> None:
 
 
 @given(gains=st.tuples(*[st.floats(0.5, 1.0)] * 3))
-def test_shades_of_grey_removes_the_colour_of_the_light(gains: tuple[float, float, float]) -> None:
+def test_shades_of_gray_removes_the_colour_of_the_light(gains: tuple[float, float, float]) -> None:
     def norms(pixels: np.ndarray) -> np.ndarray:
         return (pixels.astype(float) ** 6).mean(axis=(0, 1)) ** (1 / 6)
 
     lit = (smooth(64, 64) * gains).round().astype(np.uint8)
-    white = shades_of_grey(lit)
+    white = shades_of_gray(lit)
     assert np.ptp(norms(white)) < 2
     assert abs(np.linalg.norm(norms(white)) - np.linalg.norm(norms(lit))) < 3
 
 
-def test_shades_of_grey_leaves_black_black() -> None:
-    assert (shades_of_grey(np.zeros((8, 8, 3), np.uint8)) == 0).all()
+def test_shades_of_gray_leaves_black_black() -> None:
+    assert (shades_of_gray(np.zeros((8, 8, 3), np.uint8)) == 0).all()
 
 
-def test_colour_constancy_is_applied_on_request_alone() -> None:
+def test_color_constancy_is_applied_on_request_alone() -> None:
     data = encode((smooth(64, 64) * (1.0, 0.6, 0.6)).astype(np.uint8), ".png")
     plain = decode(data, 32, "resize")
-    assert (decode(data, 32, "resize", colour_constancy="shades_of_grey") == shades_of_grey(plain)).all()
-    assert not (shades_of_grey(plain) == plain).all()
+    assert (decode(data, 32, "resize", color_constancy="shades_of_gray") == shades_of_gray(plain)).all()
+    assert not (shades_of_gray(plain) == plain).all()
 
 
 @pytest.mark.real_data

@@ -16,7 +16,7 @@ NO_BATCH_NORM = {
     "baseline_cnn": {"channels": [8], "kernels": [3], "padding": "same", "pooling": "average", "hidden": []},
     "optimizer": {"name": "sgd", "learning_rate": 0.1},
 }
-SYNCHRONISED = {"synchronised_batch_norm": True, "optimizer": {"name": "sgd", "learning_rate": 0.01}}
+SYNCHRONISED = {"sync_batchnorm": True, "optimizer": {"name": "sgd", "learning_rate": 0.01}}
 # 40 training images, a quarter melanomas, over-sampled to 1:1: 60 in batches of 6 are 20 steps in two epochs.
 TWENTY_STEPS = {"epochs": 2, "batch_size": 6, "checkpoint_batches": 500}
 
@@ -41,13 +41,13 @@ def assert_close(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
 
 def test_accumulation_and_two_and_four_processes_end_where_one_does(tmp_path):
     _, expected = trained(tmp_path, "one", **NO_BATCH_NORM)
-    assert_close(trained(tmp_path, "accumulated", **NO_BATCH_NORM, accumulate=3)[1], expected)
+    assert_close(trained(tmp_path, "accumulated", **NO_BATCH_NORM, gradient_accumulation_steps=3)[1], expected)
     assert_close(trained(tmp_path, "two", 2, **NO_BATCH_NORM)[1], expected)
     assert_close(trained(tmp_path, "four", 4, **NO_BATCH_NORM)[1], expected)
-    assert_close(trained(tmp_path, "both", 2, **NO_BATCH_NORM, accumulate=2)[1], expected)
+    assert_close(trained(tmp_path, "both", 2, **NO_BATCH_NORM, gradient_accumulation_steps=2)[1], expected)
 
 
-@pytest.mark.parametrize("head", ["logit", "joint"])
+@pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
 def test_with_synchronised_batch_norm_two_processes_end_where_one_does(tmp_path, head):
     settings = SYNCHRONISED | {"head": head, "metadata": {"widths": [8], "dropout": 0}}
     _, expected = trained(tmp_path, "one", **settings)

@@ -79,7 +79,7 @@ def csv(folder: Path, text: str) -> Path:
 def test_only_test_is_judged_and_out_of_fold_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = study()
     settings = tmp_path / "evaluate.yaml"
-    write_yaml(settings, {"replicates": 150, "confidence": 0.9, "seed": 3})
+    write_yaml(settings, {"replicates": 150, "confidence_level": 0.9, "seed": 3})
     more = ["--settings", str(settings), "--replicates", "100"]
     outputs = ["--summary", str(tmp_path / "summary.txt"), "--curves", str(tmp_path / "curves.json")]
     entry = run_evaluate(tmp_path, *write_study(tmp_path, table), *more, *outputs)["cnn"]
@@ -95,7 +95,7 @@ def test_only_test_is_judged_and_out_of_fold_apart(tmp_path: Path, capsys: pytes
             assert judged[metric]["low"] < judged[metric]["value"] < judged[metric]["high"]
     made = {
         "replicates": 100,
-        "confidence": 0.9,
+        "confidence_level": 0.9,
         "seed": 3,
         "clusters": "patient",
         "degenerate_replicates": 0,
@@ -286,13 +286,15 @@ def test_what_has_no_auroc_is_refused() -> None:
         evaluate({"cnn": table.iloc[:0]}, QUICK)
 
 
-@pytest.mark.parametrize("wrong", [{"sensitivity": 0}, {"sensitivity": 90}, {"net_benefit": [0.1, 1]}])
+@pytest.mark.parametrize(
+    "wrong", [{"target_sensitivity": 0}, {"target_sensitivity": 90}, {"threshold_probabilities": [0.1, 1]}]
+)
 def test_settings_without_a_decision_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="must be between 0 and 1"):
         Settings(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"replicates": 0}, {"confidence": 1.0}, {"confidence": 95}])
+@pytest.mark.parametrize("wrong", [{"replicates": 0}, {"confidence_level": 1.0}, {"confidence_level": 95}])
 def test_settings_without_an_interval_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="replicates must be 1 or more"):
         Settings(**wrong)
@@ -301,7 +303,7 @@ def test_settings_without_an_interval_are_refused(wrong: dict[str, float]) -> No
 def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     write_yaml(tmp_path / "evaluate.yaml", {"replicate": 10})
     with pytest.raises(
-        InputError, match="unknown keys replicate; settings are replicates, confidence, seed, sensitivity"
+        InputError, match="unknown keys replicate; settings are replicates, confidence_level, seed, target_sensitivity"
     ):
         run_evaluate(tmp_path, *write_study(tmp_path, study()), "--settings", str(tmp_path / "evaluate.yaml"))
 

@@ -17,7 +17,7 @@ def test_after_any_faults_training_ends_in_the_same_bits(tmp_path):
     """SIGKILL, SIGTERM, a newest checkpoint cut short, another number of workers, a full disk: at random moments,
     several to a run, and then to its end. FAULTS sets how many, FAULT_SEED which.
     """
-    study = TinyStudy(tmp_path, epochs=6, choose_epoch_by="last")
+    study = TinyStudy(tmp_path, epochs=6, monitor="last")
     study.train("warm-up")
     started = time.monotonic()
     study.train("whole")

@@ -72,7 +72,7 @@ def test_schedules_show_each_models_rates_over_its_own_epochs() -> None:
     groups = [{"match": "^image", "learning_rate": 3e-5}, {"match": "bias", "weight_decay": 0}]
     recipes = {
         "backbone": tiny.recipe(
-            epochs=4, optimizer={"learning_rate": 1e-3, "groups": groups}, schedule={"name": "step", "factor": 0.1}
+            epochs=4, optimizer={"learning_rate": 1e-3, "groups": groups}, schedule={"name": "step", "gamma": 0.1}
         ),
         "plain": tiny.recipe(epochs=9, optimizer={"learning_rate": 0.1}, schedule={"name": "constant"}),
     }

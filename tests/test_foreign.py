@@ -107,10 +107,10 @@ def test_what_cannot_be_used_is_said(tmp_path, columns, fused, message):
 
 
 def test_a_file_belongs_to_network_predictions_and_to_no_other():
-    assert resolve(with_("models.theirs", {"network": "predictions", "file": "a.csv"}))
-    for recipe in ({"network": "predictions"}, {"network": "metadata_mlp", "file": "a.csv"}):
+    assert resolve(with_("models.theirs", {"network": "external_predictions", "file": "a.csv"}))
+    for recipe in ({"network": "external_predictions"}, {"network": "metadata_mlp", "file": "a.csv"}):
         with pytest.raises(InputError, match=r"models.theirs.file: network predictions needs the file"):
             resolve(with_("models.theirs", recipe))
     for key, value in (("tune", {"space": {"epochs": [1, 2]}}), ("seeds", [1, 2])):
         with pytest.raises(InputError, match=rf"models.theirs.{key}: only for networks"):
-            resolve(with_("models.theirs", {"network": "predictions", "file": "a.csv", key: value}))
+            resolve(with_("models.theirs", {"network": "external_predictions", "file": "a.csv", key: value}))

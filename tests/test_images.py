@@ -184,7 +184,7 @@ def test_a_shard_holds_the_prepared_images_in_the_order_of_the_catalog(tmp_path:
     with h5py.File(tmp_path / "shard.h5") as file:
         assert file["image"].asstr()[:].tolist() == catalog["image"].tolist()
         assert file["images"].chunks == (1, 32, 32, 3) and file["images"].fletcher32
-        assert dict(file.attrs).keys() == {"size", "fit", "crop_border", "colour_constancy", "colour", "digest"}
+        assert dict(file.attrs).keys() == {"size", "fit", "crop_border", "color_constancy", "colour", "digest"}
         for row, path in enumerate(catalog["file"]):
             assert (file["images"][row] == decode(Path(path).read_bytes(), 32, "center_crop")).all()
     assert quality["readable"].all() and quality["problem"].isna().all()

@@ -43,7 +43,7 @@ def predictor(model: Classifier, recipe: dict[str, Any]) -> Predictor:
     return Predictor(model, recipe, CPU, workers=0, processes=Processes())
 
 
-@pytest.mark.parametrize("head", ["logit", "joint"])
+@pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
 @torch.no_grad()
 def test_the_embedding_is_the_mean_over_views_of_what_the_last_layer_reads_of_the_image(examples, head):
     recipe = tiny.recipe(head=head)
@@ -65,7 +65,7 @@ def test_a_network_of_metadata_alone_has_no_embeddings(examples):
     assert embeddings is None
 
 
-@pytest.mark.parametrize("changes", [{"head": "joint"}, {"network": "metadata_mlp"}])
+@pytest.mark.parametrize("changes", [{"head": "image_and_metadata"}, {"network": "metadata_mlp"}])
 def test_an_epoch_is_judged_by_the_logits_that_prediction_gives(examples, changes):
     recipe = tiny.recipe(**changes)
     seen = replace(examples, store=None) if "network" in changes else examples

@@ -22,7 +22,7 @@ from melanoma.models import tabular as models
 from melanoma.stats.calibration import patient_folds
 
 NETWORKS = ["logistic_regression", "random_forest", "naive_bayes", "gradient_boosting"]
-BOOSTING = {"trees": 12, "learning_rate": 0.1, "leaves": 4, "leaf_images": 5, "l2": 1.0}
+BOOSTING = {"max_iter": 12, "learning_rate": 0.1, "max_leaf_nodes": 4, "min_samples_leaf": 5, "l2_regularization": 1.0}
 FUSIONS = {
     "mean": {"method": "mean"},
     "logit_mean": {"method": "logit_mean"},
@@ -66,7 +66,7 @@ class Study:
     def fit(
         self, name: str, network: str, test_by: str = "refit", inputs: Sequence[str] = ("age", "sex", "site")
     ) -> None:
-        forest = {"trees": 20, "depth": 3}
+        forest = {"n_estimators": 20, "max_depth": 3}
         recipe = tiny.recipe(network=network, inputs=[*inputs], random_forest=forest, gradient_boosting=BOOSTING)
         write_yaml(self.folder / "recipe.yaml", recipe)
         out = ["--output", self.folder / f"{name}.parquet", "--model", self.folder / f"{name}.json"]

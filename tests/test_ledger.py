@@ -101,7 +101,7 @@ def test_many_configurations_are_warned_of_and_few_are_not(caplog):
         warn_of_many(entries("a", "b", "b"), "t", 2)
         assert not caplog.messages
         warn_of_many(entries("a", "b", "c"), "t", 2)
-    assert "read for 3 configurations, more than 2 (evaluate.most_configurations)" in caplog.messages[0]
+    assert "read for 3 configurations, more than 2 (evaluate.max_test_configurations)" in caplog.messages[0]
 
 
 @pytest.mark.parametrize(

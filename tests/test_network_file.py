@@ -17,7 +17,7 @@ from melanoma.images.store import ImageStore
 from melanoma.training import saved_network as network_file
 from pictures import encode, smooth
 
-PREPARATION = {"size": tiny.SIZE, "fit": "resize", "crop_border": True, "colour_constancy": "shades_of_grey"}
+PREPARATION = {"size": tiny.SIZE, "fit": "resize", "crop_border": True, "color_constancy": "shades_of_gray"}
 FLIPS = {"name": "flips", "n": 15, "scale": 0.8, "mean_of": "probability"}
 RANDOM = {"name": "random", "n": 3, "scale": 0.8, "mean_of": "logit"}
 RUNS = {
@@ -98,7 +98,7 @@ class Study:
         return pd.read_parquet(kept / "predicted.parquet")
 
 
-@pytest.mark.parametrize("head", ["logit", "joint"])
+@pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
 @pytest.mark.parametrize("tta", [FLIPS, RANDOM], ids=lambda tta: tta["name"])
 def test_files_and_jpegs_alone_give_the_studys_predictions_to_the_bit(tmp_path: Path, head: str, tta: dict) -> None:
     study = Study(tmp_path, head=head)

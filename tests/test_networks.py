@@ -165,7 +165,9 @@ def test_outputs_are_the_logit_and_one_for_each_diagnosis():
 
 @torch.no_grad()
 def test_a_joint_head_puts_the_features_of_image_and_metadata_into_one_last_layer():
-    model = built("timm/resnet18", head="joint", metadata={"widths": [6], "dropout": 0.2}, diagnoses=2).eval()
+    model = built(
+        "timm/resnet18", head="image_and_metadata", metadata={"widths": [6], "dropout": 0.2}, diagnoses=2
+    ).eval()
     images, metadata = inputs()
     features = torch.cat([model.image(images), model.metadata(metadata)], dim=1)
     assert features.shape == (2, 512 + 6)
@@ -175,7 +177,7 @@ def test_a_joint_head_puts_the_features_of_image_and_metadata_into_one_last_laye
 
 @torch.no_grad()
 def test_multi_sample_dropout_is_the_mean_of_the_outputs_under_several_masks():
-    model = built("timm/resnet18", head="joint", dropout=0.5, dropout_samples=5, diagnoses=2)
+    model = built("timm/resnet18", head="image_and_metadata", dropout=0.5, multi_sample_dropout=5, diagnoses=2)
     images, metadata = inputs(4)
     features = torch.cat([model.image(images), model.metadata.eval()(metadata)], dim=1)
     torch.manual_seed(3)
@@ -187,7 +189,7 @@ def test_multi_sample_dropout_is_the_mean_of_the_outputs_under_several_masks():
 
 @torch.no_grad()
 def test_prediction_knows_no_dropout():
-    plain, dropping = built("timm/resnet18"), built("timm/resnet18", dropout=0.5, dropout_samples=3)
+    plain, dropping = built("timm/resnet18"), built("timm/resnet18", dropout=0.5, multi_sample_dropout=3)
     dropping.load_state_dict(plain.state_dict())
     assert torch.equal(plain.eval()(*inputs()), dropping.eval()(*inputs()))
 
@@ -202,7 +204,7 @@ def step(model: Classifier, optimizer: torch.optim.Optimizer, size: int = 32) ->
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_frozen_backbone_keeps_weights_and_statistics_while_the_rest_learns(name):
-    model = built(name, head="joint", backbone={"pooling": "gem"})
+    model = built(name, head="image_and_metadata", backbone={"pooling": "gem"})
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     published = {name for name, _ in model.image.named_parameters(prefix="image") if not name.endswith("exponent")}
     statistics = {buffer for buffer, _ in model.named_buffers() if buffer.startswith("image.")}
@@ -230,7 +232,7 @@ def test_freezing_leaves_networks_that_are_no_backbone_alone():
 @pytest.mark.parametrize("name", ["resnest50", "efficientnet_b0", "timm/efficientnet_lite0", TRANSFORMER])
 def test_recomputing_changes_neither_gradients_nor_weights_nor_statistics(name):
     """Over two steps: what batch norm has counted twice would show in the second. Stochastic depth is drawn alike."""
-    kept, recomputed = built(name, 32), built(name, 32, backbone={"recompute": True})
+    kept, recomputed = built(name, 32), built(name, 32, backbone={"gradient_checkpointing": True})
     assert list(kept.state_dict()) == list(recomputed.state_dict())
     recomputed.load_state_dict(kept.state_dict())
     for model in (kept, recomputed):
@@ -257,7 +259,7 @@ def test_recomputing_keeps_less_for_the_backward_pass(name):
         assert outputs.requires_grad
         return sum(sizes.values()) - sum(p.nbytes for p in model.parameters() if p.data_ptr() in sizes)
 
-    assert kept_bytes(built(name, 32, backbone={"recompute": True})) < 0.7 * kept_bytes(built(name, 32))
+    assert kept_bytes(built(name, 32, backbone={"gradient_checkpointing": True})) < 0.7 * kept_bytes(built(name, 32))
 
 
 @pytest.mark.parametrize("name", [*SMALL, "timm/convnext_atto", "baseline_cnn"])
@@ -278,7 +280,7 @@ def test_a_network_learns_random_images_by_heart(name):
 
 def test_resnest269_takes_a_training_step():
     """At 224 pixels; benchmarks/steps.py takes larger ones."""
-    model = built("resnest269", 224, head="joint", backbone={"features": "classes"})
+    model = built("resnest269", 224, head="image_and_metadata", backbone={"features": "classes"})
     images, metadata = inputs(2, 224)
     model(images, metadata).sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
@@ -318,7 +320,7 @@ def test_the_weights_file_of_a_recipe_is_its_own_or_the_official_one():
     for name in ("baseline_cnn", "metadata_mlp", "naive_bayes"):
         assert weights_file(recipe(name)) is None
     assert start_of(recipe("baseline_cnn")) == "random weights" and start_of(recipe("naive_bayes")) == ""
-    assert start_of({"network": "predictions", "file": "theirs.csv"}) == ""
+    assert start_of({"network": "external_predictions", "file": "theirs.csv"}) == ""
 
 
 def test_planning_imports_neither_torch_nor_timm():

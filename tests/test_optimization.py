@@ -15,8 +15,8 @@ ADAM = {
     "weight_decay": 0.1,
     "momentum": 0.9,
     "groups": [],
-    "decay_norms": True,
-    "clip_norm": None,
+    "no_weight_decay_on_norm_and_bias": False,
+    "max_grad_norm": None,
 }
 
 
@@ -74,7 +74,7 @@ def test_groups_give_the_same_steps_as_one_where_their_rates_are_alike():
 def test_every_parameter_is_in_one_group_in_the_models_order_frozen_or_not():
     model = network()
     model["image"].requires_grad_(False)
-    settings = ADAM | {"groups": [group("last", learning_rate=1.0)], "decay_norms": False}
+    settings = ADAM | {"groups": [group("last", learning_rate=1.0)], "no_weight_decay_on_norm_and_bias": True}
     optimizers = [build_optimizer(model, settings) for _ in range(2)]
     orders = [[id(item) for made in optimizer.param_groups for item in made["params"]] for optimizer in optimizers]
     assert orders[0] == orders[1] and sorted(orders[0]) == sorted(map(id, model.parameters()))
@@ -116,7 +116,7 @@ def test_a_pattern_without_a_parameter_of_its_own_is_an_error_that_names_some_th
 
 def test_without_decay_of_norms_only_matrices_and_kernels_decay():
     model = network()
-    decays = by_name(model, build_optimizer(model, ADAM | {"decay_norms": False}), "weight_decay")
+    decays = by_name(model, build_optimizer(model, ADAM | {"no_weight_decay_on_norm_and_bias": True}), "weight_decay")
     assert {name for name, decay in decays.items() if decay} == {"image.0.weight", "image.3.weight", "last.weight"}
 
 

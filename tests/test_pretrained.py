@@ -50,7 +50,7 @@ def saved(path: Path, weights: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("options", [{"features": "classes"}, {}, {"pooling": "gem"}, {"recompute": True}])
+@pytest.mark.parametrize("options", [{"features": "classes"}, {}, {"pooling": "gem"}, {"gradient_checkpointing": True}])
 def test_a_network_starts_from_its_weights_without_what_of_them_it_does_not_have(published, tmp_path, options):
     model = started(saved(tmp_path / "weights.pth", published), **options)
     assert is_started_from(model, published)

@@ -57,7 +57,7 @@ def test_every_free_text_of_a_study_is_one_argument_or_none(project: Path, tmp_p
         "split": split,
         "fetch": fetched,
         "models": {
-            "theirs": {"network": "predictions", "file": free("f.csv")},
+            "theirs": {"network": "external_predictions", "file": free("f.csv")},
             "net": backbone | {"optimizer": {"groups": [{"match": re.escape(HOSTILE), "learning_rate": 0.1}]}},
         },
     }
@@ -89,7 +89,7 @@ def test_a_study_of_such_paths_runs_and_runs_nothing_else(project: Path) -> None
                 "data": {"sources": [{"name": "clinic", "table": free(".csv"), "images": None}]},
                 "split": {"duplicates": free("d.csv")},
                 "fetch": {free(".csv"): {"url": f"{server.url}/table"}},
-                "models": {"theirs": {"network": "predictions", "file": free("f.csv")}},
+                "models": {"theirs": {"network": "external_predictions", "file": free("f.csv")}},
             },
         )
         targets = ("results/s/predict/theirs.parquet", "results/s/split/leakage.json")

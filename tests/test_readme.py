@@ -51,7 +51,7 @@ def test_the_readmes_study_downloads_its_weights(project):
     [
         {"network": "efficientnet_b0", "resources": {"gpus": 0, "threads": 4}},
         {"backbone": {"pretrained": False}},
-        {"accumulate": 2},
+        {"gradient_accumulation_steps": 2},
     ],
     ids=str,
 )

@@ -92,7 +92,7 @@ def test_the_report_holds_results_split_problems_recipes_versions_and_limits(stu
         "25 % of the images",
         "age not in 0 to 120",
         "truncated",
-        "choose_epoch_by: loss",
+        "monitor: loss",
         "scikit-learn",
         f"--configfile {study / 'config.yaml'}",
         "not a medical device",
@@ -121,7 +121,14 @@ def test_the_report_holds_comparisons_thresholds_and_calibration(study: Path, tm
 
 def test_the_report_says_which_model_is_the_answer_and_why(study: Path, tmp_path: Path) -> None:
     test = {"difference": 0.0123, "p": 0.004, "p_holm": 0.012, "adopted": True}
-    found = {"answer": "cnn", "best_single": "mlp", "adopted": True, "level": 0.05, "n": 148, "melanomas": 40}
+    found = {
+        "answer": "cnn",
+        "best_single": "mlp",
+        "adopted": True,
+        "significance_level": 0.05,
+        "n": 148,
+        "melanomas": 40,
+    }
     found |= {"patients": 37, "auroc": {"cnn": 0.8123, "mlp": 0.8}, "tests": {"cnn": test}}
     write_json(tmp_path / "answer.json", found)
     page = write_report(study, tmp_path, answer=tmp_path / "answer.json")
@@ -137,7 +144,14 @@ def test_the_report_sets_fusions_with_context_beside_the_same_without(study: Pat
     metrics = read_json(study / "metrics.json")
     entry = metrics["cnn"]
     write_json(tmp_path / "metrics.json", metrics | {"stack": entry, "stack_without_context": entry})
-    answer = {"answer": "cnn", "best_single": "cnn", "adopted": False, "level": 0.05, "n": 9, "melanomas": 3}
+    answer = {
+        "answer": "cnn",
+        "best_single": "cnn",
+        "adopted": False,
+        "significance_level": 0.05,
+        "n": 9,
+        "melanomas": 3,
+    }
     write_json(tmp_path / "answer.json", answer | {"patients": None, "auroc": {"cnn": 0.8}, "tests": {}})
     page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json", answer=tmp_path / "answer.json")
     assert "Patient context" in page and page.count(f"{entry['validation']['auroc']['value']:.4f}") >= 4
@@ -287,7 +301,7 @@ def test_the_report_shows_trials_and_how_often_the_test_was_read(study: Path, tm
     write_text(tmp_path / "ledger.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
     spread = {"auroc": [0.81, None], "sd": None}
     write_json(tmp_path / "seeds.json", {"cnn": {"seeds": ["1", "2"], "test": spread, "out_of_fold": spread}})
-    write_yaml(tmp_path / "few.yaml", read_yaml(study / "config.yaml") | {"evaluate": {"most_configurations": 1}})
+    write_yaml(tmp_path / "few.yaml", read_yaml(study / "config.yaml") | {"evaluate": {"max_test_configurations": 1}})
     changed = {"trials": study / "trials.csv", "seeds": tmp_path / "seeds.json", "ledger": tmp_path / "ledger.jsonl"}
     page = write_report(study, tmp_path, **changed)
     assert "3 trials of its tuning" in page and "0.8123" in page and "0.8100, none" in page

@@ -80,9 +80,9 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
     "memory, run time, threads, GPUs or checkpoints of a model": (how_computed, set(), set()),
     "`images.threads`, or `images.shards` once the images are prepared": (images_computed, set(), set()),
     "an option that nothing reads, such as `tta.n` under flips": (unread, set(), set()),
-    "`evaluate.most_configurations`": (put("evaluate", "most_configurations", value=3), set(), set()),
-    "`evaluate.net_benefit`": (put("evaluate", "net_benefit", value=[0.1]), set(), set()),
-    "`fuse.level`": (put("fuse", "level", value=0.1), set(), set()),
+    "`evaluate.max_test_configurations`": (put("evaluate", "max_test_configurations", value=3), set(), set()),
+    "`evaluate.threshold_probabilities`": (put("evaluate", "threshold_probabilities", value=[0.1]), set(), set()),
+    "`fuse.significance_level`": (put("fuse", "significance_level", value=0.1), set(), set()),
     "a model renamed": (renamed, PREDICTS | FUSES | COMPARES, TRAINS),
     "`tta` of a model": (put("models", "cnn", "tta", value={"name": "flips"}), PREDICTS | FUSES | COMPARES, TRAINS),
     "a fusion added": (
@@ -239,7 +239,7 @@ def test_copied_results_run_nothing_once_their_record_is_restored(copied):
     done = restore(copied)
     assert done.returncode == 0, done.stderr
     assert planned(copied, *TINY) == {}
-    again, _ = rerun(copied, put("fuse", "level", value=0.1))
+    again, _ = rerun(copied, put("fuse", "significance_level", value=0.1))
     assert again == {"select_model", "plot_evaluation", "write_report"}
 
 

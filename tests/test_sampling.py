@@ -12,7 +12,7 @@ from melanoma.common.rng import derived_seed, uniforms
 from melanoma.predictions.table import logit
 from melanoma.training.sampling import batch_slices, epoch_counts, epoch_order, trained_prevalence
 
-NATURAL = {"name": "natural", "ratio": 1.0}
+NONE = {"name": "none", "ratio": 1.0}
 EVEN = {"name": "oversample", "ratio": 1.0}
 BOOTSTRAP = {"name": "bootstrap", "ratio": 1.0}
 BALANCED = {"name": "balanced", "ratio": 1.0}
@@ -20,7 +20,7 @@ BCE = {"name": "bce", "positive_weight": None}
 WEIGHTED = {"name": "weighted_bce", "positive_weight": None}
 samplings = st.builds(
     lambda name, ratio: {"name": name, "ratio": ratio},
-    st.sampled_from(["natural", "oversample", "bootstrap", "balanced"]),
+    st.sampled_from(["none", "oversample", "bootstrap", "balanced"]),
     st.floats(0.1, 1),
 )
 losses = st.builds(
@@ -32,8 +32,8 @@ targets_of = st.lists(st.integers(0, 1), min_size=4, max_size=60).filter(lambda 
 
 
 @given(targets=targets_of, seed=st.integers(0, 1000), epoch=st.integers(0, 50))
-def test_a_natural_epoch_shows_each_image_once(targets, seed, epoch):
-    order = epoch_order(np.array(targets), NATURAL, seed, epoch)
+def test_an_epoch_without_resampling_shows_each_image_once(targets, seed, epoch):
+    order = epoch_order(np.array(targets), NONE, seed, epoch)
     assert sorted(order) == list(range(len(targets)))
 
 
@@ -78,10 +78,10 @@ def test_every_epoch_repeats_other_melanomas_in_another_order():
     assert (np.bincount(first)[:10] != np.bincount(later)[:10]).any()
 
 
-def test_natural_and_oversampled_epochs_have_the_bits_they_always_had():
+def test_plain_and_oversampled_epochs_have_the_bits_they_always_had():
     """So that a training begun by an earlier version can be repeated: random_state and generator are never changed."""
     targets = np.array([1] * 7 + [0] * 33)
-    found = [hashlib.sha256(epoch_order(targets, settings, 5, 2)).hexdigest()[:16] for settings in (NATURAL, EVEN)]
+    found = [hashlib.sha256(epoch_order(targets, settings, 5, 2)).hexdigest()[:16] for settings in (NONE, EVEN)]
     assert found == ["2eaa14bcf6a960aa", "1a4a49faeaf165dc"]
 
 
@@ -136,19 +136,19 @@ def test_without_weights_the_trained_prevalence_is_the_mean_share_of_melanomas_t
 def test_trained_prevalences_of_a_sample_with_one_melanoma_in_fifty():
     targets = np.array([1] * 20 + [0] * 980)
     third = {"name": "oversample", "ratio": 1 / 3}
-    assert trained_prevalence(targets, NATURAL, BCE) == pytest.approx(0.02)
+    assert trained_prevalence(targets, NONE, BCE) == pytest.approx(0.02)
     assert trained_prevalence(targets, third, BCE) == pytest.approx(0.25)
     for settings in (EVEN, BOOTSTRAP, BALANCED):
         assert trained_prevalence(targets, settings, BCE) == 0.5
-    assert trained_prevalence(targets, NATURAL, WEIGHTED) == pytest.approx(0.5)
+    assert trained_prevalence(targets, NONE, WEIGHTED) == pytest.approx(0.5)
     assert trained_prevalence(targets, EVEN, WEIGHTED) == pytest.approx(49 / 50)
     assert trained_prevalence(targets, third, WEIGHTED | {"positive_weight": 3}) == pytest.approx(0.5)
-    assert trained_prevalence(targets, NATURAL, {"name": "focal", "positive_weight": 9}) == pytest.approx(0.02)
+    assert trained_prevalence(targets, NONE, {"name": "focal", "positive_weight": 9}) == pytest.approx(0.02)
 
 
 @given(targets=targets_of, loss=losses.filter(lambda loss: loss["name"] != "weighted_bce"))
 def test_the_prevalence_is_the_real_one_where_images_are_shown_as_they_are(targets, loss):
-    assert trained_prevalence(np.array(targets), NATURAL, loss) == pytest.approx(np.mean(targets))
+    assert trained_prevalence(np.array(targets), NONE, loss) == pytest.approx(np.mean(targets))
 
 
 @given(

@@ -20,7 +20,14 @@ BATCHES = 7
 
 
 def schedule(name: str, **changes) -> dict:
-    defaults = {"per": "epoch", "factor": 0.5, "every": 1, "warm_up": 0, "warm_up_from": 0, "floor": 0}
+    defaults = {
+        "per": "epoch",
+        "gamma": 0.5,
+        "step_size": 1,
+        "warmup_epochs": 0,
+        "warmup_start_factor": 0,
+        "min_lr_factor": 0,
+    }
     return {"name": name, **defaults, **changes}
 
 
@@ -49,37 +56,37 @@ schedules = st.builds(
     schedule,
     name=st.sampled_from(NAMES),
     per=st.sampled_from(["epoch", "batch"]),
-    factor=st.floats(0.001, 1),
-    every=st.integers(1, 5),
-    warm_up=st.just(0) | st.floats(0.01, 2.9),
-    warm_up_from=st.floats(0, 1),
-    floor=st.floats(0, 1),
+    gamma=st.floats(0.001, 1),
+    step_size=st.integers(1, 5),
+    warmup_epochs=st.just(0) | st.floats(0.01, 2.9),
+    warmup_start_factor=st.floats(0, 1),
+    min_lr_factor=st.floats(0, 1),
 )
 two_shares = st.tuples(st.floats(0, 1), st.floats(0, 1))
 
 
-@pytest.mark.parametrize("every", [1, 3])
-def test_step_is_torchs(every):
-    expected = stepped(lambda optimizer: lr_scheduler.StepLR(optimizer, every, gamma=0.1), 12)
-    assert by_epoch(schedule("step", factor=0.1, every=every), 12) == pytest.approx(expected)
+@pytest.mark.parametrize("step_size", [1, 3])
+def test_step_is_torchs(step_size):
+    expected = stepped(lambda optimizer: lr_scheduler.StepLR(optimizer, step_size, gamma=0.1), 12)
+    assert by_epoch(schedule("step", gamma=0.1, step_size=step_size), 12) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("floor", [0, 0.01])
-def test_cosine_is_torchs_by_epoch_and_by_batch(floor):
-    expected = stepped(lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, 10, eta_min=floor), 10)
-    assert by_epoch(schedule("cosine", floor=floor), 10) == pytest.approx(expected)
+@pytest.mark.parametrize("min_lr_factor", [0, 0.01])
+def test_cosine_is_torchs_by_epoch_and_by_batch(min_lr_factor):
+    expected = stepped(lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, 10, eta_min=min_lr_factor), 10)
+    assert by_epoch(schedule("cosine", min_lr_factor=min_lr_factor), 10) == pytest.approx(expected)
     steps = 10 * BATCHES
-    expected = stepped(lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=floor), steps)
-    assert by_batch(schedule("cosine", floor=floor), 10) == pytest.approx(expected)
+    expected = stepped(lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=min_lr_factor), steps)
+    assert by_batch(schedule("cosine", min_lr_factor=min_lr_factor), 10) == pytest.approx(expected)
 
 
 def test_exponential_is_torchs():
     expected = stepped(lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.3), 8)
-    assert by_epoch(schedule("exponential", factor=0.3), 8) == pytest.approx(expected)
+    assert by_epoch(schedule("exponential", gamma=0.3), 8) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("floor", [0, 0.001])
-def test_1cycle_is_torchs(floor):
+@pytest.mark.parametrize("min_lr_factor", [0, 0.001])
+def test_1cycle_is_torchs(min_lr_factor):
     """torch peaks a step before 30 % of the steps and takes its last at the floor; here the floor comes after it."""
     steps = 10 * BATCHES
 
@@ -90,44 +97,46 @@ def test_1cycle_is_torchs(floor):
             total_steps=steps + 1,
             pct_start=(0.3 * steps + 1) / (steps + 1),
             div_factor=25,
-            final_div_factor=1 / 25 / floor if floor else inf,
+            final_div_factor=1 / 25 / min_lr_factor if min_lr_factor else inf,
         )
 
-    assert by_batch(schedule("1cycle", floor=floor), 10) == pytest.approx(stepped(make, steps))
+    assert by_batch(schedule("1cycle", min_lr_factor=min_lr_factor), 10) == pytest.approx(stepped(make, steps))
 
 
-def test_warm_up_is_torchs():
+def test_warmup_is_torchs():
     expected = stepped(lambda optimizer: lr_scheduler.LinearLR(optimizer, 0.1, total_iters=5), 12)
-    assert by_epoch(schedule("constant", warm_up=5, warm_up_from=0.1), 12) == pytest.approx(expected)
+    assert by_epoch(schedule("constant", warmup_epochs=5, warmup_start_factor=0.1), 12) == pytest.approx(expected)
 
 
-def test_warm_up_and_then_cosine_is_torchs():
+def test_warmup_and_then_cosine_is_torchs():
     def make(optimizer):
-        warm_up = lr_scheduler.LinearLR(optimizer, 0.01, total_iters=2 * BATCHES)
+        warmup = lr_scheduler.LinearLR(optimizer, 0.01, total_iters=2 * BATCHES)
         cosine = lr_scheduler.CosineAnnealingLR(optimizer, 8 * BATCHES)
-        return lr_scheduler.SequentialLR(optimizer, [warm_up, cosine], milestones=[2 * BATCHES])
+        return lr_scheduler.SequentialLR(optimizer, [warmup, cosine], milestones=[2 * BATCHES])
 
     expected = stepped(make, 10 * BATCHES)
-    assert by_batch(schedule("cosine", warm_up=2, warm_up_from=0.01), 10) == pytest.approx(expected)
+    assert by_batch(schedule("cosine", warmup_epochs=2, warmup_start_factor=0.01), 10) == pytest.approx(expected)
 
 
 def test_the_schedule_of_the_efficientnet_ensemble():
     """Five epochs from 5e-6 up to 3e-6 x batch, then x .3 per epoch towards 1e-6, as its notebook computes it."""
     most, least, start = 3e-6 * 256, 1e-6, 5e-6
-    settings = schedule("exponential", factor=0.3, warm_up=5, warm_up_from=start / most, floor=least / most)
+    settings = schedule(
+        "exponential", gamma=0.3, warmup_epochs=5, warmup_start_factor=start / most, min_lr_factor=least / most
+    )
     ramp = [start + (most - start) / 5 * epoch for epoch in range(5)]
     decay = [least + (most - least) * 0.3**epoch for epoch in range(5)]
     assert [most * factor for factor in by_epoch(settings, 10)] == pytest.approx(ramp + decay)
 
 
 def test_the_schedules_of_the_two_network_ensemble():
-    assert by_epoch(schedule("step", factor=0.5), 11) == [0.5**epoch for epoch in range(11)]
-    assert by_epoch(schedule("step", factor=0.1), 12) == [0.1**epoch for epoch in range(12)]
+    assert by_epoch(schedule("step", gamma=0.5), 11) == [0.5**epoch for epoch in range(11)]
+    assert by_epoch(schedule("step", gamma=0.1), 12) == [0.1**epoch for epoch in range(12)]
 
 
 @pytest.mark.parametrize("name", ["cosine", "1cycle"])
 def test_the_floor_is_where_the_last_epoch_ends_and_not_what_it_is_trained_at(name):
-    settings = schedule(name, floor=0.01)
+    settings = schedule(name, min_lr_factor=0.01)
     assert rate_factor(settings, 10, 10) == pytest.approx(0.01)
     assert by_epoch(settings, 10)[-1] > 0.02
 
@@ -162,15 +171,15 @@ def test_by_batch_all_but_step_are_continuous(settings, epochs, share):
 
 
 @given(settings=schedules, epochs=st.integers(3, 30), shares=two_shares)
-def test_in_warm_up_the_rate_never_falls(settings, epochs, shares):
+def test_in_warmup_the_rate_never_falls(settings, epochs, shares):
     settings["name"] = "cosine" if settings["name"] == "1cycle" else settings["name"]
-    early, late = (rate_factor(settings, epochs, share * settings["warm_up"]) for share in sorted(shares))
+    early, late = (rate_factor(settings, epochs, share * settings["warmup_epochs"]) for share in sorted(shares))
     assert early <= late
 
 
 @given(settings=schedules, epochs=st.integers(3, 30), shares=two_shares)
-def test_after_warm_up_the_rate_never_grows(settings, epochs, shares):
-    start = ceil(0.3 * epochs if settings["name"] == "1cycle" else settings["warm_up"])
+def test_after_warmup_the_rate_never_grows(settings, epochs, shares):
+    start = ceil(0.3 * epochs if settings["name"] == "1cycle" else settings["warmup_epochs"])
     early, late = (rate_factor(settings, epochs, start + share * (epochs - start)) for share in sorted(shares))
     assert late <= early + 1e-12
 

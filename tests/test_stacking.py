@@ -16,7 +16,7 @@ from melanoma.stats.calibration import patient_folds
 from melanoma.stats.metrics import auroc
 
 DEFAULTS = load_schema()["$defs"]["gradient_boosting"]["properties"]
-BOOSTING = {name: option["default"] for name, option in DEFAULTS.items()} | {"trees": 20, "leaf_images": 10}
+BOOSTING = {name: option["default"] for name, option in DEFAULTS.items()} | {"max_iter": 20, "min_samples_leaf": 10}
 METHODS = ["weighted", "logistic", "gradient_boosting"]
 
 
@@ -114,7 +114,7 @@ def test_a_stack_gains_what_metadata_add() -> None:
 
 def test_signal_that_lies_only_in_how_a_lesion_differs_from_its_patients_others_is_found_by_context_alone() -> None:
     """The best possible model of one image at a time has an AUROC of .63; with the patient's usual look known, .93."""
-    hidden = {"pixel_signal": 0.0, "metadata_signal": 0.0, "relative_signal": 3.0, "likeness": 0.9}
+    hidden = {"pixel_signal": 0.0, "metadata_signal": 0.0, "relative_signal": 3.0, "within_patient_correlation": 0.9}
     cohort, _ = study(images=3000, **hidden)
     members = {"image": member(cohort, cohort["s"].to_numpy())}
     rows, test = table(cohort, members, context=True), (cohort["part"] == "test").to_numpy()

@@ -12,7 +12,7 @@ from pictures import noisy
 
 SIDE = 48
 ALL = {
-    "hair": {"probability": 0.5, "most": 4},
+    "hair": {"probability": 0.5, "max_hairs": 4},
     "blur": {"probability": 0.5},
     "cutout": {"probability": 0.5, "count": 2, "size": 0.25},
 }
@@ -81,7 +81,7 @@ def test_a_stage_leaves_the_draws_of_all_others_as_they_are():
 
 def test_a_hair_is_dark_and_thin():
     white = np.full((30, 128, 128, 3), 255, np.uint8)
-    result = staged(white, hair={"probability": 1.0, "most": 1})
+    result = staged(white, hair={"probability": 1.0, "max_hairs": 1})
     drawn = (result < 250).any(axis=3)
     assert changed(white, result).mean() > 0.9
     assert result.min(axis=(1, 2, 3))[drawn.any(axis=(1, 2))].max() < 128
@@ -90,7 +90,7 @@ def test_a_hair_is_dark_and_thin():
 
 def test_more_hairs_are_drawn_where_more_are_allowed():
     white = np.full((40, 128, 128, 3), 255, np.uint8)
-    covered = [(staged(white, hair={"probability": 1.0, "most": most}) < 250).mean() for most in (1, 5, 20)]
+    covered = [(staged(white, hair={"probability": 1.0, "max_hairs": most}) < 250).mean() for most in (1, 5, 20)]
     assert covered[0] < covered[1] < covered[2]
 
 

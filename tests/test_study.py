@@ -78,20 +78,20 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
             r"fusions.f.weights: give one number for each of cnn, mlp",
         ),
         ("fusions", {"f": {"members": ["cnn", "mlp"], "weights": {"cnn": 1, "mlp": 1}}}, r"only method weighted"),
-        ("models.mlp.head", "joint", r"models.mlp.head: joint needs an image network"),
+        ("models.mlp.head", "image_and_metadata", r"models.mlp.head: image_and_metadata needs an image network"),
         ("models.cnn.baseline_cnn", {"channels": [8]}, r"1 channels but 6 kernels"),
-        ("models.cnn.schedule", {"warm_up": 11}, r"models.cnn.schedule.warm_up: 11 epochs of warm-up leave none of 11"),
-        ("models.cnn.schedule", {"warm_up": 2}, r"a learning rate of 0; give warm_up_from, or per: batch"),
+        ("models.cnn.schedule", {"warmup_epochs": 11}, r"warmup_epochs: 11 epochs of warm-up leave none of 11"),
+        ("models.cnn.schedule", {"warmup_epochs": 2}, r"a learning rate of 0; give warmup_start_factor, or per: batch"),
         ("models.cnn.optimizer", {"groups": [{"match": "(image"}]}, r"'\(image' is no regular expression: missing \)"),
         (
             "models.cnn",
-            {"network": "baseline_cnn", "head": "joint", "augmentation": {"cutmix": {"probability": 0.5}}},
-            r"models.cnn.augmentation.cutmix: not with head joint",
+            {"network": "baseline_cnn", "head": "image_and_metadata", "augmentation": {"cutmix": {"probability": 0.5}}},
+            r"models.cnn.augmentation.cutmix: not with head image_and_metadata",
         ),
         (
             "models.cnn",
-            {"network": "baseline_cnn", "diagnosis_weight": 0.2, "augmentation": {"mixup": {"probability": 0.5}}},
-            r"models.cnn.augmentation.mixup: not with diagnosis_weight above 0",
+            {"network": "baseline_cnn", "aux_loss_weight": 0.2, "augmentation": {"mixup": {"probability": 0.5}}},
+            r"models.cnn.augmentation.mixup: not with aux_loss_weight above 0",
         ),
         ("models.mlp.inputs", ["age"], r"models.mlp.inputs: only for .*; metadata_mlp has its own"),
         (
@@ -122,8 +122,8 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("models.cnn.network", "timm/resnet50.a1_in1", r"did you mean timm/resnet50.a1_in1k or"),
         (
             "models.cnn",
-            {"network": "baseline_cnn", "batch_size": 16, "accumulate": 5, "resources": {"gpus": 4}},
-            r"models.cnn.batch_size: 16 images cannot be cut into 5 part\(s\) \(accumulate\) on each of 4 process",
+            {"network": "baseline_cnn", "batch_size": 16, "gradient_accumulation_steps": 5, "resources": {"gpus": 4}},
+            r"batch_size: 16 images cannot be cut into 5 part\(s\) \(gradient_accumulation_steps\) on each of 4 process",
         ),
     ],
 )  # fmt: skip

@@ -12,8 +12,10 @@ NETWORKS = ["logistic_regression", "random_forest", "naive_bayes", "gradient_boo
 
 
 def recipe(network: str, **changes) -> dict:
-    boosting = {"trees": 30, "leaf_images": 5}
-    return tiny.recipe(network=network, random_forest={"trees": 50, "depth": 2}, gradient_boosting=boosting, **changes)
+    boosting = {"max_iter": 30, "min_samples_leaf": 5}
+    return tiny.recipe(
+        network=network, random_forest={"n_estimators": 50, "max_depth": 2}, gradient_boosting=boosting, **changes
+    )
 
 
 def informative(count=600, seed=0) -> pd.DataFrame:

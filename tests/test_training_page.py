@@ -40,7 +40,9 @@ def test_the_shares_of_the_ensembles_schedule_are_its_rates():
     recipe = completed(next(piece for piece in PIECES if piece.get("schedule", {}).get("name") == "exponential"))
     rate, schedule = recipe["optimizer"]["learning_rate"], recipe["schedule"]
     assert rate == pytest.approx(3e-6 * recipe["batch_size"])
-    assert [rate * schedule[key] for key in ("warm_up_from", "floor")] == pytest.approx([5e-6, 1e-6], rel=0.01)
+    assert [rate * schedule[key] for key in ("warmup_start_factor", "min_lr_factor")] == pytest.approx(
+        [5e-6, 1e-6], rel=0.01
+    )
 
 
 def test_the_shift_of_isic_2020_is_as_said():

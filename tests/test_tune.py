@@ -20,7 +20,7 @@ from melanoma.config.study import load_schema, resolve, trial_recipes
 GRID = {"optimizer.learning_rate": [1e-4, 1e-3], "metadata.widths": [[64], [256], [64, 64]]}
 RANGES = {
     "optimizer.learning_rate": {"log": [1e-5, 1e-3]},
-    "schedule.factor": {"range": [0.1, 0.9]},
+    "schedule.gamma": {"range": [0.1, 0.9]},
     "epochs": {"range": [3, 6]},
     "metadata.widths": [[64], [256]],
 }
@@ -72,14 +72,14 @@ def test_a_value_added_to_a_grid_leaves_the_names_of_the_trials_before_it():
 def test_what_is_drawn_lies_in_its_range_and_is_whole_where_the_option_is(seed, method, count):
     for trial in drawn(method=method, trials=count, seed=seed, space=RANGES).values():
         assert 1e-5 <= trial["optimizer.learning_rate"] <= 1e-3
-        assert 0.1 <= trial["schedule.factor"] <= 0.9
+        assert 0.1 <= trial["schedule.gamma"] <= 0.9
         assert trial["epochs"] in (3, 4, 5, 6) and isinstance(trial["epochs"], int)
         assert trial["metadata.widths"] in ([64], [256])
 
 
 def test_a_quasi_random_sample_covers_each_range_evenly():
     """Of 16 points of a Sobol sequence, each 16th of every range has one."""
-    points = [trial["schedule.factor"] for trial in drawn(method="quasi_random", trials=16, space=RANGES).values()]
+    points = [trial["schedule.gamma"] for trial in drawn(method="quasi_random", trials=16, space=RANGES).values()]
     assert sorted(int((point - 0.1) / 0.8 * 16) for point in points) == list(range(16))
 
 
@@ -116,10 +116,10 @@ def test_an_option_within_a_list_is_named_by_its_place():
         ({"space": {"optimizer.learning_rate": [0.1, 0]}}, r"space.optimizer.learning_rate: 0 is less than or equal"),
         ({"space": {"optimizer.learning_rate": ["1e-3"]}}, r"learning_rate: expected a number, got '1e-3'; YAML"),
         ({"space": {"schedule.name": ["stpe"]}}, r"space.schedule.name: 'stpe' is not allowed \(did you mean 'step'"),
-        ({"space": {"schedule.factor": {"rnge": [0, 1]}}}, r"unknown key 'rnge' \(did you mean 'range'\?\)"),
-        ({"space": {"schedule.factor": {"range": [0.1, 0.9]}}}, r"a grid needs a list of values"),
+        ({"space": {"schedule.gamma": {"rnge": [0, 1]}}}, r"unknown key 'rnge' \(did you mean 'range'\?\)"),
+        ({"space": {"schedule.gamma": {"range": [0.1, 0.9]}}}, r"a grid needs a list of values"),
         (
-            {"method": "random", "trials": 3, "space": {"schedule.factor": {"range": [0.9, 0.1]}}},
+            {"method": "random", "trials": 3, "space": {"schedule.gamma": {"range": [0.9, 0.1]}}},
             r"the range from 0.9 to 0.1 is empty",
         ),
         (
@@ -127,8 +127,8 @@ def test_an_option_within_a_list_is_named_by_its_place():
             r"only a number has a range",
         ),
         (
-            {"method": "random", "trials": 3, "space": {"schedule.factor": {"range": [0.5, 2]}}},
-            r"space.schedule.factor: 2 is greater than the maximum of 1",
+            {"method": "random", "trials": 3, "space": {"schedule.gamma": {"range": [0.5, 2]}}},
+            r"space.schedule.gamma: 2 is greater than the maximum of 1",
         ),
         ({"method": "random", "space": {"epochs": [3, 4]}}, r"trials: method random needs a number of trials"),
         ({"trials": 3, "space": {"epochs": [3, 4]}}, r"trials: a grid has all combinations"),
@@ -136,8 +136,8 @@ def test_an_option_within_a_list_is_named_by_its_place():
         ({"space": {"network": ["resnest50"]}}, r"space.network: is not tuned; give each value a model"),
         ({"space": {"epochs": list(range(1, 41)), "batch_size": list(range(3, 33))}}, r"the grid has 1200 comb"),
         (
-            {"space": {"schedule.warm_up": [0, 50]}},
-            r"50 epochs of warm-up leave none of 11 .*\(in the trial \{\"schedule.warm_up\": 50\}\)",
+            {"space": {"schedule.warmup_epochs": [0, 50]}},
+            r"50 epochs of warm-up leave none of 11 .*\(in the trial \{\"schedule.warmup_epochs\": 50\}\)",
         ),
         ({"space": {}}, r"tune.space: \{\} should be non-empty"),
     ],
@@ -178,7 +178,7 @@ def test_the_script_writes_the_table_and_the_recipe_of_the_best_trial(tmp_path):
         folder = tmp_path / f"trial-{name}"
         write_yaml(
             folder / "recipe.yaml",
-            with_values(tiny.recipe(head="joint", choose_epoch_by="loss"), values) | {"mark": number},
+            with_values(tiny.recipe(head="image_and_metadata", monitor="loss"), values) | {"mark": number},
         )
         rows = {
             "epoch": [1, 2],

@@ -86,5 +86,5 @@ def write_store(path: Path, rows: pd.DataFrame, seed: int = 0) -> Path:
         )
         file.create_dataset("image", data=rows["image"].to_list(), dtype=h5py.string_dtype(), track_times=False)
         file.attrs.update({"size": SIZE, "fit": "center_crop", "colour": "RGB", "digest": f"tiny-{seed}"})
-        file.attrs.update({"crop_border": "False", "colour_constancy": "none"})
+        file.attrs.update({"crop_border": "False", "color_constancy": "none"})
     return path

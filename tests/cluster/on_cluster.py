@@ -39,7 +39,7 @@ def write_faults_study(folder: Path, brief: int, long: int) -> None:
     study = yaml.safe_load((folder / TINY).read_text())
     del study["fusions"]
     study["split"]["run_folds"] = [0]
-    network = study["models"]["cnn"] | {"choose_epoch_by": "last", "schedule": {"name": "constant"}}
+    network = study["models"]["cnn"] | {"monitor": "last", "schedule": {"name": "constant"}}
 
     def model(resources: dict | None = None, **recipe: object) -> dict:
         made = copy.deepcopy(network) | recipe
@@ -55,7 +55,7 @@ def write_faults_study(folder: Path, brief: int, long: int) -> None:
     study["models"] |= {"greedy": model({"gpus": 8}, epochs=brief)}
     # A gradient is never so long: it changes no bit, and each model has a training of its own.
     for number, recipe in enumerate(study["models"].values()):
-        recipe["optimizer"] = recipe.get("optimizer", {}) | {"clip_norm": 1e6 + number}
+        recipe["optimizer"] = recipe.get("optimizer", {}) | {"max_grad_norm": 1e6 + number}
     (folder / FAULTS).write_text(yaml.safe_dump(study))
 
 

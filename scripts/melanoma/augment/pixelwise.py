@@ -56,8 +56,8 @@ def apply_stages(
 
 
 def _hair(image: NDArray[np.uint8], settings: dict[str, Any], generator: Generator) -> None:
-    """Draw 1 to `most` dark curves (quadratic Bezier), black to brown, antialiased."""
-    for _ in range(generator.integers(1, settings["most"], endpoint=True)):
+    """Draw 1 to `max_hairs` dark curves (quadratic Bezier), black to brown, antialiased."""
+    for _ in range(generator.integers(1, settings["max_hairs"], endpoint=True)):
         width = max(round(generator.uniform(1, 3) * len(image) / HAIR_SIDE), 1)
         colour = generator.uniform(0, 80) * np.array([1.0, 0.8, 0.65])
         curve = np.round(_curve(generator) * len(image) * 2**HAIR_DIGITS).astype(np.int32)

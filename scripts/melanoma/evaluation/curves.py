@@ -27,7 +27,7 @@ def curves(predictions: pd.DataFrame, name: str, settings: Settings, decisions: 
     corner = np.concatenate([[True], turns, [True]])
     precision, recall, _ = precision_recall_curve(target, probability)
     gains = np.diff(recall, prepend=0.0) > 0
-    thresholds = (max(settings.net_benefit, default=0.5) * np.arange(1, POINTS + 1) / POINTS).tolist()
+    thresholds = (max(settings.threshold_probabilities, default=0.5) * np.arange(1, POINTS + 1) / POINTS).tolist()
     benefit = measured(NetBenefit(target, decisions.calibrated(probability), thresholds))
     return {
         "prevalence": float(target.mean()),

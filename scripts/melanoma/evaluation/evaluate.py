@@ -24,29 +24,31 @@ MOST_BINS = 8
 class Settings:
     """How predictions are judged.
 
-    replicates, confidence (0 to 1) and seed make the intervals; sensitivity is that of the fixed-sensitivity threshold;
-    net_benefit holds the threshold probabilities at which net benefit is given.
+    replicates, confidence_level (0 to 1) and seed make the intervals; target_sensitivity is that of the
+    fixed-sensitivity threshold; net benefit is given at the threshold_probabilities.
     """
 
     replicates: int = 2000
-    confidence: float = 0.95
+    confidence_level: float = 0.95
     seed: int = 1
-    sensitivity: float = 0.9
-    net_benefit: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2)
+    target_sensitivity: float = 0.9
+    threshold_probabilities: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2)
 
     def __post_init__(self) -> None:
         """Refuse values that nothing can be judged with."""
-        if self.replicates < 1 or not 0 < self.confidence < 1:
-            raise InputError(f"replicates must be 1 or more and confidence between 0 and 1: got {asdict(self)}")
-        if not 0 < self.sensitivity <= 1 or not all(0 < threshold < 1 for threshold in self.net_benefit):
+        if self.replicates < 1 or not 0 < self.confidence_level < 1:
+            raise InputError(f"replicates must be 1 or more and confidence_level between 0 and 1: got {asdict(self)}")
+        if not 0 < self.target_sensitivity <= 1 or not all(
+            0 < threshold < 1 for threshold in self.threshold_probabilities
+        ):
             raise InputError(
-                f"sensitivity and the thresholds of net_benefit must be between 0 and 1: got {asdict(self)}"
+                f"target_sensitivity and threshold_probabilities must be between 0 and 1: got {asdict(self)}"
             )
 
     @property
     def resampling(self) -> dict[str, Any]:
-        """Replicates, confidence and seed."""
-        return {key: getattr(self, key) for key in ("replicates", "confidence", "seed")}
+        """Replicates, confidence level and seed."""
+        return {key: getattr(self, key) for key in ("replicates", "confidence_level", "seed")}
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def decide(
     target, probability = labelled(out_of_fold, f"{name}, out of fold")
     _, clusters = resampled(out_of_fold)
     choice = choose_calibrator(target, probability, clusters, training_prevalence, settings.seed)
-    return Decisions(choose_thresholds(target, probability, settings.sensitivity), choice)
+    return Decisions(choose_thresholds(target, probability, settings.target_sensitivity), choice)
 
 
 def evaluate(
@@ -152,7 +154,7 @@ def comparisons(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[
     return {
         **count_images(first),
         "clusters": clustered,
-        "confidence": settings.confidence,
+        "confidence_level": settings.confidence_level,
         "pairs": compare(target, scores, clusters, **settings.resampling) if comparable else [],
     }
 
@@ -219,7 +221,7 @@ def _measures(
     made: list[tuple[Place, Measure]] = [((), Ranking(target, probability))]
     for place, values in _scales(probability, decisions).items():
         made.append((place, Calibration(target, values)))
-        made.append(((*place, "net_benefit"), NetBenefit(target, values, settings.net_benefit)))
+        made.append(((*place, "net_benefit"), NetBenefit(target, values, settings.threshold_probabilities)))
     for rule, threshold in decisions.thresholds.items():
         made.append((("thresholds", rule), Outcomes(target, probability, threshold)))
     return made

@@ -27,7 +27,7 @@ BASELINES = {
     "and images per patient": ["age", "sex", "site", "images_per_patient"],
     "and image size": ["age", "sex", "site", "images_per_patient", "size"],
 }
-LEAF_IMAGES, LEAF_SHARE = 50, 0.1  # the least of a leaf, but no more than this share: few could not be divided
+LEAF_SAMPLES, LEAF_SHARE = 50, 0.1  # the least of a leaf, but no more than this share: few could not be divided
 AGES = {"under 30": (0, 30), "30 to 44": (30, 45), "45 to 59": (45, 60), "60 to 74": (60, 75), "75 and over": (75, 121)}
 SIZES_SHOWN = 6  # the commonest; all others are one group
 FOLDS = 5  # of patients, in which a score is predicted from acquisition
@@ -66,8 +66,14 @@ def areas(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, A
 
 def boosting(images: int) -> dict[str, float]:
     """Return the settings of gradient boosting on so many images."""
-    leaf_images = min(LEAF_IMAGES, max(2, int(LEAF_SHARE * images)))
-    return {"trees": 100, "learning_rate": 0.05, "leaves": 8, "leaf_images": leaf_images, "l2": 1.0}
+    min_samples_leaf = min(LEAF_SAMPLES, max(2, int(LEAF_SHARE * images)))
+    return {
+        "max_iter": 100,
+        "learning_rate": 0.05,
+        "max_leaf_nodes": 8,
+        "min_samples_leaf": min_samples_leaf,
+        "l2_regularization": 1.0,
+    }
 
 
 def baselines(

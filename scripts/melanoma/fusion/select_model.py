@@ -20,19 +20,24 @@ class Area(Ranking):
 
 
 def choose_answer(
-    singles: dict[str, pd.DataFrame], fusions: dict[str, pd.DataFrame], level: float, replicates: int, seed: int
+    singles: dict[str, pd.DataFrame],
+    fusions: dict[str, pd.DataFrame],
+    significance_level: float,
+    replicates: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Choose the study's answer on labelled out-of-fold predictions, and return answer.json.
 
     Each table has image, patient (null if unknown) and target. Of the single models the one with the highest AUROC is
     the best. Every fusion is tested against it, one-sided and on the same images, by the difference of the two AUROCs
     over its standard deviation in bootstrap replicates of patients. A fusion is adopted where p, corrected by Holm's
-    method for the number of fusions, is below `level`; of several the one with the highest AUROC. The best single model
-    was chosen as the best, so its AUROC is a little too high, and the test a little too strict.
+    method for the number of fusions, is below `significance_level`; of several the one with the highest
+    AUROC. The best single model was chosen as the best, so its AUROC is a little too high, and the test a little
+    too strict.
 
-    Returns answer, best_single, adopted (bool), level, n, melanomas, patients (null if unknown), auroc (by model) and
-    tests: for each fusion difference, p, p_holm and adopted. Raises InputError where the images that all of them
-    predicted are not of both classes.
+    Returns answer, best_single, adopted (bool), significance_level, n, melanomas, patients (null if unknown),
+    auroc (by model) and tests: for each fusion difference, p, p_holm and adopted. Raises InputError where the images that
+    all of them predicted are not of both classes.
     """
     tables = common_images(singles | fusions)
     first = next(iter(tables.values()))
@@ -56,7 +61,7 @@ def choose_answer(
             "difference": areas[name] - areas[best],
             "p": one,
             "p_holm": float(all_of_them),
-            "adopted": bool(all_of_them < level),
+            "adopted": bool(all_of_them < significance_level),
         }
         for name, one, all_of_them in zip(fusions, p, corrected, strict=True)
     }
@@ -65,7 +70,7 @@ def choose_answer(
         "answer": max(adopted, key=areas.__getitem__, default=best),
         "best_single": best,
         "adopted": bool(adopted),
-        "level": level,
+        "significance_level": significance_level,
         "n": len(first),
         "melanomas": int(target.sum()),
         "patients": first["patient"].nunique() if known else None,

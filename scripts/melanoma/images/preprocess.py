@@ -30,7 +30,7 @@ def to_square(data: bytes, header: Header, settings: dict[str, Any]) -> NDArray[
     """Decode an image to uint8 (size, size, 3) RGB, upright.
 
     `settings`: size, fit (center_crop keeps the largest centred square, resize squeezes the whole image), crop_border,
-    colour_constancy. A large JPEG is decoded reduced, as long as what is kept of it has at least `size` pixels a side:
+    color_constancy. A large JPEG is decoded reduced, as long as what is kept of it has at least `size` pixels a side:
     the same image within a grey level or so, in a third of the time. Raises Unreadable.
     """
     size = settings["size"]
@@ -45,7 +45,7 @@ def to_square(data: bytes, header: Header, settings: dict[str, Any]) -> NDArray[
             pixels = decode(data, header, factor)
     top, left, bottom, right = _edges(header, factor, window, settings["fit"])
     square = upright(shrink(pixels[top:bottom, left:right], size), header.orientation)
-    return shades_of_grey(square) if settings["colour_constancy"] == "shades_of_grey" else square
+    return shades_of_gray(square) if settings["color_constancy"] == "shades_of_gray" else square
 
 
 def shrink(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -77,7 +77,7 @@ def bright_window(pixels: NDArray[np.uint8]) -> Window:
     return Window(*(float(edge) / 256 for edge in (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)))
 
 
-def shades_of_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def shades_of_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Remove the colour of the light: scale each channel so that their Minkowski means of order 6 are equal.
 
     Finlayson and Trezzi (2004). The norm of the three means stays, so that brightness does.

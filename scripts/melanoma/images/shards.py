@@ -27,7 +27,7 @@ MAX_BYTES = 2**28
 DEFAULTS = {
     "max_pixels": 50_000_000,
     "crop_border": False,
-    "colour_constancy": "none",
+    "color_constancy": "none",
     "compression": "none",
 }
 COLUMNS = {
@@ -69,7 +69,7 @@ class Prepared(NamedTuple):
 def prepare_file(path: str | Path, settings: dict[str, Any]) -> Prepared:
     """Read, hash, check, decode, resize and measure an image file; what is wrong is in `problem`, not raised.
 
-    `settings`: size and fit, and where they are not the defaults max_pixels, crop_border, colour_constancy.
+    `settings`: size and fit, and where they are not the defaults max_pixels, crop_border, color_constancy.
     """
     settings = DEFAULTS | settings
     found = Prepared(None)

@@ -18,7 +18,7 @@ from melanoma.images.hdf5 import REMEDY, create_hdf5, open_hdf5
 # A process may hold 1,024 files open on most systems; a training job has several loaders.
 OPEN_SHARDS = 64
 # Of the settings of preparation, those that decide pixels; all but the size are texts in the file.
-PREPARATION = ("size", "fit", "crop_border", "colour_constancy")
+PREPARATION = ("size", "fit", "crop_border", "color_constancy")
 # HDF5 reports a damaged file as any of these, by where the damage is.
 DAMAGE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
 

@@ -98,7 +98,7 @@ def build_backbone(name: str, size: int, settings: dict[str, Any]) -> Backbone:
     build = partial(_library(name).build, name, size, settings)
     width = _width(build, name, size)
     network = build()
-    kind = RecomputingBackbone if settings["recompute"] else Backbone
+    kind = RecomputingBackbone if settings["gradient_checkpointing"] else Backbone
     return kind(network, width, _normalisation(network))
 
 

@@ -17,7 +17,7 @@ def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
         network.avgpool = GeneralisedMean()
     if settings["features"] == "pooled":
         network.fc = nn.Identity()
-    if settings["recompute"]:
+    if settings["gradient_checkpointing"]:
         for stage in STAGES:
             setattr(network, stage, Recomputed(*getattr(network, stage)))
     return network

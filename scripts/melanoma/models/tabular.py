@@ -130,10 +130,8 @@ def build_classifier(recipe: dict[str, Any], threads: int) -> ClassifierMixin:
     if recipe["network"] == "random_forest":
         from sklearn.ensemble import RandomForestClassifier
 
-        settings = recipe["random_forest"]
         return RandomForestClassifier(
-            n_estimators=settings["trees"],
-            max_depth=settings["depth"],
+            **recipe["random_forest"],
             class_weight="balanced",
             random_state=recipe["seed"],
             n_jobs=threads,
@@ -147,23 +145,15 @@ def build_classifier(recipe: dict[str, Any], threads: int) -> ClassifierMixin:
 
 
 def build_boosting(settings: dict[str, Any], seed: int) -> ClassifierMixin:
-    """Return gradient boosting by `settings`: trees, learning_rate, leaves, leaf_images, l2."""
+    """Return scikit-learn's gradient boosting with the arguments `settings`, as a recipe names them."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(**boosting_parameters(settings, seed))
 
 
 def boosting_parameters(settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return our settings of gradient boosting by scikit-learn's names."""
-    return {
-        "max_iter": settings["trees"],
-        "learning_rate": settings["learning_rate"],
-        "max_leaf_nodes": settings["leaves"],
-        "min_samples_leaf": settings["leaf_images"],
-        "l2_regularization": settings["l2"],
-        "early_stopping": False,
-        "random_state": seed,
-    }
+    """Return all arguments of scikit-learn's gradient boosting: `settings`, and those that no recipe changes."""
+    return {**settings, "early_stopping": False, "random_state": seed}
 
 
 def fit(recipe: dict[str, Any], table: pd.DataFrame, threads: int) -> Fitted:

@@ -29,11 +29,13 @@ def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
     network = timm.create_model(known, **options)
     if settings["pooling"] == "gem":
         _pool_by_gem(name, network)
-    if settings["recompute"]:
+    if settings["gradient_checkpointing"]:
         try:
             network.set_grad_checkpointing()
         except (AssertionError, AttributeError) as error:
-            raise InputError(f"backbone.recompute: timm cannot recompute {name}; set it to false") from error
+            raise InputError(
+                f"backbone.gradient_checkpointing: timm cannot recompute {name}; set it to false"
+            ) from error
     return network
 
 

@@ -15,7 +15,7 @@ def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
         network.avgpool = GeneralisedMean()
     if settings["features"] == "pooled":
         network.classifier = nn.Identity()
-    if settings["recompute"]:
+    if settings["gradient_checkpointing"]:
         for stage in range(1, len(network.features) - 1):
             network.features[stage] = Recomputed(*network.features[stage])
     return network

@@ -86,8 +86,8 @@ def warn_of_many(entries: list[dict[str, Any]], test: str, most: int) -> None:
     if count > most:
         log.warning(
             "the labels of this test have been read for %d configurations, more than %d"
-            " (evaluate.most_configurations). Whatever was chosen by looking at them makes the test results too good:"
-            " choose by out-of-fold results, and say in a publication how often the test was read",
+            " (evaluate.max_test_configurations). Whatever was chosen by looking at them makes the test results too"
+            " good: choose by out-of-fold results, and say in a publication how often the test was read",
             count,
             most,
         )

@@ -347,7 +347,7 @@ def _bars(axes: Axes, at: list[float], estimates: list[dict[str, Any]], least: f
 
 def _confidence(metrics: dict[str, Any]) -> str:
     made = next(iter(metrics.values()))["bootstrap"]
-    return f" [{made['confidence']:.0%} interval]"
+    return f" [{made['confidence_level']:.0%} interval]"
 
 
 def _line(number: int) -> dict[str, Any]:

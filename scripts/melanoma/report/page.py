@@ -212,7 +212,7 @@ def ledger(path: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
     entries = read_ledger(path) if path is not None else []
     if not entries:
         return None
-    most = config.get("evaluate", {}).get("most_configurations")
+    most = config.get("evaluate", {}).get("max_test_configurations")
     counts = readings(entries, entries[-1].get("test"))
     return counts | {"first": entries[0].get("time"), "many": most is not None and counts["configurations"] > most}
 

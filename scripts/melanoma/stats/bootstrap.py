@@ -45,7 +45,7 @@ def estimate(
     target: ArrayLike,
     clusters: ArrayLike,
     replicates: int = 2000,
-    confidence: float = 0.95,
+    confidence_level: float = 0.95,
     seed: int = 1,
 ) -> dict[Key, dict[str, Estimate]]:
     """Estimate each metric of each measure with its interval; see `replicate` and `interval`."""
@@ -54,7 +54,7 @@ def estimate(
     replicated, left_out = resampling.replicate(replicates, seed), resampling.leave_out(seed)
     return {
         key: {
-            name: interval_of(name)(value, replicated[key][name], left_out[key][name], confidence, units)
+            name: interval_of(name)(value, replicated[key][name], left_out[key][name], confidence_level, units)
             for name, value in measured(measure).items()
         }
         for key, measure in measures.items()
@@ -122,7 +122,9 @@ def interval_of(name: str) -> Callable[[ArrayLike, np.ndarray, np.ndarray, float
     return jumping_interval if name in JUMPING else interval
 
 
-def interval(value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence: float, units: int) -> Estimate:
+def interval(
+    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence_level: float, units: int
+) -> Estimate:
     """Return the interval of a metric that is smooth in the weights of patients, as of a difference of two such.
 
     It is the accelerated percentile interval, as `jumping_interval`, with more from the metric without each group of
@@ -134,14 +136,16 @@ def interval(value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, con
     defined = replicated[~np.isnan(replicated)]
     spread = defined.std() if len(defined) else 0.0
     if units < 2 or spread == 0:  # there is neither a variance nor a bias
-        return jumping_interval(value, replicated, left_out, confidence, units)
+        return jumping_interval(value, replicated, left_out, confidence_level, units)
     error = jackknife_error(left_out) or spread  # 0 where no group moves the metric alone, which tells nothing
-    outwards = student(min(units, effective_units(left_out)), confidence) * np.sqrt((1 + (error / spread) ** 2) / 2)
+    outwards = student(min(units, effective_units(left_out)), confidence_level) * np.sqrt(
+        (1 + (error / spread) ** 2) / 2
+    )
     return _percentiles(value, replicated, left_out, _centres(float(value) - defined.mean(), spread), outwards)
 
 
 def jumping_interval(
-    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence: float, units: int
+    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence_level: float, units: int
 ) -> Estimate:
     """Return the interval of a metric that jumps from image to image, over the replicates that define it.
 
@@ -159,8 +163,8 @@ def jumping_interval(
     if units < 2:
         return Estimate(float(value), np.nan, np.nan, undefined)
     if value == 1.0 and undefined < len(replicated) and np.nanmin(replicated) == 1.0:
-        return Estimate(1.0, exact_low(units, confidence), 1.0, undefined)
-    return _percentiles(value, replicated, left_out, np.zeros(2), student(units, confidence))
+        return Estimate(1.0, exact_low(units, confidence_level), 1.0, undefined)
+    return _percentiles(value, replicated, left_out, np.zeros(2), student(units, confidence_level))
 
 
 def _percentiles(
@@ -192,17 +196,17 @@ def _centres(distance: float, spread: float) -> np.ndarray:
     return once + np.array([min(once, 0.0), max(once, 0.0)])
 
 
-def exact_low(units: int, confidence: float) -> float:
+def exact_low(units: int, confidence_level: float) -> float:
     """Return the lower end of the exact interval of a share, where each of so many independent units was judged right.
 
     Clopper and Pearson, Biometrika 26:404 (1934).
     """
-    return float(((1 - confidence) / 2) ** (1 / units))
+    return float(((1 - confidence_level) / 2) ** (1 / units))
 
 
-def student(units: float, confidence: float) -> float:
+def student(units: float, confidence_level: float) -> float:
     """Return how many of a mean's standard deviations, those of a variance divided by `units`, an interval reaches."""
-    return float(np.sqrt(units / (units - 1)) * special.stdtrit(units - 1, (1 + confidence) / 2))
+    return float(np.sqrt(units / (units - 1)) * special.stdtrit(units - 1, (1 + confidence_level) / 2))
 
 
 def acceleration(left_out: np.ndarray) -> float:

@@ -45,7 +45,12 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def compare(
-    target: ArrayLike, scores: dict[str, ArrayLike], clusters: ArrayLike, replicates: int, confidence: float, seed: int
+    target: ArrayLike,
+    scores: dict[str, ArrayLike],
+    clusters: ArrayLike,
+    replicates: int,
+    confidence_level: float,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Compare every two models on the same images and return a row for each pair, in the order of `scores`.
 
@@ -62,7 +67,7 @@ def compare(
     for first, second in combinations(scores, 2):
         difference = areas[first] - areas[second]
         spread, jackknife = (made[first]["auroc"] - made[second]["auroc"] for made in (replicated, left_out))
-        made = interval(difference, spread, jackknife, confidence, units)
+        made = interval(difference, spread, jackknife, confidence_level, units)
         rows.append({"first": first, "second": second, "difference": made.bounds})
         tests["bootstrap"].append(paired_test(difference, spread, units))
         tests["delong"].append(delong_test(target, scores[first], scores[second]))

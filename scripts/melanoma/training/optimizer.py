@@ -58,7 +58,7 @@ def _rates(
     for name, parameter in parameters.items():
         own = {key: value for key, value in chosen.get(name, {}).items() if value is not None}
         group = settings | own
-        decays = settings["decay_norms"] or parameter.ndim > 1
+        decays = parameter.ndim > 1 or not settings["no_weight_decay_on_norm_and_bias"]
         yield parameter, group["learning_rate"], group["weight_decay"] if decays else 0.0
 
 

@@ -89,7 +89,7 @@ def train(
     with _writer(curves if processes.first else None, trainer.state["epoch"]) as writer:
         for epoch in range(trainer.state["epoch"], run.epochs):
             if trainer.stops_early():
-                log.info("no better epoch in %d: stopping early", run.recipe["early_stopping"])
+                log.info("no better epoch in %d: stopping early", run.recipe["early_stopping_patience"])
                 break
             trainer.train_epoch(epoch)
             report_epoch(trainer.finish_epoch(epoch), run.epochs, writer)
@@ -108,7 +108,7 @@ class Trainer:
         self.interruption, self.processes = interruption, processes
         self.device = device_of(self.recipe, processes.local)
         self.encoder = MetadataEncoder.fit(run.table)
-        self.diagnoses = diagnosis_classes(run.table) if self.recipe["diagnosis_weight"] else ()
+        self.diagnoses = diagnosis_classes(run.table) if self.recipe["aux_loss_weight"] else ()
         self.examples = self._examples(run.table)
         self.held_out = self._examples(run.validation) if run.validation is not None else None
         targets = self.examples.targets.astype(np.int64)
@@ -139,7 +139,7 @@ class Trainer:
     def stops_early(self) -> bool:
         """Tell whether the last epochs were no better than one before them, for as long as the recipe allows."""
         return self.held_out is not None and stops_early(
-            self.state["history"], self.recipe["choose_epoch_by"], self.recipe["early_stopping"]
+            self.state["history"], self.recipe["monitor"], self.recipe["early_stopping_patience"]
         )
 
     def train_epoch(self, epoch: int) -> None:
@@ -174,7 +174,7 @@ class Trainer:
                 predictor = Predictor(self.model, self.recipe, self.device, self.run.workers, self.processes)
                 row |= predictor.judge(self.held_out)
             self.state["history"].append(row)
-            if self.held_out is None or is_best(self.state["history"], self.recipe["choose_epoch_by"]):
+            if self.held_out is None or is_best(self.state["history"], self.recipe["monitor"]):
                 weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
                 self.state["best"] = {"epoch": epoch + 1, "weights": weights}
         self.state |= {"epoch": epoch + 1, "batch": 0, "loss": 0.0}
@@ -203,7 +203,7 @@ class Trainer:
         columns = self.examples.metadata.shape[1]
         model = build_network(self.recipe, self.examples.seen, columns, len(self.diagnoses))
         start_from_pretrained(model, self.recipe)
-        if self.recipe["synchronised_batch_norm"] and self.processes.count > 1:
+        if self.recipe["sync_batchnorm"] and self.processes.count > 1:
             model = synchronise_batch_norm(model)
         return model.to(self.device, memory_format=torch.channels_last)
 
@@ -226,7 +226,7 @@ class Trainer:
     def _train_batch(self, batch: Batch, images: int, step: int) -> Tensor:
         """Take one optimiser step on this process's part of a batch of `images`; return the sum of its losses."""
         self.optimizer.zero_grad(set_to_none=True)
-        parts = batch.parts(self.recipe["accumulate"])
+        parts = batch.parts(self.recipe["gradient_accumulation_steps"])
         total = torch.zeros((), device=self.device)
         try:
             for number, part in enumerate(parts):
@@ -241,7 +241,7 @@ class Trainer:
             if not out_of_memory(error):
                 raise
             raise InputError(_no_memory(self.recipe, self.examples.seen, len(batch.targets))) from error
-        clip(self.model.parameters(), self.recipe["optimizer"]["clip_norm"])
+        clip(self.model.parameters(), self.recipe["optimizer"]["max_grad_norm"])
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.model, step)
@@ -261,7 +261,7 @@ class Trainer:
         losses = self.loss(outputs[:, 0].float(), targets)
         if self.diagnoses:
             task = diagnosis_loss(outputs[:, 1:].float(), inputs.diagnoses)
-            losses = losses + self.recipe["diagnosis_weight"] * task
+            losses = losses + self.recipe["aux_loss_weight"] * task
         return losses
 
     def _report(self, loss: Tensor) -> Tensor:
@@ -341,14 +341,15 @@ def _not_finite(batches: EpochBatches, number: int, table: pd.DataFrame) -> str:
     names = table["image"].iloc[batches.order[batches.slices[number]]].tolist()
     return (
         f"The loss is not a finite number in epoch {batches.epoch + 1}, batch {number + 1}. Lower"
-        " optimizer.learning_rate, clip the gradient (optimizer.clip_norm), or look at the images of the batch:"
+        " optimizer.learning_rate, clip the gradient (optimizer.max_grad_norm), or look at the images of the batch:"
         f" {', '.join(names)}"
     )
 
 
 def _no_memory(recipe: dict[str, Any], side: int, images: int) -> str:
     return (
-        f"There is not enough memory on the device for {images} images of {side} pixels in {recipe['accumulate']}"
-        " part(s). Raise the recipe's accumulate, which cuts a batch into more parts; or set backbone.recompute: true"
-        " or precision: bfloat16; or lower batch_size or input_size."
+        f"There is not enough memory on the device for {images} images of {side} pixels in"
+        f" {recipe['gradient_accumulation_steps']} part(s). Raise gradient_accumulation_steps, which cuts a batch into"
+        " more parts; or set backbone.gradient_checkpointing: true or precision: bfloat16; or lower"
+        " batch_size or input_size."
     )
