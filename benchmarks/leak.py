@@ -21,7 +21,8 @@ from conditions import conditions, markdown
 
 from list_sizes import unseen
 from melanoma.common.files import read_yaml, write_text
-from melanoma.config.study import resolve, training_recipe
+from melanoma.config.facts import training_recipe
+from melanoma.config.study import resolve
 from melanoma.data.catalog import build_catalog
 from melanoma.models.tabular import out_of_fold_and_test
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, read_pairs, split_images, usable_images

@@ -82,7 +82,7 @@ rule evaluate:
         **code("evaluate"),
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
         ledger=ledger,
-        most=config["evaluate"]["max_test_configurations"],
+        most=study.evaluate.max_test_configurations,
     shell:
         "python {params.script:q} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
         " --settings {input.settings} {params.ledger} --max-test-configurations {params.most} --output {output.metrics}"
@@ -114,8 +114,8 @@ rule audit_shortcuts:
     params:
         **code("audit_shortcuts"),
         predictions=[f"{name}={predictions(name)}" for name in JUDGED],
-        folds=config["split"]["run_folds"],
-        test=config["predict"]["test"],
+        folds=list(study.split.run_folds),
+        test=study.predict.test,
         ledger=ledger,
     shell:
         "python {params.script:q} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"

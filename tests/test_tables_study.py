@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from list_sizes import unseen
-from melanoma.config.study import resolve, training_recipe
+from melanoma.config.facts import training_recipe
+from melanoma.config.study import resolve
 from melanoma.data.catalog import build_catalog
 from melanoma.models.tabular import out_of_fold_and_test
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, read_pairs, split_images, usable_images
@@ -29,7 +30,7 @@ def test_age_sex_and_site_then_images_per_patient_then_size_reach_their_known_au
     found = []
     for recipe in config["models"].values():
         predictions, _ = out_of_fold_and_test(
-            training_recipe(recipe), train, test, config["split"]["run_folds"], "fold_mean", 1
+            training_recipe(recipe), train, test, config.split.run_folds, "fold_mean", 1
         )
         held_out = predictions[predictions["part"] == "train"]
         found.append(float(auroc(held_out["target"].astype(int), held_out["probability"])))
