@@ -115,21 +115,21 @@ class Augmentation(Section):
 
     flip_horizontal: Probability = Field(default=0.0, description="Probability of a left-right flip.")
     flip_vertical: Probability = Field(default=0.0, description="Probability of an up-down flip.")
-    crop: Crop = Field(default=Crop(), description=Crop.__doc__)
-    affine: Affine = Field(default=Affine(), description=Affine.__doc__)
+    crop: Crop = Field(default_factory=Crop, description=Crop.__doc__)
+    affine: Affine = Field(default_factory=Affine, description=Affine.__doc__)
     brightness_contrast: BrightnessContrast = Field(
-        default=BrightnessContrast(), description=BrightnessContrast.__doc__
+        default_factory=BrightnessContrast, description=BrightnessContrast.__doc__
     )
     hue_saturation_value: HueSaturationValue = Field(
-        default=HueSaturationValue(), description=HueSaturationValue.__doc__
+        default_factory=HueSaturationValue, description=HueSaturationValue.__doc__
     )
-    pca: PCA = Field(default=PCA(), description=PCA.__doc__)
-    noise: Noise = Field(default=Noise(), description=Noise.__doc__)
-    hair: Hair = Field(default=Hair(), description=Hair.__doc__)
-    blur: Blur = Field(default=Blur(), description=Blur.__doc__)
-    cutout: Cutout = Field(default=Cutout(), description=Cutout.__doc__)
-    mixup: Mixup = Field(default=Mixup(), description=Mixup.__doc__)
-    cutmix: CutMix = Field(default=CutMix(), description=CutMix.__doc__)
+    pca: PCA = Field(default_factory=PCA, description=PCA.__doc__)
+    noise: Noise = Field(default_factory=Noise, description=Noise.__doc__)
+    hair: Hair = Field(default_factory=Hair, description=Hair.__doc__)
+    blur: Blur = Field(default_factory=Blur, description=Blur.__doc__)
+    cutout: Cutout = Field(default_factory=Cutout, description=Cutout.__doc__)
+    mixup: Mixup = Field(default_factory=Mixup, description=Mixup.__doc__)
+    cutmix: CutMix = Field(default_factory=CutMix, description=CutMix.__doc__)
 
 
 class TTA(Section):

@@ -321,7 +321,7 @@ class Split(Section):
         description="CSV of known duplicates: two columns of image names. Each pair stays together. `null` is none.",
     )
     near_duplicates: NearDuplicates = Field(
-        default=NearDuplicates(),
+        default_factory=NearDuplicates,
         description="The search for images that show one photograph, of any patient, source or year.",
     )
     predefined: Predefined | None = Field(

@@ -117,8 +117,8 @@ class Recipe(Section):
         le=4096,
         description="Side in pixels of the network's input, resized from the stored image. `null` is the stored size.",
     )
-    baseline_cnn: BaselineCNN = Field(default=BaselineCNN(), description=BaselineCNN.__doc__)
-    backbone: Backbone = Field(default=Backbone(), description=Backbone.__doc__)
+    baseline_cnn: BaselineCNN = Field(default_factory=BaselineCNN, description=BaselineCNN.__doc__)
+    backbone: Backbone = Field(default_factory=Backbone, description=Backbone.__doc__)
     dropout: Share = Field(default=0.0, description="Share of features that dropout removes before the last layer.")
     multi_sample_dropout: Whole = Field(
         default=1,
@@ -137,9 +137,9 @@ class Recipe(Section):
             " is none. Images without a diagnosis do not count in it."
         ),
     )
-    metadata: MetadataNetwork = Field(default=MetadataNetwork(), description=MetadataNetwork.__doc__)
-    random_forest: RandomForest = Field(default=RandomForest(), description=RandomForest.__doc__)
-    gradient_boosting: GradientBoosting = Field(default=GradientBoosting(), description=GradientBoosting.__doc__)
+    metadata: MetadataNetwork = Field(default_factory=MetadataNetwork, description=MetadataNetwork.__doc__)
+    random_forest: RandomForest = Field(default_factory=RandomForest, description=RandomForest.__doc__)
+    gradient_boosting: GradientBoosting = Field(default_factory=GradientBoosting, description=GradientBoosting.__doc__)
     inputs: Distinct[Input] = Field(
         default=("age", "sex", "site"),
         min_length=1,
@@ -199,9 +199,9 @@ class Recipe(Section):
             "Number of parts of a batch on each GPU. Smaller parts take less memory. Batch norm sees the parts."
         ),
     )
-    loss: Loss = Field(default=Loss(), description=Loss.__doc__)
-    optimizer: Optimizer = Field(default=Optimizer(), description=Optimizer.__doc__)
-    schedule: Schedule = Field(default=Schedule(), description=Schedule.__doc__)
+    loss: Loss = Field(default_factory=Loss, description=Loss.__doc__)
+    optimizer: Optimizer = Field(default_factory=Optimizer, description=Optimizer.__doc__)
+    schedule: Schedule = Field(default_factory=Schedule, description=Schedule.__doc__)
     ema: Number | None = Field(
         default=None,
         gt=0,
@@ -222,9 +222,9 @@ class Recipe(Section):
     sync_batchnorm: Flag = Field(
         default=False, description="On several GPUs, batch norm over the images of all of them."
     )
-    sampling: Sampling = Field(default=Sampling(), description=Sampling.__doc__)
-    augmentation: Augmentation = Field(default=Augmentation(), description=Augmentation.__doc__)
-    tta: TTA = Field(default=TTA(), description=TTA.__doc__)
+    sampling: Sampling = Field(default_factory=Sampling, description=Sampling.__doc__)
+    augmentation: Augmentation = Field(default_factory=Augmentation, description=Augmentation.__doc__)
+    tta: TTA = Field(default_factory=TTA, description=TTA.__doc__)
     checkpoint_batches: Whole = Field(
         default=500,
         ge=1,
@@ -232,7 +232,7 @@ class Recipe(Section):
         description="Batches between two checkpoints. Checkpoints after each epoch and by time are added.",
     )
     checkpoint_minutes: Number = Field(default=10.0, gt=0, le=10_080, description="Minutes between two checkpoints.")
-    resources: Resources = Field(default=Resources(), description=Resources.__doc__)
+    resources: Resources = Field(default_factory=Resources, description=Resources.__doc__)
 
     @property
     def is_tabular(self) -> bool:

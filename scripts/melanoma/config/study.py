@@ -57,7 +57,7 @@ class Fusion(Section):
         ),
     )
     gradient_boosting: GradientBoosting = Field(
-        default=GradientBoosting(),
+        default_factory=GradientBoosting,
         json_schema_extra=unread_if(method=["mean", "logit_mean", "rank_mean", "weighted", "logistic"]),
         description=GradientBoosting.__doc__,
     )
@@ -132,22 +132,22 @@ class Study(Section):
     )
     data: Data = Field(description=Data.__doc__)
     fetch: Downloads = Field(
-        default=KNOWN_DOWNLOADS,
+        default_factory=KNOWN_DOWNLOADS.copy,
         description=(
             "Downloads of missing files: for each path below data/, as other sections name it, its address. A path that"
             " exists stays as it is. The official files of ISIC 2020 and the pretrained weights are known already."
         ),
     )
-    images: Images = Field(default=Images(), description=Images.__doc__)
-    split: Split = Field(default=Split(), description=Split.__doc__)
+    images: Images = Field(default_factory=Images, description=Images.__doc__)
+    split: Split = Field(default_factory=Split, description=Split.__doc__)
     models: dict[Name, Recipe] = Field(
         min_length=1,
         description="The recipes, by the name of the model. A change of one recipe reruns that model alone.",
     )
-    predict: Predict = Field(default=Predict(), description=Predict.__doc__)
-    fusions: dict[Name, Fusion] = Field(default={}, description="Late fusions of models, by name.")
-    fuse: Fuse = Field(default=Fuse(), description=Fuse.__doc__)
-    evaluate: Evaluate = Field(default=Evaluate(), description=Evaluate.__doc__)
+    predict: Predict = Field(default_factory=Predict, description=Predict.__doc__)
+    fusions: dict[Name, Fusion] = Field(default_factory=dict, description="Late fusions of models, by name.")
+    fuse: Fuse = Field(default_factory=Fuse, description=Fuse.__doc__)
+    evaluate: Evaluate = Field(default_factory=Evaluate, description=Evaluate.__doc__)
 
     @property
     def has_images(self) -> bool:
