@@ -6,7 +6,7 @@ from pathlib import Path
 
 import timm
 
-from melanoma.models.timm_names import has_network, nearest_networks, timm_names
+from melanoma.config.networks import has_network, nearest_networks, timm_names
 
 
 def test_the_networks_are_those_that_timm_lists():
@@ -24,7 +24,7 @@ def test_a_name_or_a_tag_that_timm_lacks_is_not_known_and_the_nearest_are_named(
 
 def test_neither_timm_nor_torch_is_imported_for_that():
     code = (
-        "import sys; from melanoma.models.timm_names import has_network; has_network('x');"
+        "import sys; from melanoma.config.networks import has_network; has_network('x');"
         " assert 'torch' not in sys.modules"
     )
     scripts = Path(__file__).parents[1] / "scripts"

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from melanoma.config.base import option_type
 from melanoma.config.errors import nearest, wrong_value
-from melanoma.config.networks import TABULAR_NETWORKS
+from melanoma.config.networks import TABULAR_NETWORKS, has_network, nearest_networks
 from melanoma.config.recipe import Recipe, Tune
 from melanoma.config.search_space import space_errors, trials, with_values
-from melanoma.models.timm_names import has_network, nearest_networks
 
 if TYPE_CHECKING:
     from melanoma.config.data import Source
@@ -125,8 +124,8 @@ def _network_errors(where: str, recipe: Recipe, stored: int) -> Iterator[str]:
     if recipe.network == "baseline_cnn" and 0 in sides:
         yield (
             f"{where}.baseline_cnn: of an image of {recipe.input_size or stored} pixels nothing is left after"
-            f" convolution {sides.index(0) + 1} of {len(sides)}; take larger images, fewer convolutions (shorter channels"
-            " and kernels), or padding: same"
+            f" convolution {sides.index(0) + 1} of {len(sides)}; take larger images, fewer convolutions (shorter"
+            " channels and kernels), or padding: same"
         )
     if recipe.input_size is not None and recipe.input_size > stored:
         yield f"{where}.input_size: {recipe.input_size} is larger than images.size {stored}"
