@@ -51,7 +51,7 @@ def test_with_levels_the_features_are_the_means_of_every_map_normalised():
 )
 def test_feature_maps_have_the_sides_that_are_foretold(size, kernels, stride, padding):
     settings = {"channels": [2] * len(kernels), "kernels": kernels, "stride": stride, "padding": padding}
-    sides = feature_sides(settings, size)
+    sides = networks.BaselineCNN.model_validate(settings).feature_sides(size)
     assume(sides[-1] > 0)
     network = BaselineCNN(size, settings | {"pooling": "flatten", "hidden": []})
     images, found = torch.zeros(1, 3, size, size), []
