@@ -143,7 +143,7 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         (
             "models.cnn",
             {"network": "baseline_cnn", "batch_size": 16, "gradient_accumulation_steps": 5, "resources": {"gpus": 4}},
-            r"batch_size: 16 images cannot be divided into 5 part\(s\) \(gradient_accumulation_steps\) on each of 4 process",
+            r"16 images cannot be divided into 5 part\(s\) \(gradient_accumulation_steps\) on each of 4 process",
         ),
     ],
 )  # fmt: skip

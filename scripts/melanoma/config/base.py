@@ -1,6 +1,7 @@
 """What every section of a configuration is made of: strict types, limits, and options that are looked up by name."""
 
 import json
+from functools import reduce
 from types import NoneType
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
@@ -70,16 +71,13 @@ def unread_if(**conditions: list[Any]) -> dict[str, Any]:
 
 
 def option_type(section: Any, name: str) -> Any:
-    """Return the type, with its limits, of the option at a dotted name below the type `section`; None if there is none.
+    """Return the type, with its limits, of the option at a dotted name below a type; None if there is none."""
+    return reduce(type_below, name.split("."), section)
 
-    A part of the name is a field, a key of a dictionary, or the number of a list's item.
-    """
-    found = section
-    for part in filter(None, name.split(".")):
-        found = next((child for kind in members(found) if (child := _child(kind, part)) is not None), None)
-        if found is None:
-            return None
-    return found
+
+def type_below(kind: Any, part: str) -> Any:
+    """Return the type of a field, of a dictionary's value or of a list's item, by its name or number; None if none."""
+    return next((child for member in members(kind) if (child := _child(member, part)) is not None), None)
 
 
 def _child(kind: Any, part: str) -> Any:

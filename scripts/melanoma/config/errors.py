@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from functools import reduce
 from math import isfinite
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -9,11 +10,11 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from melanoma.config.base import Section, choices, members, option_type
+from melanoma.config.base import Section, choices, members, type_below
 from melanoma.config.networks import NETWORKS
 
 LIMITS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
-LIMIT_WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+LIMIT_WORDS = dict(zip(LIMITS, ["more than", "at least", "less than", "at most"], strict=True))
 LENGTHS = {
     "string_too_short": "a length of at least",
     "too_short": "a length of at least",
@@ -29,7 +30,7 @@ def explain(error: ValidationError, section: Any, value: Any, name: str = "") ->
     lines: dict[tuple[str, str], str] = {}
     for details in error.errors(include_url=False):
         path, key = _path(details, value)
-        kind = option_type(section, ".".join(path))
+        kind = reduce(type_below, path, section)
         if not _follows(details, kind):
             parts = [name, *path, key if details["type"] == "extra_forbidden" else ""]
             where = ".".join(filter(None, parts)) or "the top level"
@@ -104,8 +105,8 @@ def _problem(details: ErrorDetails, kind: Any, key: str) -> str:
         allowed = choices(_key_type(kind) if key else kind) or [*NETWORKS, "timm/NAME"]
         return f"{value!r} is not allowed{nearest(value, allowed)}; allowed: {', '.join(allowed)}"
     if error in LIMITS:
-        limit = LIMITS[error]
-        return f"must be {LIMIT_WORDS[limit]} {context[limit]}, got {value!r}"
+        limit = context[LIMITS[error]]
+        return f"must be {LIMIT_WORDS[error]} {int(limit) if limit == int(limit) else limit}, got {value!r}"
     if error == "string_pattern_mismatch":
         return f"{value!r} must be lower-case letters, digits and underscores, a letter first"
     if error == "string_too_long":

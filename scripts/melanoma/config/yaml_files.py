@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from melanoma.common.errors import InputError, listing
-from melanoma.config.base import accepts, option_type
+from melanoma.config.base import accepts, type_below
 from melanoma.config.study import Study, resolve
 
 MERGE = "tag:yaml.org,2002:merge"
@@ -65,22 +65,22 @@ def with_typed_options(config: dict[str, Any], options: Mapping[str, Any]) -> di
 
     Snakemake leaves all nested values as texts.
     """
-    return config | {key: _typed(config[key], item, key) for key, item in options.items() if key in config}
+    typed: dict[str, Any] = _typed(config, options, Study)
+    return typed
 
 
-def _typed(value: Any, option: Any, name: str) -> Any:
+def _typed(value: Any, option: Any, kind: Any) -> Any:
     if isinstance(value, dict) and isinstance(option, Mapping):
         given = {key: item for key, item in option.items() if key in value}
-        return value | {key: _typed(value[key], item, f"{name}.{key}") for key, item in given.items()}
+        return value | {key: _typed(value[key], item, type_below(kind, key)) for key, item in given.items()}
     if isinstance(value, list):
-        return [_typed(item, item, f"{name}.0") for item in value]
+        return [_typed(item, item, type_below(kind, "0")) for item in value]
     if not isinstance(value, str):
         return value
     try:
         read = yaml.safe_load(value)
     except yaml.YAMLError:
         return value
-    kind = option_type(Study, name)
     return value if kind is not None and accepts(kind, value) and not accepts(kind, read) else read
 
 
