@@ -32,8 +32,8 @@ in one place is an error. Every error names the file and line.
 
 **Several files** may follow `--configfile`, as in `--configfile studies/isic2020.yaml studies/tuned.yaml`. Snakemake
 merges them key by key. A later file overrules an earlier one, and a list is replaced as a whole. A second file that
-changes two lines of the first one is two lines long. `config.yaml` is read only without `--configfile`. The option
-`--configfile` itself must be given once.
+changes two lines of the first one is two lines long. A model, a fusion or a download that is `null` is removed.
+`config.yaml` is read only without `--configfile`. The option `--configfile` itself must be given once.
 
 **`--config`** overrules all files. It takes the keys of the top level, each with its value in YAML or JSON:
 `--config study=mine 'split={seed: 3}'`, with a space after each colon. Snakemake refuses `split.seed=3`.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from melanoma.common.errors import InputError, listing
 from melanoma.config.base import Distinct, Flag, Input, Name, Number, Section, Seed, Text, Whole, unread_if
@@ -148,6 +148,12 @@ class Study(Section):
     fusions: dict[Name, Fusion] = Field(default_factory=dict, description="Late fusions of models, by name.")
     fuse: Fuse = Field(default_factory=Fuse, description=Fuse.__doc__)
     evaluate: Evaluate = Field(default_factory=Evaluate, description=Evaluate.__doc__)
+
+    @field_validator("fetch", "models", "fusions", mode="before")
+    @classmethod
+    def _without_null(cls, named: Any) -> Any:
+        """Remove what a later file sets to null."""
+        return {name: item for name, item in named.items() if item is not None} if isinstance(named, dict) else named
 
     @property
     def has_images(self) -> bool:
