@@ -36,7 +36,7 @@ Distinct = Annotated[tuple[T, ...], AfterValidator(_distinct), Field(json_schema
 class Section(BaseModel):
     """A block of keys of a configuration. Unknown keys are errors; no value changes after it is checked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     def as_read(self) -> Self:
         """Return a copy with every option that nothing reads at its default, so that equal meanings are equal values.
