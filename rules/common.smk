@@ -75,7 +75,7 @@ SHARDS = [
     )
 ]
 # No output of any rule: Snakemake would delete it.
-LEDGER = f"{RESULTS}/test_ledger.jsonl"
+TEST_ACCESS_LOG = f"{RESULTS}/test_access_log.jsonl"
 # All of the configuration, in files small enough for a command line to carry each: 128 kB is its limit.
 STUDY = {
     f"study-{number}" if number else "study": piece
@@ -274,12 +274,12 @@ def predictions(name):
     return f"{RESULTS}/{'fuse' if name in FUSIONS else 'predict'}/{name}.parquet"
 
 
-def ledger(wildcards, output):
-    """The options that name the ledger of readings of the test, and the configuration that reads it.
+def test_access_log(wildcards, output):
+    """The options that name the test-set access log, and the configuration that reads it.
 
     What is written there decides no result: taking `output`, this is no param that Snakemake compares.
     """
-    return f"--ledger {LEDGER} --configuration {configuration_digest(study)}"
+    return f"--test-access-log {TEST_ACCESS_LOG} --configuration {configuration_digest(study)}"
 
 
 def sources():

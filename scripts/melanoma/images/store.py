@@ -245,7 +245,7 @@ def _describe(file: h5py.File, names: list[str], preparation: dict[str, Any], di
     _write_texts(file, "image", names)
     size, *others = PREPARATION
     file.attrs[size] = preparation[size]
-    texts = {key: str(preparation[key]) for key in others} | {"colour": "RGB", "digest": digest}
+    texts = {key: str(preparation[key]) for key in others} | {"color": "RGB", "digest": digest}
     for key, text in texts.items():
         file.attrs.create(key, text.encode(), dtype=h5py.string_dtype(length=len(text.encode())))
 

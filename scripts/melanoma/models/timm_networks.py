@@ -8,7 +8,7 @@ from timm.layers import SelectAdaptivePool2d
 from torch import nn
 
 from melanoma.common.errors import InputError
-from melanoma.models.layers import GeneralisedMean
+from melanoma.models.layers import GeneralizedMean
 
 PREFIX = "timm/"
 
@@ -57,4 +57,4 @@ def _pool_by_gem(name: str, network: nn.Module) -> None:
     path, layer = found[0]
     dims = getattr(layer.pool, "dim", (2, 3))
     flattens = getattr(layer.pool, "flatten", False) or isinstance(layer.flatten, nn.Flatten)
-    network.set_submodule(path, GeneralisedMean(dims, keepdim=not flattens))
+    network.set_submodule(path, GeneralizedMean(dims, keepdim=not flattens))

@@ -1,0 +1,248 @@
+"""The configuration: every default from the schema, every mistake named with what is allowed and what was meant."""
+
+import json
+from copy import deepcopy
+from typing import get_args, get_origin
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from melanoma.common.errors import InputError
+from melanoma.config.base import Section, accepts, members, option_type
+from melanoma.config.facts import pieces, training_name, training_recipe
+from melanoma.config.study import Study, resolve
+from melanoma.report.page import configuration
+from minimal_config import MINIMAL, with_
+from project import ROOT
+
+OVERLAYS = ("two_networks.yaml", "tuned.yaml", "s1_as_published.yaml")
+STUDIES = [
+    ROOT / "config.yaml",
+    *sorted(path for path in ROOT.glob("studies/*.yaml") if path.name not in OVERLAYS),
+    *sorted(ROOT.glob("tests/studies/*.yaml")),
+]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
+def test_every_study_file_is_valid(path):
+    resolve(yaml.safe_load(path.read_text()))
+
+
+def test_null_removes_what_an_earlier_file_gives():
+    study = resolve(MINIMAL | {"models": MINIMAL["models"] | {"cnn": None}, "fusions": {"f": None}})
+    assert set(study.models) == {"mlp"} and not study.fusions
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS[1:])
+def test_an_overlay_changes_the_two_networks_and_repeats_nothing(overlay):
+    files = [
+        yaml.safe_load((ROOT / "studies" / name).read_text()) for name in ("isic2020.yaml", *OVERLAYS[:1], overlay)
+    ]
+    merged: dict = {}
+    for file in files:
+        update_config(merged, file)
+    assert set(resolve(merged).models) == {"s1_cnn", "s1_resnest269", "s1_metadata"}
+    assert not set(files[2]) - {"study", "split", "models"}
+    assert not any("network" in recipe for recipe in files[2].get("models", {}).values())
+
+
+def test_a_minimal_study_gets_every_default_and_a_resolved_one_stays_as_it_is():
+    study = resolve(MINIMAL)
+    assert study.split.folds == 5 and study.images.size == 512
+    assert study.models["cnn"].augmentation.affine.probability == 0
+    assert study.data.sources[0].layout == "kaggle" and study.data.sources[0].generate is None
+    assert resolve(study.dump()) == study
+
+
+def test_a_number_is_the_same_with_a_point_and_without_so_that_the_training_is_the_same():
+    recipes = [resolve(with_("models.cnn.optimizer", {"weight_decay": zero})).models["cnn"] for zero in (0, 0.0)]
+    assert training_name(recipes[0]) == training_name(recipes[1])
+
+
+def test_an_option_that_nothing_reads_makes_no_other_training():
+    momentum = [{"name": name, "momentum": value} for name in ("adam", "sgd") for value in (0.5, 0.9)]
+    names = [training_name(resolve(with_("models.cnn.optimizer", each)).models["cnn"]) for each in momentum]
+    assert names[0] == names[1] and names[2] != names[3]
+
+
+def test_resolving_leaves_the_configuration_it_was_given_alone():
+    before = deepcopy(MINIMAL)
+    resolve(MINIMAL)
+    assert before == MINIMAL
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("modles", {}, r"unknown key 'modles' \(did you mean 'models'\?\); allowed: study, data"),
+        ("images.sise", 256, r"images.sise: unknown key 'sise' \(did you mean 'size'\?\)"),
+        ("images.fit", "center-crop", r"images.fit: 'center-crop' is not allowed \(did you mean 'center_crop'\?\)"),
+        ("images.size", "512", r"images.size: expected a whole number, got '512'; YAML takes this for a text"),
+        ("models.cnn.optimizer", {"learning_rate": "1e-3"}, r"learning_rate: expected a number, got '1e-3'.*1.0e-3"),
+        ("models.cnn.epochs", 0, r"models.cnn.epochs: must be at least 1, got 0"),
+        ("models.cnn", {}, r"models.cnn: missing 'network' \(network: baseline_cnn, "),
+        ("study", "My Study", r"study: 'My Study' must be lower-case"),
+        ("data.sources", [{"name": "a", "table": "t.csv"}], r"sources.0: give either table and images or generate"),
+        ("split", {"folds": 5, "run_folds": [5]}, r"there is no fold 5; split.folds is 5, so 0 to 4"),
+        ("fusions", {"f": {"members": ["cnn", "mpl"]}}, r"fusions.f.members: no model 'mpl' \(did you mean 'mlp'\?\)"),
+        ("fusions", {"cnn": {"members": ["cnn", "mlp"]}}, r"fusions.cnn: a model has that name"),
+        (
+            "fusions",
+            {"f": {"method": "weighted", "members": ["cnn", "mlp"], "weights": {"cnn": 1}}},
+            r"fusions.f.weights: give one number for each of cnn, mlp",
+        ),
+        ("fusions", {"f": {"members": ["cnn", "mlp"], "weights": {"cnn": 1, "mlp": 1}}}, r"only method weighted"),
+        ("models.mlp.head", "image_and_metadata", r"models.mlp.head: image_and_metadata needs an image network"),
+        ("models.cnn.baseline_cnn", {"channels": [8]}, r"1 channels but 6 kernels"),
+        ("models.cnn.schedule", {"warmup_epochs": 11}, r"warmup_epochs: 11 epochs of warm-up leave none of 11"),
+        ("models.cnn.schedule", {"warmup_epochs": 2}, r"a learning rate of 0; give warmup_start_factor, or per: batch"),
+        ("models.cnn.optimizer", {"groups": [{"match": "(image"}]}, r"'\(image' is no regular expression: missing \)"),
+        (
+            "models.cnn",
+            {"network": "baseline_cnn", "head": "image_and_metadata", "augmentation": {"cutmix": {"probability": 0.5}}},
+            r"models.cnn.augmentation.cutmix: not with head image_and_metadata",
+        ),
+        (
+            "models.cnn",
+            {"network": "baseline_cnn", "aux_loss_weight": 0.2, "augmentation": {"mixup": {"probability": 0.5}}},
+            r"models.cnn.augmentation.mixup: not with aux_loss_weight above 0",
+        ),
+        ("models.mlp.inputs", ["age"], r"models.mlp.inputs: only for .*; metadata_mlp has its own"),
+        (
+            "data.sources",
+            [{"name": "a", "table": "t.csv", "images": None}],
+            r"models.cnn.network: baseline_cnn reads images; no source of this study has any",
+        ),
+        (
+            "data.sources",
+            [{"name": "a", "table": "t", "images": None}, {"name": "b", "table": "u", "images": "i"}],
+            r"data.sources: a has no images, others have",
+        ),
+        ("models.cnn.input_size", 600, r"models.cnn.input_size: 600 is larger than images.size 512"),
+        ("images.size", "512", r"images.size: expected a whole number, got '512'; .* write 512$"),
+        ("models.cnn.epochs", 3.0, r"models.cnn.epochs: expected a whole number, got 3.0; write 3$"),
+        ("models.cnn.epochs", 3.5, r"models.cnn.epochs: expected a whole number, got 3.5$"),
+        ("models.cnn.seeds", [1.0, 2], r"models.cnn.seeds.0: expected a whole number, got 1.0; write 1$"),
+        ("models.cnn.tune", {"space": {"epochs": [3.0]}}, r"tune.space.epochs: expected a whole number, .* write 3$"),
+        ("models.cnn.epochs", 10**9, r"models.cnn.epochs: must be at most 10000, got 1000000000"),
+        ("models.cnn.batch_size", 10**6, r"models.cnn.batch_size: must be at most 65536, got 1000000"),
+        ("models.cnn.dropout", float("nan"), r"models.cnn.dropout: expected a number, got nan; write a finite one"),
+        ("models.cnn.epochs", True, r"models.cnn.epochs: expected a whole number, got True"),
+        ("models.cnn.seeds", [1, 1], r"models.cnn.seeds: 1 is given twice"),
+        ("models.cnn.augmentation", {"crop": {"scale": [0.5]}}, r"crop.scale: has too few numbers, got \[0.5\]"),
+        ("data.sources", [], r"data.sources: must have a length of at least 1, got \[\]"),
+        (
+            "data.sources",
+            [{"name": "a", "table": "t", "images": ["i", 3]}],
+            r"1 error\(s\):\n  - data.sources.0.images.1: expected a text, got 3$",
+        ),
+        ("models.cnn.ema", float("-inf"), r"models.cnn.ema: expected a number or null, got -inf; write a finite one"),
+        ("study", "s" * 61, r"study: 's+' has 61 characters; 60 are allowed"),
+        ("models." + "m" * 61, {"network": "baseline_cnn"}, r"models: 'm+' has 61 characters; 60 are allowed"),
+        ("models", {True: {"network": "baseline_cnn"}}, r"models: expected a text, got True"),
+        ("models.cnn.network", "timm/nonsens", r"models.cnn.network: timm has no network 'nonsens'"),
+        ("models.cnn.network", "timm/ResNet50", r"timm has no network .ResNet50. \(did you mean timm/resnet50 or"),
+        ("models.cnn.network", "timm/resnet50.a1_in1", r"did you mean timm/resnet50.a1_in1k or"),
+        (
+            "models.cnn",
+            {"network": "baseline_cnn", "batch_size": 16, "gradient_accumulation_steps": 5, "resources": {"gpus": 4}},
+            r"16 images cannot be divided into 5 part\(s\) \(gradient_accumulation_steps\) on each of 4 process",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_what_is_allowed(path, value, message):
+    with pytest.raises(InputError, match=message):
+        resolve(with_(path, value))
+
+
+def test_a_mistake_is_named_with_the_file_and_line_of_its_key_or_of_the_nearest_one_above_it():
+    config = with_("models.cnn", {"network": "baseline_cnn", "optimizer": {"rate": 1}, "epochs": 0})
+    places = {
+        "": "s.yaml",
+        "models.cnn": "s.yaml:7",
+        "models.cnn.optimizer": "s.yaml:9",
+        "models.cnn.epochs": "--config",
+    }
+    with pytest.raises(InputError) as found:
+        resolve(config | {"split": {"seed": "x"}}, places)
+    lines = str(found.value).splitlines()
+    assert any(line.startswith("  - s.yaml:9: models.cnn.optimizer.rate: unknown key 'rate'") for line in lines)
+    assert any(line.startswith("  - --config: models.cnn.epochs: must be at least 1") for line in lines)
+    assert any(line.startswith("  - s.yaml: split.seed: expected a whole number") for line in lines)
+
+
+def options(section, path=""):
+    """Yield the dotted name and the type of every option below a section."""
+    for name in section.model_fields:
+        kind = option_type(section, name)
+        yield f"{path}{name}", kind
+        for below in sections(kind):
+            yield from options(below, f"{path}{name}.")
+
+
+def sections(kind):
+    for member in members(kind):
+        if isinstance(member, type) and issubclass(member, Section):
+            yield member
+        elif get_origin(member) in (tuple, dict):
+            yield from sections(get_args(member)[-1 if get_origin(member) is dict else 0])
+
+
+def test_every_whole_number_has_a_most():
+    whole = {name: kind for name, kind in options(Study) if int in members(kind)}
+    assert "models.epochs" in whole and "images.size" in whole
+    assert not [name for name, kind in whole.items() if accepts(kind, 10**16)]
+
+
+def test_every_option_is_described():
+    described = [
+        (field.description, f"{section.__name__}.{name}")
+        for section in {Study, *(below for _, kind in options(Study) for below in sections(kind))}
+        for name, field in section.model_fields.items()
+    ]
+    assert len(described) > 100 and not [name for description, name in described if not description]
+
+
+def test_all_mistakes_are_reported_at_once():
+    config = with_("images", {"size": "x", "shards": 0, "color": 1})
+    with pytest.raises(InputError, match=r"3 error\(s\)"):
+        resolve(config)
+
+
+def test_memory_threads_and_run_time_are_no_part_of_what_training_reads():
+    recipes = [
+        training_recipe(resolve(with_("models.cnn.resources", resources)).models["cnn"])
+        for resources in ({"mem_mb": 1000, "threads": 1}, {"mem_mb": 9000, "threads": 4, "runtime": 5})
+    ]
+    assert recipes[0] == recipes[1]
+
+
+def test_a_network_that_leaves_nothing_of_the_image_is_found_before_anything_runs():
+    with pytest.raises(InputError, match=r"of an image of 64 pixels nothing is left after convolution 4 of 6"):
+        resolve(with_("images.size", 64))
+    assert resolve(with_("images.size", 342))
+
+
+def test_a_recipe_holds_nothing_of_other_networks():
+    models = {name: {"network": name} for name in ("logistic_regression", "random_forest", "metadata_mlp")}
+    recipes = {name: training_recipe(recipe) for name, recipe in resolve(MINIMAL | {"models": models}).models.items()}
+    assert set(recipes["logistic_regression"]) == {"network", "seed", "inputs"}
+    assert set(recipes["random_forest"]) == {"network", "seed", "inputs", "random_forest"}
+    assert not {"baseline_cnn", "augmentation", "random_forest", "gradient_boosting", "inputs"} & set(
+        recipes["metadata_mlp"]
+    )
+
+
+@pytest.mark.parametrize("most", [1, 500, 5_000, 10**6])
+def test_a_configuration_in_pieces_is_the_same_joined(most, tmp_path):
+    """No piece is larger than was asked, but for one item that is by itself."""
+    config = resolve(MINIMAL | {"fusions": {"f": {"members": ["cnn", "mlp"]}}})
+    parts = pieces(config, most)
+    for number, part in enumerate(parts):
+        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(part))
+        if len(json.dumps(part)) > most:
+            ((section, value),) = part.items()
+            assert section not in ("models", "fusions", "fetch") or len(value) == 1
+    assert configuration([tmp_path / f"{number}.yaml" for number in range(len(parts))]) == config.dump()
+    assert (len(parts) == 1) == (most == 10**6)
