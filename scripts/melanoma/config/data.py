@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from melanoma.config.base import Distinct, Flag, Name, Number, Probability, Section, Seed, Text, Whole, unread_if
+from melanoma.config.networks import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
 
 
 class Columns(Section):
@@ -144,22 +145,6 @@ class Download(Section):
 _ISIC = "https://isic-challenge-data.s3.amazonaws.com/2020"
 _RESNEST = "https://github.com/zhanghang1989/ResNeSt/releases/download/weights_step1"
 _TORCHVISION = "https://download.pytorch.org/models"
-WEIGHTS_FOLDER = "data/weights"
-# The files of pretrained weights as their authors publish them: network -> file name, which ends in its SHA-256.
-OFFICIAL_WEIGHTS = {
-    "resnest50": "resnest50-528c19ca.pth",
-    "resnest101": "resnest101-22405ba7.pth",
-    "resnest200": "resnest200-75117900.pth",
-    "resnest269": "resnest269-0cc87c48.pth",
-    "efficientnet_b0": "efficientnet_b0_rwightman-7f5810bc.pth",
-    "efficientnet_b1": "efficientnet_b1_rwightman-bac287d4.pth",
-    "efficientnet_b2": "efficientnet_b2_rwightman-c35c1473.pth",
-    "efficientnet_b3": "efficientnet_b3_rwightman-b3899882.pth",
-    "efficientnet_b4": "efficientnet_b4_rwightman-23ab8bcd.pth",
-    "efficientnet_b5": "efficientnet_b5_lukemelas-1a07897c.pth",
-    "efficientnet_b6": "efficientnet_b6_lukemelas-24a108a5.pth",
-    "efficientnet_b7": "efficientnet_b7_lukemelas-c5b4e57e.pth",
-}
 
 
 def _weights(file: str) -> Download:

@@ -11,8 +11,23 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from melanoma.config.base import Flag, Number, Section, Text, Whole, unread_if
-from melanoma.config.data import OFFICIAL_WEIGHTS
 
+WEIGHTS_FOLDER = "data/weights"
+# The files of pretrained weights as their authors publish them: network -> file name, which ends in its SHA-256.
+OFFICIAL_WEIGHTS = {
+    "resnest50": "resnest50-528c19ca.pth",
+    "resnest101": "resnest101-22405ba7.pth",
+    "resnest200": "resnest200-75117900.pth",
+    "resnest269": "resnest269-0cc87c48.pth",
+    "efficientnet_b0": "efficientnet_b0_rwightman-7f5810bc.pth",
+    "efficientnet_b1": "efficientnet_b1_rwightman-bac287d4.pth",
+    "efficientnet_b2": "efficientnet_b2_rwightman-c35c1473.pth",
+    "efficientnet_b3": "efficientnet_b3_rwightman-b3899882.pth",
+    "efficientnet_b4": "efficientnet_b4_rwightman-23ab8bcd.pth",
+    "efficientnet_b5": "efficientnet_b5_lukemelas-1a07897c.pth",
+    "efficientnet_b6": "efficientnet_b6_lukemelas-24a108a5.pth",
+    "efficientnet_b7": "efficientnet_b7_lukemelas-c5b4e57e.pth",
+}
 EXTERNAL = "external_predictions"
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting")
 NETWORKS = ("baseline_cnn", *OFFICIAL_WEIGHTS, "metadata_mlp", *TABULAR_NETWORKS, EXTERNAL)

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from melanoma.config.augmentation import TTA, Augmentation
 from melanoma.config.base import Distinct, Flag, Input, Number, Section, Seed, Text, Whole
-from melanoma.config.data import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
 from melanoma.config.networks import (
     EXTERNAL,
+    OFFICIAL_WEIGHTS,
     TABULAR_NETWORKS,
+    WEIGHTS_FOLDER,
     Backbone,
     BaselineCNN,
     GradientBoosting,

@@ -16,9 +16,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 import tiny
 from melanoma.common.errors import InputError
-from melanoma.config.data import OFFICIAL_WEIGHTS
 from melanoma.config.facts import start_of
-from melanoma.config.networks import Backbone
+from melanoma.config.networks import OFFICIAL_WEIGHTS, Backbone
 from melanoma.config.recipe import Recipe
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.models.layers import GeneralizedMean

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 import tiny
 from melanoma.common.errors import InputError
-from melanoma.config.data import KNOWN_DOWNLOADS, OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
+from melanoma.config.data import KNOWN_DOWNLOADS
+from melanoma.config.networks import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
 from melanoma.config.study import resolve
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.models.pretrained import load_pretrained, start_from_pretrained, weights_digest
