@@ -6,7 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from melanoma.config import study
+from melanoma.config.facts import configuration_digest, training_recipe
 from melanoma.snakefile import sources
 from melanoma.snakefile.dependencies import code_params, file_digest, script_param
 from melanoma.snakefile.jobs import NetworkJobs, growing, named, one_of, option
@@ -22,23 +22,23 @@ find_programs(Path(workflow.basedir, "profiles"))
 show_one_line_a_job(workflow.output_settings)
 retry_what_may_pass(STARTED)
 
-RESULTS = f"results/{config['study']}"
-LOGS = f"logs/{config['study']}"
+RESULTS = f"results/{study.study}"
+LOGS = f"logs/{study.study}"
 SCRIPTS = os.path.relpath(f"{workflow.basedir}/scripts")
 ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 
-MODELS = config["models"]
-FUSIONS = study.all_fusions(config)
-TRAININGS = Trainings.from_config(config)
-NETWORKS = [name for name, recipe in MODELS.items() if study.is_trained(recipe)]
-TABULAR = [name for name, recipe in MODELS.items() if study.is_tabular(recipe)]
-EXTERNAL = [name for name, recipe in MODELS.items() if study.is_external(recipe)]
-SEEING = [name for name, recipe in MODELS.items() if study.reads_images(recipe)]
-TUNED = [name for name in NETWORKS if MODELS[name]["tune"]]
-REPEATED = [name for name in NETWORKS if MODELS[name]["seeds"]]
-GENERATED = sources.drawn(config)
-FETCHED = sources.downloads(config)
-HAS_IMAGES = study.has_images(config)
+MODELS = study.models
+FUSIONS = study.all_fusions
+TRAININGS = Trainings.from_study(study)
+NETWORKS = [name for name, recipe in MODELS.items() if recipe.is_trained]
+TABULAR = [name for name, recipe in MODELS.items() if recipe.is_tabular]
+EXTERNAL = [name for name, recipe in MODELS.items() if recipe.is_external]
+SEEING = [name for name, recipe in MODELS.items() if recipe.reads_images]
+TUNED = [name for name in NETWORKS if MODELS[name].tune]
+REPEATED = [name for name in NETWORKS if MODELS[name].seeds]
+GENERATED = sources.drawn(study)
+FETCHED = sources.downloads(study)
+HAS_IMAGES = study.has_images
 
 STORE = f"{RESULTS}/images/images.h5"
 QUALITY = f"{RESULTS}/images/{'quality' if HAS_IMAGES else 'sizes'}.parquet"
@@ -103,7 +103,7 @@ def test_access_log(wildcards, output):
 
     It takes `output`: Snakemake compares no param that does.
     """
-    return f"--test-access-log {TEST_ACCESS_LOG} --configuration {study.configuration_digest(config)}"
+    return f"--test-access-log {TEST_ACCESS_LOG} --configuration {configuration_digest(study)}"
 
 
 def of_trials(training, file):

@@ -67,7 +67,7 @@ rule evaluate:
     params:
         **code("evaluate"),
         test_access_log=test_access_log,
-        most=config["evaluate"]["max_test_configurations"],
+        most=study.evaluate.max_test_configurations,
     shell:
         "python {params.script:q} --predictions {input.predictions} --labels {input.labels}"
         " --train {input.train} --settings {input.settings} {params.test_access_log}"

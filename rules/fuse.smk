@@ -5,7 +5,7 @@ rule fuse:
     input:
         **from_split("train", "test"),
         settings=settings("fusion-{fusion}"),
-        members=lambda wildcards: predictions(*FUSIONS[wildcards.fusion]["members"]),
+        members=lambda wildcards: predictions(*FUSIONS[wildcards.fusion].members),
     output:
         predictions=f"{RESULTS}/fuse/{{fusion}}.parquet",
         weights=f"{RESULTS}/fuse/{{fusion}}.json",

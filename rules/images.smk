@@ -1,11 +1,9 @@
 """Images: JPEGs decoded, cropped and resized in shards, and one store over all shards; or their sizes without them."""
 
-THREADS = config["images"]["threads"]
+THREADS = study.images.threads
 # No output of any rule. Images that were prepared in another number of shards are not prepared anew.
 SHARD_COUNT = Path(f"{RESULTS}/images/shard_count")
-SHARDS = int(
-    SHARD_COUNT.read_text() if SHARD_COUNT.exists() else config["images"]["shards"]
-)
+SHARDS = int(SHARD_COUNT.read_text() if SHARD_COUNT.exists() else study.images.shards)
 SHARD_NAMES = [f"{shard:03d}" for shard in range(SHARDS)]
 SHARD = f"{RESULTS}/images/shards/shard-{{shard}}"
 

@@ -1,7 +1,10 @@
 """Predict: each model on its out-of-fold and its test images, without their labels."""
 
-FUSED = {member for fusion in FUSIONS.values() for member in fusion["members"]}
-OPTIONS = {"folds": config["split"]["run_folds"], "test": config["predict"]["test"]}
+FUSED = {member for fusion in FUSIONS.values() for member in fusion.members}
+OPTIONS = {"folds": list(study.split.run_folds), "test": study.predict.test}
+TABULAR_JOB = {
+    name: NETWORK_JOBS.resources()[name] for name in ("mem_mb", "runtime", "gpu")
+}
 
 
 rule predict:
@@ -55,11 +58,9 @@ rule predict_tabular:
         model=one_of(TABULAR),
     conda:
         ENVIRONMENT
-    threads: lookup(dpath="models/{model}/resources/threads", within=config)
+    threads: NETWORK_JOBS.threads
     resources:
-        mem_mb=lookup(dpath="models/{model}/resources/mem_mb", within=config),
-        runtime=lookup(dpath="models/{model}/resources/runtime", within=config),
-        gpu=lookup(dpath="models/{model}/resources/gpus", within=config),
+        **TABULAR_JOB,
     params:
         **code("predict_tabular"),
         **OPTIONS,
@@ -72,7 +73,7 @@ rule predict_tabular:
 rule import_predictions:
     input:
         **from_split("train", "test"),
-        file=lookup(dpath="models/{model}/file", within=config),
+        file=lambda wildcards: MODELS[wildcards.model].file,
     output:
         f"{RESULTS}/predict/{{model}}.parquet",
     log:

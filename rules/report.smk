@@ -112,7 +112,7 @@ rule write_report:
         trials=TRIAL_TABLES.values(),
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
-        study=[settings(section) for section in study_sections(config)],
+        study=[settings(section) for section in study_sections(study)],
         truths=[f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED],
     output:
         f"{REPORT}/report.html",
@@ -125,7 +125,7 @@ rule write_report:
     params:
         **code("write_report"),
         text=file_digest(Path(workflow.basedir, text) for text in TEXTS),
-        study=config["study"],
+        study=study.study,
         figures=named(FIGURES),
         recipes=named(RECIPES),
         trials=named(TRIAL_TABLES),

@@ -1,7 +1,7 @@
 """Settings: each section of the configuration and each recipe as one file, so that a change reruns what reads it."""
 
-SOURCES = sources.for_catalog(config, f"{RESULTS}/demo")
-SECTIONS = sections(config, SOURCES, TRAININGS)
+SOURCES = sources.for_catalog(study, f"{RESULTS}/demo")
+SECTIONS = sections(study, SOURCES, TRAININGS)
 
 
 localrules:
@@ -36,5 +36,5 @@ use rule write_settings as write_recipe with:
         f"{LOGS}/write_recipe/{{training}}.tsv"
     params:
         values=lambda wildcards: json.dumps(
-            study.training_recipe(TRAININGS.recipes[wildcards.training])
+            training_recipe(TRAININGS.recipes[wildcards.training])
         ),

@@ -3,17 +3,17 @@
 Test labels leave this stage in a file of their own, which training and prediction never see.
 """
 
-NEAR_DUPLICATES = config["split"]["near_duplicates"]
+NEAR_DUPLICATES = study.split.near_duplicates
 FOUND_PAIRS = (
     f"{RESULTS}/split/near_duplicates.csv"
-    if HAS_IMAGES and NEAR_DUPLICATES["search"]
+    if HAS_IMAGES and NEAR_DUPLICATES.search
     else []
 )
 NEAR_DUPLICATES_OPTION = f"--near-duplicates {FOUND_PAIRS}" if FOUND_PAIRS else ""
 # The pairs that the search finds, and the user's.
 PAIRS = {
     "near_duplicates": FOUND_PAIRS,
-    "duplicates": config["split"]["duplicates"] or [],
+    "duplicates": study.split.duplicates or [],
 }
 
 
@@ -34,8 +34,8 @@ rule find_near_duplicates:
         **growing(mem_mb=8000, runtime=240),
     params:
         **code("find_near_duplicates"),
-        hash_distance=NEAR_DUPLICATES["hash_distance"],
-        max_difference=NEAR_DUPLICATES["max_difference"],
+        hash_distance=NEAR_DUPLICATES.hash_distance,
+        max_difference=NEAR_DUPLICATES.max_difference,
     shell:
         "python {params.script:q} --quality {input.quality} --images {input.images}"
         " --hash-distance {params.hash_distance} --max-difference {params.max_difference}"
@@ -49,8 +49,8 @@ rule split_study:
         catalog=CATALOG,
         quality=QUALITY,
         predefined=branch(
-            config["split"]["method"] == "predefined",
-            then=lookup(dpath="split/predefined/table", within=config, default=None),
+            study.split.method == "predefined",
+            then=study.split.predefined and study.split.predefined.table,
         ),
     output:
         **from_split("train", "test", "labels", "left_out"),

@@ -18,9 +18,7 @@ use rule write_settings as write_trial with:
         f"{LOGS}/write_trial/{{untuned}}/{{trial}}.tsv"
     params:
         values=lambda wildcards: json.dumps(
-            study.training_recipe(
-                TRAININGS.trial_recipe(wildcards.untuned, wildcards.trial)
-            )
+            training_recipe(TRAININGS.trial_recipe(wildcards.untuned, wildcards.trial))
         ),
 
 
@@ -35,7 +33,7 @@ use rule train_fold as train_trial with:
     benchmark:
         f"{LOGS}/tune/{{untuned}}/{{trial}}.tsv"
     params:
-        rows=f"--fold {config['split']['run_folds'][0]}",
+        rows=f"--fold {study.split.run_folds[0]}",
         seed="",
         weights="",
         curves=f"{LOGS}/tensorboard/{{untuned}}/trial-{{trial}}",

@@ -9,10 +9,8 @@ from typing import Any
 
 from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
 
-from melanoma.config.study import reads_images
-from melanoma.config.weights import weights_file
+from melanoma.config.recipe import Recipe
 
-Recipe = Mapping[str, Any]
 # What network_resources may ask for.
 NETWORK_RESOURCES = ("mem_mb", "runtime", "gpu", "nodes", "mpi", "tasks", "tasks_per_gpu", "slurm_extra")
 
@@ -48,7 +46,7 @@ class NetworkJobs:
 
     def threads(self, wildcards: Wildcards) -> int:
         """Return the threads that a job asks for."""
-        return self.recipe_of_job(wildcards)["resources"]["threads"]
+        return self.recipe_of_job(wildcards).resources.threads
 
     def launch(self, wildcards: Wildcards, output: OutputFiles) -> str:
         """Return what starts a job's script, see `launcher`."""
@@ -56,23 +54,21 @@ class NetworkJobs:
 
     def devices(self, wildcards: Wildcards, output: OutputFiles) -> str:
         """Return the options that tell a job's script where it runs."""
-        asked = self.recipe_of_job(wildcards)["resources"]
-        return f"--gpus {asked['gpus']} --nodes {asked['nodes']}"
+        asked = self.recipe_of_job(wildcards).resources
+        return f"--gpus {asked.gpus} --nodes {asked.nodes}"
 
     def checkpoints(self, wildcards: Wildcards, output: OutputFiles) -> str:
         """Return the options that tell how often a training saves itself."""
         recipe = self.recipe_of_job(wildcards)
-        return (
-            f"--checkpoint-batches {recipe['checkpoint_batches']} --checkpoint-minutes {recipe['checkpoint_minutes']}"
-        )
+        return f"--checkpoint-batches {recipe.checkpoint_batches} --checkpoint-minutes {recipe.checkpoint_minutes}"
 
     def images(self, wildcards: Wildcards) -> str | list[str]:
         """Return the image store for a network that reads images; for others, nothing."""
-        return self.store if reads_images(self.recipe_of_job(wildcards)) else []
+        return self.store if self.recipe_of_job(wildcards).reads_images else []
 
     def pretrained(self, wildcards: Wildcards) -> str | list[str]:
         """Return the file of pretrained weights that a job's network starts from; nothing where there is none."""
-        return weights_file(self.recipe_of_job(wildcards)) or []
+        return self.recipe_of_job(wildcards).weights_file or []
 
 
 def network_resources(recipe: Recipe) -> dict[str, Any]:
@@ -81,9 +77,9 @@ def network_resources(recipe: Recipe) -> dict[str, Any]:
     On several nodes, Slurm starts one process on each, which gets the GPUs of its node. The Slurm plugin would count
     tasks by GPU, so tasks_per_gpu is 0.
     """
-    asked = recipe["resources"]
-    nodes, gpus = asked["nodes"], asked["gpus"]
-    resources = {"mem_mb": asked["mem_mb"], "runtime": asked["runtime"], "gpu": gpus * nodes, "nodes": nodes}
+    asked = recipe.resources
+    nodes, gpus = asked.nodes, asked.gpus
+    resources = {"mem_mb": asked.mem_mb, "runtime": asked.runtime, "gpu": gpus * nodes, "nodes": nodes}
     if nodes > 1:
         resources |= {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0}
         resources |= {"slurm_extra": f"--gpus-per-node={gpus}"} if gpus else {}
@@ -95,12 +91,12 @@ def launcher(recipe: Recipe, scripts: str) -> str:
 
     `scripts` is the folder of the project's scripts.
     """
-    asked = recipe["resources"]
-    if asked["nodes"] > 1:
-        options = " ".join(f"--{name} {asked[name]}" for name in ("nodes", "gpus", "threads"))
+    asked = recipe.resources
+    if asked.nodes > 1:
+        options = " ".join(f"--{name} {getattr(asked, name)}" for name in ("nodes", "gpus", "threads"))
         return f"python {shlex.quote(f'{scripts}/across_nodes.py')} {options}"
     # Without --, torchrun takes the --log of the script for an abbreviation of its own options.
-    return "python" if asked["gpus"] <= 1 else f"torchrun --standalone --nproc-per-node={asked['gpus']} --"
+    return "python" if asked.gpus <= 1 else f"torchrun --standalone --nproc-per-node={asked.gpus} --"
 
 
 def option(name: str) -> Callable[[Wildcards, InputFiles], str]:
