@@ -3,15 +3,15 @@
 import pytest
 from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
 
+from melanoma.config.recipe import Recipe
 from melanoma.snakefile.jobs import NetworkJobs, growing, launcher, named, network_resources, one_of, option
 
 WILDCARDS = Wildcards()
 
 
-def recipe(network: str = "baseline_cnn", **resources: int) -> dict:
-    asked = {"mem_mb": 8000, "runtime": 60, "gpus": 0, "nodes": 1, "threads": 4} | resources
-    checkpoints = {"checkpoint_batches": 500, "checkpoint_minutes": 10.0}
-    return {"network": network, "resources": asked, "backbone": {"pretrained": False}} | checkpoints
+def recipe(network: str = "baseline_cnn", **resources: int) -> Recipe:
+    asked = {"mem_mb": 8000, "runtime": 60, "threads": 4} | resources
+    return Recipe(network=network, resources=asked, checkpoint_batches=500, checkpoint_minutes=10.0)
 
 
 def test_memory_and_time_grow_with_each_attempt_up_to_four_times():

@@ -17,17 +17,17 @@ STUDY = {
 
 
 def test_each_stage_network_fusion_and_search_space_has_a_section():
-    config = resolve(STUDY)
-    trainings = Trainings.from_config(config)
-    found = sections(config, [], trainings)
+    study = resolve(STUDY)
+    trainings = Trainings.from_study(study)
+    found = sections(study, [], trainings)
     stages = {"catalog", "images", "split", "fuse", "evaluate", "shortcuts", "study"}
     assert set(found) == stages | {"tta-mlp", "tta-tuned", "fusion-mean", f"tune-{trainings.names['tuned']}"}
-    assert found["fusion-mean"].items() >= {"members": ["mlp", "logistic"], "seed": config["fuse"]["seed"]}.items()
+    assert found["fusion-mean"].items() >= {"members": ["mlp", "logistic"], "seed": study.fuse.seed}.items()
     assert "max_test_configurations" not in found["evaluate"]
 
 
 def test_a_large_study_is_in_sections_that_a_command_line_carries():
-    config = resolve(STUDY | {"models": {f"model_{n}": {"network": "metadata_mlp"} for n in range(60)}, "fusions": {}})
-    found = study_sections(config)
+    study = resolve(STUDY | {"models": {f"model_{n}": {"network": "metadata_mlp"} for n in range(60)}, "fusions": {}})
+    found = study_sections(study)
     assert list(found)[:2] == ["study", "study-1"]
     assert sum(len(part.get("models", {})) for part in found.values()) == 60

@@ -7,13 +7,14 @@ from melanoma.config.study import resolve
 from melanoma.snakefile.trainings import Trainings, seed_option
 
 SPACE = {"method": "grid", "space": {"dropout": [0.1, 0.2]}}
+TUNED = {"network": "metadata_mlp", "epochs": 3, "tune": SPACE}
 
 
 def trainings(**changes: dict) -> Trainings:
     models = {
         "mlp": {"network": "metadata_mlp"},
         "flipped": {"network": "metadata_mlp", "resources": {"mem_mb": 9000}},
-        "tuned": {"network": "metadata_mlp", "epochs": 3, "tune": SPACE},
+        "tuned": TUNED,
         "repeated": {"network": "metadata_mlp", "epochs": 2, "seeds": [1, 2]},
         "logistic": {"network": "logistic_regression"},
     }
@@ -23,7 +24,7 @@ def trainings(**changes: dict) -> Trainings:
         "split": {"folds": 3, "run_folds": [0, 2]},
         "models": models,
     }
-    return Trainings.from_config(resolve(study | changes))
+    return Trainings.from_study(resolve(study | changes))
 
 
 def test_models_that_are_trained_alike_share_a_training_with_the_recipe_of_the_first():
@@ -59,10 +60,10 @@ def test_a_tuned_training_has_a_recipe_for_each_trial_under_the_name_without_its
     study = trainings()
     name = study.names["tuned"]
     assert set(study.trials) == {name}
-    dropouts = {study.trial_recipe(study.untuned[name], trial)["dropout"] for trial in study.trials[name]}
+    dropouts = {study.trial_recipe(study.untuned[name], trial).dropout for trial in study.trials[name]}
     assert dropouts == {0.1, 0.2}
     assert study.untuned[name] != name
-    wider = trainings(models={"tuned": study.models["tuned"] | {"tune": SPACE | {"space": {"dropout": [0.3]}}}})
+    wider = trainings(models={"tuned": TUNED | {"tune": SPACE | {"space": {"dropout": [0.3]}}}})
     assert wider.untuned[wider.names["tuned"]] == study.untuned[name]
 
 
