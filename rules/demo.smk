@@ -11,19 +11,15 @@ rule draw_lesions:
     benchmark:
         f"{LOGS}/draw_lesions/{{source}}.tsv"
     wildcard_constraints:
-        source="|".join(GENERATED) or "none",
+        source=one_of(GENERATED),
     conda:
         ENVIRONMENT
     threads: 4
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-        gpu=0,
     params:
         **code("draw_lesions"),
         options=lambda wildcards: [
             f"--{name.replace('_', '-')}={value}"
-            for name, value in GENERATED[wildcards.source].items()
+            for name, value in GENERATED[wildcards.source]
         ],
     shell:
         "python {params.script:q} {params.options:q} --processes {threads} --output-table {output.table}"

@@ -3,6 +3,8 @@
 What is there has no rule: Snakemake can neither download it again nor delete it.
 """
 
+import re
+
 for path, download in FETCHED.items():
     slug = re.sub(r"\W+", "_", path)
 
@@ -10,7 +12,7 @@ for path, download in FETCHED.items():
         name:
             f"fetch_{slug}"
         output:
-            directory(path) if download["unzip"] == "folder" else path,
+            directory(path) if download.unzip == "folder" else path,
         log:
             f"{LOGS}/fetch/{slug}.log",
         benchmark:
@@ -18,17 +20,10 @@ for path, download in FETCHED.items():
         localrule: True
         conda:
             ENVIRONMENT
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=1440,
-            gpu=0,
         params:
             **script("fetch"),
             download=[
-                f"--{key}={value}"
-                for key, value in download.items()
-                if value is not None
+                f"--{key}={value}" for key, value in download if value is not None
             ],
         shell:
             "python {params.script:q} {params.download:q} --output {output:q} --log {log:q}"

@@ -10,9 +10,9 @@ TESTS = ROOT / "tests"
 # From the bottom to the top: a package imports those of the rows above its own.
 LAYERS = (
     {"common"},
-    {"config", "stats", "images", "compute", "snakefile"},
+    {"config", "stats", "images", "compute"},
     {"data"},
-    {"split", "augment", "predictions"},
+    {"snakefile", "split", "augment", "predictions"},
     {"models"},
     {"training", "fusion"},
     {"evaluation"},
