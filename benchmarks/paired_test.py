@@ -23,11 +23,11 @@ from scipy.special import expit, stdtr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from melanoma.common.files import write_text
-from melanoma.fusion.select_model import Area, select_model
+from melanoma.fusion.select_model import select_model
 from melanoma.stats.bootstrap import Resampling, effective_clusters, independent_clusters, interval, jackknife_error
 from melanoma.stats.comparison import paired_test
 from melanoma.stats.delong import z_test
-from melanoma.stats.metrics import measured
+from melanoma.stats.metrics import Auroc, measured
 
 RESULTS = Path(__file__).parent / "results" / "paired_test.md"
 PATIENTS, CORRELATIONS = (20, 60, 411), (0.0, 0.7)
@@ -52,7 +52,7 @@ def rejects(seed: int, patients: int, correlation: float) -> list[float]:
     n_clusters = independent_clusters(target, patient)
     if n_clusters < 2:
         return [np.nan] * len(COLUMNS)
-    measures = dict(enumerate(Area(target, score) for score in drawn))
+    measures = dict(enumerate(Auroc(target, score) for score in drawn))
     resampling = Resampling(measures, patient)
     first, second = (float(measured(measure)["auroc"]) for measure in measures.values())
     replicated, left_out = (

@@ -14,11 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.evaluation.evaluate import Settings, cohorts, count_images, resampled
-from melanoma.fusion.select_model import Area
 from melanoma.models.tabular import boosting_parameters, out_of_fold_and_test
 from melanoma.predictions.patient_context import images_per_patient
 from melanoma.stats.bootstrap import estimate
 from melanoma.stats.calibration import patient_folds
+from melanoma.stats.metrics import Auroc
 from melanoma.stats.within import RSquared, WithinPatient, WithinStrata
 
 ACQUISITION = ("images_per_patient", "width", "height")
@@ -59,7 +59,7 @@ def find_shortcuts(tables: Mapping[str, pd.DataFrame], settings: Settings) -> di
 def areas(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, Any]:
     """Return each model's AUROC as {value, low, high}; the tables are of the same images."""
     first = next(iter(tables.values()))
-    measures = {name: Area(*_pair(table)) for name, table in tables.items()}
+    measures = {name: Auroc(*_pair(table)) for name, table in tables.items()}
     estimated = estimate(measures, _pair(first)[0], resampled(first)[1], **settings.resampling)
     return {name: metrics["auroc"].bounds for name, metrics in estimated.items()}
 
@@ -133,9 +133,9 @@ def _analyze(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str
     for name, table in tables.items():
         score = table["probability"].rank(pct=True).to_numpy()
         predicted = acquisition_score(table, score, settings.seed)
-        measures[name, "plain"] = Area(target, score)
+        measures[name, "plain"] = Auroc(target, score)
         measures[name, "acquisition"] = RSquared(score, predicted)
-        measures[name, "adjusted_auroc"] = Area(target, score - predicted)
+        measures[name, "adjusted_auroc"] = Auroc(target, score - predicted)
         if sized:
             measures[name, "within_size"] = WithinStrata(target, score, _sizes(first).to_numpy(str))
         if clustered == "patient":

@@ -8,15 +8,7 @@ import pandas as pd
 from melanoma.common.errors import InputError
 from melanoma.stats.bootstrap import Resampling, independent_clusters
 from melanoma.stats.comparison import common_images, holm, p_greater, paired_test
-from melanoma.stats.metrics import Ranking, auroc_of, measured
-
-
-class Area(Ranking):
-    """The AUROC alone."""
-
-    def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """Return auroc."""
-        return {"auroc": auroc_of(self.steps(sums))}
+from melanoma.stats.metrics import Auroc, measured
 
 
 def select_model(
@@ -45,7 +37,7 @@ def select_model(
     if len(np.unique(target)) < 2:
         raise InputError("the images that all models predicted out of fold are not of both classes: run the same folds")
     known = bool(first["patient"].notna().all())
-    measures = {name: Area(target, table["probability"].to_numpy()) for name, table in tables.items()}
+    measures = {name: Auroc(target, table["probability"].to_numpy()) for name, table in tables.items()}
     areas = {name: float(measured(measure)["auroc"]) for name, measure in measures.items()}
     best = max(singles, key=areas.__getitem__)
     clusters = first["patient" if known else "image"].to_numpy(str)

@@ -89,7 +89,9 @@ def test_labels_of_test_move_no_threshold_and_no_calibrator(tmp_path: Path) -> N
 
 def test_thresholds_are_those_of_the_out_of_fold_rows_and_counts_those_of_test(tmp_path: Path) -> None:
     table = study()
-    entry = run_evaluate(tmp_path, *write_study(tmp_path, table), "--replicates", "100", "--target-sensitivity", "0.8")["cnn"]
+    entry = run_evaluate(tmp_path, *write_study(tmp_path, table), "--replicates", "100", "--target-sensitivity", "0.8")[
+        "cnn"
+    ]
     pairs = {
         part: (rows["target"].to_numpy(int), rows["probability"].to_numpy()) for part, rows in table.groupby("part")
     }
