@@ -10,6 +10,7 @@ import pandera.pandas as pa
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.data.layouts import Source, noting, read_source
+from melanoma.data.tables import row_name
 from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonize, nearest
 
 SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
@@ -161,9 +162,8 @@ def describe(problems: pd.DataFrame) -> str:
         if len(kinds) == KINDS_SHOWN:
             kinds.append(f"... and {groups.ngroups - KINDS_SHOWN} more kinds of problems")
             break
-        word = "row" if str(table).endswith((".parquet", ".pq")) else "line"
         shown = [
-            f"{word} {row.row}, image {row.image}" + (f": {row.value!r}" if pd.notna(row.value) else "")
+            f"{row_name(table)} {row.row}, image {row.image}" + (f": {row.value!r}" if pd.notna(row.value) else "")
             for row in rows.head(5).itertuples()
         ]
         more = f"\n  ... and {len(rows) - 5} more" if len(rows) > 5 else ""

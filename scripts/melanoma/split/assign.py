@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
-from melanoma.data.tables import plain, plain_texts
+from melanoma.data.tables import plain, plain_texts, read_frame, row_name
 from melanoma.split.strata import strata_of
 
 TEST_COLUMNS = ["row", "image", "patient", "lesion", "sex", "age", "site", "width", "height", "source"]
@@ -48,17 +48,18 @@ def usable_images(catalog: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_pairs(path: str | Path | None) -> pd.DataFrame:
-    """Read a CSV of duplicates, whose first two columns are image names; return columns first and second."""
+    """Read a table of duplicates, whose first two columns are image names; return columns first and second."""
     if path is None:
         return pd.DataFrame({"first": [], "second": []}, dtype="str")
-    table = _read_csv(path, "list of duplicates", "split.duplicates")
+    table = read_frame(Path(path))
     if table.shape[1] < 2:
         raise InputError(f"{path}: has {table.shape[1]} column, expected two of image names, separated by a comma")
-    pairs = table.iloc[:, :2].set_axis(["first", "second"], axis=1)
-    if pairs.isna().any(axis=None):
-        lines = (np.flatnonzero(pairs.isna().any(axis=1)) + 2).tolist()
-        raise InputError(f"{path}: lines {lines[:10]} lack one of the two image names. Fill them in or remove them")
-    return pairs
+    pairs = table.iloc[:, :2].set_axis(["first", "second"], axis=1).apply(plain_texts)
+    incomplete = pairs.index[pairs.isna().any(axis=1)]
+    if len(incomplete):
+        rows = listing(f"{row_name(path)} {number}" for number in incomplete)
+        raise InputError(f"{path}: rows that lack one of the two image names:\n{rows}\nFill them in or remove them")
+    return pairs.reset_index(drop=True)
 
 
 def split_images(images: pd.DataFrame, pairs: pd.DataFrame, settings: dict[str, Any]) -> Split:
@@ -183,13 +184,14 @@ def _predefined(_: pd.DataFrame, study: pd.DataFrame, settings: dict[str, Any]) 
             f"split.predefined.folds lists the values of {len(given['folds'])} folds, split.folds is"
             f" {settings['folds']}. Make them agree"
         )
-    table = _read_csv(given["table"], "table of a predefined split", "split.predefined.table")
+    table = read_frame(Path(given["table"]))
     lacking = [name for name in (given["image"], given["column"]) if name not in table]
     if lacking:
         raise InputError(
             f"{given['table']}: no column {', '.join(lacking)}; the columns there are {', '.join(table.columns)}."
             " Correct split.predefined"
         )
+    table = table.apply(plain_texts)
     twice = table.loc[table[given["image"]].duplicated(), given["image"]]
     if len(twice):
         raise InputError(f"{given['table']}: images named in two rows:\n{listing(twice)}\nRemove one of each")
@@ -210,15 +212,6 @@ def _predefined(_: pd.DataFrame, study: pd.DataFrame, settings: dict[str, Any]) 
 
 
 METHODS = {"grouped": _grouped, "sequential": _sequential, "predefined": _predefined}
-
-
-def _read_csv(path: str | Path, what: str, option: str) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype="str").apply(plain_texts)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such {what}. Correct {option}, or fetch it") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a CSV table: {error}. Save the {what} as CSV") from error
 
 
 def _require_both_classes(images: pd.DataFrame, folds: int) -> None:

@@ -61,7 +61,7 @@ BAD = {
     "missing column": Bad(
         kaggle().replace("patient_id", "PatientID"), ("no column patient_id (is PatientID meant?)", "Rename or add")
     ),
-    "repeated column": Bad(kaggle().replace("diagnosis,", "sex,"), ("column sex is there twice", "Remove one")),
+    "repeated column": Bad(kaggle().replace("diagnosis,", "sex,"), ("two columns are named sex", "Remove or")),
     "no labels": Bad("isic_id,sex\na,male", ("no column target or diagnosis", "MEL, NV"), source=ONE_HOT),
     "one class": Bad("\n".join([KAGGLE, GOOD["a"], GOOD["c"]]), ("0 melanomas among 2", "expected both classes")),
     "wrong layout": Bad(kaggle(), ("no column image_id", "give the layout"), source={"layout": "ham10000"}),

@@ -280,7 +280,7 @@ def test_a_predefined_split_is_the_same_where_its_column_has_a_gap_or_its_images
         ([0] * 10, {"column": "tfrecord"}, "no column tfrecord; the columns there are image_name, shard"),
         ([0] * 10, {"folds": [[1]]}, "lists the values of 1 folds, split.folds is 2"),
         ([0] * 10, {"folds": [[1], [1]]}, "1 is in two of test and folds"),
-        ([0] * 10, {"table": "nowhere.csv"}, "no such table of a predefined split. Correct split.predefined.table"),
+        ([0] * 10, {"table": "nowhere.csv"}, "no such table. Correct its path"),
         ([0] * 10, {}, "fold 0, fold 1: no melanoma"),
     ],
 )
@@ -320,10 +320,11 @@ def test_pairs_are_the_first_two_columns_of_a_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no such list of duplicates"),
-        ("", "not a CSV table"),
-        ("a;b\nISIC_1;ISIC_2\n", "has 1 column, expected two"),
-        ("a,b\nISIC_1,ISIC_2\nISIC_3,\n", r"lines \[3\] lack one"),
+        (None, "no such table"),
+        ("", "the table is empty"),
+        ("a;b\nISIC_1;ISIC_2\n", "one column 'a;b'"),
+        ("a\nISIC_1\n", "has 1 column, expected two"),
+        ("a,b\nISIC_1,ISIC_2\nISIC_3,\n", r"rows that lack one of the two image names:\n  - line 3\n"),
     ],
 )
 def test_a_list_of_duplicates_that_is_none_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
