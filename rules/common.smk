@@ -24,6 +24,7 @@ from melanoma.config.facts import (
     training_recipe,
 )
 from melanoma.config.search_space import trial_recipes
+from melanoma.config.study import FusionSettings
 from melanoma.snakefile.terminal import show_one_line_a_job
 
 PROFILES = Path(workflow.basedir, "profiles")

@@ -21,7 +21,8 @@ SECTIONS = {
 SECTIONS |= STUDY
 FITS = {key: getattr(study.fuse, key) for key in ("folds", "seed")}
 SECTIONS |= {
-    f"fusion-{name}": fusion.as_read().dump() | FITS for name, fusion in FUSIONS.items()
+    f"fusion-{name}": FusionSettings(**fusion.as_read().dump(), **FITS).dump()
+    for name, fusion in FUSIONS.items()
 }
 SECTIONS |= {f"tta-{name}": MODELS[name].tta.as_read().dump() for name in NETWORKS}
 SECTIONS |= {f"tune-{training}": TRAINED[training].tune.dump() for training in TRIALS}
