@@ -64,8 +64,10 @@ def main(args: argparse.Namespace) -> None:
 
 
 def configuration_schema() -> str:
-    """Return the JSON schema of a study, as JSON."""
-    return json.dumps(Study.model_json_schema(schema_generator=WithoutTitles), indent=1, ensure_ascii=False) + "\n"
+    """Return the JSON schema of a study, with one line for each model."""
+    schema = Study.model_json_schema(schema_generator=WithoutTitles)
+    models = [f"{json.dumps(name)}: {json.dumps(model)}" for name, model in schema.pop("$defs").items()]
+    return '{"$defs": {\n' + ",\n".join(models) + "\n},\n" + json.dumps(schema)[1:] + "\n"
 
 
 def configuration_page() -> str:
