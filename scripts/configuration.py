@@ -124,8 +124,8 @@ def _values(kind: Any) -> str:
         marks = [mark for each in extra for mark in (each.metadata if isinstance(each, FieldInfo) else [each])]
         limits = [f"{sign} {getattr(mark, key)}" for key, sign in SIGNS.items() for mark in marks if hasattr(mark, key)]
         patterns = [mark.pattern for mark in marks if getattr(mark, "pattern", None)]
-        words = f"`{patterns[0].strip('^$')}`" if patterns else _values(get_args(kind)[0])
-        return " ".join([words, ", ".join(limits)]).strip()
+        text = f"`{patterns[0].strip('^$')}`" if patterns else _values(get_args(kind)[0])
+        return " ".join([text, ", ".join(limits)]).strip()
     if get_origin(kind) is Literal:
         return ", ".join(f"`{word}`" for word in choices(kind))
     if get_origin(kind) is tuple:
