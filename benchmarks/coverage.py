@@ -23,7 +23,7 @@ from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from melanoma.common.files import write_text
-from melanoma.stats.bootstrap import Resampling, independent_units, interval_of
+from melanoma.stats.bootstrap import Resampling, independent_clusters, interval_of
 from melanoma.stats.comparison import paired_test
 from melanoma.stats.delong import delong_test
 from melanoma.stats.metrics import Calibration, Measure, NetBenefit, Outcomes, Ranking, measured
@@ -82,14 +82,14 @@ def covered(seed: int, patients: int, correlation: float, replicates: int, expec
     made = measures(target, score)
     resampling = Resampling({**made, "other": Ranking(target, other)}, patient)
     replicated, left_out = resampling.replicate(replicates, seed), resampling.leave_out(seed)
-    units = independent_units(target, patient)
+    n_clusters = independent_clusters(target, patient)
     held = []
     for kind, measure in made.items():
         for name, value in measured(measure).items():
-            made = interval_of(name)(value, replicated[kind][name], left_out[kind][name], 0.95, units)
+            made = interval_of(name)(value, replicated[kind][name], left_out[kind][name], 0.95, n_clusters)
             held.append(made.low <= expected[f"{kind}{name}"] <= made.high)
     delong = delong_test(target, score, other)
-    clustered = paired_test(delong.difference, replicated[""]["auroc"] - replicated["other"]["auroc"], units)
+    clustered = paired_test(delong.difference, replicated[""]["auroc"] - replicated["other"]["auroc"], n_clusters)
     return [*held, clustered.p < 0.05, delong.p < 0.05]
 
 

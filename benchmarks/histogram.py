@@ -1,11 +1,11 @@
-"""Compares a study's out-of-fold predictions with a colour histogram and gradient boosting on the same folds.
+"""Compares a study's out-of-fold predictions with a color histogram and gradient boosting on the same folds.
 
 snakemake --cores 4 --configfile tests/studies/isic2020_image.yaml
 python benchmarks/histogram.py --study results/isic2020_image --model image --output benchmarks/results/histogram.md
 
-The peer sees each stored image as its histogram of 8 x 8 x 8 RGB colours and of 32 levels of each channel of RGB, HSV
+The peer sees each stored image as its histogram of 8 x 8 x 8 RGB colors and of 32 levels of each channel of RGB, HSV
 and Lab, and is scikit-learn's HistGradientBoostingClassifier as it comes. Both train on the same images and are
-judged on the same held-out ones, pooled over the folds; intervals resample patients, and the difference is paired.
+evaluated on the same held-out ones, pooled over the folds; intervals resample patients, and the difference is paired.
 """
 
 import argparse
@@ -29,7 +29,7 @@ REPLICATES, CONFIDENCE = 2000, 0.95
 
 
 def features(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the colour histograms of an image, uint8 (S, S, 3) RGB, each summing to 1."""
+    """Return the color histograms of an image, uint8 (S, S, 3) RGB, each summing to 1."""
     joint = np.histogramdd(image.reshape(-1, 3), bins=8, range=[(0, 256)] * 3)[0].ravel()
     spaces = (image, cv2.cvtColor(image, cv2.COLOR_RGB2HSV), cv2.cvtColor(image, cv2.COLOR_RGB2LAB))
     single = [np.histogram(space[..., channel], bins=32, range=(0, 256))[0] for space in spaces for channel in range(3)]
@@ -83,12 +83,12 @@ def main() -> None:
     recipe = read_yaml(args.study / "config" / "models" / f"{args.model}.yaml")
     rows = [
         [f"{recipe['network']} from random weights", shown(values[0], replicates[:, 0])],
-        ["colour histogram, gradient boosting", shown(values[1], replicates[:, 1])],
+        ["color histogram, gradient boosting", shown(values[1], replicates[:, 1])],
         ["difference", shown(values[0] - values[1], replicates[:, 0] - replicates[:, 1])],
     ]
     size, folds = store.size, train["fold"].nunique()
     text = [
-        "# A network from random weights against a colour histogram\n",
+        "# A network from random weights against a color histogram\n",
         conditions(f"{len(list(history))} trainings of {recipe['epochs']} epochs at {size} px"),
         f"Pooled out-of-fold AUROC of {len(train)} images, {train['target'].sum()} melanomas,"
         f" {train['patient'].nunique()} patients, in {folds} folds; in brackets 95 % percentile intervals over"

@@ -23,7 +23,7 @@ from melanoma.common.files import sha256, write_text
 from melanoma.data.demo_images import draw_photograph
 from melanoma.images.hdf5 import create_hdf5
 from melanoma.images.header import read_header
-from melanoma.images.preprocess import to_square
+from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import measure
 from melanoma.images.shards import DEFAULTS, prepare_file, write_shard
 from melanoma.images.store import ImageStore
@@ -55,8 +55,8 @@ def full_and_area(data: bytes) -> np.ndarray:
     height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = cv2.resize(pixels[top : top + side, left : left + side], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(square, cv2.COLOR_BGR2RGB)
+    prepared = cv2.resize(pixels[top : top + side, left : left + side], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(prepared, cv2.COLOR_BGR2RGB)
 
 
 def one_core(source: np.ndarray, folder: Path) -> tuple[list[list[str]], list[list[str]]]:
@@ -69,20 +69,20 @@ def one_core(source: np.ndarray, folder: Path) -> tuple[list[list[str]], list[li
         header = read_header(data)
         factor = next(f for f in (8, 4, 2, 1) if min(width, height) // f >= SIZE or f == 1)
         least = {"min_width": -(-width // factor), "min_height": -(-height // factor)}
-        square = to_square(data, header, SETTINGS)
+        prepared = crop_and_resize(data, header, SETTINGS)
         took = medians(
             {
                 "ours": lambda path=path: prepare_file(path, SETTINGS),
                 "full": lambda data=data: full_and_area(data),
                 "floor": lambda data=data, least=least: simplejpeg.decode_jpeg(data, strict=False, **least),
                 "strict": lambda data=data, least=least: simplejpeg.decode_jpeg(data, strict=True, **least),
-                "square": lambda data=data, header=header: to_square(data, header, SETTINGS),
+                "prepared": lambda data=data, header=header: crop_and_resize(data, header, SETTINGS),
                 "sha256": lambda data=data: sha256(data),
-                "measure": lambda square=square: measure(square),
+                "measure": lambda prepared=prepared: measure(prepared),
             },
             REPEATS,
         )
-        difference = np.abs(square.astype(int) - full_and_area(data)).mean()
+        difference = np.abs(prepared.astype(int) - full_and_area(data)).mean()
         ratios.append(
             [
                 label,
@@ -90,7 +90,7 @@ def one_core(source: np.ndarray, folder: Path) -> tuple[list[list[str]], list[li
                 *(f"{took[name]:.2f}" for name in ("ours", "full", "floor")),
                 f"**{took['full'] / took['ours']:.2f}**",
                 f"**{took['floor'] / took['ours']:.2f}**",
-                f"{took['floor'] / took['square']:.2f}",
+                f"{took['floor'] / took['prepared']:.2f}",
                 f"{difference:.2f}",
             ]
         )
@@ -175,9 +175,9 @@ def main() -> None:
         "# Preparation of images\n",
         conditions(f"median CPU time of {REPEATS}, taken in turns"),
         "Ours is everything: read, SHA-256, strict decode, crop, resize, perceptual hash, quality. The floor is",
-        "the scaled decode alone, by the same library, not strict. `floor / square` leaves out reading, hashes and",
+        "the scaled decode alone, by the same library, not strict. `floor / prepared` leaves out reading, hashes and",
         "quality.\n",
-        markdown([*columns, "floor / square", "mean difference, grey levels"], ratios),
+        markdown([*columns, "floor / prepared", "mean difference, gray levels"], ratios),
         "What is in it, ms an image:\n",
         markdown(["image", "strict checking", "SHA-256", "perceptual hash and quality"], parts),
         "HDF5 filters, one core, shard of 512 px images, each with its checksum:\n",

@@ -37,7 +37,7 @@ MODELS = {
     "logistic regression": {"network": "logistic_regression", "inputs": INPUTS},
     "gradient boosting": {"network": "gradient_boosting", "inputs": INPUTS},
     "random forest, depth 2": {"network": "random_forest", "inputs": INPUTS},
-    "random forest, depth 30": {"network": "random_forest", "inputs": INPUTS, "random_forest": {"depth": 30}},
+    "random forest, depth 30": {"network": "random_forest", "inputs": INPUTS, "random_forest": {"max_depth": 30}},
 }
 
 

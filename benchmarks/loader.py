@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, read_image
 from torchvision.transforms import v2
 
-from melanoma.augment.pixelwise import STAGES, apply_stages
-from melanoma.augment.transforms import random_maps, warp
+from melanoma.augment.pixelwise import PIXELWISE, apply_pixelwise
+from melanoma.augment.transforms import random_transforms, warp
 from melanoma.common.files import write_text
 from melanoma.config.study import resolve, training_recipe
 from melanoma.data.demo_images import draw_photograph
@@ -80,7 +80,7 @@ def training_examples(folder: Path, files: list[Path]) -> Examples:
         diagnoses=np.full(count, -1),
         store=ImageStore(folder / "shard.h5"),
         rows=np.arange(count),
-        seen=SEEN,
+        output_size=SEEN,
     )
 
 
@@ -90,7 +90,7 @@ def measured_recipe() -> dict:
         "network": "baseline_cnn",
         "batch_size": BATCH,
         "augmentation": AUGMENTATION,
-        "sampling": {"name": "natural"},
+        "sampling": {"name": "none"},
     }
     study = {"study": "loader", "data": {"sources": [{"name": "a", "table": "a", "images": "a"}]}}
     return training_recipe(resolve(study | {"models": {"model": model}})["models"]["model"])
@@ -113,31 +113,31 @@ def measured(examples: Examples, files: list[Path]) -> dict[str, float]:
     """Return ms an image of both ways, of each part of ours, and of the floors."""
     sources, epochs = Files(files), iter(range(1, 1000))
     recipe = measured_recipe()
-    maps = random_maps(recipe["augmentation"], 1, 0, np.arange(BATCH), STORED, SEEN)
+    transforms = random_transforms(recipe["augmentation"], 1, 0, np.arange(BATCH), STORED, SEEN)
     rows = np.random.default_rng(0).permutation(len(files))[:BATCH]
-    stored = examples.store.read(rows)
-    copy, batch = np.empty_like(stored), EpochBatches(examples, recipe, 0)[0]
+    pixels = examples.store.read(rows)
+    copy, batch = np.empty_like(pixels), EpochBatches(examples, recipe, 0)[0]
     warped = np.empty((SEEN, SEEN, 3), np.uint8)
-    staged, settings = warp(stored, maps.affine, SEEN), recipe["augmentation"]
-    always = {name: settings | {name: settings[name] | {"probability": 1.0}} for name in STAGES}
+    warped_images, settings = warp(pixels, transforms.affine, SEEN), recipe["augmentation"]
+    always = {name: settings | {name: settings[name] | {"probability": 1.0}} for name in PIXELWISE}
     flags = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REFLECT_101}
 
     def plain_warp() -> None:
-        for image, map_ in zip(stored, maps.affine, strict=True):
-            cv2.warpAffine(image, map_, (SEEN, SEEN), dst=warped, **flags)
+        for image, transform in zip(pixels, transforms.affine, strict=True):
+            cv2.warpAffine(image, transform, (SEEN, SEEN), dst=warped, **flags)
 
     parts = medians(
         {
             "read with checksum": lambda: examples.store.read(rows, copy),
-            "augmentation maps": lambda: random_maps(
+            "augmentation transforms": lambda: random_transforms(
                 recipe["augmentation"], 1, next(epochs), np.arange(BATCH), STORED, SEEN
             ),
-            "our warp": lambda: warp(stored, maps.affine, SEEN),
-            "colours": lambda: to_device(batch, CPU),
-            "copy": lambda: np.copyto(copy, stored),
+            "our warp": lambda: warp(pixels, transforms.affine, SEEN),
+            "colors": lambda: to_device(batch, CPU),
+            "copy": lambda: np.copyto(copy, pixels),
             "cv2.warpAffine": plain_warp,
         }
-        | {name: partial(apply_stages, staged, always[name], 1, 0, np.arange(BATCH)) for name in STAGES},
+        | {name: partial(apply_pixelwise, warped_images, always[name], 1, 0, np.arange(BATCH)) for name in PIXELWISE},
         3 * REPEATS,
     )
     whole = medians(
@@ -172,7 +172,15 @@ def main() -> None:
     ]
     for row, value in zip(whole[1:], (took["theirs"], floor, best), strict=True):
         row[3] %= value / took["ours"]
-    names = ("read with checksum", "augmentation maps", "our warp", "colours", *STAGES, "copy", "cv2.warpAffine")
+    names = (
+        "read with checksum",
+        "augmentation transforms",
+        "our warp",
+        "colors",
+        *PIXELWISE,
+        "copy",
+        "cv2.warpAffine",
+    )
     text = [
         "# Loading of training batches\n",
         conditions(f"one thread, median CPU time of {REPEATS} epochs of {IMAGES} images, taken in turns"),

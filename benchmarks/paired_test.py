@@ -3,7 +3,7 @@
 python benchmarks/paired_test.py --processes 4        writes results/paired_test.md
 
 Cohorts are drawn as in coverage.py. The other tests are the normal one without the correction for few patients, and
-Student's t with the error and the degrees of freedom of the interval. A study's answer is chosen between a model and
+Student's t with the error and the degrees of freedom of the interval. The selected model is chosen between a model and
 one or four "fusions" that are as good as it and know nothing of each other.
 """
 
@@ -23,8 +23,8 @@ from scipy.special import expit, stdtr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from melanoma.common.files import write_text
-from melanoma.fusion.select_model import Area, choose_answer
-from melanoma.stats.bootstrap import Resampling, effective_units, independent_units, interval, jackknife_error
+from melanoma.fusion.select_model import Area, select_model
+from melanoma.stats.bootstrap import Resampling, effective_clusters, independent_clusters, interval, jackknife_error
 from melanoma.stats.comparison import paired_test
 from melanoma.stats.delong import z_test
 from melanoma.stats.metrics import measured
@@ -37,10 +37,10 @@ TESTS = ("the test in use", "normal, not corrected", "Student's t", "the interva
 COLUMNS = [*TESTS, "test and interval agree", "of 1 such model 1 adopted", "of 4 one or more"]
 
 
-def student_t(difference: float, replicated: np.ndarray, left_out: np.ndarray, units: int) -> float:
+def student_t(difference: float, replicated: np.ndarray, left_out: np.ndarray, n_clusters: int) -> float:
     """Return p of Student's t with the error and the degrees of freedom that `interval` has."""
     error = np.sqrt((np.nanvar(replicated) + jackknife_error(left_out) ** 2) / 2)
-    resting = min(units, effective_units(left_out))
+    resting = min(n_clusters, effective_clusters(left_out))
     if error == 0:
         return float(difference == 0)
     return float(2 * stdtr(resting - 1, -abs(difference) / (error * np.sqrt(resting / (resting - 1)))))
@@ -49,8 +49,8 @@ def student_t(difference: float, replicated: np.ndarray, left_out: np.ndarray, u
 def rejects(seed: int, patients: int, correlation: float) -> list[float]:
     """Return, for one cohort, what each of `COLUMNS` says, 0 or 1; NaN for all where one patient has a melanoma."""
     target, drawn, patient = cohort(seed, patients, correlation)
-    units = independent_units(target, patient)
-    if units < 2:
+    n_clusters = independent_clusters(target, patient)
+    if n_clusters < 2:
         return [np.nan] * len(COLUMNS)
     measures = dict(enumerate(Area(target, score) for score in drawn))
     resampling = Resampling(measures, patient)
@@ -58,12 +58,12 @@ def rejects(seed: int, patients: int, correlation: float) -> list[float]:
     replicated, left_out = (
         made[0]["auroc"] - made[1]["auroc"] for made in (resampling.replicate(1000, seed), resampling.leave_out(seed))
     )
-    made = interval(first - second, replicated, left_out, 1 - LEVEL, units)
+    made = interval(first - second, replicated, left_out, 1 - LEVEL, n_clusters)
     outside = not made.low <= 0 <= made.high
     p = [
-        paired_test(first - second, replicated, units).p,
+        paired_test(first - second, replicated, n_clusters).p,
         z_test(first - second, float(np.nanstd(replicated))).p,
-        student_t(first - second, replicated, left_out, units),
+        student_t(first - second, replicated, left_out, n_clusters),
     ]
     found = [*(one < LEVEL for one in p), outside]
     return [*found, found[0] == outside, *(adopted(seed, target, patient, correlation, count) for count in (1, 4))]
@@ -74,7 +74,7 @@ def adopted(seed: int, target: np.ndarray, patient: np.ndarray, correlation: flo
     rows = pd.DataFrame({"image": np.arange(len(target)).astype(str), "patient": patient.astype(str), "target": target})
     drawn = scores(np.random.default_rng([seed, count]), target, patient, correlation, count + 1)
     models = {str(number): rows.assign(probability=expit(score)) for number, score in enumerate(drawn)}
-    return choose_answer({"0": models.pop("0")}, models, LEVEL, 500, seed)["adopted"]
+    return select_model({"0": models.pop("0")}, models, LEVEL, 500, seed)["adopted"]
 
 
 def main() -> None:

@@ -44,8 +44,8 @@ class Drawn:
         blob = np.exp(-((x - left) ** 2 + (y - top) ** 2) / (2 * width**2))
         grids = (random.standard_normal((cells, cells), np.float32) for cells in (5, 16, 48))
         texture = sum(level * cv2.resize(grid, (side, side)) for level, grid in zip((3, 4, 8), grids, strict=True))
-        grey = 190 - random.uniform(20, 120) * blob + texture
-        return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        gray = 190 - random.uniform(20, 120) * blob + texture
+        return np.repeat(gray.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
     def copy(self, row: int) -> np.ndarray:
         """Return a copy as a publisher makes one: cropped by 1 % a side, brighter, re-encoded; some mirrored."""
@@ -72,7 +72,7 @@ def main() -> None:
     start = time.perf_counter()
     small = shrink(Drawn(), np.arange(IMAGES))
     drawing = time.perf_counter() - start
-    hashes = np.array([perceptual_hash(grey) for grey in small.grey], np.uint64)
+    hashes = np.array([perceptual_hash(gray) for gray in small.gray], np.uint64)
 
     start = time.perf_counter()
     candidates = count_candidates(hashes)

@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     rows = []
     for name in args.models or models:
         recipe = models[name]
-        images = args.images or recipe["batch_size"] // recipe["accumulate"]
+        images = args.images or recipe["batch_size"] // recipe["gradient_accumulation_steps"]
         for size in args.sizes or [recipe["input_size"] or config["images"]["size"]]:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 memory, seconds = pool.apply(step, (recipe, size, images, args.device, args.threads))

@@ -3,7 +3,7 @@
 python benchmarks/training.py --images ../shared/data/isic2020-subset/jpeg/train --output benchmarks/results/training.md
 
 The usual way is a DataLoader over JPEG files of the stored size with torchvision's v2 transforms, the same network and
-optimiser. Each way runs in a process of its own; they take turns. On a GPU (--gpu) precision and compiling vary.
+optimizer. Each way runs in a process of its own; they take turns. On a GPU (--gpu) precision and compiling vary.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader
 from melanoma.common.files import write_text
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import Processes
-from melanoma.compute.preemption import Interruption
+from melanoma.compute.preemption import Preemption
 from melanoma.config.study import resolve, training_recipe
 from melanoma.images.shards import write_shard
 from melanoma.models.classifier import build_network
@@ -80,7 +80,7 @@ def recipe_of(case: Case, gpus: int) -> dict[str, Any]:
         "batch_size": case.batch,
         "backbone": {"pretrained": False},
         "augmentation": AUGMENTATION,
-        "sampling": {"name": "natural"},
+        "sampling": {"name": "none"},
         "resources": {"gpus": gpus},
     }
     study = {"study": "benchmark", "data": {"sources": [{"name": "a", "table": "a", "images": "a"}]}}
@@ -102,7 +102,7 @@ def our_epochs(recipe: dict[str, Any], files: list[Path], folder: Path, threads:
     """Train epochs as the workflow does; yield the images of each."""
     workers = max(threads - 1, 1) if recipe["gpus"] else 0
     run = Run(recipe, table(files), None, folder / "shard.h5", 1000, workers)
-    trainer = Trainer(run, Checkpoints(folder / "resume", ""), Interruption(None), Processes())
+    trainer = Trainer(run, Checkpoints(folder / "resume", ""), Preemption(None), Processes())
     for epoch in range(1000):
         trainer.state |= {"epoch": epoch, "batch": 0}
         trainer.train_epoch(epoch)
@@ -242,7 +242,7 @@ def main() -> None:
     text = [
         "# Training\n",
         conditions(f"{where}; median of {TURNS} runs of {len(files)} images after as many, in turns"),
-        "Ours is all of training: reading, augmentation, colours, forward, backward, optimiser, checks of the loss.\n",
+        "Ours is all of training: reading, augmentation, colors, forward, backward, optimizer, checks of the loss.\n",
         markdown(columns, rows),
     ]
     write_text(args.output, "\n".join(text))

@@ -9,7 +9,7 @@ rule build_catalog:
         folders=ancient([folder for source in sources() for folder in folders(source)]),
     output:
         catalog=f"{RESULTS}/catalog/catalog.parquet",
-        problems=f"{RESULTS}/catalog/problems.csv",
+        issues=f"{RESULTS}/catalog/issues.csv",
     log:
         f"{LOGS}/build_catalog.log",
     benchmark:
@@ -25,4 +25,4 @@ rule build_catalog:
         **code("build_catalog"),
     shell:
         "python {params.script:q} --settings {input.settings} --output {output.catalog}"
-        " --problems {output.problems} --log {log}"
+        " --issues {output.issues} --log {log}"

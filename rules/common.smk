@@ -21,7 +21,7 @@ from melanoma.config.study import (
     configuration_digest,
     fusion_read,
     has_images,
-    is_foreign,
+    is_external,
     is_tabular,
     is_trained,
     pieces,
@@ -59,7 +59,7 @@ ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 MODELS = config["models"]
 NETWORKS = [name for name, recipe in MODELS.items() if is_trained(recipe)]
 TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
-FOREIGN = [name for name, recipe in MODELS.items() if is_foreign(recipe)]
+EXTERNAL = [name for name, recipe in MODELS.items() if is_external(recipe)]
 TRAINING = {name: training_name(recipe) for name, recipe in MODELS.items()}
 # Of models with one training the first speaks for all: they differ in what is not trained.
 TRAINED = {TRAINING[name]: MODELS[name] for name in reversed(MODELS)}
@@ -87,7 +87,7 @@ SHARDS = [
     )
 ]
 # No output of any rule: Snakemake would delete it.
-LEDGER = f"{RESULTS}/test_ledger.jsonl"
+TEST_ACCESS_LOG = f"{RESULTS}/test_access_log.jsonl"
 # All of the configuration, in files small enough for a command line to carry each: 128 kB is its limit.
 STUDY = {
     f"study-{number}" if number else "study": piece
@@ -283,12 +283,12 @@ def predictions(name):
     return f"{RESULTS}/{'fuse' if name in FUSIONS else 'predict'}/{name}.parquet"
 
 
-def ledger(wildcards, output):
-    """The options that name the ledger of readings of the test, and the configuration that reads it.
+def test_access_log(wildcards, output):
+    """The options that name the test-set access log, and the configuration that reads it.
 
     What is written there decides no result: taking `output`, this is no param that Snakemake compares.
     """
-    return f"--ledger {LEDGER} --configuration {configuration_digest(config)}"
+    return f"--test-access-log {TEST_ACCESS_LOG} --configuration {configuration_digest(config)}"
 
 
 def sources():

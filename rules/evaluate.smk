@@ -1,9 +1,9 @@
 """Evaluate: every model and fusion on the test images; once nothing was found to leak.
 
-Only rules of this file open test labels, and each time is a line of the test ledger.
+Only rules of this file open test labels, and each time is a line of the test-set access log.
 """
 
-JUDGED = [*MODELS, *FUSIONS]
+EVALUATED = [*MODELS, *FUSIONS]
 
 
 rule audit_models:
@@ -42,17 +42,17 @@ rule audit_models:
         ],
         tabular=[f"{model}={RESULTS}/train/{model}/model.json" for model in TABULAR],
         predictions=[f"{model}={predictions(model)}" for model in MODELS],
-        ledger=ledger,
+        test_access_log=test_access_log,
     shell:
         "python {params.script:q} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
         " --test {input.test} --test-labels {input.labels} --weights {params.weights} --metadata-models {params.tabular}"
-        " --predictions {params.predictions} {params.ledger} --output {output} --log {log}"
+        " --predictions {params.predictions} {params.test_access_log} --output {output} --log {log}"
 
 
 rule evaluate:
     input:
         settings=settings("evaluate"),
-        predictions=[predictions(name) for name in JUDGED],
+        predictions=[predictions(name) for name in EVALUATED],
         train=f"{RESULTS}/split/train.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
         audit=f"{RESULTS}/evaluate/leakage.json",
@@ -80,20 +80,20 @@ rule evaluate:
         gpu=0,
     params:
         **code("evaluate"),
-        predictions=[f"{name}={predictions(name)}" for name in JUDGED],
-        ledger=ledger,
-        most=config["evaluate"]["most_configurations"],
+        predictions=[f"{name}={predictions(name)}" for name in EVALUATED],
+        test_access_log=test_access_log,
+        most=config["evaluate"]["max_test_configurations"],
     shell:
         "python {params.script:q} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
-        " --settings {input.settings} {params.ledger} --most-configurations {params.most} --output {output.metrics}"
+        " --settings {input.settings} {params.test_access_log} --max-test-configurations {params.most} --output {output.metrics}"
         " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
         " --summary {output.summary} --log {log}"
 
 
-rule audit_shortcuts:
+rule analyze_shortcuts:
     input:
         settings=settings("shortcuts"),
-        predictions=[predictions(name) for name in JUDGED],
+        predictions=[predictions(name) for name in EVALUATED],
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
         labels=f"{RESULTS}/split/test_labels.parquet",
@@ -101,9 +101,9 @@ rule audit_shortcuts:
     output:
         f"{RESULTS}/evaluate/shortcuts.json",
     log:
-        f"{LOGS}/audit_shortcuts.log",
+        f"{LOGS}/analyze_shortcuts.log",
     benchmark:
-        f"{LOGS}/audit_shortcuts.tsv"
+        f"{LOGS}/analyze_shortcuts.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -112,14 +112,14 @@ rule audit_shortcuts:
         runtime=growing(120),
         gpu=0,
     params:
-        **code("audit_shortcuts"),
-        predictions=[f"{name}={predictions(name)}" for name in JUDGED],
+        **code("analyze_shortcuts"),
+        predictions=[f"{name}={predictions(name)}" for name in EVALUATED],
         folds=config["split"]["run_folds"],
         test=config["predict"]["test"],
-        ledger=ledger,
+        test_access_log=test_access_log,
     shell:
         "python {params.script:q} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"
-        " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} {params.ledger}"
+        " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} {params.test_access_log}"
         " --output {output} --log {log}"
 
 
@@ -149,7 +149,7 @@ rule compare_seeds:
             for model in REPEATED
             for run in runs(model)
         ],
-        ledger=ledger,
+        test_access_log=test_access_log,
     shell:
-        "python {params.script:q} --runs {params.runs} --train {input.train} --labels {input.labels} {params.ledger}"
+        "python {params.script:q} --runs {params.runs} --train {input.train} --labels {input.labels} {params.test_access_log}"
         " --output {output} --log {log}"

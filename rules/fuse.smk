@@ -1,4 +1,4 @@
-"""Fuse: late fusions of models, fitted on out-of-fold predictions; and the study's answer, chosen on them."""
+"""Fuse: late fusions of models, fitted on out-of-fold predictions; and the selected model, chosen on them."""
 
 
 rule fuse:
@@ -40,7 +40,7 @@ rule select_model:
         predictions=[predictions(name) for name in [*MODELS, *FUSIONS]],
         train=f"{RESULTS}/split/train.parquet",
     output:
-        f"{RESULTS}/fuse/answer.json",
+        f"{RESULTS}/fuse/selected_model.json",
     log:
         f"{LOGS}/select_model.log",
     benchmark:

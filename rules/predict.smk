@@ -5,7 +5,7 @@ PREDICTED = {
     for kind, names in {
         "tabular": TABULAR,
         "network": NETWORKS,
-        "foreign": FOREIGN,
+        "external": EXTERNAL,
     }.items()
 }
 FUSED = {member for fusion in FUSIONS.values() for member in fusion["members"]}
@@ -99,7 +99,7 @@ rule import_predictions:
     benchmark:
         f"{LOGS}/import_predictions/{{model}}.tsv"
     wildcard_constraints:
-        model=PREDICTED["foreign"],
+        model=PREDICTED["external"],
     conda:
         ENVIRONMENT
     threads: 1

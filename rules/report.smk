@@ -8,7 +8,7 @@ SHOWN = {
     if name not in ABSENT
 }
 CAPTIONS = list(dict.fromkeys(name.partition(":")[0] for name in SHOWN))
-TEMPLATES = ("report", "answer", "shortcuts")
+TEMPLATES = ("report", "selected_model", "shortcuts")
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 
 
@@ -17,7 +17,7 @@ rule plot_evaluation:
         curves=f"{RESULTS}/evaluate/curves.json",
         metrics=f"{RESULTS}/evaluate/metrics.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
-        answer=f"{RESULTS}/fuse/answer.json",
+        selected_model=f"{RESULTS}/fuse/selected_model.json",
     output:
         figure("roc", "Evaluation"),
         figure("precision_recall", "Evaluation"),
@@ -39,7 +39,7 @@ rule plot_evaluation:
         folder=report_folder,
     shell:
         "python {params.script:q} --log {log} evaluation --curves {input.curves} --metrics {input.metrics}"
-        " --calibration {input.calibration} --answer {input.answer} --output {params.folder}"
+        " --calibration {input.calibration} --selected-model {input.selected_model} --output {params.folder}"
 
 
 if NETWORKS:
@@ -114,11 +114,11 @@ rule write_report:
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
-        answer=f"{RESULTS}/fuse/answer.json",
+        selected_model=f"{RESULTS}/fuse/selected_model.json",
         shortcuts=f"{RESULTS}/evaluate/shortcuts.json",
         figures=list(SHOWN.values()),
         leakage=f"{RESULTS}/evaluate/leakage.json",
-        problems=f"{RESULTS}/catalog/problems.csv",
+        issues=f"{RESULTS}/catalog/issues.csv",
         quality=QUALITY if HAS_IMAGES else [],
         recipes=[recipe_file(TRAINING[model]) for model in MODELS],
         trials=[trials_of(model) for model in TUNED],
@@ -153,17 +153,17 @@ rule write_report:
         recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in MODELS],
         trials=[f"{model}={trials_of(model)}" for model in TUNED],
         seeds=f"--seeds {RESULTS}/evaluate/seeds.json" if REPEATED else "",
-        ledger=LEDGER,
+        test_access_log=TEST_ACCESS_LOG,
         quality=f"--quality {QUALITY}" if HAS_IMAGES else "",
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:
         "python {params.script:q} --study {params.study:q} --metrics {input.metrics} --comparisons {input.comparisons}"
-        " --calibration {input.calibration} --answer {input.answer} --shortcuts {input.shortcuts}"
+        " --calibration {input.calibration} --selected-model {input.selected_model} --shortcuts {input.shortcuts}"
         " --figures {params.figures}"
-        " --leakage {input.leakage} --problems {input.problems} {params.quality}"
+        " --leakage {input.leakage} --issues {input.issues} {params.quality}"
         " --recipes {params.recipes} --trials {params.trials} {params.seeds} --fusions {params.fusions}"
-        " --ledger {params.ledger} --config {input.study} {params.truth} --output {output} --log {log}"
+        " --test-access-log {params.test_access_log} --config {input.study} {params.truth} --output {output} --log {log}"
 
 
 onerror:

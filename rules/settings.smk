@@ -8,10 +8,11 @@ SECTIONS = {
     "evaluate": {
         key: value
         for key, value in config["evaluate"].items()
-        if key != "most_configurations"
+        if key != "max_test_configurations"
     },
     "shortcuts": {
-        key: config["evaluate"][key] for key in ("replicates", "confidence", "seed")
+        key: config["evaluate"][key]
+        for key in ("replicates", "confidence_level", "seed")
     },
 }
 SECTIONS |= STUDY

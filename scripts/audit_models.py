@@ -19,7 +19,7 @@ from melanoma.common.files import read_json, read_yaml, write_json
 from melanoma.data.metadata_columns import InputEncoder
 from melanoma.predictions.patient_context import count_images
 from melanoma.predictions.table import named_paths
-from melanoma.predictions.test_access_log import describe_ledger, open_test_labels
+from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
 from melanoma.split.leakage import check_encoder, check_epoch, check_predictions, check_test, require_no_leaks
 from melanoma.training.sampling import epoch_order
 
@@ -35,7 +35,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--weights", nargs="*", default=[], metavar="MODEL:RUN=FILE", help="trained networks")
     add("--metadata-models", nargs="*", default=[], metavar="MODEL=FILE", help="fitted metadata models, JSON")
     add("--predictions", nargs="*", default=[], metavar="MODEL=FILE", help="their and others' predictions, Parquet")
-    describe_ledger(parser)
+    describe_access_log(parser)
     add("--output", type=Path, required=True, help="all findings, JSON to write")
 
 

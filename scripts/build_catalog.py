@@ -1,6 +1,6 @@
 """Join the tables of all sources into one checked catalog.
 
-python scripts/build_catalog.py --settings catalog.yaml --output catalog.parquet --problems problems.csv
+python scripts/build_catalog.py --settings catalog.yaml --output catalog.parquet --issues issues.csv
 """
 
 import argparse
@@ -16,14 +16,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="YAML: on_bad_row and sources")
     parser.add_argument("--output", type=Path, required=True, help="catalog to write, Parquet")
     parser.add_argument(
-        "--problems", type=Path, required=True, help="what was dropped, changed or doubted, CSV to write"
+        "--issues", type=Path, required=True, help="what was dropped or normalized, and warnings, CSV to write"
     )
 
 
 def main(args: argparse.Namespace) -> None:
-    """Build the catalog and write it with its problems."""
-    catalog, problems = build_catalog(read_yaml(args.settings))
-    write_csv(args.problems, problems)
+    """Build the catalog and write it with its issues."""
+    catalog, issues = build_catalog(read_yaml(args.settings))
+    write_csv(args.issues, issues)
     write_parquet(args.output, catalog)
 
 

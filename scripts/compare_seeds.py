@@ -13,9 +13,9 @@ import pandas as pd
 
 from melanoma.common.cli import log, run
 from melanoma.common.files import write_json
-from melanoma.predictions.aggregate import gathered, seeds_of
+from melanoma.predictions.aggregate import aggregated, seeds_of
 from melanoma.predictions.table import join_labels, named_paths
-from melanoma.predictions.test_access_log import describe_ledger, open_test_labels
+from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
 from melanoma.stats.metrics import auroc
 
 
@@ -24,12 +24,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", nargs="+", required=True, metavar="MODEL:RUN-seed-N=FILE", help="predictions")
     parser.add_argument("--train", type=Path, required=True, help="targets of the out-of-fold rows")
     parser.add_argument("--labels", type=Path, required=True, help="labels of the test")
-    describe_ledger(parser)
+    describe_access_log(parser)
     parser.add_argument("--output", type=Path, required=True, help="model -> seeds, AUROCs and their SD, JSON to write")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Judge every seed of every model."""
+    """Evaluate every seed of every model."""
     tables: dict[str, dict[str, pd.DataFrame]] = {}
     for name, path in named_paths(args.runs).items():
         model, _, training = name.partition(":")
@@ -51,10 +51,10 @@ def spread(runs: dict[str, pd.DataFrame], train: pd.DataFrame, labels: pd.DataFr
     found: dict[str, list[float | None]] = {"test": [], "out_of_fold": []}
     for seed in seeds:
         own = {name: table for name, table in runs.items() if name.endswith(f"-seed-{seed}")}
-        rows = gathered(own, train)
-        judged = {"test": join_labels(rows[rows["part"] == "test"], labels, f"seed {seed}")}
-        judged["out_of_fold"] = rows[rows["part"] == "train"]
-        for part, table in judged.items():
+        rows = aggregated(own, train)
+        evaluated = {"test": join_labels(rows[rows["part"] == "test"], labels, f"seed {seed}")}
+        evaluated["out_of_fold"] = rows[rows["part"] == "train"]
+        for part, table in evaluated.items():
             target = table["target"].to_numpy(dtype=int)
             both = len(set(target.tolist())) == 2
             found[part].append(float(auroc(target, table["probability"].to_numpy())) if both else None)

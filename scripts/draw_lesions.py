@@ -24,7 +24,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--pixel-signal", type=float, required=True, help="log odds per SD of what is seen")
     add("--metadata-signal", type=float, required=True, help="log odds per SD of the score of age, sex and site")
     add("--relative-signal", type=float, default=0.0, help="log odds per SD of the look beside the patient's usual one")
-    add("--likeness", type=float, default=0.2, help="correlation of what is seen within a patient")
+    add("--within-patient-correlation", type=float, default=0.2, help="correlation of what is seen within a patient")
     add("--output-table", type=Path, required=True, metavar="CSV", help="the table, in Kaggle's columns")
     add("--output-images", type=Path, required=True, metavar="FOLDER", help="folder to create for the JPEGs")
     add("--output-truth", type=Path, required=True, metavar="JSON", help="settings and best possible AUROCs")

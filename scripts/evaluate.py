@@ -1,4 +1,4 @@
-"""Judge predictions: discrimination, calibration, decisions and comparisons, each with its interval over patients.
+"""Evaluate predictions: discrimination, calibration, decisions and comparisons, each with its interval over patients.
 
     python scripts/evaluate.py --predictions cnn=predict/cnn.parquet fused=fuse/mean.parquet \\
         --labels split/test_labels.parquet --train split/train.parquet --output metrics.json \\
@@ -8,8 +8,8 @@
     python scripts/evaluate.py --predictions mine.csv --threshold 0.5 --output metrics.json
 
 The second form scores any CSV with image_name, target, prob and, if there, patient_id. Only rows of part 'test' are
-judged, and a file without the column `part` is all test. With --train the rows of part 'train', out of fold, are judged
-under "validation", and thresholds and calibrations are chosen on them; nothing is ever chosen on test.
+evaluated, and a file without the column `part` is all test. With --train the rows of part 'train', out of fold, are
+evaluated under "validation", and thresholds and calibrations are chosen on them; nothing is ever chosen on test.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from melanoma.evaluation.evaluate import Decisions, Settings, comparisons, decid
 from melanoma.evaluation.summary import summary
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 from melanoma.predictions.test_access_log import (
-    describe_ledger,
+    describe_access_log,
     open_test_labels,
-    read_ledger,
+    read_access_log,
     test_digest,
     warn_of_many,
 )
@@ -44,15 +44,30 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--threshold", type=float, metavar="T", help="also count outcomes where probability >= T")
     prevalence = "share of melanomas a model was trained at, where the file does not say it"
     add("--training-prevalence", nargs="*", default=[], metavar="NAME=SHARE", help=prevalence)
-    add("--settings", type=Path, metavar="YAML", help="replicates, confidence, seed, sensitivity, net_benefit")
+    add(
+        "--settings",
+        type=Path,
+        metavar="YAML",
+        help="replicates, confidence_level, seed, target_sensitivity, threshold_probabilities",
+    )
     add("--replicates", type=int, help=f"bootstrap resamples (default {Settings.replicates})")
-    add("--confidence", type=float, help=f"of the intervals (default {Settings.confidence})")
+    add("--confidence-level", type=float, help=f"of the intervals (default {Settings.confidence_level})")
     add("--seed", type=int, help=f"of the resampling (default {Settings.seed})")
-    add("--sensitivity", type=float, help=f"that one of the thresholds keeps (default {Settings.sensitivity})")
-    shares = " ".join(map(str, Settings.net_benefit))
-    add("--net-benefit", type=float, nargs="*", metavar="T", help=f"threshold probabilities (default {shares})")
-    describe_ledger(parser)
-    add("--most-configurations", type=int, metavar="N", help="warn where the ledger has more than these")
+    add(
+        "--target-sensitivity",
+        type=float,
+        help=f"that one of the thresholds keeps (default {Settings.target_sensitivity})",
+    )
+    shares = " ".join(map(str, Settings.threshold_probabilities))
+    add(
+        "--threshold-probabilities",
+        type=float,
+        nargs="*",
+        metavar="T",
+        help=f"threshold probabilities (default {shares})",
+    )
+    describe_access_log(parser)
+    add("--max-test-configurations", type=int, metavar="N", help="warn where the access log has more than these")
     add("--output", type=Path, required=True, metavar="FILE", help="metrics, JSON")
     add("--comparisons", type=Path, metavar="FILE", help="every two models compared, JSON")
     add("--calibration", type=Path, metavar="FILE", help="calibrators and reliability curves, JSON")
@@ -61,18 +76,18 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Read, decide, judge, write, and print the summary."""
+    """Read, decide, evaluate, write, and print the summary."""
     settings = read_settings(args)
     predictions = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
     prevalences = recorded_prevalences(predictions) | read_prevalences(args.training_prevalence, list(predictions))
-    out_of_fold = labelled_parts(predictions, "train", read_labels(args.train), subset=True) if args.train else {}
+    out_of_fold = labeled_parts(predictions, "train", read_labels(args.train), subset=True) if args.train else {}
     out_of_fold = {name: table for name, table in out_of_fold.items() if len(table)}
     decisions = {name: Decisions() for name in predictions}
     for name, table in out_of_fold.items():
         decisions[name] = decide(table, name, settings, prevalences.get(name))
     if args.threshold is not None:
         decisions = {name: with_threshold(made, args.threshold) for name, made in decisions.items()}
-    test = labelled_parts(predictions, "test", read_test_labels(args) if args.labels else None)
+    test = labeled_parts(predictions, "test", read_test_labels(args) if args.labels else None)
     metrics = evaluate(test, settings, decisions)
     for name, entry in validate(out_of_fold, settings).items():
         metrics[name]["validation"] = entry
@@ -92,7 +107,7 @@ def main(args: argparse.Namespace) -> None:
         print(text, end="")
 
 
-def labelled_parts(
+def labeled_parts(
     predictions: Mapping[str, pd.DataFrame], part: str, labels: pd.DataFrame | None, subset: bool = False
 ) -> dict[str, pd.DataFrame]:
     """Return each model's rows of one part, with their labels, or the files' own where none are given."""
@@ -105,8 +120,8 @@ def labelled_parts(
 def read_test_labels(args: argparse.Namespace) -> pd.DataFrame:
     """Open the labels of the test, and warn where that has been done for many configurations."""
     labels = open_test_labels(args.labels, "evaluate", list(named_paths(args.predictions)), args)
-    if args.ledger is not None and args.most_configurations is not None:
-        warn_of_many(read_ledger(args.ledger), test_digest(labels), args.most_configurations)
+    if args.test_access_log is not None and args.max_test_configurations is not None:
+        warn_of_many(read_access_log(args.test_access_log), test_digest(labels), args.max_test_configurations)
     return labels
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_yaml, write_json, write_parquet
-from melanoma.fusion.rules import METHODS, fuse, log_loss, normalised, with_probability
+from melanoma.fusion.rules import METHODS, fuse, log_loss, normalized, with_probability
 from melanoma.fusion.saved_fusion import Fusion, reference_of
 from melanoma.fusion.stacking import STACKED, cross_fits, fit_of, fusion_table
 from melanoma.predictions.table import COLUMNS, named_paths, read_predictions
@@ -72,7 +72,7 @@ def read_settings(path: Path, members: list[str]) -> dict[str, Any]:
 def by_rule(members: dict[str, pd.DataFrame], settings: dict[str, Any]) -> dict[str, Any]:
     """Return what to tell of a fusion that is not fitted."""
     names, method = settings["members"], settings["method"]
-    used = normalised(settings["weights"] or dict.fromkeys(names, 1), names).tolist()
+    used = normalized(settings["weights"] or dict.fromkeys(names, 1), names).tolist()
     model = Fusion(
         method,
         names,
@@ -90,8 +90,8 @@ def fit_and_fuse(
     if train is None:
         raise InputError("the fusion is to be fitted: give --train with the labels, or weights in the settings")
     known = pd.read_parquet(train)
-    unlabelled = pd.read_parquet(test) if test else known.iloc[:0].drop(columns="target")
-    table = fusion_table(members, known, unlabelled, settings["context"])
+    unlabeled = pd.read_parquet(test) if test else known.iloc[:0].drop(columns="target")
+    table = fusion_table(members, known, unlabeled, settings["context"])
     probability, combination, folds = cross_fits(table, fit_of(settings), settings["folds"], settings["seed"])
     is_train = (table["part"] == "train").to_numpy()
     target = table.loc[is_train, "target"].to_numpy()

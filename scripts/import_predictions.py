@@ -11,7 +11,7 @@ import pandas as pd
 
 from melanoma.common.cli import run
 from melanoma.common.files import write_parquet
-from melanoma.predictions.external import foreign_predictions
+from melanoma.predictions.external import external_predictions
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Write the predictions of this study's images."""
     train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
-    write_parquet(args.output, foreign_predictions(args.file, train, test, args.folds, args.fused))
+    write_parquet(args.output, external_predictions(args.file, train, test, args.folds, args.fused))
 
 
 if __name__ == "__main__":

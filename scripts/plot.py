@@ -1,7 +1,7 @@
 """Draw the figures of one part of a study into a folder, all in one process.
 
 python scripts/plot.py evaluation --curves curves.json --metrics metrics.json --calibration calibration.json \\
-    --answer answer.json --output report
+    --selected-model selected_model.json --output report
     roc.svg, precision_recall.svg, reliability.svg, decision.svg
 python scripts/plot.py training --histories cnn:fold-0=history.csv --recipes cnn=cnn.yaml --train train.parquet \\
     --images images.h5 --output report
@@ -46,7 +46,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--curves", **file, help="curves of evaluate.py")
     part.add_argument("--metrics", **file, help="metrics of evaluate.py")
     part.add_argument("--calibration", **file, help="reliability curves of evaluate.py")
-    part.add_argument("--answer", **file, help="answer.py's choice, whose intervals are drawn")
+    part.add_argument("--selected-model", **file, help="select_model.py's choice, whose intervals are drawn")
 
     part = commands.add_parser("training", help=draw_training.__doc__)
     part.set_defaults(draw=draw_training)
@@ -72,18 +72,19 @@ def main(args: argparse.Namespace) -> None:
 
 def draw_evaluation(args: argparse.Namespace) -> None:
     """Draw ROC, precision-recall, reliability and decision curves."""
-    curves, metrics, answer = read_json(args.curves), read_json(args.metrics), read_json(args.answer)["answer"]
+    curves, metrics = read_json(args.curves), read_json(args.metrics)
+    selected_model = read_json(args.selected_model)["selected_model"]
     figures.save(figures.roc(curves, metrics), args.output / "roc.svg")
     figures.save(figures.precision_recall(curves, metrics), args.output / "precision_recall.svg")
-    figures.save(figures.reliability(read_json(args.calibration), answer), args.output / "reliability.svg")
-    figures.save(figures.decision(curves, metrics, answer), args.output / "decision.svg")
+    figures.save(figures.reliability(read_json(args.calibration), selected_model), args.output / "reliability.svg")
+    figures.save(figures.decision(curves, metrics, selected_model), args.output / "decision.svg")
 
 
 def draw_training(args: argparse.Namespace) -> None:
     """Draw learning curves, learning rates, what an epoch shows, and augmented images."""
     recipes = {name: read_yaml(path) for name, path in named_paths(args.recipes).items()}
     train = pd.read_parquet(args.train)
-    choose_by = {name: recipe.get("choose_epoch_by", "auroc") for name, recipe in recipes.items()}
+    choose_by = {name: recipe.get("monitor", "auroc") for name, recipe in recipes.items()}
     learning = figures.learning_curves(read_histories(args.histories), choose_by)
     figures.save(learning, args.output / "learning_curves.svg")
     figures.save(figures.plot_schedules(recipes), args.output / "schedules.svg")

@@ -26,7 +26,7 @@ from melanoma.compute.device import device_of, set_up_torch
 from melanoma.compute.distributed import Processes, joined
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
-from melanoma.predictions.aggregate import gathered
+from melanoma.predictions.aggregate import aggregated
 from melanoma.predictions.prediction_file import described
 from melanoma.predictions.table import named_paths
 from melanoma.training.loader import Examples
@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
         runs = {name: pd.read_parquet(path) for name, path in done.items()}
         for name, found in runs.items():
             write_parquet(args.runs / f"{name}.parquet", found)
-        write_parquet(args.output, gathered(runs, train))
+        write_parquet(args.output, aggregated(runs, train))
         write_json(args.model, described(args.model, named_paths(args.weights), runs, tta))
         shutil.rmtree(args.resume)
 
@@ -105,8 +105,8 @@ def predict(
 
 def rows_to_predict(train: pd.DataFrame, test: pd.DataFrame | None, fold: int | None) -> pd.DataFrame:
     """Return the rows of the fold that the model did not see, then the test rows where asked, without any label."""
-    unlabelled = train.drop(columns="target")
-    parts = [unlabelled[unlabelled["fold"] == fold].assign(part="train")] if fold is not None else []
+    unlabeled = train.drop(columns="target")
+    parts = [unlabeled[unlabeled["fold"] == fold].assign(part="train")] if fold is not None else []
     if test is not None:
         parts.append(test.assign(part="test", fold=np.int8(-1)))
     return pd.concat(parts, ignore_index=True)

@@ -1,9 +1,9 @@
-"""Choose the study's answer: the best single model, unless a fusion is shown to be better out of fold.
+"""Choose the selected model: the best single model, unless a fusion is shown to be better out of fold.
 
     python scripts/select_model.py --settings fuse.yaml --models cnn=predict/cnn.parquet mlp=predict/mlp.parquet \\
-        --fusions mean=fuse/mean.parquet --train split/train.parquet --output fuse/answer.json
+        --fusions mean=fuse/mean.parquet --train split/train.parquet --output fuse/selected_model.json
 
-The settings are {level, replicates, seed}. Only out-of-fold rows and the labels of train are read.
+The settings are {significance_level, replicates, seed}. Only out-of-fold rows and the labels of train are read.
 """
 
 import argparse
@@ -14,34 +14,36 @@ import pandas as pd
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_yaml, write_json
-from melanoma.fusion.select_model import choose_answer
+from melanoma.fusion.select_model import select_model
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
-    parser.add_argument("--settings", type=Path, required=True, metavar="YAML", help="level, replicates, seed")
+    parser.add_argument(
+        "--settings", type=Path, required=True, metavar="YAML", help="significance_level, replicates, seed"
+    )
     parser.add_argument("--models", nargs="+", required=True, metavar="NAME=FILE", help="predictions of single models")
     parser.add_argument("--fusions", nargs="*", default=[], metavar="NAME=FILE", help="predictions of fusions")
     parser.add_argument("--train", type=Path, required=True, metavar="FILE", help="labels of train")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the answer and why, JSON")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the selected model and why, JSON")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Read the out-of-fold predictions, test the fusions, write the answer."""
+    """Read the out-of-fold predictions, test the fusions, write the selected model."""
     settings = read_yaml(args.settings)
     labels = read_labels(args.train)
     singles, fusions = (out_of_fold(paths, labels) for paths in (args.models, args.fusions))
     if not singles:
         raise InputError("no single model has out-of-fold predictions (part 'train'): run folds")
-    made = {key: settings[key] for key in ("level", "replicates", "seed")}
-    answer = choose_answer(singles, fusions, **made)
-    write_json(args.output, answer)
-    log.info("the study's answer is %s; the best single model is %s", answer["answer"], answer["best_single"])
+    made = {key: settings[key] for key in ("significance_level", "replicates", "seed")}
+    choice = select_model(singles, fusions, **made)
+    write_json(args.output, choice)
+    log.info("the selected model is %s; the best single model is %s", choice["selected_model"], choice["best_single"])
 
 
 def out_of_fold(paths: list[str], labels: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the labelled out-of-fold predictions of each model that has any."""
+    """Return the labeled out-of-fold predictions of each model that has any."""
     tables = {name: read_predictions(path).query("part == 'train'") for name, path in named_paths(paths).items()}
     return {name: join_labels(table, labels, name, subset=True) for name, table in tables.items() if len(table)}
 

@@ -4,7 +4,7 @@ python scripts/select_recipe.py --settings tune.yaml --trials tune/cnn --recipe 
     --table tune/cnn/trials.csv
 
 The settings are the recipe's section `tune`. A trial is a folder trial-NAME with its recipe.yaml and history.csv; its
-score is that of the epoch which its recipe's choose_epoch_by chooses.
+score is that of the epoch which its recipe's monitor chooses.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
 def trial_row(folder: Path, name: str, values: dict[str, Any]) -> dict[str, Any]:
     """Return a trial's row: its name, its values, its best epoch and what the validation images gave there."""
     history = pd.read_csv(folder / "history.csv")
-    epoch = best_epoch(history, read_yaml(folder / "recipe.yaml")["choose_epoch_by"])
+    epoch = best_epoch(history, read_yaml(folder / "recipe.yaml")["monitor"])
     (reached,) = history.loc[history["epoch"] == epoch, MEASURES].to_dict("records")
     shown = {key: json.dumps(value) if isinstance(value, list | dict) else value for key, value in values.items()}
     return {"trial": name, **shown, "epoch": epoch, "epochs": len(history), **reached}

@@ -25,8 +25,8 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import read_yaml, write_bytes, write_csv
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import joined
-from melanoma.compute.preemption import TRY_AGAIN, Interrupted, Interruption, scheduler_job
-from melanoma.training.checkpoint import Checkpoints, serialise
+from melanoma.compute.preemption import TRY_AGAIN, Preempted, Preemption, scheduler_job
+from melanoma.training.checkpoint import Checkpoints, serialize
 from melanoma.training.early_stopping import best_epoch
 from melanoma.training.trainer import COMPUTING, Run, train
 
@@ -71,23 +71,23 @@ def main(args: argparse.Namespace) -> None:
     workers = args.workers if args.workers is not None else (max(threads - 1, 1) if recipe["gpus"] else 0)
     job = fold_run(args, recipe, workers) if args.fold is not None else refit_run(args, recipe, workers)
     checkpoints = Checkpoints(args.resume, job.stamp())
-    interruption = Interruption(args.limit * 60 if args.limit and scheduler_job() else None)
+    preemption = Preemption(args.limit * 60 if args.limit and scheduler_job() else None)
     try:
-        with joined(recipe) as processes, interruption.watching():
-            trained, history = train(job, checkpoints, args.tensorboard, interruption, processes)
-    except Interrupted as reason:
+        with joined(recipe) as processes, preemption.watching():
+            trained, history = train(job, checkpoints, args.tensorboard, preemption, processes)
+    except Preempted as reason:
         log.warning("%s", reason)
         sys.exit(TRY_AGAIN)
     if processes.first:
         if args.weights is not None:
-            write_bytes(args.weights, serialise(trained | {"fold": args.fold}))
+            write_bytes(args.weights, serialize(trained | {"fold": args.fold}))
         write_csv(args.history, history)
         checkpoints.clear()
         log.info("the best epoch is %d", trained["epoch"])
 
 
 def fold_run(args: argparse.Namespace, recipe: dict[str, Any], workers: int) -> Run:
-    """Return the training on all folds but one, judged on that one."""
+    """Return the training on all folds but one, evaluated on that one."""
     table = pd.read_parquet(args.train)
     held_out = table["fold"] == args.fold
     if not held_out.any():
@@ -104,7 +104,7 @@ def fold_run(args: argparse.Namespace, recipe: dict[str, Any], workers: int) -> 
 
 def refit_run(args: argparse.Namespace, recipe: dict[str, Any], workers: int) -> Run:
     """Return the training on all of train, for the mean of the folds' best epochs."""
-    chosen = [best_epoch(pd.read_csv(path), recipe["choose_epoch_by"]) for path in args.epochs_from]
+    chosen = [best_epoch(pd.read_csv(path), recipe["monitor"]) for path in args.epochs_from]
     return Run(
         recipe=recipe,
         table=pd.read_parquet(args.train),

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from on_cluster import copied, one_at_a_time, prepared
 
+from on_cluster import copied, one_at_a_time, prepared
+from project import ROOT
 from workflow import SNAKEMAKE
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 APT = Path(tempfile.gettempdir()) / "cluster-tests-apt.lock"
 GRID_ENGINE = {
     "SGE_ROOT": "/var/lib/gridengine",

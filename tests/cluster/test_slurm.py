@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from on_cluster import (
     FAULTS,
     Snakemake,
@@ -23,7 +24,6 @@ from on_cluster import (
     wait_until_it_trains,
     weights,
 )
-
 from workflow import clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm")]
@@ -52,7 +52,6 @@ def state(number: str) -> str:
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.slow
 def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(demo, tmp_path):
     """With the code in one folder and the run in another, as in a home folder and on scratch."""
     code, scratch = tmp_path / "code", tmp_path / "scratch"
@@ -64,7 +63,6 @@ def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(de
 
 
 @pytest.mark.timeout(480)
-@pytest.mark.slow
 def test_a_time_limit_a_cancelling_and_a_requeueing_end_in_the_same_bits(reference, project):
     run = started(project, ["limited", "cancelled", "requeued"])
     wait_until_it_trains(project, "cancelled")
@@ -164,7 +162,7 @@ def test_a_job_killed_for_its_memory_is_tried_with_more(reference, project):
 
 
 @pytest.mark.timeout(300)
-def test_gpus_that_are_not_there_are_an_error_that_names_node_and_job_and_no_more_are_in_use_than_the_cap(project):
+def test_missing_gpus_are_an_error_that_names_node_and_job_and_the_cap_on_gpus_holds(project):
     run = started(project, ["gpu_a", "gpu_b"], "--retries", 0, "--resources", "gpu=1")
     printed = run.failed(240)
     spans = []

@@ -11,7 +11,7 @@ from melanoma.common.rng import derived_seed
 
 
 def mix(images: Tensor, targets: Tensor, settings: dict[str, Any], seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """Return `images` (n, 3, S, S) and soft `targets` (n,) of one optimiser step, mixed where the draw says so.
+    """Return `images` (n, 3, S, S) and soft `targets` (n,) of one optimizer step, mixed where the draw says so.
 
     `settings` are the recipe's augmentation: `mixup` (Zhang et al., ICLR 2018) and, where it is not drawn, `cutmix`
     (Yun et al., ICCV 2019), each with its probability per batch. The share that an image keeps is drawn from

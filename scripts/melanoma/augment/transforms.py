@@ -1,10 +1,11 @@
-"""Augmentation as two small matrices per image: one affine map of positions, one affine map of colours.
+"""Augmentation as two small matrices per image: one affine transform of positions, one of colors.
 
-What is neither, such as hair and blur, is in `stages`; what needs other images of the batch is in `mixing`.
+What is neither, such as hair and blur, is in `pixelwise`; what needs other images of the batch is in `mix`.
 
-Every geometric change (crop, flips, rotation, shear, zoom, shift) composes into one map, applied once to the uint8
-image, so an image is resampled once however many changes there are. Every colour change and the normalisation compose
-into one 3x4 matrix, applied on the training device. Cost: one cv2.warpAffine per image, one matrix product per batch.
+Every geometric change (crop, flips, rotation, shear, zoom, shift) composes into one transform, applied once to the
+uint8 image, so an image is resampled once however many changes there are. Every color change and the normalization
+compose into one 3x4 matrix, applied on the training device. Cost: one cv2.warpAffine per image, one
+matrix product per batch.
 """
 
 from dataclasses import dataclass
@@ -44,80 +45,85 @@ STREAMS = {
 
 
 @dataclass(frozen=True)
-class Maps:
-    """What happens to n images: `affine` (n, 2, 3) from output to stored pixels, `colour` (n, 3, 4) from grey levels
-    0-255 to what the network sees, `noise` (n,) standard deviation in grey levels, all float32; `noise_seeds` (n,).
+class Transforms:
+    """What happens to n images: `affine` (n, 2, 3) from output to stored pixels, `color` (n, 3, 4) from gray levels
+    0-255 to what the network sees, `noise` (n,) standard deviation in gray levels, all float32; `noise_seeds` (n,).
     """
 
     affine: NDArray[np.float32]
-    colour: NDArray[np.float32]
+    color: NDArray[np.float32]
     noise: NDArray[np.float32]
     noise_seeds: NDArray[np.int64]
 
 
-def draw(seed: int, epoch: int, positions: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
-    """Return the numbers in [0, 1) of each stream for the images at `positions` of an epoch, (positions,) each."""
-    numbers = uniforms(seed, epoch, positions, len(STREAMS))
+def draw(seed: int, epoch: int, sample_indices: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
+    """Return the numbers in [0, 1) of each stream for the images `sample_indices` (n,) of an epoch, (n,) each."""
+    numbers = uniforms(seed, epoch, sample_indices, len(STREAMS))
     return {name: numbers[:, stream] for name, stream in STREAMS.items()}
 
 
-def random_maps(
-    settings: dict[str, Any], seed: int, epoch: int, positions: NDArray[np.integer], stored: int, seen: int
-) -> Maps:
-    """Return the maps of the images at `positions` of an epoch; a function of the arguments alone.
+def random_transforms(
+    settings: dict[str, Any],
+    seed: int,
+    epoch: int,
+    sample_indices: NDArray[np.integer],
+    input_size: int,
+    output_size: int,
+) -> Transforms:
+    """Return the transforms of the images `sample_indices` of an epoch; a function of the arguments alone.
 
-    `stored` and `seen` are the sides in pixels of the stored image and of what the network sees.
+    `input_size` and `output_size` are the sides in pixels of the stored image and of what the network sees.
     """
-    drawn = draw(seed, epoch, positions)
-    return Maps(
-        affine=_to_pixels(_geometry(settings, drawn), stored, seen),
-        colour=_normalised(_colour(settings, drawn)),
+    drawn = draw(seed, epoch, sample_indices)
+    return Transforms(
+        affine=_to_pixels(_geometry(settings, drawn), input_size, output_size),
+        color=_normalized(_color(settings, drawn)),
         noise=_noise(settings["noise"], drawn),
-        noise_seeds=np.array([derived_seed(seed, epoch, int(position)) for position in positions], dtype=np.int64),
+        noise_seeds=np.array([derived_seed(seed, epoch, int(index)) for index in sample_indices], dtype=np.int64),
     )
 
 
-def fixed_maps(geometry: NDArray[np.float64], stored: int, seen: int) -> Maps:
-    """Return maps of a given `geometry` (n, 3, 3), from output to stored positions in units of the side with the centre
-    at 0, which otherwise only normalise the colours.
+def fixed_transforms(geometry: NDArray[np.float64], input_size: int, output_size: int) -> Transforms:
+    """Return transforms of a given `geometry` (n, 3, 3), from output to stored positions in units of the side with the
+    center at 0, which otherwise only normalize the colors.
     """
     count = len(geometry)
-    return Maps(
-        affine=_to_pixels(geometry, stored, seen),
-        colour=_normalised(np.tile(np.eye(4), (count, 1, 1))),
+    return Transforms(
+        affine=_to_pixels(geometry, input_size, output_size),
+        color=_normalized(np.tile(np.eye(4), (count, 1, 1))),
         noise=np.zeros(count, np.float32),
         noise_seeds=np.zeros(count, np.int64),
     )
 
 
-def plain_maps(count: int, stored: int, seen: int) -> Maps:
-    """Return maps that only scale the whole image to `seen` and normalise its colours."""
-    return fixed_maps(np.tile(np.eye(3), (count, 1, 1)), stored, seen)
+def plain_transforms(count: int, input_size: int, output_size: int) -> Transforms:
+    """Return transforms that only scale the whole image to `output_size` and normalize its colors."""
+    return fixed_transforms(np.tile(np.eye(3), (count, 1, 1)), input_size, output_size)
 
 
-def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], seen: int) -> NDArray[np.uint8]:
+def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], output_size: int) -> NDArray[np.uint8]:
     """Resample `images` (n, S, S, 3) by `affine` (n * views, 2, 3), the views of each image one after another.
 
-    Returns (n * views, seen, seen, 3). Beyond the edge the image is mirrored. Images stored more than twice as large as
-    seen are first shrunk by area, since one linear resampling would alias.
+    Returns (n * views, output_size, output_size, 3). Beyond the edge the image is mirrored. Images more than twice as
+    large are first shrunk by area, since one linear resampling would alias.
     """
-    factor = max(images.shape[1] // seen, 1)
+    factor = max(images.shape[1] // output_size, 1)
     side = images.shape[1] // factor
-    result = np.empty((len(affine), seen, seen, 3), np.uint8)
+    result = np.empty((len(affine), output_size, output_size, 3), np.uint8)
     affine = affine.astype(np.float64) / factor
     affine[:, :, 2] += (1 / factor - 1) / 2
     # OpenCV resamples four channels in half the time of three, to the same values.
-    padded, warped = np.empty((side, side, 4), np.uint8), np.empty((seen, seen, 4), np.uint8)
-    groups = affine.reshape(len(images), -1, 2, 3), result.reshape(len(images), -1, seen, seen, 3)
-    for image, maps, views in zip(images, *groups, strict=True):
+    padded, warped = np.empty((side, side, 4), np.uint8), np.empty((output_size, output_size, 4), np.uint8)
+    groups = affine.reshape(len(images), -1, 2, 3), result.reshape(len(images), -1, output_size, output_size, 3)
+    for image, transforms, views in zip(images, *groups, strict=True):
         if factor > 1:
             image = cv2.resize(image[: side * factor, : side * factor], (side, side), interpolation=cv2.INTER_AREA)
         cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, dst=padded)
-        for map_, view in zip(maps, views, strict=True):
+        for transform, view in zip(transforms, views, strict=True):
             cv2.warpAffine(
                 padded,
-                map_,
-                (seen, seen),
+                transform,
+                (output_size, output_size),
                 dst=warped,
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REFLECT_101,
@@ -126,13 +132,13 @@ def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], seen: int) -> N
     return result
 
 
-def map_colours(pixels: NDArray[np.float32], colour: NDArray[np.float32]) -> None:
-    """Replace `pixels` (height, width, 3), grey levels 0-255, by what the map `colour` (3, 4) makes of them."""
-    cv2.transform(pixels, colour, dst=pixels)
+def transform_colors(pixels: NDArray[np.float32], color: NDArray[np.float32]) -> None:
+    """Replace `pixels` (height, width, 3), gray levels 0-255, by what the transform `color` (3, 4) makes of them."""
+    cv2.transform(pixels, color, dst=pixels)
 
 
 def _geometry(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Maps (n, 3, 3) from output to stored positions, in units of the side with the centre at 0."""
+    """Transforms (n, 3, 3) from output to stored positions, in units of the side with the center at 0."""
     flip = _diagonal(
         np.where(drawn["flip_horizontal"] < settings["flip_horizontal"], -1.0, 1.0),
         np.where(drawn["flip_vertical"] < settings["flip_vertical"], -1.0, 1.0),
@@ -146,7 +152,7 @@ def _geometry(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -
 
 
 def _affine(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Maps (n, 3, 3) of the picture: zoom, then shear, then rotation, then shift."""
+    """Transforms (n, 3, 3) of the picture: zoom, then shear, then rotation, then shift."""
     used = drawn["affine"] < settings["probability"]
 
     def amount(name: str, scale: float) -> NDArray[np.float64]:
@@ -166,8 +172,8 @@ def _affine(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> 
     return rotation @ shear @ zoom
 
 
-def _colour(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Maps (n, 4, 4) of RGB in [0, 1]: hue, saturation and value, then brightness and contrast, then PCA."""
+def _color(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Transforms (n, 4, 4) of RGB in [0, 1]: hue, saturation and value, then brightness and contrast, then PCA."""
     hsv, light, pca = settings["hue_saturation_value"], settings["brightness_contrast"], settings["pca"]
     count = len(drawn["pca"])
 
@@ -210,16 +216,17 @@ def _diagonal(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floa
     return result
 
 
-def _to_pixels(maps: NDArray[np.float64], stored: int, seen: int) -> NDArray[np.float32]:
-    """Turn maps in units of the side into maps of pixel indices; the centre of pixel 0 lies half a pixel inside."""
-    into = np.array([[stored, 0, (stored - 1) / 2], [0, stored, (stored - 1) / 2], [0, 0, 1]])
-    out_of = np.array([[1 / seen, 0, -(seen - 1) / (2 * seen)], [0, 1 / seen, -(seen - 1) / (2 * seen)], [0, 0, 1]])
-    return (into @ maps @ out_of)[:, :2].astype(np.float32)
+def _to_pixels(transforms: NDArray[np.float64], input_size: int, output_size: int) -> NDArray[np.float32]:
+    """Turn transforms in units of the side to pixel indices; the center of pixel 0 lies half a pixel inside."""
+    into = np.array([[input_size, 0, (input_size - 1) / 2], [0, input_size, (input_size - 1) / 2], [0, 0, 1]])
+    side = output_size
+    out_of = np.array([[1 / side, 0, -(side - 1) / (2 * side)], [0, 1 / side, -(side - 1) / (2 * side)], [0, 0, 1]])
+    return (into @ transforms @ out_of)[:, :2].astype(np.float32)
 
 
-def _normalised(maps: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Append ImageNet's normalisation and prepend the scaling of grey levels to [0, 1]; return (n, 3, 4)."""
-    result = maps[:, :3] / IMAGENET_STD[:, None]
+def _normalized(transforms: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Append ImageNet's normalization and prepend the scaling of gray levels to [0, 1]; return (n, 3, 4)."""
+    result = transforms[:, :3] / IMAGENET_STD[:, None]
     result[:, :, 3] -= IMAGENET_MEAN / IMAGENET_STD
     result[:, :, :3] /= 255
     return result.astype(np.float32)

@@ -1,7 +1,7 @@
 """Test-time augmentation: the views of an image whose predictions are averaged.
 
-Views are maps like those of training, so an image is read once and each view resampled once. Flips and quarter turns
-are exact permutations of the pixels where the network sees the stored size.
+Views are transforms like those of training, so an image is read once and each view resampled once. Flips and quarter
+turns are exact permutations of the pixels where the network sees the stored size.
 """
 
 from typing import Any
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_expit, logsumexp
 
-from melanoma.augment.transforms import Maps, fixed_maps, random_maps
+from melanoma.augment.transforms import Transforms, fixed_transforms, random_transforms
 
 NO_TTA = {"name": "none", "mean_of": "logit"}
-# Random views are drawn as those of an epoch that no training reaches; each image has this many positions in it.
+# Random views are drawn as those of an epoch that no training reaches; each image has this many sample indices in it.
 TTA_EPOCH = 2**32
 MOST_VIEWS = 2**20
 
@@ -23,18 +23,21 @@ def view_count(tta: dict[str, Any]) -> int:
     return tta["n"] if tta["name"] == "random" else len(_geometry(tta))
 
 
-def views(tta: dict[str, Any], recipe: dict[str, Any], indices: NDArray[np.integer], stored: int, seen: int) -> Maps:
-    """Return the maps of all views of the images `indices`, (images * views, ...), the views of an image together.
+def views(
+    tta: dict[str, Any], recipe: dict[str, Any], indices: NDArray[np.integer], input_size: int, output_size: int
+) -> Transforms:
+    """Return the transforms of all views of the images `indices`, (images * views, ...), those of an image together.
 
-    `stored` and `seen` are the sides in pixels of the stored image and of what the network sees. Random views have the
-    geometry, colours and noise of the recipe's augmentation, but not its hair, blur, cutout, mixup and cutmix: these
-    hide what the prediction is to see. They are functions of (seed, index, view), so more views begin with the same
-    ones. Of `recipe`, seed and augmentation are read, and for random views alone.
+    `input_size` and `output_size` are the sides in pixels of the stored image and of what the network sees. Random
+    views have the geometry, colors and noise of the recipe's augmentation, but not its hair, blur, cutout, mixup and
+    cutmix: these hide what the prediction is to see. They are functions of (seed, index, view), so more
+    views begin with the same ones. Of `recipe`, seed and augmentation are read, and for random views alone.
     """
     if tta["name"] == "random":
-        positions = indices.astype(np.int64)[:, None] * MOST_VIEWS + np.arange(tta["n"])
-        return random_maps(recipe["augmentation"], recipe["seed"], TTA_EPOCH, positions.ravel(), stored, seen)
-    return fixed_maps(np.tile(_geometry(tta), (len(indices), 1, 1)), stored, seen)
+        samples = indices.astype(np.int64)[:, None] * MOST_VIEWS + np.arange(tta["n"])
+        settings, seed = recipe["augmentation"], recipe["seed"]
+        return random_transforms(settings, seed, TTA_EPOCH, samples.ravel(), input_size, output_size)
+    return fixed_transforms(np.tile(_geometry(tta), (len(indices), 1, 1)), input_size, output_size)
 
 
 def average(logits: NDArray[np.float64], mean_of: str) -> NDArray[np.float64]:
@@ -48,7 +51,7 @@ def average(logits: NDArray[np.float64], mean_of: str) -> NDArray[np.float64]:
 
 
 def _geometry(tta: dict[str, Any]) -> NDArray[np.float64]:
-    """Maps (views, 3, 3) from output to stored positions, in units of the side with the centre at 0."""
+    """Transforms (views, 3, 3) from output to stored positions, in units of the side with the center at 0."""
     match tta["name"]:
         case "flips":
             return _flips()

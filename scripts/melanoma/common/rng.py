@@ -1,7 +1,7 @@
 """Randomness as a function of where it is used, not as a state: nothing to save, nothing to restore.
 
-A number depends on (seed, epoch, position, stream) alone, through the mixing function of SplitMix64 (Steele, Lea and
-Flood, OOPSLA 2014), so it is the same whatever process draws it, in whatever order, however often a run was killed.
+A number depends on (seed, epoch, sample index, stream) alone, through the mixing function of SplitMix64 (Steele, Lea
+and Flood, OOPSLA 2014), so it is the same whatever process draws it, in whatever order, however often a run was killed.
 """
 
 import numpy as np
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
-def uniforms(seed: int, epoch: int, positions: NDArray[np.integer], streams: int) -> NDArray[np.float64]:
-    """Return numbers in [0, 1), shape (positions, streams), independent over all four arguments."""
+def uniforms(seed: int, epoch: int, sample_indices: NDArray[np.integer], streams: int) -> NDArray[np.float64]:
+    """Return numbers in [0, 1), shape (samples, streams), independent over all four arguments."""
     epoch_key = _mix(_mix(np.uint64(seed)) ^ np.uint64(epoch))
     with np.errstate(over="ignore"):
-        position_keys = _mix(epoch_key + _STEP * (positions.astype(np.uint64) + np.uint64(1)))
-        keys = _mix(position_keys[:, None] + _STEP * (np.arange(streams, dtype=np.uint64) + np.uint64(1)))
+        sample_keys = _mix(epoch_key + _STEP * (sample_indices.astype(np.uint64) + np.uint64(1)))
+        keys = _mix(sample_keys[:, None] + _STEP * (np.arange(streams, dtype=np.uint64) + np.uint64(1)))
     return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

@@ -77,28 +77,28 @@ def joined(recipe: dict[str, Any]) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-class SynchronisedBatchNorm(nn.modules.batchnorm._BatchNorm):
+class SynchronizedBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm over the images of all processes: Ioffe and Szegedy (2015) as if one process had the whole batch.
 
     torch's own runs on GPUs alone.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return normalised `inputs` (n, channels, ...)."""
+        """Return normalized `inputs` (n, channels, ...)."""
         if not self.training:
             return super().forward(inputs)
         over = [axis for axis in range(inputs.dim()) if axis != 1]
         shape = [1, -1] + [1] * (inputs.dim() - 2)
         count = _Sum.apply(inputs.new_tensor(inputs.numel() / inputs.shape[1]))
         mean = _Sum.apply(inputs.sum(over)) / count
-        centred = inputs - mean.view(shape)
-        variance = _Sum.apply(centred.square().sum(over)) / count
+        centered = inputs - mean.view(shape)
+        variance = _Sum.apply(centered.square().sum(over)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale.view(shape) + self.bias.view(shape)
+        return centered * scale.view(shape) + self.bias.view(shape)
 
     def _check_input_dim(self, inputs: Tensor) -> None:
         """Take images and vectors alike."""
@@ -120,14 +120,14 @@ class _Sum(torch.autograd.Function):
         return _Sum.forward(context, gradient)
 
 
-def synchronise_batch_norm(module: nn.Module) -> nn.Module:
+def synchronize_batch_norm(module: nn.Module) -> nn.Module:
     """Return `module` with every batch norm in it, or it itself, replaced by one over all processes, same weights."""
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
-        synchronised = SynchronisedBatchNorm(module.num_features, module.eps, module.momentum)
-        synchronised.load_state_dict(module.state_dict())
-        return synchronised
+        synchronized = SynchronizedBatchNorm(module.num_features, module.eps, module.momentum)
+        synchronized.load_state_dict(module.state_dict())
+        return synchronized
     for name, child in module.named_children():
-        setattr(module, name, synchronise_batch_norm(child))
+        setattr(module, name, synchronize_batch_norm(child))
     return module
 
 

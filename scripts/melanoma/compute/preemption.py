@@ -25,11 +25,11 @@ def scheduler_job() -> str | None:
     return next((os.environ[name] for name in JOB_NUMBERS if name in os.environ), None)
 
 
-class Interrupted(Exception):
+class Preempted(Exception):
     """Training stopped before its end, after a checkpoint; the same command goes on from there."""
 
 
-class Interruption:
+class Preemption:
     """Watches for signals, and for the end of the time of `limit` seconds since this process started.
 
     A scheduler kills what runs out of its time, often without a signal, so training leaves by its own clock: a tenth
@@ -43,7 +43,7 @@ class Interruption:
         self._longest, self._last = 0.0, time.monotonic()
 
     @contextmanager
-    def watching(self) -> Iterator["Interruption"]:
+    def watching(self) -> Iterator["Preemption"]:
         """Take the signals that schedulers send, instead of dying by them; give them back at the end."""
         before = {number: signal.signal(number, self._remember) for number in SIGNALS}
         try:

@@ -25,7 +25,7 @@ SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting")
 WITHOUT_CONTEXT = "_without_context"
 DEFAULT_INPUTS = ["age", "sex", "site"]
-FOREIGN = "predictions"
+EXTERNAL = "external_predictions"
 # What decides how and where something is computed, but not what comes out.
 INDIFFERENT = ("resources", "checkpoint_batches", "checkpoint_minutes")
 INDIFFERENT_TO_IMAGES = ("shards", "threads")
@@ -60,19 +60,19 @@ def is_tabular(recipe: dict[str, Any]) -> bool:
     return recipe["network"] in TABULAR_NETWORKS
 
 
-def is_foreign(recipe: dict[str, Any]) -> bool:
+def is_external(recipe: dict[str, Any]) -> bool:
     """Tell whether the recipe's model is a file of predictions that were made elsewhere."""
-    return recipe["network"] == FOREIGN
+    return recipe["network"] == EXTERNAL
 
 
 def is_trained(recipe: dict[str, Any]) -> bool:
     """Tell whether the recipe's model is a network that is trained by epochs."""
-    return not is_tabular(recipe) and not is_foreign(recipe)
+    return not is_tabular(recipe) and not is_external(recipe)
 
 
 def reads_images(recipe: dict[str, Any]) -> bool:
     """Tell whether the recipe's model looks at pixels."""
-    return recipe["network"] not in (*TABULAR_NETWORKS, "metadata_mlp", FOREIGN)
+    return recipe["network"] not in (*TABULAR_NETWORKS, "metadata_mlp", EXTERNAL)
 
 
 def is_backbone(recipe: dict[str, Any]) -> bool:
@@ -127,7 +127,7 @@ def training_name(recipe: dict[str, Any]) -> str:
 def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the weights of a recipe: not how it is computed, nor what is another network's."""
     recipe = recipe_read(recipe)
-    if is_foreign(recipe):
+    if is_external(recipe):
         return {key: recipe[key] for key in ("network", "file")}
     if is_tabular(recipe):
         return {key: recipe[key] for key in ("network", "seed", "inputs", recipe["network"]) if key in recipe}
@@ -137,7 +137,7 @@ def training_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
         unread |= {"backbone"}
     if not reads_images(recipe):
         unread |= {"augmentation"}
-    elif recipe["head"] == "logit":
+    elif recipe["head"] == "image_only":
         unread |= {"metadata"}
     return {key: value for key, value in recipe.items() if key not in unread}
 
@@ -321,7 +321,7 @@ def _broken_references(config: dict[str, Any]) -> Iterator[str]:
         if fusion["context"] and fusion["method"] not in ("logistic", "gradient_boosting"):
             yield f"fusions.{name}.context: only methods logistic and gradient_boosting use it, not {fusion['method']}"
         if fusion["context"] and name + WITHOUT_CONTEXT in {**models, **config["fusions"]}:
-            yield f"fusions.{name}: it is judged without context as {name + WITHOUT_CONTEXT}; give the other a new name"
+            yield f"fusions.{name}: its form without context is {name + WITHOUT_CONTEXT}; give the other a new name"
     for name, recipe in models.items():
         if reads_images(recipe) and not pixels:
             yield f"models.{name}.network: {recipe['network']} reads images; no source of this study has any"
@@ -351,9 +351,9 @@ def _broken_recipe(where: str, recipe: dict[str, Any], stored: int) -> Iterator[
             f"{where}.baseline_cnn: {len(layers['channels'])} channels but {len(layers['kernels'])} kernels;"
             " give one kernel size for each convolution"
         )
-    if recipe["head"] == "joint" and not reads_images(recipe):
-        yield f"{where}.head: joint needs an image network; {recipe['network']} reads metadata alone"
-    yield from _useless_optimisation(where, recipe)
+    if recipe["head"] == "image_and_metadata" and not reads_images(recipe):
+        yield f"{where}.head: image_and_metadata needs an image network; {recipe['network']} reads metadata alone"
+    yield from _useless_optimizer_settings(where, recipe)
     yield from _useless_keys(where, recipe)
     if recipe["network"] == "baseline_cnn":
         yield from _vanished_image(where, layers, recipe["input_size"] or stored)
@@ -361,8 +361,8 @@ def _broken_recipe(where: str, recipe: dict[str, Any], stored: int) -> Iterator[
         yield from _unknown_network(where, recipe)
         yield from _unknown_weights(where, recipe)
     yield from _empty_parts(where, recipe)
-    if recipe["dropout_samples"] > 1 and recipe["dropout"] == 0:
-        yield f"{where}.dropout_samples: without dropout all samples are alike; set dropout, such as 0.5"
+    if recipe["multi_sample_dropout"] > 1 and recipe["dropout"] == 0:
+        yield f"{where}.multi_sample_dropout: without dropout all samples are alike; set dropout, such as 0.5"
     yield from _mixed_labels(where, recipe)
     if recipe["input_size"] is not None and recipe["input_size"] > stored:
         yield f"{where}.input_size: {recipe['input_size']} is larger than images.size {stored}"
@@ -370,8 +370,8 @@ def _broken_recipe(where: str, recipe: dict[str, Any], stored: int) -> Iterator[
 
 def _useless_keys(where: str, recipe: dict[str, Any]) -> Iterator[str]:
     """Find what only another kind of model can have."""
-    if is_foreign(recipe) != (recipe["file"] is not None):
-        yield f"{where}.file: network predictions needs the file of predictions, and no other network has one"
+    if is_external(recipe) != (recipe["file"] is not None):
+        yield f"{where}.file: network external_predictions needs the file of predictions, and no other network has one"
     if not is_tabular(recipe) and recipe["inputs"] != DEFAULT_INPUTS:
         yield f"{where}.inputs: only for {', '.join(TABULAR_NETWORKS)}; {recipe['network']} has its own"
     for key in ("seeds", "tune"):
@@ -413,19 +413,22 @@ def _wrong_values(where: str, name: str, choices: Any, schema: dict[str, Any]) -
     ]
 
 
-def _useless_optimisation(where: str, recipe: dict[str, Any]) -> Iterator[str]:
+def _useless_optimizer_settings(where: str, recipe: dict[str, Any]) -> Iterator[str]:
     """Find warm-ups in which nothing is learned, and patterns of parameter groups that are none."""
     schedule, epochs = recipe["schedule"], recipe["epochs"]
-    warm_up = 0 if schedule["name"] == "1cycle" else schedule["warm_up"]
-    if warm_up >= epochs:
-        yield f"{where}.schedule.warm_up: {warm_up} epochs of warm-up leave none of {epochs} at the full learning rate"
-    elif warm_up and schedule["per"] == "epoch" and schedule["warm_up_from"] == 0:
+    warmup = 0 if schedule["name"] == "1cycle" else schedule["warmup_epochs"]
+    if warmup >= epochs:
+        yield (
+            f"{where}.schedule.warmup_epochs: {warmup} epochs of warm-up leave none of {epochs} at the full learning"
+            " rate"
+        )
+    elif warmup and schedule["per"] == "epoch" and schedule["warmup_start_factor"] == 0:
         yield (
             f"{where}.schedule: by epoch, a warm-up from 0 trains the first epoch at a learning rate of 0; give"
-            " warm_up_from, or per: batch"
+            " warmup_start_factor, or per: batch"
         )
-    if recipe["early_stopping"] is not None and recipe["choose_epoch_by"] == "last":
-        yield f"{where}.early_stopping: with choose_epoch_by: last each epoch is the best so far, and it never stops"
+    if recipe["early_stopping_patience"] is not None and recipe["monitor"] == "last":
+        yield f"{where}.early_stopping_patience: with monitor: last each epoch is the best so far, and it never stops"
     for group in recipe["optimizer"]["groups"]:
         try:
             re.compile(group["match"])
@@ -444,10 +447,12 @@ def _unknown_network(where: str, recipe: dict[str, Any]) -> Iterator[str]:
 def _empty_parts(where: str, recipe: dict[str, Any]) -> Iterator[str]:
     """Find batches that have fewer images than the parts that they are cut into."""
     processes = max(recipe["resources"]["gpus"], 1) * recipe["resources"]["nodes"]
-    if is_trained(recipe) and recipe["batch_size"] < recipe["accumulate"] * processes:
+    parts = recipe["gradient_accumulation_steps"]
+    if is_trained(recipe) and recipe["batch_size"] < parts * processes:
         yield (
-            f"{where}.batch_size: {recipe['batch_size']} images cannot be cut into {recipe['accumulate']} part(s)"
-            f" (accumulate) on each of {processes} process(es); take a larger batch_size or a smaller accumulate"
+            f"{where}.batch_size: {recipe['batch_size']} images cannot be cut into {parts} part(s)"
+            f" (gradient_accumulation_steps) on each of {processes} process(es); take a larger batch_size or fewer"
+            " gradient_accumulation_steps"
         )
 
 
@@ -466,14 +471,14 @@ def _mixed_labels(where: str, recipe: dict[str, Any]) -> Iterator[str]:
     """Mixing blends two images and their targets; metadata and diagnosis have no blend that means anything."""
     for kind in ("mixup", "cutmix"):
         if recipe["augmentation"][kind]["probability"] > 0:
-            if recipe["head"] == "joint":
+            if recipe["head"] == "image_and_metadata":
                 yield (
-                    f"{where}.augmentation.{kind}: not with head joint: the metadata of two patients cannot be mixed;"
-                    " set its probability to 0 or head to logit"
+                    f"{where}.augmentation.{kind}: not with head image_and_metadata: the metadata of two patients"
+                    " cannot be mixed; set its probability to 0 or head to image_only"
                 )
-            if recipe["diagnosis_weight"] > 0:
+            if recipe["aux_loss_weight"] > 0:
                 yield (
-                    f"{where}.augmentation.{kind}: not with diagnosis_weight above 0: a diagnosis cannot be mixed; set"
+                    f"{where}.augmentation.{kind}: not with aux_loss_weight above 0: a diagnosis cannot be mixed; set"
                     " either to 0"
                 )
 

@@ -10,7 +10,7 @@ import pandera.pandas as pa
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.data.layouts import Source, noting, read_source
-from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonise, nearest
+from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonize, nearest
 
 SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
 SCHEMA = pa.DataFrameSchema(
@@ -54,7 +54,7 @@ KINDS_SHOWN = 30
 
 
 def build_catalog(settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read and check all sources; return the catalog, and what was dropped, changed or doubted, and why.
+    """Read and check all sources; return the catalog, and what was dropped, normalized or warned of, and why.
 
     The catalog has one row per image, in table order, with the columns and types of SCHEMA; a problem that concerns
     a whole source has neither row nor image. `settings` holds `sources` (see read_source) and `on_bad_row` (fail or
@@ -69,13 +69,13 @@ def build_catalog(settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]
     if not sources:
         raise InputError("\n".join(faults))
     cells = join(sources)
-    words = {column: harmonise(cells[column], vocabulary) for column, vocabulary in VOCABULARIES.items()}
+    words = {column: harmonize(cells[column], vocabulary) for column, vocabulary in VOCABULARIES.items()}
     typed = canonical(cells, words)
     problems = find_problems(cells, typed, words, sources)
     if len(problems) and (faults or settings["on_bad_row"] == "fail"):
         faults.append(
             f"{_rows(problems.index.nunique())} cannot be used:\n{describe(problems)}\n"
-            "Correct them, or set on_bad_row: drop to leave these rows out and list them in problems.csv."
+            "Correct them, or set on_bad_row: drop to leave these rows out and list them in issues.csv."
         )
     kept = ~cells.index.isin(problems.index)
     # Whether a source is complete is not told by what is left where some of its rows are to be corrected.
@@ -118,7 +118,7 @@ def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFra
     numbers = {column: _number(cells[column]) for column in ("age", "width", "height")}
     diagnosis = words["diagnosis"]["word"]
     target = pd.to_numeric(cells["target"], errors="coerce").astype(float)
-    benign = diagnosis.notna() | (cells["behaviour"].str.lower() == "benign").fillna(False)
+    benign = diagnosis.notna() | (cells["benign_malignant"].str.lower() == "benign").fillna(False)
     from_diagnosis = np.where(diagnosis == MELANOMA, 1.0, np.where(benign, 0.0, -1.0))
     target = target.mask(cells["derived"], pd.Series(from_diagnosis, index=cells.index))
     return cells.assign(
@@ -174,7 +174,7 @@ def describe(problems: pd.DataFrame) -> str:
 def find_doubts(
     cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[Source]
 ) -> Iterator[dict[str, Any]]:
-    """Yield what was changed or is in doubt, once per source and kind, in the columns of the problems."""
+    """Yield what was normalized and what is doubtful, once per source and kind, in the columns of the problems."""
     for source in sources:
         rows = cells[cells["source"] == source.name]
         own = typed.loc[rows.index]
@@ -189,25 +189,25 @@ def find_doubts(
             translated = found.loc[rows.index]
             pairs = pd.DataFrame({"theirs": rows[column], "ours": translated["word"]})[translated["alias"]]
             for (theirs, ours), count in pairs.groupby(["theirs", "ours"]).size().items():
-                yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "changed")
+                yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "normalized")
         if source.suffixes:
             yield note(
-                "image", None, f"{_rows(source.suffixes)} with a suffix as .jpg, left out of the name", "changed"
+                "image", None, f"{_rows(source.suffixes)} with a suffix as .jpg, left out of the name", "normalized"
             )
         if rows["stands_in"].any():
             lesions = int((rows["stands_in"] & rows["lesion"].notna()).sum())
             images = int(rows["stands_in"].sum())
             told = f"{images} images without a patient: the lesion stands in for {lesions}, the image for the others"
-            yield note("patient", None, f"{told}; one patient's images may be taken for several patients'", "doubted")
+            yield note("patient", None, f"{told}; one patient's images may be taken for several patients'", "warning")
         lacking = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
         if lacking:
-            yield note("image", None, f"{_rows(lacking)} not in {source.metadata}, its columns are missing", "doubted")
+            yield note("image", None, f"{_rows(lacking)} not in {source.metadata}, its columns are missing", "warning")
         for key, column in (("lesion", "patient"), ("lesion", "target"), ("patient", "sex")):
             several = own.groupby(key)[column].nunique()
             several = several.index[several > 1]
             if len(several):
                 told = f"{len(several)} {key}(s) with more than one {column}, as {', '.join(several[:3])}"
-                yield note(key, None, told, "doubted")
+                yield note(key, None, told, "warning")
 
 
 def _number(texts: pd.Series) -> pd.Series:
@@ -234,16 +234,16 @@ def _rules(
     yield cells["one_hot_fault"], "target", "expected 1 in one class and 0 in the others; correct it or remove the row"
     texts = cells["target"].notna() & pd.to_numeric(cells["target"], errors="coerce").isna()
     yield texts, "target", WORD_FOR_TARGET
-    behaviour = cells["behaviour"].str.lower()
+    benign_malignant = cells["benign_malignant"].str.lower()
     diagnosis, target = typed["diagnosis"], typed["target"]
-    against = (behaviour == "benign") & (target == 1)
-    against |= (behaviour == "malignant") & (target == 0) & (diagnosis.isna() | diagnosis.isin(BENIGN))
-    yield against.fillna(False), "behaviour", "contradicts the target of the row; correct the one that is wrong"
+    against = (benign_malignant == "benign") & (target == 1)
+    against |= (benign_malignant == "malignant") & (target == 0) & (diagnosis.isna() | diagnosis.isin(BENIGN))
+    yield against.fillna(False), "benign_malignant", "contradicts the target of the row; correct the one that is wrong"
     other = diagnosis.notna() & (diagnosis != MELANOMA)
     yield (diagnosis == MELANOMA) & (target == 0), "diagnosis", "contradicts target 0; correct the one that is wrong"
     yield other & (target == 1), "diagnosis", "contradicts target 1; correct the one that is wrong"
-    unlabelled = cells["derived"] & (target == -1) & words["diagnosis"]["known"]
-    yield unlabelled, "diagnosis", "does not tell whether this is a melanoma; fill it in or remove the row"
+    unlabeled = cells["derived"] & (target == -1) & words["diagnosis"]["known"]
+    yield unlabeled, "diagnosis", "does not tell whether this is a melanoma; fill it in or remove the row"
 
 
 def _repeated_images(cells: pd.DataFrame, target: pd.Series) -> Iterator[tuple[pd.Series, str, str]]:

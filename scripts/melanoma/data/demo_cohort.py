@@ -2,9 +2,10 @@
 
 An image's risk is sigmoid(intercept + pixel_signal * s + relative_signal * d + metadata_signal * m). The pixel
 score s is standard normal and sets how the lesion looks; d is how far it looks from the patient's usual lesion:
-s is sqrt(likeness) * the patient's part + sqrt(1 - likeness) * d, both standard normal. The metadata score m is a
-function of age, sex and site as in the table. So the best AUROC that any model can reach, from the pixels, from
-the metadata and from all of it with the patient's usual lesion known, is known.
+s is sqrt(r) * the patient's part + sqrt(1 - r) * d, both standard normal, and r the
+within_patient_correlation. The metadata score m is a function of age, sex and site as in the table. So the best AUROC
+that any model can reach, from the pixels, from the metadata and
+from all of it with the patient's usual lesion known, is known.
 """
 
 import math
@@ -67,7 +68,7 @@ class Settings:
     metadata_signal: float
     prevalence: float
     relative_signal: float = 0.0
-    likeness: float = 0.2  # correlation of the pixel scores within a patient
+    within_patient_correlation: float = 0.2  # correlation of the pixel scores within a patient
 
     def __post_init__(self) -> None:
         """Raise InputError where a study cannot be made with these."""
@@ -80,16 +81,18 @@ class Settings:
         signals = self.pixel_signal, self.relative_signal, self.metadata_signal
         if min(signals) < 0:
             raise InputError(f"pixel, relative and metadata signal are {signals}, expected >= 0")
-        if not 0 <= self.likeness < 1:
-            raise InputError(f"likeness is {self.likeness}, expected 0 or more and less than 1")
+        if not 0 <= self.within_patient_correlation < 1:
+            raise InputError(
+                f"within_patient_correlation is {self.within_patient_correlation}, expected 0 or more and less than 1"
+            )
 
     @property
     def look(self) -> float:
         """The deviation of what an image's look adds to its log-odds, pixel_signal * s + relative_signal * d."""
         if not self.relative_signal:
             return self.pixel_signal
-        own = self.pixel_signal * math.sqrt(1 - self.likeness) + self.relative_signal
-        return math.hypot(self.pixel_signal * math.sqrt(self.likeness), own)
+        own = self.pixel_signal * math.sqrt(1 - self.within_patient_correlation) + self.relative_signal
+        return math.hypot(self.pixel_signal * math.sqrt(self.within_patient_correlation), own)
 
 
 def metadata_score(age: pd.Series, sex: pd.Series, site: pd.Series) -> np.ndarray:
@@ -121,7 +124,8 @@ def make_cohort(settings: Settings) -> pd.DataFrame:
             "site": _with_missing(places, sites, "site"),
             "width": width,
             "height": height,
-            "s": math.sqrt(settings.likeness) * shared + math.sqrt(1 - settings.likeness) * own,
+            "s": math.sqrt(settings.within_patient_correlation) * shared
+            + math.sqrt(1 - settings.within_patient_correlation) * own,
             "d": own,
         }
     )
@@ -275,7 +279,7 @@ def _bayes(settings: Settings) -> dict[str, float]:
 def _image_alone(settings: Settings) -> float:
     """The AUROC of s, which knows d in part: cov(u, s) of u's deviation is s's, the rest is unknown to it."""
     s, m, weight = _population()
-    known = settings.pixel_signal + settings.relative_signal * math.sqrt(1 - settings.likeness)
+    known = settings.pixel_signal + settings.relative_signal * math.sqrt(1 - settings.within_patient_correlation)
     unknown = math.sqrt(max(settings.look**2 - known**2, 0.0))
     nodes, chances = np.polynomial.hermite_e.hermegauss(NODES)
     rest = intercept(settings) + known * s + settings.metadata_signal * m

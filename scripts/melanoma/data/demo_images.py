@@ -28,7 +28,7 @@ class Traits:
 
     asymmetry: float
     border: float
-    colours: float
+    colors: float
     darkness: float
     veil: float
 
@@ -72,9 +72,9 @@ def _above(field: np.ndarray, level: float, softness: float) -> np.ndarray:
     return 1 / (1 + cv2.exp((level - field) / softness))
 
 
-def _tinted(planes: list[np.ndarray], colours: list[np.ndarray]) -> np.ndarray:
-    """The sum of every plane (height, width) in its own colour (3): float32 (height, width, 3)."""
-    return cv2.transform(cv2.merge(planes), np.column_stack(colours).astype(np.float32))
+def _tinted(planes: list[np.ndarray], colors: list[np.ndarray]) -> np.ndarray:
+    """The sum of every plane (height, width) in its own color (3): float32 (height, width, 3)."""
+    return cv2.transform(cv2.merge(planes), np.column_stack(colors).astype(np.float32))
 
 
 def _skin(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -107,8 +107,8 @@ def _add_lesion(rng: np.random.Generator, image: np.ndarray, traits: Traits) -> 
     texture = 1 + 0.2 * _noise(rng, shape, 0.13, 3) - rng.uniform(0, 0.3) * (network - 0.8)
     brown = (0.15 + 0.8 * traits.darkness + rng.uniform(-0.05, 0.05)) * texture * (1 + traits.asymmetry * along)
     dark = patches(0.03 + 0.5 * traits.darkness, 0.22, 0.3) * (0.2 + 1.3 * traits.darkness)
-    black = patches(0.01 + 0.16 * traits.colours, 0.15, 0.15) * 1.6 * traits.colours
-    red = patches(0.03 + 0.25 * traits.colours, 0.25, 0.4) * (0.2 + 0.7 * traits.colours) + 0.12 * lesion
+    black = patches(0.01 + 0.16 * traits.colors, 0.15, 0.15) * 1.6 * traits.colors
+    red = patches(0.03 + 0.25 * traits.colors, 0.25, 0.4) * (0.2 + 0.7 * traits.colors) + 0.12 * lesion
     image *= cv2.exp(-_tinted([lesion * brown + dark + black, red], [_melanin(rng), BLOOD]))
     veil = patches(0.02 + 0.55 * traits.veil, 0.3, 0.35) * 0.85 * traits.veil * np.clip(texture, 0, 1)
     image *= cv2.merge([1 - veil] * 3)
@@ -133,16 +133,16 @@ def _lesion_plane(rng: np.random.Generator, shape: tuple[int, int], traits: Trai
     return along, distance - border[places]
 
 
-def _coordinates(shape: tuple[int, int], centre: np.ndarray | tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """x (1, width) and y (height, 1) float32 from a `centre` given as x, y from the middle of the picture."""
+def _coordinates(shape: tuple[int, int], center: np.ndarray | tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """x (1, width) and y (height, 1) float32 from a `center` given as x, y from the middle of the picture."""
     height, width = shape
-    x = (np.arange(width, dtype=np.float32) - width / 2) / min(shape) - centre[0]
-    y = (np.arange(height, dtype=np.float32) - height / 2) / min(shape) - centre[1]
+    x = (np.arange(width, dtype=np.float32) - width / 2) / min(shape) - center[0]
+    y = (np.arange(height, dtype=np.float32) - height / 2) / min(shape) - center[1]
     return x[None, :].astype(np.float32), y[:, None].astype(np.float32)
 
 
 def _border(rng: np.random.Generator, traits: Traits) -> np.ndarray:
-    """Distance of the border from the lesion's centre at equally spaced angles, float32."""
+    """Distance of the border from the lesion's center at equally spaced angles, float32."""
     waves = np.arange(2, 16)
     angles = np.linspace(0, 2 * math.pi, 2048, endpoint=False)
     size = np.where(waves <= 4, 0.03 + 0.13 * traits.asymmetry, (0.05 + 0.4 * traits.border) / waves)
@@ -167,8 +167,8 @@ def _add_hairs(rng: np.random.Generator, image: np.ndarray) -> None:
         )
         thickness = max(1, round(rng.uniform(0.001, 0.0045) * unit))
         cv2.polylines(mask, [np.round(curve * 16).astype(np.int32)], False, 255, thickness, cv2.LINE_AA, 4)
-    colour = np.float32([62, 40, 30]) + np.float32([110, 85, 50]) * np.float32(rng.uniform(0, 1) ** 3)
-    _paint(image, mask, colour, rng.uniform(0.55, 0.9))
+    color = np.float32([62, 40, 30]) + np.float32([110, 85, 50]) * np.float32(rng.uniform(0, 1) ** 3)
+    _paint(image, mask, color, rng.uniform(0.55, 0.9))
 
 
 def _add_ruler(rng: np.random.Generator, image: np.ndarray) -> None:
@@ -202,10 +202,10 @@ def _add_ruler(rng: np.random.Generator, image: np.ndarray) -> None:
     _paint(image, mask, np.float32([38, 34, 36]), 0.85)
 
 
-def _paint(image: np.ndarray, mask: np.ndarray, colour: np.ndarray, opacity: float) -> None:
+def _paint(image: np.ndarray, mask: np.ndarray, color: np.ndarray, opacity: float) -> None:
     places = mask > 0
     amount = mask[places, None] * np.float32(opacity / 255)
-    image[places] += amount * (colour - image[places])
+    image[places] += amount * (color - image[places])
 
 
 def _add_light(rng: np.random.Generator, image: np.ndarray) -> None:

@@ -15,7 +15,19 @@ from melanoma.common.errors import InputError
 from melanoma.data.tables import Table, plain, plain_texts, read_table
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-COLUMNS = ("image", "patient", "lesion", "sex", "age", "site", "diagnosis", "behaviour", "target", "width", "height")
+COLUMNS = (
+    "image",
+    "patient",
+    "lesion",
+    "sex",
+    "age",
+    "site",
+    "diagnosis",
+    "benign_malignant",
+    "target",
+    "width",
+    "height",
+)
 ONE_HOT = {
     "MEL": "melanoma",
     "NV": "nevus",
@@ -50,7 +62,7 @@ LAYOUTS = {
             "age": ("age_approx",),
             "site": ("anatom_site_general_challenge",),
             "diagnosis": ("diagnosis",),
-            "behaviour": ("benign_malignant",),
+            "benign_malignant": ("benign_malignant",),
             "target": ("target",),
             "width": ("width",),
             "height": ("height",),
@@ -66,7 +78,7 @@ LAYOUTS = {
             "age": ("age_approx", "age_approximate"),
             "site": ("anatom_site_general_challenge", "anatom_site_general"),
             "diagnosis": ("diagnosis", "diagnosis_3"),
-            "behaviour": ("benign_malignant",),
+            "benign_malignant": ("benign_malignant",),
             "target": ("target",),
         },
         required=frozenset({"image"}),

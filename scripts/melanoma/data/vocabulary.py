@@ -82,7 +82,7 @@ VOCABULARIES = {"diagnosis": DIAGNOSES, "site": SITES, "sex": SEXES}
 SEARCHED = 100  # a column with more unknown words than this is the wrong column: no need to look for what each meant
 
 
-def harmonise(texts: pd.Series, vocabulary: dict[str, tuple[str, ...]]) -> pd.DataFrame:
+def harmonize(texts: pd.Series, vocabulary: dict[str, tuple[str, ...]]) -> pd.DataFrame:
     """Translate `texts`; columns word (ours, None where missing, unknown or not of the vocabulary), known, alias.
 
     known is False where the text is not of the vocabulary; alias True where the text is another name for our word.

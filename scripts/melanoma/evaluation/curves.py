@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from melanoma.evaluation.evaluate import Decisions, Settings, labelled
+from melanoma.evaluation.evaluate import Decisions, Settings, labeled
 from melanoma.stats.metrics import NetBenefit, measured, precision_recall_curve, roc_curve
 
 POINTS = 100  # of a decision curve
@@ -18,7 +18,7 @@ def curves(predictions: pd.DataFrame, name: str, settings: Settings, decisions: 
     each score that gains recall, so that steps of precision over recall enclose the average precision. `decision` holds
     threshold and net_benefit of the calibrated probabilities, up to the highest threshold of the settings.
     """
-    target, probability = labelled(predictions, name)
+    target, probability = labeled(predictions, name)
     false, true, _ = roc_curve(target, probability)
     # Steps in whole images, so that rounding makes no corner where the curve goes straight on.
     right = np.rint(np.diff(false) * (target == 0).sum())
@@ -27,7 +27,7 @@ def curves(predictions: pd.DataFrame, name: str, settings: Settings, decisions: 
     corner = np.concatenate([[True], turns, [True]])
     precision, recall, _ = precision_recall_curve(target, probability)
     gains = np.diff(recall, prepend=0.0) > 0
-    thresholds = (max(settings.net_benefit, default=0.5) * np.arange(1, POINTS + 1) / POINTS).tolist()
+    thresholds = (max(settings.threshold_probabilities, default=0.5) * np.arange(1, POINTS + 1) / POINTS).tolist()
     benefit = measured(NetBenefit(target, decisions.calibrated(probability), thresholds))
     return {
         "prevalence": float(target.mean()),

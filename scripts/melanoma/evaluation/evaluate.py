@@ -1,4 +1,4 @@
-"""The judgement of predictions: metrics with patient-clustered intervals, comparisons, and a table to read."""
+"""The evaluation of predictions: metrics with patient-clustered intervals, comparisons, and a table to read."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,31 +22,33 @@ MOST_BINS = 8
 
 @dataclass(frozen=True)
 class Settings:
-    """How predictions are judged.
+    """How predictions are evaluated.
 
-    replicates, confidence (0 to 1) and seed make the intervals; sensitivity is that of the fixed-sensitivity threshold;
-    net_benefit holds the threshold probabilities at which net benefit is given.
+    replicates, confidence_level (0 to 1) and seed make the intervals; target_sensitivity is that of the
+    fixed-sensitivity threshold; net benefit is given at the threshold_probabilities.
     """
 
     replicates: int = 2000
-    confidence: float = 0.95
+    confidence_level: float = 0.95
     seed: int = 1
-    sensitivity: float = 0.9
-    net_benefit: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2)
+    target_sensitivity: float = 0.9
+    threshold_probabilities: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2)
 
     def __post_init__(self) -> None:
-        """Refuse values that nothing can be judged with."""
-        if self.replicates < 1 or not 0 < self.confidence < 1:
-            raise InputError(f"replicates must be 1 or more and confidence between 0 and 1: got {asdict(self)}")
-        if not 0 < self.sensitivity <= 1 or not all(0 < threshold < 1 for threshold in self.net_benefit):
+        """Refuse values that nothing can be evaluated with."""
+        if self.replicates < 1 or not 0 < self.confidence_level < 1:
+            raise InputError(f"replicates must be 1 or more and confidence_level between 0 and 1: got {asdict(self)}")
+        if not 0 < self.target_sensitivity <= 1 or not all(
+            0 < threshold < 1 for threshold in self.threshold_probabilities
+        ):
             raise InputError(
-                f"sensitivity and the thresholds of net_benefit must be between 0 and 1: got {asdict(self)}"
+                f"target_sensitivity and threshold_probabilities must be between 0 and 1: got {asdict(self)}"
             )
 
     @property
     def resampling(self) -> dict[str, Any]:
-        """Replicates, confidence and seed."""
-        return {key: getattr(self, key) for key in ("replicates", "confidence", "seed")}
+        """Replicates, confidence level and seed."""
+        return {key: getattr(self, key) for key in ("replicates", "confidence_level", "seed")}
 
 
 @dataclass(frozen=True)
@@ -64,20 +66,20 @@ class Decisions:
 def decide(
     out_of_fold: pd.DataFrame, name: str, settings: Settings, training_prevalence: float | None = None
 ) -> Decisions:
-    """Choose thresholds and a calibrator on labelled out-of-fold predictions, the only ones that this may be given.
+    """Choose thresholds and a calibrator on labeled out-of-fold predictions, the only ones that this may be given.
 
     With the share of melanomas that the model was trained at, the calibrator may be a prior shift.
     """
-    target, probability = labelled(out_of_fold, f"{name}, out of fold")
+    target, probability = labeled(out_of_fold, f"{name}, out of fold")
     _, clusters = resampled(out_of_fold)
     choice = choose_calibrator(target, probability, clusters, training_prevalence, settings.seed)
-    return Decisions(choose_thresholds(target, probability, settings.sensitivity), choice)
+    return Decisions(choose_thresholds(target, probability, settings.target_sensitivity), choice)
 
 
 def evaluate(
     tables: Mapping[str, pd.DataFrame], settings: Settings, decisions: Mapping[str, Decisions] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Judge labelled predictions and return metrics.json: each model's entry, in the order of `tables`.
+    """Evaluate labeled predictions and return metrics.json: each model's entry, in the order of `tables`.
 
     A table has image, patient, probability and target (see `predictions.read_predictions`). An entry holds n, melanomas
     and patients (null if unknown); each metric of `metrics.Ranking` and `metrics.Calibration` as {value, low, high};
@@ -89,14 +91,14 @@ def evaluate(
     decisions = {name: (decisions or {}).get(name, Decisions()) for name in tables}
     entries: dict[str, dict[str, Any]] = {}
     for group in cohorts(tables):
-        placed = {name: _measures(*labelled(table, name), decisions[name], settings) for name, table in group.items()}
+        placed = {name: _measures(*labeled(table, name), decisions[name], settings) for name, table in group.items()}
         for name, estimates in _estimate(placed, group, settings).items():
             entries[name] = _entry(group[name], estimates, settings, decisions[name].thresholds)
     return {name: entries[name] for name in tables}
 
 
 def validate(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, dict[str, Any]]:
-    """Judge labelled out-of-fold predictions: as `evaluate`, pooled, and the plain AUROC of each fold.
+    """Evaluate labeled out-of-fold predictions: as `evaluate`, pooled, and the plain AUROC of each fold.
 
     A fold of a single class has no AUROC: null.
     """
@@ -152,7 +154,7 @@ def comparisons(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[
     return {
         **count_images(first),
         "clusters": clustered,
-        "confidence": settings.confidence,
+        "confidence_level": settings.confidence_level,
         "pairs": compare(target, scores, clusters, **settings.resampling) if comparable else [],
     }
 
@@ -196,13 +198,13 @@ def resampled(predictions: pd.DataFrame) -> tuple[str, np.ndarray]:
     return column, predictions[column].to_numpy(dtype=str)
 
 
-def labelled(predictions: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
+def labeled(predictions: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return target int8 (n,) and probability float64 (n,).
 
     Raises InputError without rows, without labels, or without both classes.
     """
     if predictions.empty:
-        raise InputError(f"{name}: no rows to judge (part 'test'); predict the test images first")
+        raise InputError(f"{name}: no rows to evaluate (part 'test'); predict the test images first")
     if predictions["target"].isna().any():
         raise InputError(f"{name}: no labels: give a file of labels (image, target), or a column target")
     target, probability = _pair(predictions)
@@ -219,7 +221,7 @@ def _measures(
     made: list[tuple[Place, Measure]] = [((), Ranking(target, probability))]
     for place, values in _scales(probability, decisions).items():
         made.append((place, Calibration(target, values)))
-        made.append(((*place, "net_benefit"), NetBenefit(target, values, settings.net_benefit)))
+        made.append(((*place, "net_benefit"), NetBenefit(target, values, settings.threshold_probabilities)))
     for rule, threshold in decisions.thresholds.items():
         made.append((("thresholds", rule), Outcomes(target, probability, threshold)))
     return made

@@ -1,4 +1,4 @@
-"""What a model's AUROC owes to how images were taken and of whom, rather than to what they show.
+"""Shortcut (acquisition-bias) analysis: what in a model's AUROC comes from how images were taken, and of whom.
 
 In the archives the size of a file, the number of a patient's images, age, sex and site tell much about the label, and a
 model may read some of that off the pixels without a look at the lesion. Here is measured what is reached without a
@@ -19,7 +19,7 @@ from melanoma.models.tabular import boosting_parameters, out_of_fold_and_test
 from melanoma.predictions.patient_context import images_per_patient
 from melanoma.stats.bootstrap import estimate
 from melanoma.stats.calibration import patient_folds
-from melanoma.stats.within import Explained, WithinPatient, WithinStrata
+from melanoma.stats.within import RSquared, WithinPatient, WithinStrata
 
 ACQUISITION = ("images_per_patient", "width", "height")
 BASELINES = {
@@ -27,26 +27,26 @@ BASELINES = {
     "and images per patient": ["age", "sex", "site", "images_per_patient"],
     "and image size": ["age", "sex", "site", "images_per_patient", "size"],
 }
-LEAF_IMAGES, LEAF_SHARE = 50, 0.1  # the least of a leaf, but no more than this share: few could not be divided
+LEAF_SAMPLES, LEAF_SHARE = 50, 0.1  # the least of a leaf, but no more than this share: few could not be divided
 AGES = {"under 30": (0, 30), "30 to 44": (30, 45), "45 to 59": (45, 60), "60 to 74": (60, 75), "75 and over": (75, 121)}
 SIZES_SHOWN = 6  # the commonest; all others are one group
 FOLDS = 5  # of patients, in which a score is predicted from acquisition
 
 
 def find_shortcuts(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, Any]:
-    """Audit models by their labelled predictions of one part, and return {models, subgroups}.
+    """Analyze models by their labeled predictions of one part, and return {models, subgroups}.
 
     A table has image, patient, target, probability, age, sex, site, source, width and height (0 where unknown). Of each
     model: auroc; within_size and within_patient (auroc, pairs; for the patient first, chance and ranked, see
-    `WithinPatient`), null where sizes or patients are unknown; explained, the share of the variance of the score's rank
-    that acquisition explains (see `acquisition_score`), and beside_acquisition, the AUROC of what that leaves of it.
+    `WithinPatient`), null where sizes or patients are unknown; r2, the share of the variance of the score's rank
+    that acquisition explains (see `acquisition_score`), and adjusted_auroc, the AUROC of what that leaves of it.
     subgroups: by kind and group n, melanomas, patients and auroc by model. Every metric is {value, low, high}; an AUROC
     without both classes is null.
     """
     models: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {}
     for cohort in cohorts(tables):
-        models |= _audit(cohort, settings)
+        models |= _analyze(cohort, settings)
         for kind, levels in subgroups(next(iter(cohort.values()))).items():
             for level, members in levels.items():
                 own = {name: table[members] for name, table in cohort.items()}
@@ -66,8 +66,14 @@ def areas(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, A
 
 def boosting(images: int) -> dict[str, float]:
     """Return the settings of gradient boosting on so many images."""
-    leaf_images = min(LEAF_IMAGES, max(2, int(LEAF_SHARE * images)))
-    return {"trees": 100, "learning_rate": 0.05, "leaves": 8, "leaf_images": leaf_images, "l2": 1.0}
+    min_samples_leaf = min(LEAF_SAMPLES, max(2, int(LEAF_SHARE * images)))
+    return {
+        "max_iter": 100,
+        "learning_rate": 0.05,
+        "max_leaf_nodes": 8,
+        "min_samples_leaf": min_samples_leaf,
+        "l2_regularization": 1.0,
+    }
 
 
 def baselines(
@@ -119,7 +125,7 @@ def acquisition_score(table: pd.DataFrame, score: NDArray[np.float64], seed: int
     return predicted
 
 
-def _audit(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, Any]:
+def _analyze(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, Any]:
     first = next(iter(tables.values()))
     target, (clustered, clusters) = _pair(first)[0], resampled(first)
     sized = bool((first["width"] > 0).any())
@@ -128,8 +134,8 @@ def _audit(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, 
         score = table["probability"].rank(pct=True).to_numpy()
         predicted = acquisition_score(table, score, settings.seed)
         measures[name, "plain"] = Area(target, score)
-        measures[name, "acquisition"] = Explained(score, predicted)
-        measures[name, "beside_acquisition"] = Area(target, score - predicted)
+        measures[name, "acquisition"] = RSquared(score, predicted)
+        measures[name, "adjusted_auroc"] = Area(target, score - predicted)
         if sized:
             measures[name, "within_size"] = WithinStrata(target, score, _sizes(first).to_numpy(str))
         if clustered == "patient":
@@ -147,8 +153,8 @@ def _audit(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, 
             "auroc": estimated[name, "plain"]["auroc"].bounds,
             "within_size": told(name, "within_size"),
             "within_patient": told(name, "within_patient"),
-            "explained": estimated[name, "acquisition"]["explained"].bounds,
-            "beside_acquisition": estimated[name, "beside_acquisition"]["auroc"].bounds,
+            "r2": estimated[name, "acquisition"]["r2"].bounds,
+            "adjusted_auroc": estimated[name, "adjusted_auroc"]["auroc"].bounds,
         }
         for name in tables
     }

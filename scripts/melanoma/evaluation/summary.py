@@ -41,7 +41,7 @@ def interval_note(metrics: dict[str, Any]) -> str:
     clusters = " or ".join(sorted({entry["clusters"] + "s" for entry in made}))
     left_out = sum(entry["degenerate_replicates"] for entry in made)
     note = (
-        f"In brackets: {made[0]['confidence']:.0%} accelerated percentile intervals over {made[0]['replicates']:,} "
-        f"bootstrap resamples of {clusters}"
+        f"In brackets: {made[0]['confidence_level']:.0%} accelerated percentile intervals over "
+        f"{made[0]['replicates']:,} bootstrap resamples of {clusters}"
     )
     return note + (f"; {left_out} resamples of a single class left out." if left_out else ".")

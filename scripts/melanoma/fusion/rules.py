@@ -29,7 +29,7 @@ def fuse(members: dict[str, pd.DataFrame], method: str, weights: dict[str, float
         raise InputError(f"fusion method '{method}' is unknown: use one of {', '.join(METHODS)}")
     first = next(iter(members.values()))
     if method == "weighted":
-        probability = weighted_mean(members, normalised(weights, list(members)))
+        probability = weighted_mean(members, normalized(weights, list(members)))
     elif method == "rank_mean":
         probability = percentile_ranks(aligned(members), first["part"].to_numpy()).mean(axis=1)
     else:
@@ -110,7 +110,7 @@ def log_loss(target: np.ndarray, probability: np.ndarray) -> float:
     return float(-np.log(truth).mean())
 
 
-def normalised(weights: dict[str, float] | None, names: list[str]) -> np.ndarray:
+def normalized(weights: dict[str, float] | None, names: list[str]) -> np.ndarray:
     """Return `weights` in the order of `names`, divided by their sum: float64 (members,).
 
     Raises InputError where a member has no weight, a weight has no member, one is negative, or all are 0.

@@ -69,7 +69,7 @@ class Weights:
 
     @classmethod
     def fit(cls, table: pd.DataFrame, members: Sequence[str]) -> Self:
-        """Fit the weights, >= 0 with sum 1, to labelled rows."""
+        """Fit the weights, >= 0 with sum 1, to labeled rows."""
         columns = table[[f"probability {name}" for name in members]].to_numpy()
         return cls(dict(zip(members, simplex_minimum(columns, table["target"].to_numpy()).tolist(), strict=True)))
 
@@ -106,7 +106,7 @@ class Stack:
     def fit(
         cls, table: pd.DataFrame, columns: Sequence[str], inputs: Sequence[str], classifier: Callable[[], Any]
     ) -> Self:
-        """Fit encoder and classifier to labelled rows."""
+        """Fit encoder and classifier to labeled rows."""
         encoder = InputEncoder.fit(table, inputs)
         read = _encoded(table, columns, encoder)
         return cls(tuple(columns), encoder, learned(classifier().fit(read, table["target"].to_numpy())))

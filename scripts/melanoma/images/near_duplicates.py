@@ -15,20 +15,20 @@ from melanoma.images.store import ImageStore
 
 CANDIDATE = ["first", "second", "orientation", "hamming"]
 COLUMNS = {"image_1": "str", "image_2": "str", "hamming": "int64", "difference": "float64"}
-SIDE = 64  # of the small grey versions
+SIDE = 64  # of the small gray versions
 # Least correlation at the best shift, of every other pixel, then of all. Among real images 1 % of unrelated candidates
 # pass both, and 98 % of copies cropped by 2 % a side.
 LOOKS = ((2, 0.75), (1, 0.9))
 ALIKE = 0.95  # correlation at which no better alignment is looked for
-FLAT = 0.5  # grey levels of detail under which an image is featureless: pixels cannot confirm anything about it
+FLAT = 0.5  # gray levels of detail under which an image is featureless: pixels cannot confirm anything about it
 TRANSPOSED, ROWS_FLIPPED, COLUMNS_FLIPPED = 4, 2, 1  # an orientation is a sum of these
 ROWS, TILE, PAIRS = 32, 8192, 128  # hashes and pairs at a time, to stay in the cache and bound memory
 
 
 class Small(NamedTuple):
-    """Small grey versions: `grey` uint8 (n, SIDE, SIDE), `band` int8, their windowed detail, and `flat` bool (n,)."""
+    """Small gray versions: `gray` uint8 (n, SIDE, SIDE), `band` int8, their windowed detail, and `flat` bool (n,)."""
 
-    grey: NDArray[np.uint8]
+    gray: NDArray[np.uint8]
     band: NDArray[np.int8]
     flat: NDArray[np.bool_]
 
@@ -62,18 +62,18 @@ def identical_files(quality: pd.DataFrame) -> pd.DataFrame:
 
 
 def shrink(store: ImageStore, rows: NDArray[np.integer]) -> Small:
-    """Return the small grey versions of the store's `rows`, read in blocks."""
-    grey = np.empty((len(rows), SIDE, SIDE), np.uint8)
+    """Return the small gray versions of the store's `rows`, read in blocks."""
+    gray = np.empty((len(rows), SIDE, SIDE), np.uint8)
     band = np.empty((len(rows), SIDE, SIDE), np.int8)
     flat = np.empty(len(rows), bool)
     window = np.sqrt(np.outer(np.hanning(SIDE + 2)[1:-1], np.hanning(SIDE + 2)[1:-1])) ** 2
     for start in progress(range(0, len(rows), 64), "shrinking blocks of 64 images"):
         for at, pixels in enumerate(store.read(rows[start : start + 64]), start):
-            grey[at] = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-            detail = _band(grey[at], 1, 4)
+            gray[at] = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+            detail = _band(gray[at], 1, 4)
             flat[at] = detail.std() < FLAT
             band[at] = np.rint(_standard(detail) * window * 40)
-    return Small(grey, band, flat)
+    return Small(gray, band, flat)
 
 
 def confirmed(
@@ -152,8 +152,8 @@ def differences(small: Small, candidates: NDArray[np.int64]) -> NDArray[np.float
         left = left[_best_shift(small.band[:, ::stride, ::stride], candidates[left]) >= least]
     for at in left:
         first, second, orientation, _ = candidates[at].tolist()
-        one = oriented(small.grey[first], orientation)
-        difference[at] = 1 - max(aligned_correlation(one, small.grey[second]), 0.0)
+        one = oriented(small.gray[first], orientation)
+        difference[at] = 1 - max(aligned_correlation(one, small.gray[second]), 0.0)
     return difference
 
 
@@ -169,7 +169,7 @@ def oriented(images: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def aligned_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Return the best correlation of fine detail of two small grey images under an affine map of one to the other."""
+    """Return the best correlation of fine detail of two small gray images under an affine map of one to the other."""
     identity = np.eye(2, 3, dtype=np.float32)
     best = _detail_correlation(one, other, identity)
     if best > ALIKE:
@@ -211,10 +211,10 @@ def _detail_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8], map_: 
     return float(np.corrcoef(*pair)[0, 1]) if min(values.std() for values in pair) > 0 else 0.0
 
 
-def _band(grey: NDArray[np.uint8], low: float, high: float) -> NDArray[np.float32]:
+def _band(gray: NDArray[np.uint8], low: float, high: float) -> NDArray[np.float32]:
     """Return what a blur of `low` pixels leaves and one of `high` removes."""
-    grey = grey.astype(np.float32)
-    return (cv2.GaussianBlur(grey, (0, 0), low) if low else grey) - cv2.GaussianBlur(grey, (0, 0), high)
+    gray = gray.astype(np.float32)
+    return (cv2.GaussianBlur(gray, (0, 0), low) if low else gray) - cv2.GaussianBlur(gray, (0, 0), high)
 
 
 def _standard(band: NDArray[np.float32]) -> NDArray[np.float32]:

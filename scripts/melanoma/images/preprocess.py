@@ -1,4 +1,4 @@
-"""From the pixels of an image to the square that is stored: border, fit, size, colour."""
+"""From the pixels of an image to the square that is stored: border, fit, size, color."""
 
 from typing import Any, NamedTuple
 
@@ -26,12 +26,12 @@ class Window(NamedTuple):
 WHOLE = Window(0.0, 0.0, 1.0, 1.0)
 
 
-def to_square(data: bytes, header: Header, settings: dict[str, Any]) -> NDArray[np.uint8]:
+def crop_and_resize(data: bytes, header: Header, settings: dict[str, Any]) -> NDArray[np.uint8]:
     """Decode an image to uint8 (size, size, 3) RGB, upright.
 
-    `settings`: size, fit (center_crop keeps the largest centred square, resize squeezes the whole image), crop_border,
-    colour_constancy. A large JPEG is decoded reduced, as long as what is kept of it has at least `size` pixels a side:
-    the same image within a grey level or so, in a third of the time. Raises Unreadable.
+    `settings`: size, fit (center_crop keeps the largest centered square, resize squeezes the whole image), crop_border,
+    color_constancy. A large JPEG is decoded reduced, as long as what is kept of it has at least `size` pixels a side:
+    the same image within a gray level or so, in a third of the time. Raises Unreadable.
     """
     size = settings["size"]
     factor = reduction(header, size)
@@ -44,15 +44,15 @@ def to_square(data: bytes, header: Header, settings: dict[str, Any]) -> NDArray[
             factor = enough
             pixels = decode(data, header, factor)
     top, left, bottom, right = _edges(header, factor, window, settings["fit"])
-    square = upright(shrink(pixels[top:bottom, left:right], size), header.orientation)
-    return shades_of_grey(square) if settings["colour_constancy"] == "shades_of_grey" else square
+    image = upright(shrink(pixels[top:bottom, left:right], size), header.orientation)
+    return shades_of_gray(image) if settings["color_constancy"] == "shades_of_gray" else image
 
 
 def shrink(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Resize to a new square: shrink by area, which does not alias, enlarge linearly; a long thin image needs both."""
     height, width = pixels.shape[:2]
     if size < min(height, width) and max(height, width) < 2 * size:
-        # The mean over 2 x 2 of the image drawn linearly at twice the size is the area mean within .1 grey level, in a
+        # The mean over 2 x 2 of the image drawn linearly at twice the size is the area mean within .1 gray level, in a
         # third of the time that OpenCV takes for an area mean over fractions of pixels.
         pixels = cv2.resize(pixels, (2 * size, 2 * size), interpolation=cv2.INTER_LINEAR)
         return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA)
@@ -77,8 +77,8 @@ def bright_window(pixels: NDArray[np.uint8]) -> Window:
     return Window(*(float(edge) / 256 for edge in (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)))
 
 
-def shades_of_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Remove the colour of the light: scale each channel so that their Minkowski means of order 6 are equal.
+def shades_of_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Remove the color of the light: scale each channel so that their Minkowski means of order 6 are equal.
 
     Finlayson and Trezzi (2004). The norm of the three means stays, so that brightness does.
     """

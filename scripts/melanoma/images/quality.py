@@ -17,7 +17,7 @@ HASH_SIDE, HASH_IMAGE = 8, 32
 class Quality(NamedTuple):
     """Measures of one stored image.
 
-    phash: 64 bits; sharpness: variance of the Laplacian, in squared grey levels; exposure: mean luminance, 0 black to
+    phash: 64 bits; sharpness: variance of the Laplacian, in squared gray levels; exposure: mean luminance, 0 black to
     1 white; border_fraction: share of the image that is dark and connected to its edge (frame, vignette); hair: share
     of the image that is dark, thin and not border.
     """
@@ -34,26 +34,26 @@ UNMEASURED = Quality(0, float("nan"), float("nan"), float("nan"), float("nan"))
 
 def measure(pixels: NDArray[np.uint8]) -> Quality:
     """Measure a stored image, uint8 (S, S, 3) RGB."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
     border = _border(small)
     return Quality(
         phash=perceptual_hash(small),
         # A Laplacian's mean is 0 but for the image's edge, so its variance is its mean square.
-        sharpness=cv2.norm(cv2.Laplacian(grey, cv2.CV_16S), cv2.NORM_L2SQR) / grey.size,
+        sharpness=cv2.norm(cv2.Laplacian(gray, cv2.CV_16S), cv2.NORM_L2SQR) / gray.size,
         exposure=cv2.mean(small)[0] / 255,
         border_fraction=float(np.count_nonzero(border)) / small.size,
         hair=_hair(small, border),
     )
 
 
-def perceptual_hash(grey: NDArray[np.uint8]) -> int:
-    """Return the 64-bit DCT hash (pHash) of a grey image, uint8 (S, S): alike images differ in few bits.
+def perceptual_hash(gray: NDArray[np.uint8]) -> int:
+    """Return the 64-bit DCT hash (pHash) of a gray image, uint8 (S, S): alike images differ in few bits.
 
     The image is shrunk to 32 x 32; the signs of its 8 x 8 lowest cosine coefficients about their median are the bits,
     row by row from the highest.
     """
-    tiny = cv2.resize(grey, (HASH_IMAGE, HASH_IMAGE), interpolation=cv2.INTER_AREA)
+    tiny = cv2.resize(gray, (HASH_IMAGE, HASH_IMAGE), interpolation=cv2.INTER_AREA)
     low = cv2.dct(tiny.astype(np.float32))[:HASH_SIDE, :HASH_SIDE].ravel()
     # What is above the lower of the two middle values is above the median; np.median takes ten times as long.
     middle = np.partition(low, low.size // 2 - 1)[low.size // 2 - 1]

@@ -18,7 +18,7 @@ from melanoma.common.errors import InputError, listing
 from melanoma.common.files import atomic_path, sha256
 from melanoma.images.hdf5 import create_hdf5
 from melanoma.images.header import Unreadable, read_header
-from melanoma.images.preprocess import to_square
+from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import UNMEASURED, Quality, measure
 from melanoma.images.store import PREPARATION, ShardWriter
 
@@ -27,7 +27,7 @@ MAX_BYTES = 2**28
 DEFAULTS = {
     "max_pixels": 50_000_000,
     "crop_border": False,
-    "colour_constancy": "none",
+    "color_constancy": "none",
     "compression": "none",
 }
 COLUMNS = {
@@ -69,7 +69,7 @@ class Prepared(NamedTuple):
 def prepare_file(path: str | Path, settings: dict[str, Any]) -> Prepared:
     """Read, hash, check, decode, resize and measure an image file; what is wrong is in `problem`, not raised.
 
-    `settings`: size and fit, and where they are not the defaults max_pixels, crop_border, colour_constancy.
+    `settings`: size and fit, and where they are not the defaults max_pixels, crop_border, color_constancy.
     """
     settings = DEFAULTS | settings
     found = Prepared(None)
@@ -81,7 +81,7 @@ def prepare_file(path: str | Path, settings: dict[str, Any]) -> Prepared:
         if header.width * header.height > settings["max_pixels"]:
             limit = f"more than images.max_pixels = {settings['max_pixels']}"
             raise Unreadable(f"{header.width} x {header.height} pixels, {limit}")
-        pixels = to_square(data, header, settings)
+        pixels = crop_and_resize(data, header, settings)
         return found._replace(pixels=pixels, quality=measure(pixels))
     except OSError as error:
         return found._replace(problem=f"cannot be opened: {error.strerror}")
@@ -139,7 +139,7 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: dict[str, Any], at_
                 writer.add(name, result.pixels)
             rows.append((name, source, *result[1:6], result.problem is None, result.problem, *result.quality))
         quality = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-        _judge(quality, settings["on_unreadable"])
+        _check_readable(quality, settings["on_unreadable"])
         writer.finish()
     return quality
 
@@ -168,7 +168,7 @@ def _in_order(function: Callable[[str], Prepared], items: Iterable[str], at_a_ti
             waiting.extend(pool.submit(function, item) for item in islice(items, 1))
 
 
-def _judge(quality: pd.DataFrame, on_unreadable: str) -> None:
+def _check_readable(quality: pd.DataFrame, on_unreadable: str) -> None:
     bad = quality[~quality["readable"]]
     if bad.empty:
         return

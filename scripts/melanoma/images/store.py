@@ -18,7 +18,7 @@ from melanoma.images.hdf5 import REMEDY, create_hdf5, open_hdf5
 # A process may hold 1,024 files open on most systems; a training job has several loaders.
 OPEN_SHARDS = 64
 # Of the settings of preparation, those that decide pixels; all but the size are texts in the file.
-PREPARATION = ("size", "fit", "crop_border", "colour_constancy")
+PREPARATION = ("size", "fit", "crop_border", "color_constancy")
 # HDF5 reports a damaged file as any of these, by where the damage is.
 DAMAGE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
 
@@ -245,7 +245,7 @@ def _describe(file: h5py.File, names: list[str], preparation: dict[str, Any], di
     _write_texts(file, "image", names)
     size, *others = PREPARATION
     file.attrs[size] = preparation[size]
-    texts = {key: str(preparation[key]) for key in others} | {"colour": "RGB", "digest": digest}
+    texts = {key: str(preparation[key]) for key in others} | {"color": "RGB", "digest": digest}
     for key, text in texts.items():
         file.attrs.create(key, text.encode(), dtype=h5py.string_dtype(length=len(text.encode())))
 

@@ -19,19 +19,19 @@ from melanoma.models.layers import batch_norms, exponents
 
 
 class Backbone(nn.Module):
-    """A published network: images (n, 3, size, size), normalised by ImageNet's statistics, to features (n, width).
+    """A published network: images (n, 3, size, size), normalized by ImageNet's statistics, to features (n, width).
 
-    `normalise` goes from ImageNet's statistics to those that the network was trained with.
+    `normalize` goes from ImageNet's statistics to those that the network was trained with.
     """
 
-    def __init__(self, network: nn.Module, width: int, normalise: nn.Module) -> None:
+    def __init__(self, network: nn.Module, width: int, normalize: nn.Module) -> None:
         super().__init__()
-        self.network, self.width, self.normalise = network, width, normalise
+        self.network, self.width, self.normalize = network, width, normalize
         self.frozen = False
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of `images`."""
-        return self.network(self.normalise(images))
+        return self.network(self.normalize(images))
 
     def freeze(self, frozen: bool) -> None:
         """Keep the published network as it is, as in prediction, or train it again; its pooling learns anyway."""
@@ -50,21 +50,21 @@ class Backbone(nn.Module):
         return self
 
 
-class RecomputingBackbone(Backbone):
+class CheckpointedBackbone(Backbone):
     """A backbone whose blocks are computed again in the backward pass, where batch norm must not count a batch twice.
 
     So between one forward pass and the next, the momentum of its batch norm is 0. (Its `num_batches_tracked`, which
     nothing reads where there is a momentum, does count twice.)
     """
 
-    def __init__(self, network: nn.Module, width: int, normalise: nn.Module) -> None:
-        super().__init__(network, width, normalise)
+    def __init__(self, network: nn.Module, width: int, normalize: nn.Module) -> None:
+        super().__init__(network, width, normalize)
         self.momenta: list[float | None] = []
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of `images`."""
         norms = list(batch_norms(self.network))
-        # Read at the first call: a conversion to synchronised batch norm has exchanged the layers before it.
+        # Read at the first call: a conversion to synchronized batch norm has exchanged the layers before it.
         self.momenta = self.momenta or [norm.momentum for norm in norms]
         for norm, momentum in zip(norms, self.momenta, strict=True):
             norm.momentum = momentum
@@ -74,8 +74,8 @@ class RecomputingBackbone(Backbone):
         return features
 
 
-class Renormalise(nn.Module):
-    """Turns images normalised by ImageNet's mean and standard deviation into ones normalised by others, in [0, 1]."""
+class Renormalize(nn.Module):
+    """Turns images normalized by ImageNet's mean and standard deviation into ones normalized by others, in [0, 1]."""
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
@@ -98,8 +98,8 @@ def build_backbone(name: str, size: int, settings: dict[str, Any]) -> Backbone:
     build = partial(_library(name).build, name, size, settings)
     width = _width(build, name, size)
     network = build()
-    kind = RecomputingBackbone if settings["recompute"] else Backbone
-    return kind(network, width, _normalisation(network))
+    kind = CheckpointedBackbone if settings["gradient_checkpointing"] else Backbone
+    return kind(network, width, _normalization(network))
 
 
 def classifier_of(name: str, network: nn.Module) -> tuple[str, ...]:
@@ -132,9 +132,9 @@ def _width(build: Callable[[], nn.Module], name: str, size: int) -> int:
     return shape[1]
 
 
-def _normalisation(network: nn.Module) -> nn.Module:
-    """Return what goes from ImageNet's normalisation to that which the network was trained with."""
+def _normalization(network: nn.Module) -> nn.Module:
+    """Return what goes from ImageNet's normalization to that which the network was trained with."""
     published = getattr(network, "pretrained_cfg", {})
     mean, std = tuple(published.get("mean", IMAGENET_MEAN)), tuple(published.get("std", IMAGENET_STD))
     same = mean == tuple(IMAGENET_MEAN) and std == tuple(IMAGENET_STD)
-    return nn.Identity() if same else Renormalise(mean, std)
+    return nn.Identity() if same else Renormalize(mean, std)

@@ -54,7 +54,7 @@ class BaselineCNN(nn.Module):
         self.pool = POOLS[settings["pooling"]]
         widths_of = {"flatten": channels[-1] * sides[-1] ** 2, "average": channels[-1], "levels": sum(channels[1:])}
         inputs = widths_of[settings["pooling"]]
-        # Early means are colours and late ones shapes: of different sizes until they are normalised.
+        # Early means are colors and late ones shapes: of different sizes until they are normalized.
         self.norm = nn.BatchNorm1d(inputs) if settings["pooling"] == "levels" else nn.Identity()
         widths = [inputs, *settings["hidden"]]
         self.hidden = nn.Sequential(*(hidden_layer(*pair) for pair in pairwise(widths)))

@@ -78,13 +78,13 @@ def build_network(recipe: dict[str, Any], size: int, columns: int, diagnoses: in
     It is for images of side `size`, `columns` of metadata, and `diagnoses` classes of an auxiliary task. Raises
     InputError where the network is not known or cannot take images of that size.
     """
-    reads_metadata = recipe["head"] == "joint" or recipe["network"] == "metadata_mlp"
+    reads_metadata = recipe["head"] == "image_and_metadata" or recipe["network"] == "metadata_mlp"
     return Classifier(
         image=None if recipe["network"] == "metadata_mlp" else image_network(recipe, size),
         metadata=MetadataNetwork(columns, recipe["metadata"]) if reads_metadata else None,
         outputs=1 + diagnoses,
         dropout=recipe["dropout"],
-        samples=recipe["dropout_samples"],
+        samples=recipe["multi_sample_dropout"],
     )
 
 

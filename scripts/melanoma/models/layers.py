@@ -13,7 +13,7 @@ def hidden_layer(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU())
 
 
-class GeneralisedMean(nn.Module):
+class GeneralizedMean(nn.Module):
     """Pools a feature map by (mean of x^p)^(1/p), with p learned from 3 (Radenovic, Tolias and Chum, 2018).
 
     p = 1 is average pooling, and the larger p, the nearer to the maximum. Values below `epsilon` count as it. `dims`
@@ -33,11 +33,11 @@ class GeneralisedMean(nn.Module):
         return ((powers.logsumexp(self.dims, keepdim=self.keepdim) - log(count)) / self.exponent).exp()
 
 
-class Recomputed(nn.Sequential):
+class GradientCheckpointed(nn.Sequential):
     """A sequence of blocks that in training keep only what goes into each and compute the rest again going backward.
 
     The gradients are the same, dropout included. Batch norm would count the batch in both passes: see
-    RecomputingBackbone.
+    CheckpointedBackbone.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -48,8 +48,8 @@ class Recomputed(nn.Sequential):
 
 
 def exponents(network: nn.Module) -> set[str]:
-    """Return the names of the exponents of a network's generalised means, which no published network has."""
-    means = (path for path, part in network.named_modules() if isinstance(part, GeneralisedMean))
+    """Return the names of the exponents of a network's generalized means, which no published network has."""
+    means = (path for path, part in network.named_modules() if isinstance(part, GeneralizedMean))
     return {f"{path}.exponent" for path in means}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from resnest import torch as resnest
 from torch import nn
 
-from melanoma.models.layers import GeneralisedMean, Recomputed
+from melanoma.models.layers import GeneralizedMean, GradientCheckpointed
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 
@@ -14,12 +14,12 @@ def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
     """Return the network `name` with random weights, by the recipe's settings of the backbone; it takes any `size`."""
     network = getattr(resnest, name)()
     if settings["pooling"] == "gem":
-        network.avgpool = GeneralisedMean()
+        network.avgpool = GeneralizedMean()
     if settings["features"] == "pooled":
         network.fc = nn.Identity()
-    if settings["recompute"]:
+    if settings["gradient_checkpointing"]:
         for stage in STAGES:
-            setattr(network, stage, Recomputed(*getattr(network, stage)))
+            setattr(network, stage, GradientCheckpointed(*getattr(network, stage)))
     return network
 
 

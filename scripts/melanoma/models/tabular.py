@@ -59,25 +59,25 @@ class Fitted(NamedTuple):
 class MetadataModel:
     """All runs of a metadata model by their names, fold-0 and so on and refit, and the recipe that they were fitted by.
 
-    `judges` are the runs that predict test: refit, or all folds, the mean of whose probabilities is taken.
+    `test_runs` are the runs that predict test: refit, or all folds, the mean of whose probabilities is taken.
     """
 
     recipe: dict[str, Any]
-    judges: list[str]
+    test_runs: list[str]
     runs: dict[str, Fitted]
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Rebuild it from `to_dict`."""
         runs = {name: Fitted.from_dict(fitted) for name, fitted in values["runs"].items()}
-        return cls(values["recipe"], values["judges"], runs)
+        return cls(values["recipe"], values["test_runs"], runs)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that a file can hold."""
         return {
             "recipe": self.recipe,
             "scikit_learn": sklearn.__version__,
-            "judges": self.judges,
+            "test_runs": self.test_runs,
             "runs": {name: fitted.to_dict() for name, fitted in self.runs.items()},
         }
 
@@ -97,12 +97,12 @@ class MetadataModel:
         if "images_per_patient" not in table:
             table = table.assign(images_per_patient=images_per_patient(table["patient"]))
         rows = table[["image", "patient"]].assign(part="test", fold=np.int8(-1), patient_distance=np.nan)
-        return _scored(rows, *self.probability(table, [run] if run else self.judges))
+        return _scored(rows, *self.probability(table, [run] if run else self.test_runs))
 
-    def probability(self, table: pd.DataFrame, judges: Sequence[str]) -> tuple[NDArray[np.float64], float]:
+    def probability(self, table: pd.DataFrame, test_runs: Sequence[str]) -> tuple[NDArray[np.float64], float]:
         """Return the mean of some runs' probabilities, (n,), and of the shares of melanomas that they were shown."""
-        probability = np.mean([self.runs[name].predict(table) for name in judges], axis=0)
-        return probability, float(np.mean([self.runs[name].trained_prevalence for name in judges]))
+        probability = np.mean([self.runs[name].predict(table) for name in test_runs], axis=0)
+        return probability, float(np.mean([self.runs[name].trained_prevalence for name in test_runs]))
 
     def _read_columns(self) -> set[str]:
         counted = {column for name in self.recipe["inputs"] for column in COUNTS.get(name, ())}
@@ -130,10 +130,8 @@ def build_classifier(recipe: dict[str, Any], threads: int) -> ClassifierMixin:
     if recipe["network"] == "random_forest":
         from sklearn.ensemble import RandomForestClassifier
 
-        settings = recipe["random_forest"]
         return RandomForestClassifier(
-            n_estimators=settings["trees"],
-            max_depth=settings["depth"],
+            **recipe["random_forest"],
             class_weight="balanced",
             random_state=recipe["seed"],
             n_jobs=threads,
@@ -147,23 +145,15 @@ def build_classifier(recipe: dict[str, Any], threads: int) -> ClassifierMixin:
 
 
 def build_boosting(settings: dict[str, Any], seed: int) -> ClassifierMixin:
-    """Return gradient boosting by `settings`: trees, learning_rate, leaves, leaf_images, l2."""
+    """Return scikit-learn's gradient boosting with the arguments `settings`, as a recipe names them."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(**boosting_parameters(settings, seed))
 
 
 def boosting_parameters(settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return our settings of gradient boosting by scikit-learn's names."""
-    return {
-        "max_iter": settings["trees"],
-        "learning_rate": settings["learning_rate"],
-        "max_leaf_nodes": settings["leaves"],
-        "min_samples_leaf": settings["leaf_images"],
-        "l2_regularization": settings["l2"],
-        "early_stopping": False,
-        "random_state": seed,
-    }
+    """Return all arguments of scikit-learn's gradient boosting: `settings`, and those that no recipe changes."""
+    return {**settings, "early_stopping": False, "random_state": seed}
 
 
 def fit(recipe: dict[str, Any], table: pd.DataFrame, threads: int) -> Fitted:
@@ -186,13 +176,13 @@ def out_of_fold_and_test(
     held_out = {f"fold-{fold}": train[train["fold"] == fold] for fold in folds}
     if test_by == REFIT:
         seen[REFIT] = train
-    judges = [REFIT] if test_by == REFIT else list(held_out)
-    model = MetadataModel(recipe, judges, {run: fit(recipe, rows, threads) for run, rows in seen.items()})
+    test_runs = [REFIT] if test_by == REFIT else list(held_out)
+    model = MetadataModel(recipe, test_runs, {run: fit(recipe, rows, threads) for run, rows in seen.items()})
     parts = [
         _scored(rows[KEYS].assign(part="train", fold=rows["fold"]), *model.probability(rows, [run]))
         for run, rows in held_out.items()
     ]
-    parts.append(_scored(test[KEYS].assign(part="test", fold=np.int8(-1)), *model.probability(test, judges)))
+    parts.append(_scored(test[KEYS].assign(part="test", fold=np.int8(-1)), *model.probability(test, test_runs)))
     return with_targets(pd.concat(parts, ignore_index=True).assign(patient_distance=np.nan), train), model
 
 

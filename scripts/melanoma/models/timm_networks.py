@@ -8,7 +8,7 @@ from timm.layers import SelectAdaptivePool2d
 from torch import nn
 
 from melanoma.common.errors import InputError
-from melanoma.models.layers import GeneralisedMean
+from melanoma.models.layers import GeneralizedMean
 
 PREFIX = "timm/"
 
@@ -29,11 +29,13 @@ def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
     network = timm.create_model(known, **options)
     if settings["pooling"] == "gem":
         _pool_by_gem(name, network)
-    if settings["recompute"]:
+    if settings["gradient_checkpointing"]:
         try:
             network.set_grad_checkpointing()
         except (AssertionError, AttributeError) as error:
-            raise InputError(f"backbone.recompute: timm cannot recompute {name}; set it to false") from error
+            raise InputError(
+                f"backbone.gradient_checkpointing: timm cannot recompute {name}; set it to false"
+            ) from error
     return network
 
 
@@ -55,4 +57,4 @@ def _pool_by_gem(name: str, network: nn.Module) -> None:
     path, layer = found[0]
     dims = getattr(layer.pool, "dim", (2, 3))
     flattens = getattr(layer.pool, "flatten", False) or isinstance(layer.flatten, nn.Flatten)
-    network.set_submodule(path, GeneralisedMean(dims, keepdim=not flattens))
+    network.set_submodule(path, GeneralizedMean(dims, keepdim=not flattens))

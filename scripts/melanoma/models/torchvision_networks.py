@@ -5,19 +5,19 @@ from typing import Any
 import torchvision
 from torch import nn
 
-from melanoma.models.layers import GeneralisedMean, Recomputed
+from melanoma.models.layers import GeneralizedMean, GradientCheckpointed
 
 
 def build(name: str, size: int, settings: dict[str, Any]) -> nn.Module:
     """Return the network `name` with random weights, by the recipe's settings of the backbone; it takes any `size`."""
     network = getattr(torchvision.models, name)()
     if settings["pooling"] == "gem":
-        network.avgpool = GeneralisedMean()
+        network.avgpool = GeneralizedMean()
     if settings["features"] == "pooled":
         network.classifier = nn.Identity()
-    if settings["recompute"]:
+    if settings["gradient_checkpointing"]:
         for stage in range(1, len(network.features) - 1):
-            network.features[stage] = Recomputed(*network.features[stage])
+            network.features[stage] = GradientCheckpointed(*network.features[stage])
     return network
 
 

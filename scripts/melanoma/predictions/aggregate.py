@@ -12,7 +12,7 @@ SEED = "-seed-"
 AVERAGED = ["trained_prevalence", "patient_distance"]  # beside logit or probability
 
 
-def gathered(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.DataFrame:
+def aggregated(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each image, with the columns of `predictions.COLUMNS`, out-of-fold rows first.
 
     `runs` maps the name of each training (fold-0, refit, or with a seed fold-0-seed-2) to its predictions. Seeds of one

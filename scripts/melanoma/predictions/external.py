@@ -18,7 +18,7 @@ from melanoma.predictions.table import distances, logit, read_table, refuse, req
 SPELLINGS = ("probability", "prob", "target")
 
 
-def foreign_predictions(
+def external_predictions(
     path: Path, train: pd.DataFrame, test: pd.DataFrame, folds: list[int], fused: bool
 ) -> pd.DataFrame:
     """Return the predictions of a file for our test and, where it has them, out of fold, in the workflow's columns.

@@ -15,9 +15,9 @@ def described(
     """Return what the file `path` holds: `tta`, and of each training the file of weights, seen from there, its SHA-256,
     and `test_from`, the place of the first test image among those that it predicts, by which random views are drawn.
 
-    `predictions` are those of each training; the ones that predict test are the judges.
+    `predictions` are those of each training; the ones that predict test are its test_runs.
     """
-    judges = [name for name, rows in predictions.items() if (rows["part"] == "test").any()]
+    test_runs = [name for name, rows in predictions.items() if (rows["part"] == "test").any()]
     runs = {
         name: {
             "weights": os.path.relpath(file, path.parent),
@@ -26,7 +26,7 @@ def described(
         }
         for name, file in weights.items()
     }
-    return {"tta": tta, "judges": judges, "runs": runs}
+    return {"tta": tta, "test_runs": test_runs, "runs": runs}
 
 
 def digest_of(path: Path) -> str:

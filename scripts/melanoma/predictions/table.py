@@ -81,10 +81,10 @@ def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, name: str, subs
     The two must cover the same images, or with `subset` the predictions a part of the labels'. `name` is the
     model's, for the message. Raises InputError listing the images that only one of them has.
     """
-    unlabelled = predictions.loc[~predictions["image"].isin(labels["image"]), "image"]
-    if len(unlabelled):
+    unlabeled = predictions.loc[~predictions["image"].isin(labels["image"]), "image"]
+    if len(unlabeled):
         raise InputError(
-            f"{name}: {len(unlabelled)} images with a prediction but no label:\n{listing(unlabelled)}\n"
+            f"{name}: {len(unlabeled)} images with a prediction but no label:\n{listing(unlabeled)}\n"
             "Give the labels of exactly the images that were predicted."
         )
     unpredicted = labels.loc[~labels["image"].isin(predictions["image"]), "image"]
@@ -213,7 +213,7 @@ def _labels(table: pd.DataFrame, path: str | Path) -> pd.Series:
 
 def _parts(table: pd.DataFrame, path: str | Path) -> pd.Series:
     wrong = ~table["part"].isin(["train", "test"])
-    refuse(wrong, table, path, "part not 'train' or 'test'", "leave the column out to judge every row", "part")
+    refuse(wrong, table, path, "part not 'train' or 'test'", "leave the column out to evaluate every row", "part")
     return table["part"].astype(str)
 
 

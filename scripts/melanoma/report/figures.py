@@ -17,13 +17,13 @@ from melanoma.evaluation.summary import interval_text
 from melanoma.training.early_stopping import best_epoch
 from melanoma.training.schedules import rate_factor
 
-# Okabe and Ito's palette, told apart under every common colour blindness; its yellow is too pale for lines.
+# Okabe and Ito's palette, told apart under every common color blindness; its yellow is too pale for lines.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5))]
 BENIGN, MELANOMA = "#A9C6DC", "#B3382C"
 INK, FAINT = "#222222", "#8A8A8A"
-# Of many models' lines that of the study's answer stands out.
-ANSWER, OTHER = {"linewidth": 2.2, "zorder": 3}, {"linewidth": 1, "alpha": 0.8}
+# Of many models' lines that of the selected model stands out.
+SELECTED, OTHER = {"linewidth": 2.2, "zorder": 3}, {"linewidth": 1, "alpha": 0.8}
 CHANCE = {"color": FAINT, "linewidth": 1, "linestyle": (0, (2, 2)), "zorder": 1}
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -95,10 +95,10 @@ def precision_recall(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
 
 
 @styled
-def reliability(calibration: dict[str, Any], answer: str) -> Figure:
+def reliability(calibration: dict[str, Any], selected_model: str) -> Figure:
     """Draw each model's share of melanomas over its mean probability, in bins, raw and, where it is, calibrated.
 
-    The intervals are those of the study's answer, for those of many models would cover each other. Both axes are
+    The intervals are those of the selected model, for those of many models would cover each other. Both axes are
     logarithmic, for melanomas are rare; a bin without a melanoma has no place on them.
     """
     scales = [s for s in ("raw", "calibrated") if any(s in entry["reliability"] for entry in calibration.values())]
@@ -107,15 +107,20 @@ def reliability(calibration: dict[str, Any], answer: str) -> Figure:
     shown = [bin_ for entry in calibration.values() for bins in entry["reliability"].values() for bin_ in bins]
     least = min((bin_[share]["value"] for bin_ in shown for share in bin_ if bin_[share]["value"]), default=0.1) / 2
     for axes, scale in zip(grid, scales, strict=True):
-        axes.plot([least, 1], [least, 1], **CHANCE, label="as promised")
+        axes.plot([least, 1], [least, 1], **CHANCE, label="perfect calibration")
         for number, (name, entry) in enumerate(calibration.items()):
             bins = [bin_ for bin_ in entry["reliability"].get(scale, []) if bin_["observed"]["value"]]
             predicted, observed = ([bin_[share] for bin_ in bins] for share in ("predicted", "observed"))
             points = [share["value"] for share in predicted], [share["value"] for share in observed]
             axes.plot(
-                *points, marker="o", markersize=3, **_line(number), **(ANSWER if name == answer else OTHER), label=name
+                *points,
+                marker="o",
+                markersize=3,
+                **_line(number),
+                **(SELECTED if name == selected_model else OTHER),
+                label=name,
             )
-            if name == answer:
+            if name == selected_model:
                 _bars(axes, points[0], observed, least, _line(number)["color"])
         axes.set(title=scale.capitalize(), xscale="log", yscale="log", xlim=(least, 1.1), ylim=(least, 1.1))
         axes.set_xlabel("Mean probability of the bin")
@@ -128,26 +133,26 @@ def reliability(calibration: dict[str, Any], answer: str) -> Figure:
 
 
 @styled
-def decision(curves: dict[str, Any], metrics: dict[str, Any], answer: str) -> Figure:
-    """Draw each model's net benefit by threshold probability, and the intervals of the study's answer.
+def decision(curves: dict[str, Any], metrics: dict[str, Any], selected_model: str) -> Figure:
+    """Draw each model's net benefit by threshold probability, and the intervals of the selected model.
 
-    The grey curve acts on every image, the grey line on none.
+    The gray curve treats all, the gray line none.
     """
     figure = Figure(figsize=(6.4, 5.0 + 0.18 * ceil(len(curves) / 3)))
     axes = figure.subplots()
     for number, (name, curve) in enumerate(curves.items()):
         points = curve["decision"]["threshold"], curve["decision"]["net_benefit"]
-        axes.plot(*points, **_line(number), **(ANSWER if name == answer else OTHER), label=name)
-        if name == answer:
+        axes.plot(*points, **_line(number), **(SELECTED if name == selected_model else OTHER), label=name)
+        if name == selected_model:
             known = metrics[name].get("calibrated", metrics[name])["net_benefit"]
             _bars(axes, [float(at) for at in known], list(known.values()), -np.inf, _line(number)["color"])
     for prevalence in sorted({curve["prevalence"] for curve in curves.values()}):
         threshold = np.array(next(iter(curves.values()))["decision"]["threshold"])
         everyone = prevalence - (1 - prevalence) * threshold / (1 - threshold)
-        axes.plot(threshold, everyone, color=FAINT, linewidth=1.2, label="act on every image")
-    axes.axhline(0, **CHANCE, label="act on none")
+        axes.plot(threshold, everyone, color=FAINT, linewidth=1.2, label="treat all")
+    axes.axhline(0, **CHANCE, label="treat none")
     most = max(value for curve in curves.values() for value in (*curve["decision"]["net_benefit"], curve["prevalence"]))
-    # Acting on every image costs without bound; a little of that is enough to see.
+    # To treat all costs without bound; a little of that is enough to see.
     axes.set(ylim=(max(axes.dataLim.y0 - 0.05 * most, -0.35 * most), axes.dataLim.y1 + 0.05 * most), xlim=(0, None))
     axes.set(xlabel="Threshold probability: act from this risk on", ylabel="Net benefit, per image")
     figure.legend(loc="outside lower center", ncols=3)
@@ -156,7 +161,7 @@ def decision(curves: dict[str, Any], metrics: dict[str, Any], answer: str) -> Fi
 
 @styled
 def learning_curves(histories: dict[str, dict[str, pd.DataFrame]], choose_by: dict[str, str]) -> Figure:
-    """Draw loss (left) and validation AUROC (right) by epoch, a row for each model, a colour for each run.
+    """Draw loss (left) and validation AUROC (right) by epoch, a row for each model, a color for each run.
 
     `histories` maps model -> run -> history (see SPEC of history.csv: epoch, train_loss, validation_loss,
     validation_auroc); a run without validation, the refit, shows its training loss alone. `choose_by` maps
@@ -347,7 +352,7 @@ def _bars(axes: Axes, at: list[float], estimates: list[dict[str, Any]], least: f
 
 def _confidence(metrics: dict[str, Any]) -> str:
     made = next(iter(metrics.values()))["bootstrap"]
-    return f" [{made['confidence']:.0%} interval]"
+    return f" [{made['confidence_level']:.0%} interval]"
 
 
 def _line(number: int) -> dict[str, Any]:
@@ -358,7 +363,7 @@ def _line(number: int) -> dict[str, Any]:
 
 
 def _base_rates(optimizer: dict[str, Any]) -> dict[str, float]:
-    """The learning rates that an optimiser starts from, by the pattern of the parameters that have them."""
+    """The learning rates that an optimizer starts from, by the pattern of the parameters that have them."""
     own = {
         group["match"]: group["learning_rate"] for group in optimizer["groups"] if group["learning_rate"] is not None
     }

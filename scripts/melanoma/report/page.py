@@ -17,7 +17,7 @@ from melanoma.common.provenance import ROOT, commit
 from melanoma.config.study import WITHOUT_CONTEXT
 from melanoma.config.weights import start_of
 from melanoma.evaluation.summary import interval_note
-from melanoma.predictions.test_access_log import read_ledger, readings
+from melanoma.predictions.test_access_log import accesses, read_access_log
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
 PACKAGES = [
@@ -34,7 +34,7 @@ PACKAGES = [
     "matplotlib",
 ]
 FEW = 20  # melanomas or patients, below which a test says little
-SHOWN_ROWS = 200  # of a table of problems; the file holds all
+SHOWN_ROWS = 200  # of a table of issues; the file holds all
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Sources:
     config: list[Path]
     comparisons: Path | None = None
     calibration: Path | None = None
-    answer: Path | None = None
+    selected_model: Path | None = None
     shortcuts: Path | None = None
     figures: dict[str, Path] = field(default_factory=dict)
     leakage: Path | None = None
-    problems: Path | None = None
+    issues: Path | None = None
     quality: Path | None = None
     recipes: dict[str, Path] = field(default_factory=dict)
     trials: dict[str, Path] = field(default_factory=dict)
     seeds: Path | None = None
-    ledger: Path | None = None
+    test_access_log: Path | None = None
     fusions: dict[str, Path] = field(default_factory=dict)
     truths: list[Path] = field(default_factory=list)
     captions: Path = ROOT / "report"
@@ -82,19 +82,19 @@ def render(study: str, sources: Sources) -> str:
         thresholded={name: entry["thresholds"] for name, entry in metrics.items() if "thresholds" in entry},
         comparisons=read_json(sources.comparisons) if sources.comparisons else {"pairs": []},
         calibration=read_json(sources.calibration) if sources.calibration else {},
-        answer=read_json(sources.answer) if sources.answer else None,
+        selected_model=read_json(sources.selected_model) if sources.selected_model else None,
         contexts=contexts(metrics),
         shortcuts=read_json(sources.shortcuts) if sources.shortcuts else None,
         figures=[figure(name, path, sources.captions) for name, path in sources.figures.items()],
         truth=best_possible(sources.truths),
         split=config.get("split") or {},
         leakage=leakage(sources.leakage),
-        problems=problems(sources.problems),
+        issues=issues(sources.issues),
         quality=quality(sources.quality),
         recipes=[(name, start_of(read_yaml(path)), path, path.read_text()) for name, path in sources.recipes.items()],
         trials={name: trials(path) for name, path in sources.trials.items()},
         seeds=read_json(sources.seeds) if sources.seeds else {},
-        ledger=ledger(sources.ledger, config),
+        test_access_log=test_access_log(sources.test_access_log, config),
         fusions={name: read_json(path) for name, path in sources.fusions.items()},
         config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         command=sources.command or f"snakemake --cores all --configfile {' '.join(map(str, sources.config))}",
@@ -167,7 +167,7 @@ def leakage(path: Path | None) -> dict[str, Any] | None:
     }
 
 
-def problems(path: Path | None) -> dict[str, Any] | None:
+def issues(path: Path | None) -> dict[str, Any] | None:
     """Return the problem rows of the tables: how many of each kind, and the first of them."""
     if path is None:
         return None
@@ -207,13 +207,13 @@ def trials(path: Path) -> dict[str, Any]:
     return {"header": header, "rows": [list(map(_short, row)) for row in shown.itertuples(index=False)]}
 
 
-def ledger(path: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
+def test_access_log(path: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
     """Return how often this study's test was read, for how many configurations, and whether those are too many."""
-    entries = read_ledger(path) if path is not None else []
+    entries = read_access_log(path) if path is not None else []
     if not entries:
         return None
-    most = config.get("evaluate", {}).get("most_configurations")
-    counts = readings(entries, entries[-1].get("test"))
+    most = config.get("evaluate", {}).get("max_test_configurations")
+    counts = accesses(entries, entries[-1].get("test"))
     return counts | {"first": entries[0].get("time"), "many": most is not None and counts["configurations"] > most}
 
 

@@ -21,7 +21,7 @@ REMEDY = (
 )
 FEATURES = ["sex", "age", "site", "width", "height"]
 IDENTIFIERS = ["row", "image", "patient", "lesion", "source", "part", "fold"]
-LABELS = {"target", "label", "class", "diagnosis", "benign_malignant", "malignant", "melanoma", "behaviour"}
+LABELS = {"target", "label", "class", "diagnosis", "malignant", "melanoma", "benign_malignant"}
 CHANCE = 1e-6  # a column is accused of holding the label where chance would do the same with less than this probability
 
 

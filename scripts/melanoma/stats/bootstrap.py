@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse, special
 
-from melanoma.stats.metrics import JUMPING, Measure, measured
+from melanoma.stats.metrics import NON_SMOOTH, Measure, measured
 
 BLOCK = 32  # replicates at once: the drawn counts of 2,000 patients fit the processor's cache
 GROUPS = 200  # of patients, left out one after the other by the jackknife; fewer patients are left out singly
@@ -45,16 +45,16 @@ def estimate(
     target: ArrayLike,
     clusters: ArrayLike,
     replicates: int = 2000,
-    confidence: float = 0.95,
+    confidence_level: float = 0.95,
     seed: int = 1,
 ) -> dict[Key, dict[str, Estimate]]:
     """Estimate each metric of each measure with its interval; see `replicate` and `interval`."""
-    units = independent_units(target, clusters)
+    n_clusters = independent_clusters(target, clusters)
     resampling = Resampling(measures, clusters)
     replicated, left_out = resampling.replicate(replicates, seed), resampling.leave_out(seed)
     return {
         key: {
-            name: interval_of(name)(value, replicated[key][name], left_out[key][name], confidence, units)
+            name: interval_of(name)(value, replicated[key][name], left_out[key][name], confidence_level, n_clusters)
             for name, value in measured(measure).items()
         }
         for key, measure in measures.items()
@@ -119,67 +119,71 @@ def leave_out(clusters: int, seed: int) -> Iterator[np.ndarray]:
 
 def interval_of(name: str) -> Callable[[ArrayLike, np.ndarray, np.ndarray, float, int], Estimate]:
     """Return how the interval of a metric is made, by the metric's name."""
-    return jumping_interval if name in JUMPING else interval
+    return non_smooth_interval if name in NON_SMOOTH else interval
 
 
-def interval(value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence: float, units: int) -> Estimate:
+def interval(
+    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence_level: float, n_clusters: int
+) -> Estimate:
     """Return the interval of a metric that is smooth in the weights of patients, as of a difference of two such.
 
-    It is the accelerated percentile interval, as `jumping_interval`, with more from the metric without each group of
-    patients, `left_out` (groups,). It may rest on fewer units, its `effective_units`, and levels are counted in the
-    mean of two variances: the replicates of a curved metric, such as average precision, vary too little, and the
+    It is the accelerated percentile interval, as `non_smooth_interval`, with more from the metric without each group of
+    patients, `left_out` (groups,). It may rest on fewer clusters, its `effective_clusters`, and levels are counted in
+    the mean of two variances: the replicates of a curved metric, such as average precision, vary too little, and the
     jackknife rather too much (Efron and Stein, Annals of Statistics 9:586, 1981). And such a metric may be biased, see
-    `_centres`.
+    `_centers`.
     """
     defined = replicated[~np.isnan(replicated)]
     spread = defined.std() if len(defined) else 0.0
-    if units < 2 or spread == 0:  # there is neither a variance nor a bias
-        return jumping_interval(value, replicated, left_out, confidence, units)
+    if n_clusters < 2 or spread == 0:  # there is neither a variance nor a bias
+        return non_smooth_interval(value, replicated, left_out, confidence_level, n_clusters)
     error = jackknife_error(left_out) or spread  # 0 where no group moves the metric alone, which tells nothing
-    outwards = student(min(units, effective_units(left_out)), confidence) * np.sqrt((1 + (error / spread) ** 2) / 2)
-    return _percentiles(value, replicated, left_out, _centres(float(value) - defined.mean(), spread), outwards)
+    outwards = student(min(n_clusters, effective_clusters(left_out)), confidence_level) * np.sqrt(
+        (1 + (error / spread) ** 2) / 2
+    )
+    return _percentiles(value, replicated, left_out, _centers(float(value) - defined.mean(), spread), outwards)
 
 
-def jumping_interval(
-    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence: float, units: int
+def non_smooth_interval(
+    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, confidence_level: float, n_clusters: int
 ) -> Estimate:
-    """Return the interval of a metric that jumps from image to image, over the replicates that define it.
+    """Return the interval of a metric that is not smooth, over the replicates that define it.
 
-    The levels of the percentiles are moved outwards, for percentiles of few independent `units` are too near each
+    The levels of the percentiles are moved outwards, for percentiles of few independent clusters are too near each
     other, as a normal interval without Student's t is (Hesterberg, The American Statistician 69:371, 2015), and to the
     side on which the metric's standard error grows, by the acceleration of Efron's BCa interval (Journal of the
     American Statistical Association 82:171, 1987), from the metric without each group of patients, (groups,). The
     jackknife's variance means nothing here, for it is not consistent for such metrics (Shao and Wu, Annals of
     Statistics 17:1176, 1989), and replicates tie with the value.
 
-    There is no interval of less than two units, and each holds its value. Where no replicate is less than perfect,
+    There is no interval of less than two clusters, and each holds its value. Where no replicate is less than perfect,
     resampling tells nothing: see `exact_low`.
     """
     undefined = int(np.isnan(replicated).sum())
-    if units < 2:
+    if n_clusters < 2:
         return Estimate(float(value), np.nan, np.nan, undefined)
     if value == 1.0 and undefined < len(replicated) and np.nanmin(replicated) == 1.0:
-        return Estimate(1.0, exact_low(units, confidence), 1.0, undefined)
-    return _percentiles(value, replicated, left_out, np.zeros(2), student(units, confidence))
+        return Estimate(1.0, exact_low(n_clusters, confidence_level), 1.0, undefined)
+    return _percentiles(value, replicated, left_out, np.zeros(2), student(n_clusters, confidence_level))
 
 
 def _percentiles(
-    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, centres: np.ndarray, outwards: float
+    value: ArrayLike, replicated: np.ndarray, left_out: np.ndarray, centers: np.ndarray, outwards: float
 ) -> Estimate:
-    """Return the percentiles at the levels `outwards` of two centres, accelerated."""
+    """Return the percentiles at the levels `outwards` of two centers, accelerated."""
     value = float(value)
     defined = replicated[~np.isnan(replicated)]
     undefined = len(replicated) - len(defined)
     if len(defined) == 0 or np.isnan(value):
         return Estimate(value, np.nan, np.nan, undefined)
     level = np.array([-outwards, outwards])
-    # So few units that the acceleration passes the pole leave the farthest percentile.
+    # So few clusters that the acceleration passes the pole leave the farthest percentile.
     slowed = np.maximum(1 - acceleration(left_out) * level, np.finfo(np.float64).eps)
-    low, high = np.quantile(defined, special.ndtr(centres + level / slowed))
+    low, high = np.quantile(defined, special.ndtr(centers + level / slowed))
     return Estimate(value, min(float(low), value), max(float(high), value), undefined)
 
 
-def _centres(distance: float, spread: float) -> np.ndarray:
+def _centers(distance: float, spread: float) -> np.ndarray:
     """Return the levels from which those of the lower and of the upper end are counted, (2,).
 
     It is the value's level, by its distance from the mean of the replicates, in their root mean square distance from
@@ -192,17 +196,17 @@ def _centres(distance: float, spread: float) -> np.ndarray:
     return once + np.array([min(once, 0.0), max(once, 0.0)])
 
 
-def exact_low(units: int, confidence: float) -> float:
-    """Return the lower end of the exact interval of a share, where each of so many independent units was judged right.
+def exact_low(n_clusters: int, confidence_level: float) -> float:
+    """Return the lower end of the exact interval of a share, where each of `n_clusters` was classified right.
 
     Clopper and Pearson, Biometrika 26:404 (1934).
     """
-    return float(((1 - confidence) / 2) ** (1 / units))
+    return float(((1 - confidence_level) / 2) ** (1 / n_clusters))
 
 
-def student(units: float, confidence: float) -> float:
-    """Return how many of a mean's standard deviations, those of a variance divided by `units`, an interval reaches."""
-    return float(np.sqrt(units / (units - 1)) * special.stdtrit(units - 1, (1 + confidence) / 2))
+def student(n_clusters: float, confidence_level: float) -> float:
+    """Return how many of a mean's standard deviations, those of a variance over `n_clusters`, an interval reaches."""
+    return float(np.sqrt(n_clusters / (n_clusters - 1)) * special.stdtrit(n_clusters - 1, (1 + confidence_level) / 2))
 
 
 def acceleration(left_out: np.ndarray) -> float:
@@ -222,7 +226,7 @@ def jackknife_error(left_out: np.ndarray) -> float:
     return float((1 - 1 / len(influence)) * np.sqrt(np.sum(influence**2)))
 
 
-def effective_units(left_out: np.ndarray) -> float:
+def effective_clusters(left_out: np.ndarray) -> float:
     """Return one more than the degrees of freedom of the metric's variance, from its values without each group.
 
     The variance is estimated by a sum of squared influences. Where a few patients make up most of it, as the few whose
@@ -244,7 +248,7 @@ def _influence(left_out: np.ndarray) -> np.ndarray:
     return defined.mean() - defined if len(defined) else np.zeros(1)
 
 
-def independent_units(target: ArrayLike, clusters: ArrayLike) -> int:
+def independent_clusters(target: ArrayLike, clusters: ArrayLike) -> int:
     """Return how many patients have an image of the rarer class: no metric of both classes rests on more."""
     target, clusters = np.asarray(target), np.asarray(clusters)
     return min(len(np.unique(clusters[target == label])) for label in (0, 1))

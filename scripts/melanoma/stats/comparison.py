@@ -7,24 +7,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from melanoma.stats.bootstrap import Resampling, independent_units, interval
+from melanoma.stats.bootstrap import Resampling, independent_clusters, interval
 from melanoma.stats.delong import Comparison, delong_test, z_test
 from melanoma.stats.metrics import Ranking, measured
 
 
-def paired_test(difference: ArrayLike, replicated: np.ndarray, units: int) -> Comparison:
+def paired_test(difference: ArrayLike, replicated: np.ndarray, n_clusters: int) -> Comparison:
     """Test whether a difference of two models is 0, by its standard deviation over the replicates, (replicates,).
 
-    Of so many independent `units` the replicates show a variance divided by n, where that of n - 1 is meant. The
+    Of `n_clusters` independent clusters the replicates show a variance divided by n, where that of n - 1 is meant. The
     difference is taken as normal: p may be far below what counting 2,000 replicates could tell, and Student's t would
-    reject equality of AUROCs much too seldom where patients are few (benchmarks/results/paired_test.md). One unit tells
-    nothing: p is 1. Where every replicate has the same difference, each unit is a toss of a coin.
+    reject equality of AUROCs much too seldom where patients are few (benchmarks/results/paired_test.md). One cluster
+    tells nothing: p is 1. Where every replicate has the same difference, it is a sign test.
     """
     difference = float(difference)
-    if units < 2:
+    if n_clusters < 2:
         return Comparison(difference, np.nan, np.nan, 1.0)
-    made = z_test(difference, float(np.nanstd(replicated)) * np.sqrt(units / (units - 1)))
-    return made._replace(p=2 * 0.5**units) if np.isinf(made.z) else made
+    made = z_test(difference, float(np.nanstd(replicated)) * np.sqrt(n_clusters / (n_clusters - 1)))
+    return made._replace(p=2 * 0.5**n_clusters) if np.isinf(made.z) else made
 
 
 def p_greater(test: Comparison) -> float:
@@ -45,7 +45,12 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def compare(
-    target: ArrayLike, scores: dict[str, ArrayLike], clusters: ArrayLike, replicates: int, confidence: float, seed: int
+    target: ArrayLike,
+    scores: dict[str, ArrayLike],
+    clusters: ArrayLike,
+    replicates: int,
+    confidence_level: float,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Compare every two models on the same images and return a row for each pair, in the order of `scores`.
 
@@ -57,14 +62,14 @@ def compare(
     areas = {name: measured(ranking)["auroc"] for name, ranking in rankings.items()}
     resampling = Resampling(rankings, clusters)
     replicated, left_out = resampling.replicate(replicates, seed), resampling.leave_out(seed)
-    units = independent_units(target, clusters)
+    n_clusters = independent_clusters(target, clusters)
     rows, tests = [], {"bootstrap": [], "delong": []}
     for first, second in combinations(scores, 2):
         difference = areas[first] - areas[second]
         spread, jackknife = (made[first]["auroc"] - made[second]["auroc"] for made in (replicated, left_out))
-        made = interval(difference, spread, jackknife, confidence, units)
+        made = interval(difference, spread, jackknife, confidence_level, n_clusters)
         rows.append({"first": first, "second": second, "difference": made.bounds})
-        tests["bootstrap"].append(paired_test(difference, spread, units))
+        tests["bootstrap"].append(paired_test(difference, spread, n_clusters))
         tests["delong"].append(delong_test(target, scores[first], scores[second]))
     for kind, results in tests.items():
         for row, result, corrected in zip(rows, results, holm([result.p for result in results]), strict=True):

@@ -22,8 +22,8 @@ from scipy import sparse
 OPERATING_POINTS = (0.80, 0.90, 0.95)  # the specificities at which sensitivity is reported, and the reverse
 SENSITIVITY_AT = {f"sensitivity_at_{100 * point:.0f}_specificity": point for point in OPERATING_POINTS}
 SPECIFICITY_AT = {f"specificity_at_{100 * point:.0f}_sensitivity": point for point in OPERATING_POINTS}
-# Quantiles of scores decide these: they jump from image to image, where all other metrics are smooth in the weights.
-JUMPING = frozenset(SENSITIVITY_AT) | frozenset(SPECIFICITY_AT)
+# Quantiles of scores decide these: they are not smooth, where all other metrics are smooth in the weights.
+NON_SMOOTH = frozenset(SENSITIVITY_AT) | frozenset(SPECIFICITY_AT)
 LEAST_SENSITIVITY = 0.80  # of the partial AUROC
 BINS = 15  # of the expected calibration error
 CERTAIN = np.finfo(np.float64).eps  # how near to 0 and 1 a probability may come where its logarithm is taken

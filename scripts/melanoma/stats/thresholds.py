@@ -12,7 +12,7 @@ from melanoma.stats.metrics import Confusion, outcomes_by_threshold
 def load(path: str | Path) -> dict[str, dict[str, float]]:
     """Read from `evaluate/metrics.json` the thresholds on raw probabilities: by model or fusion, then by rule."""
     kept = {name: entry.get("thresholds", {}) for name, entry in read_json(path).items()}
-    return {name: {rule: judged["threshold"] for rule, judged in rules.items()} for name, rules in kept.items()}
+    return {name: {rule: evaluated["threshold"] for rule, evaluated in rules.items()} for name, rules in kept.items()}
 
 
 def choose_thresholds(target: ArrayLike, probability: ArrayLike, sensitivity: float) -> dict[str, float]:

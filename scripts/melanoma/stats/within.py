@@ -77,8 +77,8 @@ class WithinPatient:
         return {"auroc": ratio(won, pairs), "first": ratio(first, ranked), "chance": ratio(chance, ranked)}
 
 
-class Explained:
-    """The share of a number's variance that a prediction of it explains, R squared; 0 or less is nothing."""
+class RSquared:
+    """The share of a number's variance that a prediction of it explains, R2; 0 or less is nothing."""
 
     def __init__(self, number: ArrayLike, predicted: ArrayLike) -> None:
         """Take the number and its prediction, each (n,)."""
@@ -87,6 +87,6 @@ class Explained:
         self.matrix = sparse.csr_array(np.stack([np.ones(len(number)), number, number**2, error]))
 
     def metrics(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Return explained."""
+        """Return r2."""
         count, total, square, error = sums
-        return {"explained": 1 - ratio(error, square - ratio(total**2, count))}
+        return {"r2": 1 - ratio(error, square - ratio(total**2, count))}

@@ -38,13 +38,13 @@ class Checkpoints:
         write_text(self.folder / _OWNER, self.token)
 
     def save(self, state: dict[str, Any], step: int) -> None:
-        """Write `state`, which is the state after optimiser step `step`, and drop all but the newest three.
+        """Write `state`, which is the state after optimizer step `step`, and drop all but the newest three.
 
         Raises InputError where another job has claimed the folder, or where it cannot be written, by which nothing that
         was saved before is lost.
         """
         self._check_owner()
-        payload = serialise({"stamp": self.stamp, "step": step, "state": state})
+        payload = serialize({"stamp": self.stamp, "step": step, "state": state})
         path = self.folder / f"step-{step:09d}.pt"
         try:
             write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
@@ -90,7 +90,7 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*.pt"), reverse=True)
 
 
-def serialise(content: Any) -> bytes:
+def serialize(content: Any) -> bytes:
     """Return what torch.save writes for `content`; the same content gives the same bytes."""
     buffer = io.BytesIO()
     torch.save(content, buffer)

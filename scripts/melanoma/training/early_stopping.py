@@ -1,6 +1,6 @@
 """Which epoch of a training is the best, and when there is no better one to wait for.
 
-Epochs are judged by `choose_by`: loss, where less is better, auroc, or last, by which each is better than those before.
+Epochs are compared by `choose_by`: loss, where less is better, auroc, or last, by which each beats those before.
 The first of equal epochs is the best, and one whose value is no number is worse than any other.
 """
 

@@ -20,7 +20,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights of `model` after optimiser step `step`."""
+        """Take in the weights of `model` after optimizer step `step`."""
         current = _tensors(model)
         averaged = [name for name, tensor in current.items() if tensor.is_floating_point()]
         means, values = ([tensors[name] for name in averaged] for tensors in (self.tensors, current))

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from melanoma.augment.pixelwise import augmented
-from melanoma.augment.transforms import Maps, map_colours, warp
+from melanoma.augment.transforms import Transforms, transform_colors, warp
 from melanoma.augment.tta import view_count, views
 from melanoma.common.errors import InputError
 from melanoma.data.metadata_encoder import MetadataEncoder
@@ -42,7 +42,7 @@ class Examples:
     diagnoses: NDArray[np.int64]
     store: Images | None
     rows: NDArray[np.int64]
-    seen: int
+    output_size: int
     first: int = 0
 
     @classmethod
@@ -54,7 +54,7 @@ class Examples:
         input_size: int | None,
         diagnoses: tuple[str, ...] = (),
     ) -> "Examples":
-        """Gather the examples of `table`; targets are 0 where it has none, and diagnoses -1 where they are not of the
+        """Return the examples of `table`; targets are 0 where it has none, and diagnoses -1 where they are not of the
         classes `diagnoses`.
         """
         store = ImageStore(images) if images is not None else None
@@ -66,16 +66,16 @@ class Examples:
             diagnoses=pd.Index(diagnoses, dtype=object).get_indexer(found).astype(np.int64),
             store=store,
             rows=table["row"].to_numpy(np.int64),
-            seen=input_size or (store.size if store is not None else 0),
+            output_size=input_size or (store.size if store is not None else 0),
         )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch as it leaves the loader: images (n, seen, seen, 3) uint8 or None, their colour maps and noise."""
+    """One batch as it leaves the loader: images (n, side, side, 3) uint8 or None, their color transforms and noise."""
 
     images: Tensor | None
-    colour: Tensor
+    color: Tensor
     noise: Tensor
     noise_seeds: list[int]
     metadata: Tensor
@@ -90,8 +90,8 @@ class Batch:
         """Cut the batch into `count` contiguous parts whose sizes differ by one at most; InputError if one is empty."""
         if count > len(self):
             raise InputError(
-                f"A batch of {len(self)} images cannot be cut into {count} parts; take a larger batch_size or a smaller"
-                " accumulate"
+                f"A batch of {len(self)} images cannot be cut into {count} parts; take a larger batch_size or fewer"
+                " gradient_accumulation_steps"
             )
         return [self._cut(_part(slice(0, len(self)), number, count)) for number in range(count)]
 
@@ -99,7 +99,7 @@ class Batch:
         """Let the DataLoader move the batch to pinned memory."""
         return Batch(
             None if self.images is None else self.images.pin_memory(),
-            self.colour.pin_memory(),
+            self.color.pin_memory(),
             self.noise,
             self.noise_seeds,
             self.metadata.pin_memory(),
@@ -110,7 +110,7 @@ class Batch:
     def _cut(self, part: slice) -> "Batch":
         return Batch(
             None if self.images is None else self.images[part],
-            self.colour[part],
+            self.color[part],
             self.noise[part],
             self.noise_seeds[part],
             self.metadata[part],
@@ -145,12 +145,12 @@ class EpochBatches(Dataset[Batch]):
     def __getitem__(self, number: int) -> Batch:
         """Return this rank's part of batch `number`."""
         part = _part(self.slices[number], self.rank, self.ranks)
-        examples, indices, images, maps = self.examples, self.order[part], None, None
+        examples, indices, images, transforms = self.examples, self.order[part], None, None
         if examples.store is not None:
-            stored, positions = examples.store.read(examples.rows[indices]), np.arange(part.start, part.stop)
+            pixels, sample_indices = examples.store.read(examples.rows[indices]), np.arange(part.start, part.stop)
             settings, seed = self.recipe["augmentation"], self.recipe["seed"]
-            images, maps = augmented(stored, settings, seed, self.epoch, positions, examples.seen)
-        return _batch(examples, indices, images, maps)
+            images, transforms = augmented(pixels, settings, seed, self.epoch, sample_indices, examples.output_size)
+        return _batch(examples, indices, images, transforms)
 
 
 class PredictionBatches(Dataset[Batch]):
@@ -180,12 +180,12 @@ class PredictionBatches(Dataset[Batch]):
     def __getitem__(self, number: int) -> Batch:
         """Return batch `number`."""
         indices = self.indices[self.slices[number]]
-        examples, images, maps = self.examples, None, None
+        examples, images, transforms = self.examples, None, None
         if examples.store is not None:
             places = indices + examples.first
-            maps = views(self.tta, self.recipe, places, examples.store.size, examples.seen)
-            images = warp(examples.store.read(examples.rows[indices]), maps.affine, examples.seen)
-        return _batch(examples, np.repeat(indices, self.views), images, maps)
+            transforms = views(self.tta, self.recipe, places, examples.store.size, examples.output_size)
+            images = warp(examples.store.read(examples.rows[indices]), transforms.affine, examples.output_size)
+        return _batch(examples, np.repeat(indices, self.views), images, transforms)
 
 
 def loader(dataset: Dataset[Batch], numbers: Sequence[int], workers: int, pinned: bool) -> DataLoader[Batch]:
@@ -220,7 +220,7 @@ def _end_with(process: int, worker: int) -> None:
 
 
 class DeviceBatch(NamedTuple):
-    """A batch on its device: images (n, 3, seen, seen) float32 as the network sees them or None, metadata (n, columns)
+    """A batch on its device: images (n, 3, side, side) float32 as the network sees them or None, metadata (n, columns)
     and targets (n,) float32, diagnoses (n,) int64.
     """
 
@@ -231,40 +231,40 @@ class DeviceBatch(NamedTuple):
 
 
 def to_device(batch: Batch, device: torch.device) -> DeviceBatch:
-    """Put a batch on `device` and map its colours there.
+    """Put a batch on `device` and transform its colors there.
 
     The images lie in memory as they were stored, channels last, which convolutions are faster on.
     """
     images = None
     if batch.images is not None:
-        mapped = _map_colours_on_cpu if device.type == "cpu" else _map_colours
-        images = mapped(batch, device).unflatten(1, batch.images.shape[1:3]).permute(0, 3, 1, 2)
+        transformed = _transform_colors_on_cpu if device.type == "cpu" else _transform_colors
+        images = transformed(batch, device).unflatten(1, batch.images.shape[1:3]).permute(0, 3, 1, 2)
     rest = (part.to(device, non_blocking=True) for part in (batch.metadata, batch.targets, batch.diagnoses))
     return DeviceBatch(images, *rest)
 
 
-def _map_colours(batch: Batch, device: torch.device) -> Tensor:
-    """Add the noise to the images and apply their colour maps; return (n, pixels, 3) float32."""
+def _transform_colors(batch: Batch, device: torch.device) -> Tensor:
+    """Add the noise to the images and apply their color transforms; return (n, pixels, 3) float32."""
     pixels = batch.images.to(device, non_blocking=True).flatten(1, 2).float()
-    colour = batch.colour.to(device, non_blocking=True)
+    color = batch.color.to(device, non_blocking=True)
     for index in torch.nonzero(batch.noise).flatten().tolist():
         pixels[index] += _noise(batch, index, device)
-    return torch.baddbmm(colour[:, None, :, 3], pixels, colour[:, :, :3].mT)
+    return torch.baddbmm(color[:, None, :, 3], pixels, color[:, :, :3].mT)
 
 
-def _map_colours_on_cpu(batch: Batch, device: torch.device) -> Tensor:
+def _transform_colors_on_cpu(batch: Batch, device: torch.device) -> Tensor:
     """Do the same image by image, which stays in the cache, by OpenCV: torch takes ten times as long on a CPU."""
     result = torch.empty(len(batch.images), batch.images[0].numel() // 3, 3)
     for index, pixels in enumerate(result):
         pixels.copy_(batch.images[index].flatten(0, 1))
         if batch.noise[index]:
             pixels += _noise(batch, index, device)
-        map_colours(pixels.numpy()[None], batch.colour[index].numpy())
+        transform_colors(pixels.numpy()[None], batch.color[index].numpy())
     return result
 
 
 def _noise(batch: Batch, index: int, device: torch.device) -> Tensor:
-    """Draw the noise of one image, (pixels, 3) in grey levels: a function of its seed."""
+    """Draw the noise of one image, (pixels, 3) in gray levels: a function of its seed."""
     generator = torch.Generator(device).manual_seed(batch.noise_seeds[index])
     return (
         torch.randn(batch.images[index].numel() // 3, 3, generator=generator, device=device) * batch.noise[index].item()
@@ -278,13 +278,13 @@ def _part(whole: slice, number: int, count: int) -> slice:
 
 
 def _batch(
-    examples: Examples, indices: NDArray[np.int64], images: NDArray[np.uint8] | None, maps: Maps | None
+    examples: Examples, indices: NDArray[np.int64], images: NDArray[np.uint8] | None, transforms: Transforms | None
 ) -> Batch:
     return Batch(
         images=torch.from_numpy(images) if images is not None else None,
-        colour=torch.from_numpy(maps.colour) if maps is not None else torch.zeros(0),
-        noise=torch.from_numpy(maps.noise) if maps is not None else torch.zeros(0),
-        noise_seeds=maps.noise_seeds.tolist() if maps is not None else [],
+        color=torch.from_numpy(transforms.color) if transforms is not None else torch.zeros(0),
+        noise=torch.from_numpy(transforms.noise) if transforms is not None else torch.zeros(0),
+        noise_seeds=transforms.noise_seeds.tolist() if transforms is not None else [],
         metadata=torch.from_numpy(examples.metadata[indices]),
         targets=torch.from_numpy(examples.targets[indices]),
         diagnoses=torch.from_numpy(examples.diagnoses[indices]),

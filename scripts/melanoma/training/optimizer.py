@@ -1,4 +1,4 @@
-"""The optimiser of a recipe: which parameters learn at which rate, and how far one step may go."""
+"""The optimizer of a recipe: which parameters learn at which rate, and how far one step may go."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from melanoma.common.errors import InputError, listing
 
 
 def build_optimizer(model: nn.Module, settings: dict[str, Any]) -> torch.optim.Optimizer:
-    """Return the optimiser of the recipe's `settings` for all parameters of `model`, also those that are frozen now.
+    """Return the optimizer of the recipe's `settings` for all parameters of `model`, also those that are frozen now.
 
     Parameters of the same learning rate and weight decay form a group, in the order of the model's parameters, with the
     rate that a schedule multiplies as `base_rate`. Raises InputError for a pattern of `groups` that is no parameter's
@@ -58,7 +58,7 @@ def _rates(
     for name, parameter in parameters.items():
         own = {key: value for key, value in chosen.get(name, {}).items() if value is not None}
         group = settings | own
-        decays = settings["decay_norms"] or parameter.ndim > 1
+        decays = parameter.ndim > 1 or not settings["no_weight_decay_on_norm_and_bias"]
         yield parameter, group["learning_rate"], group["weight_decay"] if decays else 0.0
 
 

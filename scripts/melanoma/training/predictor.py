@@ -54,9 +54,9 @@ class Predictor:
     workers: int
     processes: Processes
 
-    def judge(self, held_out: Examples) -> dict[str, float]:
+    def evaluate(self, held_out: Examples) -> dict[str, float]:
         """Return the loss, AUROC and average precision of the model on the validation rows."""
-        logits = _gathered({number: logits for number, logits, _ in self._outputs(held_out, NO_TTA)}, self.processes)
+        logits = _joined({number: logits for number, logits, _ in self._outputs(held_out, NO_TTA)}, self.processes)
         targets = torch.from_numpy(held_out.targets)
         loss = binary_cross_entropy_with_logits(torch.from_numpy(logits), targets.double()).item()
         labels = held_out.targets.astype(np.int64)
@@ -79,7 +79,7 @@ class Predictor:
             if embedding is not None:
                 embeddings[number] = embedding.float().unflatten(0, (len(logit), -1)).mean(dim=1).cpu().numpy()
         no_images = self.model.image is None
-        return _gathered(logits, self.processes), None if no_images else _gathered(embeddings, self.processes)
+        return _joined(logits, self.processes), None if no_images else _joined(embeddings, self.processes)
 
     @torch.inference_mode()
     def _outputs(
@@ -103,7 +103,7 @@ class Predictor:
             yield number, average(logits, tta["mean_of"]), embedding
 
 
-def _gathered(mine: dict[int, NDArray[Any]], processes: Processes) -> NDArray[Any]:
+def _joined(mine: dict[int, NDArray[Any]], processes: Processes) -> NDArray[Any]:
     """The batches of all processes by number, put together in their order."""
     found = {number: batch for part in processes.gather(mine) for number, batch in part.items()}
     return np.concatenate([found[number] for number in range(len(found))])

@@ -14,7 +14,7 @@ from melanoma.common.rng import derived_seed
 def epoch_order(targets: NDArray[np.integer], settings: dict[str, Any], seed: int, epoch: int) -> NDArray[np.int64]:
     """Return the indices of one epoch's images in their order; a function of the arguments alone.
 
-    natural: each image once. oversample: every image, and random repeats of the rarer class until it has `ratio` times
+    none: each image once. oversample: every image, and random repeats of the rarer class until it has `ratio` times
     as many as the other, by imbalanced-learn's RandomOverSampler; a rarer class that has more already stays as it is.
     bootstrap: as many images of each class as the commoner has. balanced: as many images as there are, each of either
     class with the same chance. Both draw with replacement, from `targets` (n,) of 0 and 1 that have both.

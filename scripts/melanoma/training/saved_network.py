@@ -22,7 +22,7 @@ from melanoma.compute.device import device_of, set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.shards import Photographs
-from melanoma.predictions.aggregate import gathered
+from melanoma.predictions.aggregate import aggregated
 from melanoma.predictions.prediction_file import digest_of
 from melanoma.training.loader import Examples
 from melanoma.training.predictor import Predictor, predicted, restored
@@ -34,12 +34,12 @@ READ = ("image", "patient", "age", "sex", "site")
 class NetworkModel:
     """All trainings of a network by their names, as `weights.pt` holds them, and how new images are predicted.
 
-    `judges` are the trainings that predict test: their seeds are averaged by logits, then folds by probabilities.
+    `test_runs` are the trainings that predict test: their seeds are averaged by logits, then folds by probabilities.
     `test_from` is the place of the first new image to each training, by which random views are drawn.
     """
 
     tta: dict[str, Any]
-    judges: list[str]
+    test_runs: list[str]
     runs: dict[str, dict[str, Any]]
     test_from: dict[str, int]
 
@@ -48,7 +48,7 @@ class NetworkModel:
         """Read the weights that a file in `folder` names; raise InputError where one is gone or is another."""
         runs = {name: _read(folder / kept["weights"], kept["sha256"]) for name, kept in values["runs"].items()}
         places = {name: kept["test_from"] for name, kept in values["runs"].items()}
-        return cls(values["tta"], values["judges"], runs, places)
+        return cls(values["tta"], values["test_runs"], runs, places)
 
     def predict(self, table: pd.DataFrame, run: str | None = None, gpus: int = 0, threads: int = 1) -> pd.DataFrame:
         """Return predictions of new photographs, in the order of `table`: by one training, or as test is predicted.
@@ -62,9 +62,9 @@ class NetworkModel:
         if run is not None and run not in self.runs:
             raise InputError(f"the model has no run {run}: give one of {', '.join(self.runs)}")
         set_up_torch(threads)
-        names = [run] if run else self.judges
+        names = [run] if run else self.test_runs
         found = {name: self._predict(name, table, gpus) for name in names}
-        return gathered(found, pd.DataFrame({"image": [], "target": []}))
+        return aggregated(found, pd.DataFrame({"image": [], "target": []}))
 
     def _predict(self, name: str, table: pd.DataFrame, gpus: int) -> pd.DataFrame:
         trained = self.runs[name]

@@ -13,24 +13,24 @@ def rate_factor(schedule: dict[str, Any], epochs: int, epoch: float) -> float:
     so that it is constant within an epoch. `schedule` is the recipe's, whose warm-up is shorter than `epochs`.
 
     A schedule reaches its end when all epochs are done, as torch's CosineAnnealingLR does: no epoch is trained at the
-    floor itself, which may be 0. Warm-up grows from `warm_up_from`, in the first epoch or batch, to 1, in the first one
-    after it; what follows runs from there to the end. 1cycle (Smith 2018) has its own warm-up, and leaves the momentum
-    alone.
+    `min_lr_factor` itself, which may be 0. Warm-up grows from `warmup_start_factor`, in the first epoch or batch, to 1,
+    in the first one after it; what follows runs from there to the end. 1cycle (Smith 2018) has its own warm-up, and
+    leaves the momentum alone.
     """
     done = epoch if schedule["per"] == "batch" else floor(epoch)
     if schedule["name"] == "1cycle":
-        return _one_cycle(done / epochs, schedule["floor"])
-    warm_up = schedule["warm_up"]
-    if done < warm_up:
-        return _between(schedule["warm_up_from"], 1, done / warm_up)
-    done -= warm_up
+        return _one_cycle(done / epochs, schedule["min_lr_factor"])
+    warmup = schedule["warmup_epochs"]
+    if done < warmup:
+        return _between(schedule["warmup_start_factor"], 1, done / warmup)
+    done -= warmup
     match schedule["name"]:
         case "step":
-            return schedule["factor"] ** (done // schedule["every"])
+            return schedule["gamma"] ** (done // schedule["step_size"])
         case "exponential":
-            return _between(schedule["floor"], 1, schedule["factor"] ** done)
+            return _between(schedule["min_lr_factor"], 1, schedule["gamma"] ** done)
         case "cosine":
-            return _half_cosine(1, schedule["floor"], done / (epochs - warm_up))
+            return _half_cosine(1, schedule["min_lr_factor"], done / (epochs - warmup))
         case _:
             return 1.0
 

@@ -1,7 +1,7 @@
 """Training of one network by one recipe: exact to the bit however often it is killed and started again.
 
 Nothing random has a state: an epoch's order, an image's augmentation and a step's dropout are functions of the recipe's
-seed and of where training stands. So a checkpoint is weights, optimiser, best weights and counters, and a run that goes
+seed and of where training stands. So a checkpoint is weights, optimizer, best weights and counters, and a run that goes
 on from it ends in the same bits as one that was never stopped, given the same number of threads and processes.
 """
 
@@ -27,8 +27,8 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import sha256
 from melanoma.common.rng import derived_seed
 from melanoma.compute.device import device_of, out_of_memory
-from melanoma.compute.distributed import Processes, synchronise_batch_norm
-from melanoma.compute.preemption import Interrupted, Interruption
+from melanoma.compute.distributed import Processes, synchronize_batch_norm
+from melanoma.compute.preemption import Preempted, Preemption
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
 from melanoma.models.classifier import build_network
@@ -52,7 +52,7 @@ COMPUTING = ("gpus", "nodes", "checkpoint_batches", "checkpoint_minutes")
 
 @dataclass(frozen=True)
 class Run:
-    """One training: by `recipe`, on the rows of `table`, judged after each epoch on `validation` where there is one.
+    """One training: by `recipe`, on the rows of `table`, evaluated after each epoch on `validation` where there is one.
 
     `workers` processes load the batches; 0 loads them in between.
     """
@@ -77,19 +77,19 @@ class Run:
 
 
 def train(
-    run: Run, checkpoints: Checkpoints, curves: Path | None, interruption: Interruption, processes: Processes
+    run: Run, checkpoints: Checkpoints, curves: Path | None, preemption: Preemption, processes: Processes
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Train and return the model, as prediction reads it, and its history, one row per epoch.
 
     The model has the weights of the best epoch on the validation rows, or of the last where there are none. Raises
-    Interrupted, after a checkpoint, when `interruption` says so.
+    Preempted, after a checkpoint, when `preemption` says so.
     """
-    trainer = Trainer(run, checkpoints, interruption, processes)
+    trainer = Trainer(run, checkpoints, preemption, processes)
     trainer.restore()
     with _writer(curves if processes.first else None, trainer.state["epoch"]) as writer:
         for epoch in range(trainer.state["epoch"], run.epochs):
             if trainer.stops_early():
-                log.info("no better epoch in %d: stopping early", run.recipe["early_stopping"])
+                log.info("no better epoch in %d: stopping early", run.recipe["early_stopping_patience"])
                 break
             trainer.train_epoch(epoch)
             report_epoch(trainer.finish_epoch(epoch), run.epochs, writer)
@@ -97,18 +97,18 @@ def train(
 
 
 class Trainer:
-    """One training on its way: network, optimiser, and `state`, which is where it stands and what it has found.
+    """One training on its way: network, optimizer, and `state`, which is where it stands and what it has found.
 
-    `state` has the epoch and the batch to do next, the optimiser steps taken, the epoch's loss so far, the history, and
+    `state` has the epoch and the batch to do next, the optimizer steps taken, the epoch's loss so far, the history, and
     the best weights.
     """
 
-    def __init__(self, run: Run, checkpoints: Checkpoints, interruption: Interruption, processes: Processes) -> None:
+    def __init__(self, run: Run, checkpoints: Checkpoints, preemption: Preemption, processes: Processes) -> None:
         self.run, self.recipe, self.checkpoints = run, run.recipe, checkpoints
-        self.interruption, self.processes = interruption, processes
+        self.preemption, self.processes = preemption, processes
         self.device = device_of(self.recipe, processes.local)
         self.encoder = MetadataEncoder.fit(run.table)
-        self.diagnoses = diagnosis_classes(run.table) if self.recipe["diagnosis_weight"] else ()
+        self.diagnoses = diagnosis_classes(run.table) if self.recipe["aux_loss_weight"] else ()
         self.examples = self._examples(run.table)
         self.held_out = self._examples(run.validation) if run.validation is not None else None
         targets = self.examples.targets.astype(np.int64)
@@ -139,7 +139,7 @@ class Trainer:
     def stops_early(self) -> bool:
         """Tell whether the last epochs were no better than one before them, for as long as the recipe allows."""
         return self.held_out is not None and stops_early(
-            self.state["history"], self.recipe["choose_epoch_by"], self.recipe["early_stopping"]
+            self.state["history"], self.recipe["monitor"], self.recipe["early_stopping_patience"]
         )
 
     def train_epoch(self, epoch: int) -> None:
@@ -165,16 +165,16 @@ class Trainer:
             self._stop()
 
     def finish_epoch(self, epoch: int) -> dict[str, float]:
-        """Judge the epoch, keep its weights if they are the best, save a checkpoint; return the history's row."""
+        """Evaluate the epoch, keep its weights if they are the best, save a checkpoint; return the history's row."""
         rate = self.recipe["optimizer"]["learning_rate"] * self._rate_factor(float(epoch))
         row = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": self.state["loss"]}
         with self.average.swapped_in(self.model) if self.average is not None else nullcontext():
             self.processes.share_buffers(self.model)
             if self.held_out is not None:
                 predictor = Predictor(self.model, self.recipe, self.device, self.run.workers, self.processes)
-                row |= predictor.judge(self.held_out)
+                row |= predictor.evaluate(self.held_out)
             self.state["history"].append(row)
-            if self.held_out is None or is_best(self.state["history"], self.recipe["choose_epoch_by"]):
+            if self.held_out is None or is_best(self.state["history"], self.recipe["monitor"]):
                 weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
                 self.state["best"] = {"epoch": epoch + 1, "weights": weights}
         self.state |= {"epoch": epoch + 1, "batch": 0, "loss": 0.0}
@@ -187,7 +187,7 @@ class Trainer:
         return {
             "recipe": {key: value for key, value in self.recipe.items() if key not in COMPUTING},
             "encoder": self.encoder.to_dict(),
-            "size": self.examples.seen,
+            "size": self.examples.output_size,
             "images": None if self.run.images is None else ImageStore(self.run.images).preparation,
             "diagnoses": list(self.diagnoses),
             "trained_prevalence": self.trained_prevalence,
@@ -201,10 +201,10 @@ class Trainer:
     def _build_model(self) -> Any:
         torch.manual_seed(derived_seed(self.recipe["seed"], 0))
         columns = self.examples.metadata.shape[1]
-        model = build_network(self.recipe, self.examples.seen, columns, len(self.diagnoses))
+        model = build_network(self.recipe, self.examples.output_size, columns, len(self.diagnoses))
         start_from_pretrained(model, self.recipe)
-        if self.recipe["synchronised_batch_norm"] and self.processes.count > 1:
-            model = synchronise_batch_norm(model)
+        if self.recipe["sync_batchnorm"] and self.processes.count > 1:
+            model = synchronize_batch_norm(model)
         return model.to(self.device, memory_format=torch.channels_last)
 
     def _wrapped(self) -> Any:
@@ -224,9 +224,9 @@ class Trainer:
         return rate_factor(self.recipe["schedule"], self.recipe["epochs"], epoch)
 
     def _train_batch(self, batch: Batch, images: int, step: int) -> Tensor:
-        """Take one optimiser step on this process's part of a batch of `images`; return the sum of its losses."""
+        """Take one optimizer step on this process's part of a batch of `images`; return the sum of its losses."""
         self.optimizer.zero_grad(set_to_none=True)
-        parts = batch.parts(self.recipe["accumulate"])
+        parts = batch.parts(self.recipe["gradient_accumulation_steps"])
         total = torch.zeros((), device=self.device)
         try:
             for number, part in enumerate(parts):
@@ -240,8 +240,8 @@ class Trainer:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            raise InputError(_no_memory(self.recipe, self.examples.seen, len(batch.targets))) from error
-        clip(self.model.parameters(), self.recipe["optimizer"]["clip_norm"])
+            raise InputError(_no_memory(self.recipe, self.examples.output_size, len(batch.targets))) from error
+        clip(self.model.parameters(), self.recipe["optimizer"]["max_grad_norm"])
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.model, step)
@@ -261,7 +261,7 @@ class Trainer:
         losses = self.loss(outputs[:, 0].float(), targets)
         if self.diagnoses:
             task = diagnosis_loss(outputs[:, 1:].float(), inputs.diagnoses)
-            losses = losses + self.recipe["diagnosis_weight"] * task
+            losses = losses + self.recipe["aux_loss_weight"] * task
         return losses
 
     def _report(self, loss: Tensor) -> Tensor:
@@ -269,7 +269,7 @@ class Trainer:
 
         It is read after the next step, so a checkpoint is asked for one step before it is due.
         """
-        stop = self.interruption.reason() is not None
+        stop = self.preemption.reason() is not None
         due = self.processes.first and (
             (self.state["batch"] + 1) % self.recipe["checkpoint_batches"] == 0
             or time.monotonic() - self._saved >= 60 * self.recipe["checkpoint_minutes"]
@@ -289,8 +289,8 @@ class Trainer:
 
     def _stop(self) -> None:
         self._save()
-        reason = self.interruption.reason() or "another process"
-        raise Interrupted(
+        reason = self.preemption.reason() or "another process"
+        raise Preempted(
             f"stopped by {reason} after batch {self.state['batch']} of epoch {self.state['epoch'] + 1}; a checkpoint is"
             f" saved in {self.checkpoints.folder}, and the same command, or the profile's retry, goes on from there"
         )
@@ -341,14 +341,15 @@ def _not_finite(batches: EpochBatches, number: int, table: pd.DataFrame) -> str:
     names = table["image"].iloc[batches.order[batches.slices[number]]].tolist()
     return (
         f"The loss is not a finite number in epoch {batches.epoch + 1}, batch {number + 1}. Lower"
-        " optimizer.learning_rate, clip the gradient (optimizer.clip_norm), or look at the images of the batch:"
+        " optimizer.learning_rate, clip the gradient (optimizer.max_grad_norm), or look at the images of the batch:"
         f" {', '.join(names)}"
     )
 
 
 def _no_memory(recipe: dict[str, Any], side: int, images: int) -> str:
     return (
-        f"There is not enough memory on the device for {images} images of {side} pixels in {recipe['accumulate']}"
-        " part(s). Raise the recipe's accumulate, which cuts a batch into more parts; or set backbone.recompute: true"
-        " or precision: bfloat16; or lower batch_size or input_size."
+        f"There is not enough memory on the device for {images} images of {side} pixels in"
+        f" {recipe['gradient_accumulation_steps']} part(s). Raise gradient_accumulation_steps, which cuts a batch into"
+        " more parts; or set backbone.gradient_checkpointing: true or precision: bfloat16; or lower"
+        " batch_size or input_size."
     )

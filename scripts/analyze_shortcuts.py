@@ -1,0 +1,70 @@
+"""Shortcut (acquisition-bias) analysis: no-pixel baselines, and AUROC within size, patient and subgroups.
+
+    python scripts/analyze_shortcuts.py --settings evaluate.yaml --predictions cnn=predict/cnn.parquet --folds 0 \\
+        --train split/train.parquet --test split/test.parquet --labels split/test_labels.parquet \\
+        --output evaluate/shortcuts.json
+
+The output holds, for test and for out_of_fold, baselines, models and subgroups; see the library's find_shortcuts.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from melanoma.common.cli import run
+from melanoma.common.files import read_yaml, write_json
+from melanoma.evaluation.evaluate import Settings
+from melanoma.evaluation.shortcuts import areas, baselines, find_shortcuts
+from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
+from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
+
+KNOWN = ["image", "age", "sex", "site", "source", "width", "height"]
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this script."""
+    add = parser.add_argument
+    add("--settings", type=Path, required=True, metavar="YAML", help="replicates, confidence_level, seed, ...")
+    add("--predictions", nargs="+", required=True, metavar="NAME=FILE", help="predictions of models and fusions")
+    add("--folds", type=int, nargs="+", required=True, help="the folds that were run")
+    add("--test-by", choices=["refit", "fold_mean"], default="refit", help="how the baselines predict test")
+    add("--train", type=Path, required=True, help="training images with targets and folds, Parquet")
+    add("--test", type=Path, required=True, help="test images, Parquet")
+    add("--labels", type=Path, required=True, help="targets of the test images, Parquet")
+    describe_access_log(parser)
+    add("--output", type=Path, required=True, help="what was found, JSON to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Fit the baselines, analyze every model on test and out of fold, write what was found."""
+    settings = Settings(**read_yaml(args.settings))
+    train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
+    models = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
+    pixelless = baselines(train, test, args.folds, args.test_by, settings.seed)
+    labels = open_test_labels(args.labels, "shortcuts", list(models), args)
+    found = {}
+    for part, known, targets in (("test", test, labels), ("train", train, read_labels(args.train))):
+        audited = labeled(models, part, known, targets)
+        found["out_of_fold" if part == "train" else part] = {
+            "baselines": areas(labeled(pixelless, part, known, targets), settings),
+            **find_shortcuts(audited, settings),
+        }
+    write_json(args.output, found)
+
+
+def labeled(
+    tables: dict[str, pd.DataFrame], part: str, known: pd.DataFrame, targets: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return each model's rows of one part with their labels and what is known of the images."""
+    found = {}
+    for name, table in tables.items():
+        rows = table[table["part"] == part]
+        if len(rows):
+            rows = join_labels(rows, targets, name, subset=part == "train")
+            found[name] = rows.drop(columns="source").merge(known[KNOWN], on="image", how="left", validate="1:1")
+    return found
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)

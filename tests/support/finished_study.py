@@ -1,0 +1,108 @@
+"""All the files that figures and report read, of a small study made up without a training."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import plot
+import tiny
+from in_process import call
+from melanoma.common.files import write_csv, write_json, write_parquet, write_text, write_yaml
+from melanoma.evaluation.curves import curves
+from melanoma.evaluation.evaluate import Settings, comparisons, decide, evaluate, reliability, validate
+
+RUNS = ("fold-0", "fold-1", "refit")
+
+
+def history(validated: bool) -> pd.DataFrame:
+    epoch = np.arange(1, 6)
+    table = pd.DataFrame({"epoch": epoch, "lr": 1e-3, "train_loss": 1 / epoch})
+    for column, value in (
+        ("loss", 1.2 / epoch),
+        ("auroc", 1 - 0.3 / epoch),
+        ("average_precision", 0.1 * epoch),
+    ):
+        table[f"validation_{column}"] = value if validated else np.nan
+    return table
+
+
+def write_study(folder: Path) -> Path:
+    """Write all the files that figures and report read, of a small study of 200 images, and return their folder."""
+    generator = np.random.default_rng(0)
+    n = 200
+    patient = np.arange(n) // 4
+    target = (generator.random(n) < 0.3).astype(np.int8)
+    fold = (patient % 4 - 1).astype(np.int8)
+    table = pd.DataFrame(
+        {
+            "row": np.arange(n),
+            "image": [f"ISIC_{i:07d}" for i in range(n)],
+            "patient": [f"IP_{p:02d}" for p in patient],
+            "part": np.where(fold < 0, "test", "train"),
+            "fold": fold,
+            "target": target,
+            "probability": 1 / (1 + np.exp(-(2 * target - 2 + generator.normal(size=n)))),
+        }
+    )
+    test, train = table[table["part"] == "test"], table[table["part"] == "train"]
+    write_parquet(folder / "train.parquet", train[["row", "image", "patient", "target", "fold"]])
+    settings = Settings(replicates=100)
+    models = {"cnn": test, "mlp": test.assign(probability=test["probability"] / 2)}
+    decisions = {name: decide(train, name, settings) for name in models}
+    metrics = evaluate(models, settings, decisions)
+    metrics["cnn"]["validation"] = validate({"cnn": train}, settings)["cnn"]
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "comparisons.json", comparisons(models, settings))
+    write_json(folder / "calibration.json", reliability(models, settings, decisions))
+    drawn = {name: curves(table, name, settings, decisions[name]) for name, table in models.items()}
+    write_json(folder / "curves.json", drawn)
+    write_json(folder / "selected_model.json", {"selected_model": "cnn"})
+    for run in RUNS:
+        write_csv(folder / f"{run}.csv", history(run != "refit"))
+    tiny.write_store(folder / "images.h5", table)
+    write_yaml(folder / "cnn.yaml", tiny.recipe(monitor="loss"))
+    split = {"test_fraction": 0.25, "folds": 3, "run_folds": [0, 1], "group_by": ["patient"], "seed": 7}
+    write_yaml(folder / "config.yaml", {"study": "demo", "split": {**split, "allow_leaks": False}})
+    checked = {
+        "test": {"images": 52, "melanomas": 17, "patients": 13, "melanoma_patients": 9},
+        "fold 0": {"images": 52, "patients": 13},
+        "duplicates": 3,
+    }
+    write_json(folder / "leakage.json", {"findings": [], "checked": checked})
+    write_text(
+        folder / "issues.csv",
+        "source,table,row,image,column,value,problem,action\n"
+        "demo,train.csv,7,ISIC_X,age_approx,<b>-4</b>,age not in 0 to 120,dropped\n",
+    )
+    quality = pd.DataFrame({"image": table["image"], "file": "a.jpg", "bytes": 1, "width": 640, "height": 480})
+    quality["readable"] = quality.index != 3
+    quality["problem"] = np.where(quality["readable"], None, "truncated")
+    write_parquet(folder / "quality.parquet", quality)
+    write_text(
+        folder / "trials.csv",
+        "trial,metadata.widths,optimizer.learning_rate,epoch,epochs,validation_auroc,chosen\n"
+        "0a1b2c3d,[64],0.001,3,5,0.81234,True\n"
+        '4e5f6a7b,"[64, 64]",0.0001,5,5,0.7,False\n'
+        "11111111,[64],0.00001,1,1,,False\n",
+    )
+    bayes = {"joint": 0.9123, "image": 0.85, "metadata": 0.8}
+    write_json(folder / "truth.json", {"bayes_auroc": {"population": bayes, "cohort": bayes}})
+    return folder
+
+
+def draw(folder: Path, part: str, output: Path) -> None:
+    """Draw the figures of a part of the study into a folder."""
+    train = ["--train", folder / "train.parquet"]
+    options = {
+        "evaluation": [
+            *("--curves", folder / "curves.json", "--metrics", folder / "metrics.json"),
+            *("--calibration", folder / "calibration.json", "--selected-model", folder / "selected_model.json"),
+        ],
+        "training": [
+            *("--histories", *(f"cnn:{run}={folder / run}.csv" for run in RUNS), *train),
+            *("--recipes", f"cnn={folder / 'cnn.yaml'}", f"other={folder / 'cnn.yaml'}"),
+        ],
+        "data": [*train, "--audit", folder / "leakage.json", "--images", folder / "images.h5"],
+    }[part]
+    call(plot, part, *options, "--output", output)

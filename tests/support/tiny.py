@@ -1,0 +1,90 @@
+"""A tiny study for tests of training: images of a few pixels whose brightness tells the class, patients, metadata."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from melanoma.config.study import computing, resolve, training_recipe
+
+SIZE = 32
+
+
+def recipe(**changes: Any) -> dict[str, Any]:
+    """Return a complete training recipe of a small network, with `changes`."""
+    small = {
+        "network": "baseline_cnn",
+        "baseline_cnn": {
+            "channels": [4, 8],
+            "kernels": [3, 3],
+            "padding": "same",
+            "pooling": "average",
+            "hidden": [8],
+        },
+        "metadata": {"widths": [8], "dropout": 0.2},
+        "epochs": 3,
+        "batch_size": 8,
+        "checkpoint_batches": 2,
+        "augmentation": {
+            "flip_horizontal": 0.5,
+            "affine": {"probability": 0.5, "rotate": 30, "shift": 0.1},
+            "brightness_contrast": {"probability": 0.5, "brightness": 0.1, "contrast": 0.1},
+            "noise": {"probability": 0.2},
+        },
+    }
+    config = {
+        "study": "tiny",
+        "data": {"sources": [{"name": "tiny", "table": "t", "images": "i"}]},
+        "images": {"size": SIZE},
+        "models": {"model": small | changes},
+    }
+    complete = resolve(config)["models"]["model"]
+    return training_recipe(complete) | computing(complete)
+
+
+def augmentation(**only: Any) -> dict[str, Any]:
+    """Return a complete augmentation that does `only` this."""
+    return recipe(augmentation=only)["augmentation"]
+
+
+def table(count: int = 60, seed: int = 0) -> pd.DataFrame:
+    """Return `count` training rows: a quarter melanomas, three folds, some values missing."""
+    draw = np.random.default_rng(seed)
+    target = (np.arange(count) % 4 == 0).astype(np.int8)
+    age = np.where(draw.random(count) < 0.1, np.nan, draw.integers(20, 90, count) + 10.0 * target)
+    return pd.DataFrame(
+        {
+            "row": np.arange(count),
+            "image": [f"ISIC_{number:07d}" for number in range(count)],
+            "patient": [f"IP_{number // 2}" for number in range(count)],
+            "lesion": pd.Series([None] * count, dtype="str"),
+            "sex": pd.Series(draw.choice(["male", "female", None], count), dtype="str"),
+            "age": age,
+            "site": pd.Series(draw.choice(["torso", "head/neck", None], count), dtype="str"),
+            "diagnosis": pd.Series(np.where(target, "melanoma", "nevus"), dtype="str"),
+            "source": "tiny",
+            "target": target,
+            "fold": (np.arange(count) // 2 % 3).astype(np.int8),
+        }
+    )
+
+
+def write_store(path: Path, rows: pd.DataFrame, seed: int = 0) -> Path:
+    """Write an image store of the rows' images: melanomas are darker."""
+    draw = np.random.default_rng(seed)
+    images = draw.integers(0, 120, (len(rows), SIZE, SIZE, 3))
+    images[rows["target"].to_numpy() == 0] += 100
+    with h5py.File(path, "w", track_order=True) as file:
+        file.create_dataset(
+            "images",
+            data=images.astype(np.uint8),
+            chunks=(1, SIZE, SIZE, 3),
+            fletcher32=True,
+            track_times=False,
+        )
+        file.create_dataset("image", data=rows["image"].to_list(), dtype=h5py.string_dtype(), track_times=False)
+        file.attrs.update({"size": SIZE, "fit": "center_crop", "color": "RGB", "digest": f"tiny-{seed}"})
+        file.attrs.update({"crop_border": "False", "color_constancy": "none"})
+    return path

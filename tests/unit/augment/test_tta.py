@@ -1,0 +1,125 @@
+"""Views for prediction: exact where they can be, functions of the image's index, each image read once."""
+
+import functools
+from fractions import Fraction
+from math import log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tiny
+from melanoma.augment.transforms import plain_transforms, warp
+from melanoma.augment.tta import NO_TTA, average, view_count, views
+from pictures import noisy
+
+SIDES = [2, 7, 16, 33, 49, 98, 224]
+AUGMENTATION = {
+    "flip_horizontal": 0.5,
+    "affine": {"probability": 1.0, "rotate": 180, "zoom": 0.2},
+    "brightness_contrast": {"probability": 1.0, "brightness": 0.1},
+    "noise": {"probability": 0.5},
+}
+
+
+@functools.cache
+def recipe(**changes):
+    return tiny.recipe(augmentation=AUGMENTATION, **changes)
+
+
+def tta(name, **settings):
+    return {"name": name, "n": 15, "scale": 0.8, "mean_of": "logit"} | settings
+
+
+def views_of(images, output_size=None, **settings):
+    """Return the views as pixels, (images, views, output_size, output_size, 3)."""
+    output_size = output_size or images.shape[1]
+    transforms = views(tta(**settings), recipe(), np.arange(len(images)), images.shape[1], output_size)
+    return warp(images, transforms.affine, output_size).reshape(len(images), -1, output_size, output_size, 3)
+
+
+@pytest.mark.parametrize("name", ["none", "random", "flips", "dihedral", "crops"])
+def test_there_are_as_many_views_as_counted_the_first_image_first(name):
+    transforms = views(tta(name), recipe(), np.array([5, 2, 9]), 32, 24)
+    count = view_count(tta(name))
+    assert count == {"none": 1, "random": 15, "flips": 4, "dihedral": 8, "crops": 6}[name]
+    alone = views(tta(name), recipe(), np.array([2]), 32, 24)
+    for field in ("affine", "color", "noise", "noise_seeds"):
+        assert len(getattr(transforms, field)) == 3 * count
+        np.testing.assert_array_equal(getattr(transforms, field)[count : 2 * count], getattr(alone, field))
+
+
+def test_without_tta_the_only_view_is_the_plain_image():
+    transforms, plain = views(NO_TTA, {}, np.arange(3), 64, 48), plain_transforms(3, 64, 48)
+    for field in ("affine", "color", "noise", "noise_seeds"):
+        np.testing.assert_array_equal(getattr(transforms, field), getattr(plain, field))
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_flips_and_quarter_turns_are_exact_permutations_of_the_pixels(side):
+    image = noisy(1, side)
+    flips = [image[0], image[0][:, ::-1], image[0][::-1], image[0][::-1, ::-1]]
+    np.testing.assert_array_equal(views_of(image, name="flips")[0], flips)
+    turned = {np.rot90(picture, turns).tobytes() for turns in range(4) for picture in flips[:2]}
+    dihedral = views_of(image, name="dihedral")[0]
+    np.testing.assert_array_equal(dihedral[:4], flips)
+    assert len(turned) == 8 and {view.tobytes() for view in dihedral} == turned
+
+
+def test_the_views_of_a_flipped_image_are_the_same_views_in_another_order():
+    """So the mean over dihedral views does not depend on how the camera was held."""
+    image = noisy(1, 40)
+    views_there, views_here = (
+        views_of(i, name="dihedral", output_size=20)[0] for i in (image, np.rot90(image, axes=(1, 2)))
+    )
+    assert {v.tobytes() for v in views_there} == {v.tobytes() for v in views_here}
+
+
+def test_crops_are_the_whole_the_center_and_the_four_corners():
+    image = noisy(1, 40)
+    whole, *crops = views_of(image, output_size=32, name="crops", scale=0.8)[0]
+    np.testing.assert_array_equal(whole, warp(image, plain_transforms(1, 40, 32).affine, 32)[0])
+    for crop, (top, left) in zip(crops, [(4, 4), (0, 0), (0, 8), (8, 0), (8, 8)], strict=True):
+        np.testing.assert_array_equal(crop, image[0, top : top + 32, left : left + 32])
+
+
+def test_random_views_differ_by_image_view_and_seed_and_more_of_them_begin_with_the_same():
+    few, many = (views(tta("random", n=n), recipe(), np.arange(4), 32, 32) for n in (3, 9))
+    other = views(tta("random", n=9), recipe(seed=2), np.arange(4), 32, 32)
+    np.testing.assert_array_equal(few.affine.reshape(4, 3, 2, 3), many.affine.reshape(4, 9, 2, 3)[:, :3])
+    assert len(np.unique(np.concatenate([many.affine, other.affine]), axis=0)) == 72
+    assert len(np.unique(many.noise_seeds)) == 36 and (many.noise > 0).any()
+
+
+def test_an_image_is_resampled_from_the_same_pixels_in_each_of_its_views():
+    """One reading and one shrinking serve all views, and give what each view would give alone."""
+    images = noisy(2, 70)
+    transforms = views(tta("random", n=4), recipe(), np.arange(2), 70, 24)
+    together, apart = warp(images, transforms.affine, 24), warp(np.repeat(images, 4, axis=0), transforms.affine, 24)
+    np.testing.assert_array_equal(together, apart)
+
+
+def test_the_mean_of_logits_is_their_mean():
+    np.testing.assert_array_equal(average(np.array([[1.0, 3.0], [-2.0, 2.0]]), "logit"), [2.0, 0.0])
+
+
+@given(st.lists(st.floats(-30, 30), min_size=1, max_size=15))
+def test_the_mean_of_probabilities_is_that_of_exact_fractions(logits):
+    probabilities = [Fraction(1 / (1 + np.exp(-x))) if x < 0 else 1 - Fraction(1 / (1 + np.exp(x))) for x in logits]
+    mean = sum(probabilities) / len(probabilities)
+    expected = log(mean) - log(1 - mean)
+    assert average(np.array([logits]), "probability")[0] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("logit", [-800.0, -40.0, 40.0, 800.0])
+def test_the_mean_of_probabilities_never_reaches_0_or_1(logit):
+    np.testing.assert_allclose(average(np.full((2, 15), logit), "probability"), logit)
+    assert average(np.array([[logit, -logit]]), "probability")[0] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_mean_of_probabilities_lies_between_the_views_and_keeps_their_order():
+    logits = np.random.default_rng(0).normal(0, 3, (100, 15))
+    mean = average(logits, "probability")
+    assert (mean > logits.min(axis=1)).all() and (mean < logits.max(axis=1)).all()
+    np.testing.assert_allclose(average(-logits, "probability"), -mean)

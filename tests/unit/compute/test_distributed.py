@@ -1,0 +1,126 @@
+"""Several processes train and predict as one does: the same samples, the same gradients, no image lost or doubled."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+import quick
+from melanoma.common.errors import InputError
+from melanoma.compute.distributed import Processes, SynchronizedBatchNorm, joined, synchronize_batch_norm
+from small_training import TinyStudy
+
+# The first convolution has no batch norm, so cutting a batch into parts changes nothing but the order of sums.
+NO_BATCH_NORM = {
+    "baseline_cnn": {"channels": [8], "kernels": [3], "padding": "same", "pooling": "average", "hidden": []},
+    "optimizer": {"name": "sgd", "learning_rate": 0.1},
+}
+SYNCHRONIZED = {"sync_batchnorm": True, "optimizer": {"name": "sgd", "learning_rate": 0.01}}
+# 40 training images, a quarter melanomas, over-sampled to 1:1: 60 in batches of 6 are 20 steps in two epochs.
+TWENTY_STEPS = {"epochs": 2, "batch_size": 6, "checkpoint_batches": 500}
+
+
+def weights(study: TinyStudy, name: str) -> dict[str, torch.Tensor]:
+    data = (study.folder / name / "weights.pt").read_bytes()
+    return torch.load(io.BytesIO(data), weights_only=True)["weights"]
+
+
+def trained(folder, name: str, processes: int = 1, **recipe) -> tuple[TinyStudy, dict[str, torch.Tensor]]:
+    folder = folder / name
+    folder.mkdir()
+    study = TinyStudy(folder, **(TWENTY_STEPS | recipe))
+    study.train("run", processes=processes)
+    return study, weights(study, "run")
+
+
+def assert_close(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    for name, tensor in expected.items():
+        assert torch.allclose(found[name].double(), tensor.double(), rtol=0, atol=1e-5), name
+
+
+def test_accumulation_and_two_and_four_processes_end_where_one_does(tmp_path):
+    _, expected = trained(tmp_path, "one", **NO_BATCH_NORM)
+    assert_close(trained(tmp_path, "accumulated", **NO_BATCH_NORM, gradient_accumulation_steps=3)[1], expected)
+    assert_close(trained(tmp_path, "two", 2, **NO_BATCH_NORM)[1], expected)
+    assert_close(trained(tmp_path, "four", 4, **NO_BATCH_NORM)[1], expected)
+    assert_close(trained(tmp_path, "both", 2, **NO_BATCH_NORM, gradient_accumulation_steps=2)[1], expected)
+
+
+@pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
+def test_with_synchronized_batch_norm_two_processes_end_where_one_does(tmp_path, head):
+    settings = SYNCHRONIZED | {"head": head, "metadata": {"widths": [8], "dropout": 0}}
+    _, expected = trained(tmp_path, "one", **settings)
+    assert_close(trained(tmp_path, "two", 2, **settings)[1], expected)
+
+
+def test_sharded_prediction_is_that_of_one_process_bit_for_bit(tmp_path):
+    study, _ = trained(tmp_path, "one", tta={"name": "flips"})
+    alone = study.predict("run")
+    for processes in (2, 3):
+        sharded = study.predict("run", processes)
+        assert sharded.equals(alone)
+
+
+def test_two_processes_that_are_stopped_go_on_to_the_same_bits(tmp_path):
+    study, _ = trained(tmp_path, "two", 2, checkpoint_batches=2)
+    expected = weights(study, "run")
+    first = [quick.start("train", *study.options("again"), "--fold", 0, environment=world) for world in quick.worlds(2)]
+    while not list((study.folder / "again" / "resume").glob("step-*.pt")):
+        assert all(process.is_alive() for process in first)
+    first[1].terminate()
+    for process in first:
+        process.join()
+    assert [process.exitcode for process in first] in ([75, 75], [0, 0])
+    if first[0].exitcode:
+        study.train("again", processes=2)
+    found = weights(study, "again")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_number_of_processes_that_the_recipe_does_not_ask_for_is_an_error(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with (
+        pytest.raises(
+            InputError, match=r"2 node\(s\) with 4 GPU\(s\) each, so 8 processes, and there are 1.*--nnodes=2"
+        ),
+        joined({"gpus": 4, "nodes": 2}),
+    ):
+        pass
+
+
+def test_alone_there_is_nothing_to_share():
+    alone = Processes()
+    assert alone.first and alone.gather("x") == ["x"]
+    assert torch.equal(alone.total(torch.tensor([1.0, 2.0])), torch.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(torch.nn.BatchNorm2d(3), (8, 3, 5, 5)), (torch.nn.BatchNorm1d(3), (8, 3))]
+)
+def test_synchronized_batch_norm_of_one_process_is_batch_norm(tmp_path, layer, shape):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    try:
+        draw = torch.Generator().manual_seed(0)
+        torch.nn.init.normal_(layer.weight, generator=draw)
+        ours = synchronize_batch_norm(torch.nn.Sequential(layer))[0]
+        assert isinstance(ours, SynchronizedBatchNorm)
+        inputs = torch.randn(shape, generator=draw) * 3 + 7
+        twins = [inputs.clone().requires_grad_() for _ in range(2)]
+        for module, twin in zip((layer, ours), twins, strict=True):
+            module(twin).square().sum().backward()
+        assert torch.allclose(layer(inputs), ours(inputs), atol=1e-5)
+        assert torch.allclose(twins[0].grad, twins[1].grad, atol=1e-4)
+        for name, value in layer.state_dict().items():
+            assert torch.allclose(value.double(), ours.state_dict()[name].double(), atol=1e-5), name
+        assert torch.allclose(layer.eval()(inputs), ours.eval()(inputs), atol=1e-5)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_predictions_of_any_number_of_processes_cover_every_image_once(tmp_path):
+    study, _ = trained(tmp_path, "one")
+    found = study.predict("run", 4)
+    held_out = study.rows[study.rows["fold"] == 0]["image"].tolist()
+    assert found["image"].tolist() == held_out
+    assert np.isfinite(found["logit"]).all()

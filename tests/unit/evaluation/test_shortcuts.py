@@ -1,0 +1,197 @@
+"""Audits of shortcuts: each measure is its definition, and published predictions show what is known of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import analyze_shortcuts as script
+import tiny
+from in_process import call
+from melanoma.common.files import read_json, write_parquet, write_yaml
+from melanoma.evaluation.evaluate import Settings
+from melanoma.evaluation.shortcuts import acquisition_score, baselines, find_shortcuts, subgroups
+from melanoma.predictions.table import read_predictions
+from melanoma.stats.metrics import auroc, measured
+from melanoma.stats.within import FEWEST_TO_RANK, RSquared, WithinPatient, WithinStrata
+from real_data import real_data
+
+FAST = Settings(replicates=100)
+
+labeled = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30
+).map(lambda rows: tuple(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def pairs_won(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Count pairs of a melanoma and a benign image that are in the right order, ties half, and all of them."""
+    won = total = 0.0
+    for i in np.flatnonzero(target == 1):
+        for j in np.flatnonzero(target == 0):
+            total += weight[i] * weight[j]
+            won += weight[i] * weight[j] * ((score[i] > score[j]) + (score[i] == score[j]) / 2)
+    return won, total
+
+
+@given(labeled)
+def test_the_auroc_within_strata_is_the_share_of_pairs_of_one_stratum_in_the_right_order(
+    rows: tuple[np.ndarray, ...],
+) -> None:
+    target, score, stratum, weight = rows
+    counted = [
+        pairs_won(target[stratum == level], score[stratum == level], weight[stratum == level])
+        for level in np.unique(stratum)
+    ]
+    won, total = np.sum(counted, axis=0)
+    measure = WithinStrata(target, score, stratum)
+    found = measured(measure, weight)["auroc"]
+    np.testing.assert_allclose(found, won / total if total else np.nan, atol=1e-12)
+    unweighted = [pairs_won(target[stratum == k], score[stratum == k], np.ones(len(score))) for k in np.unique(stratum)]
+    assert measure.counts["pairs"] == np.sum(unweighted, axis=0)[1]
+
+
+def test_the_auroc_within_one_stratum_is_the_auroc() -> None:
+    random = np.random.default_rng(0)
+    target, score = random.integers(0, 2, 200), random.integers(0, 20, 200)
+    within = measured(WithinStrata(target, score, np.zeros(200)))["auroc"]
+    assert within == pytest.approx(auroc(target, score), abs=1e-12)
+
+
+@given(labeled)
+def test_a_patient_that_counts_twice_has_its_pairs_and_its_ranks_twice(rows: tuple[np.ndarray, ...]) -> None:
+    target, score, patient, draws = rows
+    weight = draws[patient % len(draws)]  # one weight for each patient
+    won = total = first = chance = ranked = 0.0
+    for level in np.unique(patient):
+        own = patient == level
+        times = weight[own][0]
+        pairs = pairs_won(target[own], score[own], np.ones(own.sum()))
+        won, total = won + times * pairs[0], total + times * pairs[1]
+        if own.sum() >= FEWEST_TO_RANK and 0 < target[own].sum() < own.sum():
+            for i in np.flatnonzero(own & (target == 1)):
+                others = own & (np.arange(len(own)) != i)
+                first += times * bool((score[i] > score[others]).all())
+                chance, ranked = chance + times / own.sum(), ranked + times
+    found = measured(WithinPatient(target, score, patient), weight)
+    expected = {"auroc": (won, total), "first": (first, ranked), "chance": (chance, ranked)}
+    for name, (part, whole) in expected.items():
+        np.testing.assert_allclose(found[name], part / whole if whole else np.nan, atol=1e-12)
+
+
+def test_what_a_prediction_explains_is_r_squared() -> None:
+    random = np.random.default_rng(1)
+    number = random.normal(size=50)
+    predicted = number + 0.5 * random.normal(size=50)
+    expected = 1 - np.sum((number - predicted) ** 2) / np.sum((number - number.mean()) ** 2)
+    assert measured(RSquared(number, predicted))["r2"] == pytest.approx(expected)
+    assert measured(RSquared(number, np.full(50, number.mean())))["r2"] == pytest.approx(0)
+
+
+def table(count: int = 400, seed: int = 0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    rows = tiny.table(count, seed)
+    width = np.where(random.random(count) < 0.5, 6000, 640)
+    return rows.assign(width=width, height=480, probability=random.random(count))
+
+
+def test_every_image_is_in_one_group_of_each_kind() -> None:
+    rows = table()
+    for levels in subgroups(rows).values():
+        assert (np.sum(list(levels.values()), axis=0) == 1).all()
+    assert set(subgroups(rows)["sex"]) == {"male", "female", "missing"}
+
+
+def test_a_score_that_is_the_image_size_is_explained_by_it_and_worth_nothing_within_it() -> None:
+    rows = table()
+    rows["width"] = np.where(rows["target"] == 1, 640, rows["width"])
+    noise = 0.01 * np.random.default_rng(9).random(len(rows))
+    sized = {"size": rows.assign(probability=0.4 + 0.3 * (rows["width"] == 640) + noise)}
+    found = find_shortcuts(sized, FAST)["models"]["size"]
+    assert found["auroc"]["value"] > 0.7
+    assert abs(found["within_size"]["auroc"]["value"] - 0.5) < 0.1
+    assert found["r2"]["value"] > 0.5
+
+
+def test_a_random_score_is_explained_by_nothing_and_of_patients_without_a_name_there_is_no_within() -> None:
+    rows = table()
+    found = find_shortcuts({"noise": rows}, FAST)["models"]["noise"]
+    assert found["r2"]["value"] < 0.1
+    unnamed = find_shortcuts({"noise": rows.assign(patient=None)}, FAST)["models"]["noise"]
+    assert unnamed["within_patient"] is None and unnamed["within_size"] is not None
+    unsized = find_shortcuts({"noise": rows.assign(width=0, height=0)}, FAST)["models"]["noise"]
+    assert unsized["within_size"] is None
+
+
+def test_acquisition_is_fitted_to_other_patients_and_reads_no_label() -> None:
+    rows = table()
+    score = rows["probability"].to_numpy()
+    flipped = rows.assign(target=1 - rows["target"])
+    np.testing.assert_array_equal(acquisition_score(rows, score, 1), acquisition_score(flipped, score, 1))
+
+
+def test_baselines_without_sizes_leave_them_out() -> None:
+    rows = table(90)
+    test = rows.iloc[:20].assign(image=[f"T{n}" for n in range(20)]).drop(columns=["target", "fold"])
+    assert list(baselines(rows, test, [0], "refit", 1))[-1] == "and image size"
+    unsized = [part.assign(width=0, height=0) for part in (rows, test)]
+    assert list(baselines(*unsized, [0], "refit", 1))[-1] == "and images per patient"
+
+
+def test_baselines_of_few_images_are_still_divided_into_leaves() -> None:
+    rows = table(60)
+    test = rows.iloc[:20].assign(image=[f"T{n}" for n in range(20)]).drop(columns=["target", "fold"])
+    for predictions in baselines(rows, test, [0], "refit", 1).values():
+        assert predictions["probability"].nunique() > 1
+
+
+def test_the_script_audits_test_and_out_of_fold(tmp_path: Path) -> None:
+    rows = table(200)
+    train, test = rows.iloc[:150], rows.iloc[150:]
+    parts = [(train[train["fold"] == 0], "train", 0), (test, "test", -1)]
+    predicted = pd.concat([part[["image", "patient", "probability"]].assign(part=p, fold=f) for part, p, f in parts])
+    write_parquet(tmp_path / "cnn.parquet", predicted)
+    write_parquet(tmp_path / "train.parquet", train)
+    write_parquet(tmp_path / "test.parquet", test.drop(columns=["target", "fold", "diagnosis"]))
+    write_parquet(tmp_path / "labels.parquet", test[["image", "target"]])
+    write_yaml(tmp_path / "evaluate.yaml", {"replicates": 100})
+    options = ["--settings", tmp_path / "evaluate.yaml", "--predictions", f"cnn={tmp_path / 'cnn.parquet'}"]
+    options += ["--train", tmp_path / "train.parquet", "--test", tmp_path / "test.parquet", "--folds", 0]
+    options += ["--labels", tmp_path / "labels.parquet", "--output", tmp_path / "shortcuts.json"]
+    call(script, *options)
+    found = read_json(tmp_path / "shortcuts.json")
+    assert set(found) == {"test", "out_of_fold"}
+    for part, images in (("test", 50), ("out_of_fold", (train["fold"] == 0).sum())):
+        assert sum(group["n"] for group in found[part]["subgroups"]["sex"].values()) == images
+        assert len(found[part]["baselines"]) == 3 and set(found[part]["models"]) == {"cnn"}
+
+
+@pytest.mark.real_data
+def test_published_predictions_fall_within_image_size_and_within_patient() -> None:
+    sizes = pd.read_csv(real_data("isic2020-tables/train_folds_and_sizes.csv"))
+    metadata = pd.read_csv(real_data("isic2020-tables/train.csv"))
+    known = metadata.merge(sizes, on="image_name")
+    names = {"image_name": "image", "age_approx": "age", "anatom_site_general_challenge": "site"}
+    known = known.rename(columns=names).assign(source="isic2020")
+    known = known[["image", "age", "sex", "site", "source", "width", "height"]]
+    files = {name: f"published-predictions/{name}_test_predictions.csv" for name in ("CNN", "ResNeSt269")}
+    tables = {
+        name: read_predictions(real_data(file))
+        .drop(columns="source")
+        .merge(known, on="image", how="left", validate="1:1")
+        for name, file in files.items()
+    }
+    found = find_shortcuts(tables, FAST)["models"]
+    for name, whole, size, patient, first in (
+        ("CNN", 0.852, 0.724, 0.703, 0.32), ("ResNeSt269", 0.929, 0.884, 0.856, 0.65),
+    ):  # fmt: skip
+        model = found[name]
+        assert model["auroc"]["value"] == pytest.approx(whole, abs=5e-4)
+        assert model["within_size"]["auroc"]["value"] == pytest.approx(size, abs=5e-4)
+        assert model["within_patient"]["auroc"]["value"] == pytest.approx(patient, abs=5e-4)
+        assert model["within_patient"]["first"]["value"] == pytest.approx(first, abs=5e-3)
+        assert model["within_patient"]["chance"]["value"] == pytest.approx(0.20, abs=5e-3)
+        assert model["within_patient"]["ranked"] == 62
+        assert model["within_size"]["auroc"]["low"] < size < model["within_size"]["auroc"]["high"]

@@ -1,0 +1,321 @@
+"""The report is one page that needs nothing but itself and holds all that a reviewer asks for."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import write_report as script
+from finished_study import draw, write_study
+from in_process import call
+from melanoma.common.files import read_json, read_yaml, write_json, write_text, write_yaml
+from melanoma.evaluation.evaluate import Settings
+from melanoma.evaluation.shortcuts import areas, find_shortcuts
+from melanoma.report import page as report
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study"))
+
+
+def write_report(study: Path, folder: Path, **changed: Path) -> str:
+    """Write the report of the study, with some of its files exchanged, and return it."""
+    files = {
+        "metrics": study / "metrics.json",
+        "config": study / "config.yaml",
+        "comparisons": study / "comparisons.json",
+        "calibration": study / "calibration.json",
+        "leakage": study / "leakage.json",
+        "issues": study / "issues.csv",
+        "quality": study / "quality.parquet",
+        "recipes": study / "cnn.yaml",
+        "truth": study / "truth.json",
+    } | changed
+    draw(study, "evaluation", folder)
+    draw(study, "data", folder)
+    drawn = ["--figures", f"roc={folder / 'roc.svg'}", f"samples={folder / 'samples.png'}"]
+    options = [option for name, path in files.items() for option in (f"--{name.replace('_', '-')}", path)]
+    call(script, "--study", "demo", *drawn, *options, "--output", folder / "report.html")
+    return (folder / "report.html").read_text()
+
+
+class Links(HTMLParser):
+    """Collects what a page refers to, and checks that each tag is closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        if tag not in ("meta", "img", "br", "link", "hr"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_report_refers_to_nothing_outside_itself(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    links = Links()
+    links.feed(page)
+    assert links.open == []
+    assert all(link.startswith(("data:", "#")) for link in links.found)
+    assert sum(link.startswith("data:image/svg+xml") for link in links.found) == 1
+    assert sum(link.startswith("data:image/png") for link in links.found) == 1
+    assert "<script" not in page
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_links_within_the_report_lead_somewhere(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    targets = set(re.findall(r'id="([^"]+)"', page))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= targets
+
+
+def test_the_report_holds_results_split_problems_recipes_versions_and_limits(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    entry = pd.read_json(study / "metrics.json")["cnn"]
+    for text in (
+        f"{entry['auroc']['value']:.4f}",
+        f"[{entry['auroc']['low']:.4f}, {entry['auroc']['high']:.4f}]",
+        f"{entry['validation']['auroc']['value']:.4f}",
+        "0.9123",
+        "Leakage gate passed",
+        "25 % of the images",
+        "age not in 0 to 120",
+        "truncated",
+        "monitor: loss",
+        "scikit-learn",
+        f"--configfile {study / 'config.yaml'}",
+        "not a medical device",
+        (report.ROOT / "report" / "roc.rst").read_text().strip()[:40],
+    ):
+        assert text in page, text
+
+
+def test_the_report_holds_comparisons_thresholds_and_calibration(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    entry = read_json(study / "metrics.json")["cnn"]
+    (pair,) = read_json(study / "comparisons.json")["pairs"]
+    calibration = read_json(study / "calibration.json")["cnn"]
+    for text in (
+        f"{entry['partial_auroc']['value']:.3f}",
+        f"{entry['sensitivity_at_90_specificity']['value']:.3f}",
+        f"{entry['thresholds']['youden']['threshold']:.4g}",
+        f"{entry['thresholds']['f2']['kappa']['value']:.3f}",
+        f"{entry['calibrated']['ece']['value']:.4f}",
+        f"{pair['difference']['value']:+.4f}",
+        f"{pair['bootstrap']['p_holm']:.4f}",
+        f"<td>{calibration['calibrator']['method'].replace('_', ' ')}</td>",
+    ):
+        assert text in page, text
+
+
+def test_the_report_says_which_model_is_selected_and_why(study: Path, tmp_path: Path) -> None:
+    test = {"difference": 0.0123, "p": 0.004, "p_holm": 0.012, "adopted": True}
+    found = {
+        "selected_model": "cnn",
+        "best_single": "mlp",
+        "adopted": True,
+        "significance_level": 0.05,
+        "n": 148,
+        "melanomas": 40,
+    }
+    found |= {"patients": 37, "auroc": {"cnn": 0.8123, "mlp": 0.8}, "tests": {"cnn": test}}
+    write_json(tmp_path / "selected_model.json", found)
+    page = write_report(study, tmp_path, selected_model=tmp_path / "selected_model.json")
+    for text in ('<b class="name">cnn</b>', "beats the best single model, mlp", "+0.0123", "0.0120", "37 patients"):
+        assert text in page, text
+    alone = found | {
+        "selected_model": "mlp",
+        "adopted": False,
+        "tests": {"cnn": test | {"adopted": False, "p_holm": 0.3}},
+    }
+    write_json(tmp_path / "selected_model.json", alone)
+    page = write_report(study, tmp_path, selected_model=tmp_path / "selected_model.json")
+    assert "no fusion is shown to be better" in page and "not shown to be better" in page
+
+
+def test_the_report_sets_fusions_with_context_beside_the_same_without(study: Path, tmp_path: Path) -> None:
+    metrics = read_json(study / "metrics.json")
+    entry = metrics["cnn"]
+    write_json(tmp_path / "metrics.json", metrics | {"stack": entry, "stack_without_context": entry})
+    selected_model = {
+        "selected_model": "cnn",
+        "best_single": "cnn",
+        "adopted": False,
+        "significance_level": 0.05,
+        "n": 9,
+        "melanomas": 3,
+    }
+    write_json(
+        tmp_path / "selected_model.json", selected_model | {"patients": None, "auroc": {"cnn": 0.8}, "tests": {}}
+    )
+    page = write_report(
+        study, tmp_path, metrics=tmp_path / "metrics.json", selected_model=tmp_path / "selected_model.json"
+    )
+    assert "Patient context" in page and page.count(f"{entry['validation']['auroc']['value']:.4f}") >= 4
+
+
+def test_the_report_holds_shortcuts_and_subgroups(study: Path, tmp_path: Path) -> None:
+    train = pd.read_parquet(study / "train.parquet").drop(columns=["row", "fold"])
+    known = {"age": 40.0, "sex": "male", "site": "torso", "source": "demo", "width": 640, "height": 480}
+    rows = train.assign(probability=np.random.default_rng(0).random(len(train)), **known)
+    settings = Settings(replicates=100)
+    for label, table in (("known", rows), ("unknown", rows.assign(patient=None, width=0, height=0))):
+        found = find_shortcuts({"cnn": table}, settings) | {"baselines": areas({"age, sex and site": table}, settings)}
+        write_json(tmp_path / "shortcuts.json", {"test": found, "out_of_fold": {"models": {}}})
+        page = write_report(study, tmp_path, shortcuts=tmp_path / "shortcuts.json")
+        model = found["models"]["cnn"]
+        assert f"age, sex and site {model['auroc']['value']:.3f}" in page and "30 to 44" in page
+        assert ("patients unknown" in page) == (label == "unknown") == ("sizes unknown" in page)
+        if label == "known":
+            assert f"{model['within_patient']['first']['value']:.2f}" in page
+            assert f"of {model['within_patient']['ranked']} (chance" in page
+
+
+def test_many_comparisons_are_folded_away(study: Path, tmp_path: Path) -> None:
+    comparisons = read_json(study / "comparisons.json")
+    write_json(tmp_path / "comparisons.json", comparisons | {"pairs": comparisons["pairs"] * 20})
+    assert "20 comparisons, of which" in write_report(study, tmp_path, comparisons=tmp_path / "comparisons.json")
+
+
+def test_the_report_is_the_same_text_again(study: Path, tmp_path: Path) -> None:
+    assert write_report(study, tmp_path) == write_report(study, tmp_path)
+
+
+def test_what_tables_hold_cannot_become_markup(study: Path, tmp_path: Path) -> None:
+    page = write_report(study, tmp_path)
+    assert "<b>-4</b>" not in page
+    assert "&lt;b&gt;-4&lt;/b&gt;" in page
+
+
+def test_a_leak_is_a_red_banner(study: Path, tmp_path: Path) -> None:
+    finding = {"kind": "patient", "boundary": "train/test", "count": 2, "images": ["ISIC_1", "ISIC_2"]}
+    write_json(tmp_path / "leakage.json", {"findings": [finding], "checked": {}})
+    page = write_report(study, tmp_path, leakage=tmp_path / "leakage.json")
+    assert 'class="banner bad"' in page
+    assert 'class="banner good"' not in page
+    assert "not to be believed" in page
+    assert "ISIC_1, ISIC_2" in page
+
+
+def test_allowed_leaks_are_a_red_banner_even_if_none_was_found(study: Path, tmp_path: Path) -> None:
+    write_yaml(tmp_path / "config.yaml", {"study": "demo", "split": {"allow_leaks": True}})
+    page = write_report(study, tmp_path, config=tmp_path / "config.yaml")
+    assert "Leaks were allowed" in page
+
+
+def test_a_sequential_split_is_a_red_banner_whatever_the_gate_found(study: Path, tmp_path: Path) -> None:
+    split = {"method": "sequential", "test_fraction": 0.2, "folds": 5, "run_folds": [4], "allow_leaks": True}
+    write_yaml(tmp_path / "config.yaml", {"study": "demo", "split": split})
+    page = write_report(study, tmp_path, config=tmp_path / "config.yaml")
+    assert "Leaky split: the results below are not to be believed" in page
+    assert "The last 20 % of the rows, in file order" in page
+    assert 'class="banner good"' not in page
+
+
+def test_a_predefined_split_says_where_it_comes_from(study: Path, tmp_path: Path) -> None:
+    predefined = {"table": "folds.csv", "column": "tfrecord", "test": [0, 1], "folds": [[2], [3]]}
+    split = {"method": "predefined", "folds": 2, "run_folds": [0], "predefined": predefined}
+    write_yaml(tmp_path / "config.yaml", {"study": "demo", "split": split})
+    page = write_report(study, tmp_path, config=tmp_path / "config.yaml")
+    assert "read from column tfrecord of folds.csv: test is 0, 1" in page
+    assert 'class="banner good"' in page
+
+
+def test_a_study_without_problems_says_so(study: Path, tmp_path: Path) -> None:
+    write_text(tmp_path / "issues.csv", "source,table,row,image,column,value,problem,action\n")
+    assert "every row of the tables was used" in write_report(study, tmp_path, issues=tmp_path / "issues.csv")
+
+
+def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None:
+    metrics = pd.read_json(study / "metrics.json").to_dict()
+    chosen = "validation", "thresholds", "calibrated"
+    alone = {key: value for key, value in metrics["cnn"].items() if key not in chosen}
+    alone["bootstrap"] = alone["bootstrap"] | {"clusters": "image"}
+    write_json(tmp_path / "metrics.json", {"mine": alone | {"patients": None}})
+    write_text(tmp_path / "config.yaml", "study: demo\n")
+    sources = report.Sources(metrics=tmp_path / "metrics.json", config=[tmp_path / "config.yaml"])
+    page = report.render("demo", sources)
+    assert "No patients are known for mine" in page
+    assert page.count("banner") - page.split("</style>")[0].count("banner") == 1, (
+        "its test is small, and no more is wrong"
+    )
+
+
+@pytest.mark.parametrize(("melanomas", "patients", "warned"), [(19, 30, True), (20, 19, True), (20, 20, False)])
+def test_a_test_too_small_to_conclude_from_is_said_to_be(
+    study: Path, tmp_path: Path, melanomas: int, patients: int, warned: bool
+) -> None:
+    metrics = json.loads((study / "metrics.json").read_text())
+    shown = {name: entry | {"melanomas": melanomas, "patients": patients} for name, entry in metrics.items()}
+    write_json(tmp_path / "metrics.json", shown)
+    page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
+    assert ("Too small a test to conclude from." in page) == warned
+
+
+def test_every_figure_has_a_caption() -> None:
+    captions = {path.stem for path in (report.ROOT / "report").glob("*.rst")}
+    assert {
+        "workflow",
+        "roc",
+        "precision_recall",
+        "reliability",
+        "decision",
+        "learning_curves",
+        "schedules",
+        "class_balance",
+        "metrics",
+        "samples",
+        "augmentation",
+    } <= captions
+
+
+def test_each_model_says_which_weights_it_started_from(study: Path, tmp_path: Path) -> None:
+    recipes = {
+        "own": {"network": "baseline_cnn"},
+        "tuned": {"network": "resnest269", "backbone": {"pretrained": True, "weights": None}},
+        "fresh": {"network": "resnest269", "backbone": {"pretrained": False, "weights": None}},
+        "forest": {"network": "random_forest"},
+    }
+    for name, recipe in recipes.items():
+        write_yaml(tmp_path / f"{name}.yaml", recipe)
+    sources = report.Sources(
+        metrics=study / "metrics.json",
+        config=[study / "config.yaml"],
+        recipes={name: tmp_path / f"{name}.yaml" for name in recipes},
+    )
+    page = report.render("demo", sources)
+    for name, start in {
+        "own": ", from random weights",
+        "tuned": ", from pretrained weights resnest269-0cc87c48.pth",
+        "fresh": ", from random weights",
+        "forest": "",
+    }.items():
+        assert f"<summary>{name}{start}</summary>" in page
+
+
+def test_the_report_shows_trials_and_how_often_the_test_was_read(study: Path, tmp_path: Path) -> None:
+    entries = [{"time": f"2030-01-0{n + 1}", "test": "t", "configuration": f"{n % 2}"} for n in range(3)]
+    write_text(tmp_path / "test_access_log.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
+    spread = {"auroc": [0.81, None], "sd": None}
+    write_json(tmp_path / "seeds.json", {"cnn": {"seeds": ["1", "2"], "test": spread, "out_of_fold": spread}})
+    write_yaml(tmp_path / "few.yaml", read_yaml(study / "config.yaml") | {"evaluate": {"max_test_configurations": 1}})
+    changed = {
+        "trials": study / "trials.csv",
+        "seeds": tmp_path / "seeds.json",
+        "test_access_log": tmp_path / "test_access_log.jsonl",
+    }
+    page = write_report(study, tmp_path, **changed)
+    assert "3 trials of its tuning" in page and "0.8123" in page and "0.8100, none" in page
+    assert "opened 3 times since 2030-01-01, for 2 configurations" in page and "Many looks" not in page
+    assert "Many looks at one test" in write_report(study, tmp_path, **changed, config=tmp_path / "few.yaml")

@@ -1,0 +1,96 @@
+"""What a network predicts: logits, each image's embedding, and how far it is from its patient's others."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import expit
+
+import tiny
+from melanoma.augment.tta import NO_TTA
+from melanoma.compute.distributed import Processes
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.models.classifier import Classifier, build_network
+from melanoma.predictions.patient_context import patient_distance
+from melanoma.stats.metrics import auroc, average_precision, log_loss
+from melanoma.training.loader import Examples, PredictionBatches, to_device
+from melanoma.training.predictor import Predictor
+from small_training import TinyStudy
+
+FLIPS = {"name": "flips", "mean_of": "probability"}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    return tiny.table(40)
+
+
+@pytest.fixture
+def examples(tmp_path, rows) -> Examples:
+    return Examples.of(rows, MetadataEncoder.fit(rows), tiny.write_store(tmp_path / "images.h5", rows), None)
+
+
+def network(recipe: dict[str, Any], examples: Examples) -> Classifier:
+    torch.manual_seed(0)
+    return build_network(recipe, tiny.SIZE, examples.metadata.shape[1]).eval()
+
+
+def predictor(model: Classifier, recipe: dict[str, Any]) -> Predictor:
+    return Predictor(model, recipe, CPU, workers=0, processes=Processes())
+
+
+@pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
+@torch.no_grad()
+def test_the_embedding_is_the_mean_over_views_of_what_the_last_layer_reads_of_the_image(examples, head):
+    recipe = tiny.recipe(head=head)
+    model = network(recipe, examples)
+    logits, found = predictor(model, recipe).predict(examples, FLIPS)
+    views = to_device(PredictionBatches(examples, 10_000, FLIPS, recipe)[0], CPU)
+    embeddings = model.image(views.images)
+    expected = embeddings.unflatten(0, (len(logits), 4)).mean(dim=1)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-5)
+    probability = model.classify(embeddings, views.metadata)[:, 0].double().sigmoid().reshape(-1, 4).mean(dim=1)
+    np.testing.assert_allclose(logits, probability.logit().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_network_of_metadata_alone_has_no_embeddings(examples):
+    recipe = tiny.recipe(network="metadata_mlp")
+    seen = replace(examples, store=None)
+    _, embeddings = predictor(network(recipe, seen), recipe).predict(seen, NO_TTA)
+    assert embeddings is None
+
+
+@pytest.mark.parametrize("changes", [{"head": "image_and_metadata"}, {"network": "metadata_mlp"}])
+def test_an_epoch_is_evaluated_by_the_logits_that_prediction_gives(examples, changes):
+    recipe = tiny.recipe(**changes)
+    seen = replace(examples, store=None) if "network" in changes else examples
+    made = predictor(network(recipe, seen), recipe)
+    logits, _ = made.predict(seen, NO_TTA)
+    assert made.evaluate(seen) == {
+        "validation_loss": pytest.approx(log_loss(seen.targets, expit(logits))),
+        "validation_auroc": auroc(seen.targets, logits),
+        "validation_average_precision": average_precision(seen.targets, logits),
+    }
+
+
+def test_predictions_have_the_distance_of_the_networks_embeddings_from_the_patients_others(tmp_path):
+    study = TinyStudy(tmp_path, epochs=1)
+    study.rows = study.rows.assign(patient=study.rows["fold"].map("IP_{}".format))
+    study.rows.to_parquet(tmp_path / "train.parquet")
+    study.train("run")
+    found = study.predict("run")
+    trained = torch.load(tmp_path / "run" / "weights.pt", weights_only=True)
+    held_out = study.rows[study.rows["fold"] == 0]
+    examples = Examples.of(held_out, MetadataEncoder.from_dict(trained["encoder"]), study.images, None)
+    model = network(trained["recipe"], examples)
+    model.load_state_dict(trained["weights"])
+    _, embeddings = predictor(model, trained["recipe"]).predict(examples, NO_TTA)
+    np.testing.assert_allclose(
+        found["patient_distance"], patient_distance(embeddings, held_out["patient"]), rtol=0, atol=1e-6
+    )
+    assert found["patient_distance"].nunique() > 10

@@ -1,0 +1,64 @@
+"""The packages of the library import downwards only, and the tests mirror them."""
+
+import ast
+from pathlib import Path
+
+from project import ROOT
+
+LIBRARY = ROOT / "scripts" / "melanoma"
+TESTS = ROOT / "tests"
+# From the bottom to the top: a package imports those of the rows above its own.
+LAYERS = (
+    {"common"},
+    {"config", "data", "images", "stats", "compute", "snakefile"},
+    {"split", "augment", "predictions"},
+    {"models"},
+    {"training", "fusion"},
+    {"evaluation"},
+    {"report"},
+)
+LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
+
+
+def modules(file: Path) -> set[str]:
+    """Return the names of the modules that a file imports."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return names | {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+
+
+def packages(file: Path) -> set[str]:
+    """Return the packages of the library that a file imports."""
+    return {name.split(".")[1] for name in modules(file) if name.startswith("melanoma.")}
+
+
+def test_every_package_has_its_place():
+    assert {path.name for path in LIBRARY.iterdir() if (path / "__init__.py").exists()} == set(LEVEL)
+    assert {path.name for path in LIBRARY.glob("*.py")} == {"__init__.py"}
+
+
+def test_a_package_imports_those_below_it_alone():
+    for file in LIBRARY.rglob("*.py"):
+        package = file.relative_to(LIBRARY).parts[0]
+        upwards = {other for other in packages(file) - {package} if LEVEL[other] >= LEVEL[package]}
+        assert not upwards or package == "__init__.py", f"{file} imports {upwards}"
+
+
+def test_a_package_is_small_enough_to_be_known():
+    for package in LEVEL:
+        modules = [path for path in (LIBRARY / package).glob("*.py") if path.name != "__init__.py"]
+        assert len(modules) <= 12, package
+
+
+def test_no_test_imports_another():
+    tests = {path.stem for path in TESTS.rglob("test_*.py")}
+    for file in TESTS.rglob("*.py"):
+        imports = {part for name in modules(file) if not name.startswith("melanoma.") for part in name.split(".")}
+        assert not imports & tests, file
+
+
+def test_each_file_of_unit_tests_has_the_name_of_a_module_in_the_package_of_its_folder():
+    for file in (TESTS / "unit").rglob("*.py"):
+        package = file.parent.relative_to(TESTS / "unit").name
+        subjects = [path.stem for path in (LIBRARY / package).glob("*.py") if path.name != "__init__.py"]
+        assert any(f"{file.stem}_".startswith(f"test_{subject}_") for subject in subjects), file

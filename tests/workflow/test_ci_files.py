@@ -1,0 +1,82 @@
+"""What outsiders' services read, before any of them does: GitHub Actions, pre-commit, the catalog, citations."""
+
+import re
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+
+from project import ROOT
+
+LOCK = (ROOT / "envs" / "requirements.lock").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def read(name):
+    return yaml.safe_load((ROOT / name).read_text())
+
+
+WORKFLOW = read(".github/workflows/ci.yml")
+(JOB,) = WORKFLOW["jobs"].values()
+COMMANDS = [step["run"] for step in JOB["steps"] if "run" in step]
+HOOKS = [hook for repo in read(".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_ci_is_a_target_of_make(command):
+    done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert command.startswith("make ") and done.returncode == 0, done.stderr
+
+
+def test_ci_runs_the_demo_before_the_tests_that_read_what_it_leaves():
+    targets = [command.split()[1] for command in COMMANDS]
+    assert {"lint", "demo", "test"} <= set(targets) and targets.index("demo") < targets.index("test")
+
+
+def test_ci_asks_for_no_right_but_to_read_and_stops_what_a_newer_push_replaces():
+    assert WORKFLOW["permissions"] == {"contents": "read"} and WORKFLOW["concurrency"]["cancel-in-progress"] is True
+
+
+def test_ci_begins_with_the_oldest_python_that_is_promised():
+    assert PROJECT["project"]["requires-python"] == f">={JOB['strategy']['matrix']['python'][0]}"
+
+
+def test_ci_keeps_downloads_until_the_lock_changes():
+    (python,) = [step["with"] for step in JOB["steps"] if "setup-python" in step.get("uses", "")]
+    assert python["cache"] == "pip" and (ROOT / python["cache-dependency-path"]).exists()
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook["id"])
+def test_a_hook_is_the_version_in_the_lock(hook):
+    (pin,) = hook["additional_dependencies"]
+    assert hook["entry"].split()[0] == pin.partition("==")[0]
+    assert re.search(rf"^{re.escape(pin)} ", LOCK, re.MULTILINE)
+
+
+def test_hooks_check_the_rules_that_make_lint_checks():
+    (snakefmt,) = [hook for hook in HOOKS if hook["id"] == "snakefmt"]
+    rules = ["Snakefile", *(path.relative_to(ROOT).as_posix() for path in (ROOT / "rules").glob("*"))]
+    assert all(re.search(snakefmt["files"], path) for path in rules)
+    assert not re.search(snakefmt["files"], "tests/workflow/test_rules.py")
+
+
+def test_the_catalog_names_a_deployment_that_is_there():
+    usage = read(".snakemake-workflow-catalog.yml")["usage"]
+    assert usage["software-stack-deployment"]["conda"] is True and (ROOT / "envs" / "environment.yaml").exists()
+    assert usage["report"] is True and "report:" in (ROOT / "Snakefile").read_text()
+
+
+def test_the_citation_has_what_its_format_requires_and_the_projects_version_and_license():
+    citation = read("CITATION.cff")
+    assert {"cff-version", "message", "title", "authors"} <= set(citation) and citation["cff-version"] == "1.2.0"
+    assert {key: citation[key] for key in ("version", "license")} == {
+        key: PROJECT["project"][key] for key in ("version", "license")
+    }
+
+
+def test_the_changelog_has_the_form_of_keep_a_changelog_and_tells_what_is_not_released():
+    parts = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert parts[0].startswith("# Changelog\n") and parts[1].startswith("[Unreleased]\n")
+    kinds = re.findall(r"^### (.+)$", parts[1], re.MULTILINE)
+    assert kinds and set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

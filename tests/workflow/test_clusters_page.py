@@ -1,0 +1,69 @@
+"""Every command of docs/clusters.md plans or parses without a scheduler, and what the page says is there."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from project import ROOT
+from workflow import clone, put_kaggle_tables, snakemake
+
+TEXT = (ROOT / "docs" / "clusters.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+# What only a scheduler, a network or conda can answer.
+ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make install", "cd $SCRATCH")
+
+
+def commands(word: str) -> list[str]:
+    """The commands that begin with a word, each planned once, but for those that conda has to answer."""
+    planned = dict.fromkeys(line.replace(" -n ", " ") for line in COMMANDS)
+    return [line for line in planned if line.startswith(word) and "--sdm" not in line]
+
+
+@pytest.mark.parametrize("command", commands("snakemake"))
+def test_a_snakemake_command_plans(tmp_path, monkeypatch, command):
+    """In a clone at ~/melanoma, or from a folder in scratch where the command names the clone."""
+    scratch = tmp_path / "scratch"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SCRATCH", str(scratch))
+    code, run = tmp_path / "melanoma", scratch / "run"
+    for folder in (code, run):
+        folder.mkdir(parents=True)
+    clone(code)
+    if "data/isic2020" not in command:
+        put_kaggle_tables(code)
+        shutil.copytree(code / "data", run / "data")
+    words = [os.path.expandvars(Path(word).expanduser()) for word in shlex.split(command)[1:]]
+    printed = snakemake(run if "-s" in words else code, *words, *([] if "--unlock" in words else ["-n"]))
+    expected = {"--unlock": "Unlocked", "data/isic2020": "fetch_data_isic2020_jpeg_train"}
+    assert next((said for word, said in expected.items() if word in command), "train_fold") in printed
+
+
+def test_no_other_command_is_on_the_page():
+    assert all(line.startswith(("snakemake", *ELSEWHERE)) for line in COMMANDS)
+
+
+def test_the_options_for_conda_exist():
+    known = subprocess.run([sys.executable, "-m", "snakemake", "--help"], capture_output=True, text=True).stdout
+    for option in re.findall(r"--[a-z-]*(?:conda|apptainer|sdm)[a-z-]*", TEXT):
+        assert option in known
+
+
+def test_every_file_that_the_page_names_exists():
+    named = re.findall(r"\]\(\.\./([^)#]+)\)", TEXT) + re.findall(r"`((?:scripts|profiles|envs)/[\w./-]+)`", TEXT)
+    assert named
+    for name in named:
+        assert (ROOT / name).exists(), name
+
+
+def test_the_keys_to_edit_are_in_the_profiles():
+    slurm, hoffman2 = ((ROOT / "profiles" / name / "config.yaml").read_text() for name in ("slurm", "hoffman2"))
+    assert "slurm_account=" in slurm and {"gpu_model=", "highp="} <= set(re.findall(r"\w+=", hoffman2))
+    for profile in map(yaml.safe_load, (slurm, hoffman2)):
+        assert profile["retries"] > 0 and any(cap.startswith("gpu=") for cap in profile["resources"])

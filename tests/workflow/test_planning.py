@@ -1,0 +1,132 @@
+"""The workflow as it is planned, before anything runs: on every profile, of every study, with every mistake told."""
+
+import re
+
+import pytest
+import yaml
+
+from project import ROOT
+from real_data import real_data
+from workflow import clone, failing, planned, put_kaggle_tables, snakemake
+
+PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
+
+
+@pytest.fixture
+def project(tmp_path):
+    return clone(tmp_path)
+
+
+def test_snakemake_lint_is_silent(project):
+    assert "good condition" in snakemake(project, "--lint")
+
+
+def test_a_dry_run_of_the_demo_study_needs_no_option(project):
+    assert {"draw_lesions", "prepare_shard", "train_fold", "evaluate", "write_report"} <= set(planned(project))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
+def test_every_profile_plans_every_study_without_a_scheduler(project, profile, study):
+    put_kaggle_tables(project)
+    counts = planned(project, "--profile", profile, "--configfile", study)
+    assert counts["all"] == 1 and counts["train_fold"] >= 1
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_plans_runs_in_another_folder(project, profile, tmp_path_factory):
+    """The code in one folder, the results in another: from the code's folder, from the results', from a third."""
+    run, elsewhere = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("elsewhere")
+    expected = planned(project, "--profile", profile)
+    snakefile, path = ("-s", project / "Snakefile"), project / "profiles" / profile
+    assert planned(project, "--profile", profile, "--directory", run) == expected
+    assert planned(run, *snakefile, "--profile", path) == expected
+    assert planned(elsewhere, *snakefile, "--profile", path, "--directory", run) == expected
+    assert planned(elsewhere, *snakefile, "--directory", run) == expected
+
+
+def test_a_run_in_another_folder_writes_there_and_nowhere_else(project, tmp_path_factory):
+    run, elsewhere = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("elsewhere")
+    before = {path for path in project.rglob("*") if "__pycache__" not in path.parts}
+    target = "results/tiny/catalog/catalog.parquet"
+    study = project / "tests/studies/tiny.yaml"
+    options = ("-s", project / "Snakefile", "--directory", run, "--configfile", study, "--cores", 2)
+    snakemake(elsewhere, target, *options)
+    assert (run / target).exists() and not list(elsewhere.iterdir())
+    assert {path for path in project.rglob("*") if "__pycache__" not in path.parts} == before
+
+
+def test_a_study_given_by_name_has_nothing_of_the_demo_in_it(project):
+    put_kaggle_tables(project)
+    counts = planned(project, "--configfile", "studies/isic2020.yaml")
+    models = yaml.safe_load((ROOT / "studies" / "isic2020.yaml").read_text())["models"]
+    assert counts["write_recipe"] == len(models) and "draw_lesions" not in counts
+
+
+def test_the_number_of_jobs_does_not_depend_on_the_number_of_images(tmp_path):
+    counts = []
+    for rows in (40, 40_000):
+        folder = tmp_path / str(rows)
+        folder.mkdir()
+        put_kaggle_tables(clone(folder), rows)
+        counts.append(planned(folder, "--configfile", "studies/isic2020.yaml"))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.real_data
+def test_the_official_tables_plan(project):
+    tables = real_data("isic2020-tables")
+    (project / "data").mkdir()
+    (project / "data" / "isic2020").symlink_to(tables)
+    counts = planned(project, "--configfile", "studies/isic2020.yaml")
+    assert counts["prepare_shard"] == 8 and sum(counts.values()) < 150
+
+
+def test_trials_are_jobs_known_at_the_dry_run(project):
+    put_kaggle_tables(project)
+    counts = planned(project, "--configfile", "studies/isic2020_tuned.yaml")
+    assert counts["train_trial"] == counts["write_trial"] >= 36 and counts["select_recipe"] == 3
+
+
+@pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])
+def test_every_job_states_its_memory_run_time_and_gpus(project, study):
+    put_kaggle_tables(project)
+    printed = snakemake(project, "-n", "--profile", "slurm", "--configfile", study)
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", printed, re.MULTILINE)
+    assert blocks
+    for name, block in blocks:
+        if name != "all":
+            for word in ("mem_mb=", "runtime=", "gpu=", "    log: ", "    benchmark: "):
+                assert word in block, f"{name} has no {word}"
+
+
+def test_a_mistake_in_the_configuration_stops_before_any_job(project):
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    config["models"]["cnn"]["optimizer"] = config["models"]["cnn"].pop("optimizer")
+    (project / "mine.yaml").write_text(yaml.safe_dump(config))
+    done = failing(project, "-n", "--configfile", "mine.yaml")
+    assert done.returncode != 0
+    line = next(
+        number for number, text in enumerate((project / "mine.yaml").read_text().splitlines(), 1) if "optimizer" in text
+    )
+    said = f"mine.yaml:{line}: models.cnn.optimizer: unknown key 'optimizer' (did you mean 'optimizer'?)"
+    assert said in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_second_file_and_then_config_overrule_the_first_file(project):
+    (project / "more.yaml").write_text("models: {cnn: {epochs: 3}}\n")
+    files = ("--configfile", "tests/studies/tiny.yaml", "more.yaml")
+    assert planned(project, *files)["train_fold"] == 6
+    assert planned(project, *files, "--config", "split={run_folds: [1]}")["train_fold"] == 3
+
+
+def test_a_key_or_an_option_that_is_given_twice_is_an_error(project):
+    tiny = project / "tests" / "studies" / "tiny.yaml"
+    first = tiny.read_text().splitlines().index("predict:") + 1
+    tiny.write_text(tiny.read_text() + "predict: {test: refit}\n")
+    again = len(tiny.read_text().splitlines())
+    done = failing(project, "-n", "--configfile", "tests/studies/tiny.yaml")
+    assert f"tests/studies/tiny.yaml:{again}: predict is given a second time, after line {first}" in done.stdout
+    twice = failing(project, "-n", "--configfile", "config.yaml", "--configfile", "config.yaml")
+    assert "--configfile is given twice, and Snakemake reads the last one alone" in twice.stdout

@@ -1,0 +1,88 @@
+"""Every command of the README runs, or is planned where it needs a cluster or data that cannot be here."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from melanoma.config.study import resolve
+from melanoma.config.weights import weights_file
+from melanoma.training.schedules import rate_factor
+from project import ROOT
+from workflow import clone, put_kaggle_tables, snakemake
+
+TEXT = (ROOT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+STUDY = re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL).group(1)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A clone with the data and the study that the README tells the reader to put there."""
+    put_kaggle_tables(clone(tmp_path))
+    shutil.copytree(tmp_path / "data" / "isic2020", tmp_path / "data" / "mine")
+    (tmp_path / "studies" / "mine.yaml").write_text(STUDY)
+    (tmp_path / "predictions.csv").write_text("image_name,target,prob,patient_id\na,1,.9,p\nb,0,.2,q\nc,0,.4,r\n")
+    return tmp_path
+
+
+def test_the_study_in_the_readme_is_valid_and_short():
+    assert resolve(yaml.safe_load(STUDY))["study"] == "mine" and len(STUDY.splitlines()) <= 32
+
+
+def test_the_network_of_the_readmes_study_starts_from_weights_and_learns_to_the_end():
+    recipe = resolve(yaml.safe_load(STUDY))["models"]["image"]
+    rates = [rate_factor(recipe["schedule"], recipe["epochs"], epoch) for epoch in range(recipe["epochs"])]
+    assert weights_file(recipe) and rates[0] == 1 and sum(rates) > recipe["epochs"] / 2 and min(rates) > 0
+
+
+def test_the_readmes_study_downloads_its_weights(project):
+    weights = project / weights_file(resolve(yaml.safe_load(STUDY))["models"]["image"])
+    weights.unlink(missing_ok=True)
+    assert "fetch_data_weights" in snakemake(project, "-n", "--configfile", "studies/mine.yaml")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": "efficientnet_b0", "resources": {"gpus": 0, "threads": 4}},
+        {"backbone": {"pretrained": False}},
+        {"gradient_accumulation_steps": 2},
+    ],
+    ids=str,
+)
+def test_the_changes_that_the_readme_advises_are_valid(changes):
+    study = yaml.safe_load(STUDY)
+    study["models"]["image"] |= changes
+    assert resolve(study)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("snakemake")])
+def test_a_snakemake_command_plans(project, command):
+    assert "train_fold" in snakemake(project, *command.split()[1:], "-n")
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])
+def test_a_make_target_exists_and_is_run_by_ci(command):
+    subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
+    assert re.search(rf"^{command}\b", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python")])
+def test_a_python_command_runs(project, command):
+    subprocess.run([sys.executable, *command.split()[1:]], cwd=project, check=True)
+
+
+def test_no_other_command_is_in_the_readme():
+    known = ("snakemake", "make", "python", ". .venv/bin/activate")
+    assert COMMANDS and all(command.startswith(known) for command in COMMANDS)
+
+
+def test_every_file_that_the_readme_names_exists():
+    for name in re.findall(r"\]\(([^)#:]+)\)", TEXT) + re.findall(
+        r"`((?:scripts|profiles|schemas|envs)/[\w./-]+)`", TEXT
+    ):
+        assert (ROOT / name).exists(), name
