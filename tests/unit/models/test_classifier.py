@@ -232,16 +232,16 @@ def test_freezing_leaves_networks_that_are_no_backbone_alone():
 @pytest.mark.parametrize("name", ["resnest50", "efficientnet_b0", "timm/efficientnet_lite0", TRANSFORMER])
 def test_recomputing_changes_neither_gradients_nor_weights_nor_statistics(name):
     """Over two steps: what batch norm has counted twice would show in the second. Stochastic depth is drawn alike."""
-    kept, recomputed = built(name, 32), built(name, 32, backbone={"gradient_checkpointing": True})
-    assert list(kept.state_dict()) == list(recomputed.state_dict())
-    recomputed.load_state_dict(kept.state_dict())
-    for model in (kept, recomputed):
+    kept, checkpointed = built(name, 32), built(name, 32, backbone={"gradient_checkpointing": True})
+    assert list(kept.state_dict()) == list(checkpointed.state_dict())
+    checkpointed.load_state_dict(kept.state_dict())
+    for model in (kept, checkpointed):
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
         step(model, optimizer)
         step(model, optimizer)
-    for (key, parameter), other in zip(kept.named_parameters(), recomputed.parameters(), strict=True):
+    for (key, parameter), other in zip(kept.named_parameters(), checkpointed.parameters(), strict=True):
         assert torch.equal(parameter.grad, other.grad), key
-    for key, value in recomputed.state_dict().items():
+    for key, value in checkpointed.state_dict().items():
         assert key.endswith("num_batches_tracked") or torch.equal(value, kept.state_dict()[key]), key
 
 
