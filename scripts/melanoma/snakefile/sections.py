@@ -4,7 +4,7 @@ from typing import Any
 
 from melanoma.config.data import Source
 from melanoma.config.facts import pieces, section_read
-from melanoma.config.study import Study
+from melanoma.config.study import FusionSettings, Study
 from melanoma.snakefile.trainings import Trainings
 
 # A command line carries 128 kB.
@@ -15,6 +15,7 @@ def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[
     """Return each section's values by its name; `sources` are those that the catalog reads."""
     evaluate, fuse = study.evaluate.dump(), study.fuse.dump()
     fits = {key: fuse[key] for key in ("folds", "seed")}
+    fusions = {name: FusionSettings(**fusion.as_read().dump(), **fits) for name, fusion in study.all_fusions.items()}
     networks = {name: recipe for name, recipe in study.models.items() if recipe.is_trained}
     read = [source.model_dump(exclude={"generate"}) for source in sources]
     return {
@@ -25,9 +26,9 @@ def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[
         "evaluate": {key: value for key, value in evaluate.items() if key != "max_test_configurations"},
         "shortcuts": {key: evaluate[key] for key in ("replicates", "confidence_level", "seed")},
         **study_sections(study),
-        **{f"fusion-{name}": fusion.as_read().dump() | fits for name, fusion in study.all_fusions.items()},
+        **{f"fusion-{name}": fusion.dump() for name, fusion in fusions.items()},
         **{f"tta-{name}": recipe.tta.as_read().dump() for name, recipe in networks.items()},
-        **{f"tune-{name}": trainings.recipes[name].tune.dump() for name in trainings.trials},
+        **{f"tune-{name}": tune.dump() for name in trainings.trials if (tune := trainings.recipes[name].tune)},
     }
 
 
