@@ -27,11 +27,11 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Interval(TypedDict):
-    """A metric and its confidence interval. NaN means that there is none; JSON files have null in its place."""
+    """A metric and its confidence interval. Where there is none, it is NaN, and null in JSON files."""
 
     value: float  # the metric of the images as they are
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 class Estimate(NamedTuple):

@@ -13,7 +13,7 @@ import write_report as script
 from finished_study import draw, write_study
 from in_process import call
 from melanoma.common.files import read_json, read_yaml, write_json, write_text, write_yaml
-from melanoma.evaluation.evaluate import Settings
+from melanoma.config.study import Evaluate
 from melanoma.evaluation.shortcuts import areas, find_shortcuts
 from melanoma.report import page as report
 
@@ -169,7 +169,7 @@ def test_the_report_holds_shortcuts_and_subgroups(study: Path, tmp_path: Path) -
     train = pd.read_parquet(study / "train.parquet").drop(columns=["row", "fold"])
     known = {"age": 40.0, "sex": "male", "site": "torso", "source": "demo", "width": 640, "height": 480}
     rows = train.assign(probability=np.random.default_rng(0).random(len(train)), **known)
-    settings = Settings(replicates=100)
+    settings = Evaluate(replicates=100)
     for label, table in (("known", rows), ("unknown", rows.assign(patient=None, width=0, height=0))):
         found = find_shortcuts({"cnn": table}, settings) | {"baselines": areas({"age, sex and site": table}, settings)}
         write_json(tmp_path / "shortcuts.json", {"test": found, "out_of_fold": {"models": {}}})
