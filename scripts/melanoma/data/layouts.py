@@ -305,7 +305,7 @@ def _replaced(texts: pd.Series, words: dict[str, Any]) -> pd.Series:
 
 def _image_names(images: pd.Series) -> pd.Series:
     """Return the names without a suffix, as list_images has them."""
-    return plain_texts(images.str.replace(r"\.(?:jpe?g|png)$", "", case=False, regex=True))
+    return plain_texts(images.str.replace(r"\.(?:jpe?g|png)\Z", "", case=False, regex=True))
 
 
 def _or(names: tuple[str, ...]) -> str:
