@@ -28,7 +28,6 @@ DEFAULTS = {
     "max_pixels": 50_000_000,
     "crop_border": False,
     "color_constancy": "none",
-    "compression": "none",
 }
 COLUMNS = {
     "image": "str",
@@ -120,7 +119,7 @@ def shard_rows(images: int, shard: int, shards: int) -> slice:
 def write_shard(path: Path, catalog: pd.DataFrame, settings: dict[str, Any], at_a_time: int) -> pd.DataFrame:
     """Prepare the images of `catalog` (columns image, file) and write them to `path`, HDF5, atomically.
 
-    `settings`: those of `prepare_file`, on_unreadable (fail or drop), and where it is not none compression.
+    `settings`: those of `prepare_file`, and on_unreadable (fail or drop).
     `at_a_time` images are decoded at once, which changes the time and nothing else. Returns the quality table, one row
     per image of the catalog. Raises InputError that lists all unreadable files, with on_unreadable: fail.
     """
@@ -128,7 +127,7 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: dict[str, Any], at_
     rows = []
     with atomic_path(path) as temporary, create_hdf5(temporary) as file:
         preparation = {key: settings[key] for key in PREPARATION}
-        writer = ShardWriter(file, len(catalog), preparation, settings["compression"])
+        writer = ShardWriter(file, len(catalog), preparation)
         prepared = _in_order(partial(prepare_file, settings=settings), catalog["file"], at_a_time)
         for (name, source), result in zip(
             catalog[["image", "file"]].itertuples(index=False),

@@ -254,19 +254,6 @@ def test_the_quality_table_says_what_each_file_is(tmp_path: Path) -> None:
         assert quality["phash"].tolist()[:2] == [measure(image).phash for image in file["images"][:]]
 
 
-@pytest.mark.parametrize("compression", ["lzf", "gzip-1", "gzip-9"])
-def test_compression_changes_no_pixel(tmp_path: Path, compression: str) -> None:
-    catalog = files(tmp_path, {f"i{k}": encode(smooth(90, 60, seed=k)) for k in range(5)})
-    stored = []
-    for name in ("none", compression):
-        write_shard(tmp_path / f"{name}.h5", catalog, SETTINGS | {"compression": name}, 1)
-        with h5py.File(tmp_path / f"{name}.h5") as file:
-            assert file["images"].compression == (None if name == "none" else name.split("-")[0])
-            assert file["images"].fletcher32
-            stored.append((file["images"][:], file.attrs["digest"]))
-    assert (stored[0][0] == stored[1][0]).all() and stored[0][1] == stored[1][1]
-
-
 def test_a_killed_shard_leaves_no_output(tmp_path: Path) -> None:
     catalog = files(tmp_path, {"good": WHOLE})
     catalog.to_parquet(tmp_path / "catalog.parquet")
