@@ -20,14 +20,15 @@ import simplejpeg
 from conditions import conditions, markdown, medians
 
 from melanoma.common.files import sha256, write_text
+from melanoma.config.data import Images
 from melanoma.data.demo_images import draw_photograph
 from melanoma.images.header import read_header
 from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import measure
-from melanoma.images.shards import DEFAULTS, prepare_file
+from melanoma.images.shards import prepare_file
 
 SIZE = 512
-SETTINGS = DEFAULTS | {"size": SIZE, "fit": "center_crop", "on_unreadable": "fail"}
+SETTINGS = Images(size=SIZE)
 # Width, height, standard deviation of the noise, JPEG quality: the last two make the size of the file.
 PHOTOGRAPHS = {
     "24 Mpx, large file": (6000, 4000, 4.0, 95),
@@ -104,6 +105,7 @@ def several_processes(folder: Path, count: int) -> list[list[str]]:
     catalog.to_parquet(folder / "catalog.parquet")
     code = (
         "import sys, time, pandas as pd; from pathlib import Path; from melanoma.images.shards import write_shard\n"
+        "from melanoma.config.data import Images\n"
         "catalog = pd.read_parquet(sys.argv[1]); start = time.perf_counter()\n"
         f"write_shard(Path(sys.argv[2]), catalog, {SETTINGS!r}, int(sys.argv[3])); print(time.perf_counter() - start)"
     )

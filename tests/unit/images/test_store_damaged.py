@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 
 from melanoma.common.errors import InputError
+from melanoma.config.data import Images
 from melanoma.images.shards import shard_rows, write_shard
 from melanoma.images.store import ImageStore, merge_shards
 
 SIZE, IMAGES, SHARDS = 24, 9, 3
-SETTINGS = {"size": SIZE, "fit": "resize", "on_unreadable": "fail"}
+SETTINGS = Images(size=SIZE, fit="resize")
 # How many single bits are flipped, in every file of the store together.
 FLIPS = int(os.environ.get("FLIPS", "300"))
 
