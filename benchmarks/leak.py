@@ -55,7 +55,7 @@ def split(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return train, with folds that keep patients together, and test."""
     catalog, _ = build_catalog(study.data)
     pairs = read_pairs(Path(study.split.duplicates))
-    images = split_images(usable_images(catalog, quality_table(catalog)), pairs, study.split.dump()).images
+    images = split_images(usable_images(catalog, quality_table(catalog)), pairs, study.split).images
     test = images["part"] == "test"
     return images.loc[~test, TRAIN_COLUMNS], images.loc[test, TEST_COLUMNS]
 

@@ -26,7 +26,7 @@ def test_age_sex_and_site_then_images_per_patient_then_size_reach_their_known_au
     source, pairs = config.data.sources[0].dump(), folder / Path(config.split.duplicates).name
     tables = {key: str(folder / Path(source[key]).name) for key in ("table", "metadata")}
     catalog, _ = build_catalog(Data(sources=[source | tables]))
-    split = split_images(usable_images(catalog, quality_table(catalog)), read_pairs(pairs), config.split.dump()).images
+    split = split_images(usable_images(catalog, quality_table(catalog)), read_pairs(pairs), config.split).images
     test = split["part"] == "test"
     train, test = split.loc[~test, TRAIN_COLUMNS], split.loc[test, TEST_COLUMNS]
     found = []

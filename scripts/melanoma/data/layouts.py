@@ -150,7 +150,7 @@ def read_source(source: Source) -> SourceTable:
     if faults:
         raise InputError("\n".join(f"source {source.name}: {fault}" for fault in faults))
     cells, places = _cells(tables, layout)
-    values: Values = {**source.values} if source.values else {}
+    values: Values = {str(column): words for column, words in (source.values or {}).items()}
     for column, words in values.items():
         cells[column] = _replaced(cells[column], words)
     given = cells["image"]

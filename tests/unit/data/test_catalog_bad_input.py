@@ -192,7 +192,7 @@ def test_all_findings_are_reported_at_once(rows: pd.DataFrame) -> None:
 @pytest.mark.parametrize("policy", ["fail", "drop"])
 def test_a_missing_column_is_named_with_those_there_and_the_nearest(rows: pd.DataFrame, policy: str) -> None:
     text = message(build_catalog, rows.rename(columns={"patient_id": "patientid"}), policy)
-    requires(text, TABLE, "no column patient_id", "is patientid meant?", "The columns there are: image_name, ")
+    requires(text, TABLE, "no column patient_id", "is patientid meant?", "The columns are: image_name, ")
 
 
 @pytest.mark.parametrize(

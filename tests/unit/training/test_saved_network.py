@@ -161,5 +161,5 @@ def test_a_store_says_how_its_images_were_prepared_and_files_prepared_so_are_its
     files = [tmp_path / "jpeg" / f"{name}.jpg" for name in store.names]
     np.testing.assert_array_equal(Photographs(files, store.preparation).read([7, 3]), store.read([7, 3]))
     files[3].write_bytes(files[3].read_bytes()[:200])
-    with pytest.raises(InputError, match=rf"{files[3]}: .*; give a whole JPEG or PNG"):
+    with pytest.raises(InputError, match=rf"{files[3]}: .*; Give a complete JPEG or PNG"):
         Photographs(files, store.preparation).read([3])
