@@ -71,7 +71,7 @@ class NetworkJobs:
         return self.recipe_of_job(wildcards).weights_file or []
 
 
-def network_resources(recipe: Recipe) -> dict[str, Any]:
+def network_resources(recipe: Recipe) -> dict[str, int | str]:
     """Return what a network's job asks for: memory in MB and run time in minutes, GPUs, nodes.
 
     On several nodes, Slurm starts one process on each, which gets the GPUs of its node. The Slurm plugin would count
@@ -79,7 +79,8 @@ def network_resources(recipe: Recipe) -> dict[str, Any]:
     """
     asked = recipe.resources
     nodes, gpus = asked.nodes, asked.gpus
-    resources = {"mem_mb": asked.mem_mb, "runtime": asked.runtime, "gpu": gpus * nodes, "nodes": nodes}
+    resources: dict[str, int | str] = {"mem_mb": asked.mem_mb, "runtime": asked.runtime}
+    resources |= {"gpu": gpus * nodes, "nodes": nodes}
     if nodes > 1:
         resources |= {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0}
         resources |= {"slurm_extra": f"--gpus-per-node={gpus}"} if gpus else {}

@@ -42,5 +42,5 @@ def _with_paths(source: Source, folder: str) -> Source:
     return source.model_copy(update=paths)
 
 
-def _listed(folders: str | list[str] | None) -> list[str]:
+def _listed(folders: str | tuple[str, ...] | None) -> list[str]:
     return [folders] if isinstance(folders, str) else list(folders or [])

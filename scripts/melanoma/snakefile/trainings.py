@@ -1,6 +1,5 @@
 """The trainings of a study's models: their names, recipes, trials and runs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +19,7 @@ class Trainings:
     `folds`, as in fold-0, and a run named refit where `refits` says so. Each seed of a model has runs of its own.
     """
 
-    models: Mapping[str, Recipe]
+    models: dict[str, Recipe]
     folds: tuple[str, ...]
     refits: bool
 
