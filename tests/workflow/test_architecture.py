@@ -11,8 +11,8 @@ TESTS = ROOT / "tests"
 LAYERS = (
     {"common"},
     {"config"},
-    {"data", "images", "stats", "compute", "snakefile"},
-    {"split", "augment", "predictions"},
+    {"data", "images", "stats", "compute"},
+    {"snakefile", "split", "augment", "predictions"},
     {"models"},
     {"training", "fusion"},
     {"evaluation"},

@@ -77,8 +77,8 @@ SITES = {
     "oral/genital": ("oral and genital", "genital"),
     UNKNOWN: (),
 }
-SEXES = {"male": (), "female": (), UNKNOWN: ()}
-VOCABULARIES: dict[str, dict[str, tuple[str, ...]]] = {"diagnosis": DIAGNOSES, "site": SITES, "sex": SEXES}
+SEXES: dict[str, tuple[str, ...]] = {"male": (), "female": (), UNKNOWN: ()}
+VOCABULARIES = {"diagnosis": DIAGNOSES, "site": SITES, "sex": SEXES}
 SEARCHED = 100  # unknown words of a column for which the nearest word is searched; more of them are a wrong column
 
 

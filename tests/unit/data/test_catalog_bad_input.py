@@ -312,7 +312,7 @@ def test_a_split_in_file_order_needs_leaks_to_be_allowed(rows: pd.DataFrame) -> 
     build_catalog(rows)
     prepare_images()
     text = message(split_images, method="sequential", test_fraction=0.2)
-    requires(text, "patient: ", "split.method grouped", "split.allow_leaks: true")
+    requires(text, "patient: ", "split.method: grouped", "split.allow_leaks: true")
     split_images(method="sequential", test_fraction=0.2, allow_leaks=True)
     test = pd.read_parquet("test.parquet")["image"].tolist()
     assert test == [f"ISIC_{number:02d}" for number in range(19, IMAGES)]

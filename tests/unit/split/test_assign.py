@@ -270,7 +270,7 @@ def test_a_predefined_split_is_the_same_where_its_column_has_a_gap_or_its_images
     [
         ([0] * 9, {}, r"1 images of the study have no shard:\n  - ISIC_00009\nAdd them"),
         ([0] * 10, {"column": "tfrecord"}, "no column tfrecord; the columns are image_name, shard"),
-        ([0] * 10, {"folds": [[1]]}, "has the values of 1 folds, and split.folds is 2"),
+        ([0] * 10, {"folds": [[1], [2], [3]]}, "has the values of 3 folds, and split.folds is 2"),
         ([0] * 10, {"folds": [[1], [1]]}, "1 is in two of test and folds"),
         ([0] * 10, {"table": "nowhere.csv"}, "no such table. Correct its path"),
         ([0] * 10, {}, "fold 0, fold 1: no melanoma"),
@@ -332,7 +332,7 @@ def test_a_class_that_cannot_fill_the_folds_is_an_error_that_says_what_to_do() -
     with pytest.raises(InputError) as caught:
         split_images(images, NO_PAIRS, SETTINGS)
     message = str(caught.value)
-    assert "fold 2, fold 3, fold 4: no melanoma. There are 3, of 3 patient(s), in 3 group(s)" in message.replace(
+    assert "fold 2, fold 3, fold 4: no melanoma. The study has 3, of 3 patient(s), in 3 group(s)" in message.replace(
         "test, ", ""
     )
     assert "Use fewer folds" in message
