@@ -54,9 +54,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     faults = table.faults.set_axis(table.rows).dropna()
     if len(faults):
         lines = listing(f"line {line}: {fault}" for line, fault in faults.items())
-        raise InputError(
-            f"{path}: rows of the wrong length:\n{lines}\nAdd the missing comma, or quote the text with one"
-        )
+        raise InputError(f"{path}: rows of the wrong length:\n{lines}\nAdd a comma, or quote a text that has one")
     return pd.DataFrame(table.columns).set_axis(table.rows)
 
 
