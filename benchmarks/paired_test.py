@@ -23,6 +23,7 @@ from scipy.special import expit, stdtr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from melanoma.common.files import write_text
+from melanoma.config.study import Fuse
 from melanoma.fusion.select_model import select_model
 from melanoma.stats.bootstrap import Resampling, effective_clusters, independent_clusters, interval, jackknife_error
 from melanoma.stats.comparison import paired_test
@@ -74,7 +75,9 @@ def adopted(seed: int, target: np.ndarray, patient: np.ndarray, correlation: flo
     rows = pd.DataFrame({"image": np.arange(len(target)).astype(str), "patient": patient.astype(str), "target": target})
     drawn = scores(np.random.default_rng([seed, count]), target, patient, correlation, count + 1)
     models = {str(number): rows.assign(probability=expit(score)) for number, score in enumerate(drawn)}
-    return select_model({"0": models.pop("0")}, models, LEVEL, 500, seed)["adopted"]
+    return select_model({"0": models.pop("0")}, models, Fuse(significance_level=LEVEL, replicates=500, seed=seed))[
+        "adopted"
+    ]
 
 
 def main() -> None:
