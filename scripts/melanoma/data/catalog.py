@@ -295,12 +295,12 @@ def _unknown_words(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> Itera
     """Yield the texts that are not in the vocabulary, each with the nearest word."""
     for column, translated in words.items():
         unknown = ~translated["known"]
-        meant = nearest(cells[column][unknown].unique(), VOCABULARIES[column])
+        words_meant = nearest(cells[column][unknown].unique(), VOCABULARIES[column])
         remedy = "correct it, map it under `values` of the source, or leave it empty"
-        for text, word in meant.items():
+        for text, word in words_meant.items():
             hint = f"is {word!r} meant? " if word != UNKNOWN else ""
             yield unknown & (cells[column] == text), column, f"{EXPECTED[column]}; {hint}{remedy}"
-        yield unknown & ~cells[column].isin(list(meant)), column, f"{EXPECTED[column]}; {remedy}"
+        yield unknown & ~cells[column].isin(list(words_meant)), column, f"{EXPECTED[column]}; {remedy}"
 
 
 def _against_schema(typed: pd.DataFrame) -> pd.DataFrame:
