@@ -57,6 +57,7 @@ def test_a_whole_number_with_a_fraction_is_that_whole_number(text: object, name:
         "1e3",
         "1 000.0",
         "\u0661.0",
+        "100.0\n",
         "",
     ],
 )
