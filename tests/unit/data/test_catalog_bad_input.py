@@ -1,4 +1,4 @@
-"""Bad input of every kind: the message names file, row, image and remedy, or the row is dropped."""
+"""The scripts from the catalog to the split report bad input with file, row, image and remedy, or leave it out."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ IMAGES = 24
 
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
-    """Make a small study in a current folder: 12 patients of 2 images, every third a melanoma patient."""
+    """Write a small study into a current folder: 12 patients with 2 images, every third with melanomas."""
     monkeypatch.chdir(tmp_path)
     JPEGS.mkdir()
     random = np.random.default_rng(0)
@@ -51,7 +51,7 @@ def jpeg(number: int) -> Path:
 
 
 def run(script: ModuleType, command: str) -> None:
-    """Run a script's main as its command line would."""
+    """Run the main function of a script with a command line."""
     call(script, *command.split())
 
 

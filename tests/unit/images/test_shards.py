@@ -1,4 +1,4 @@
-"""Image preparation: from a file to the right pixels, and no file that is not whole taken for an image."""
+"""A shard has the right pixels of every complete image file, and nothing of other files."""
 
 import hashlib
 import subprocess

@@ -1,4 +1,4 @@
-"""The image store: one virtual data set over all shards, and a reader that never returns a wrong image."""
+"""The image store reads the right images of all shards."""
 
 import multiprocessing
 import pickle
@@ -28,7 +28,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pixels(built: Path) -> np.ndarray:
-    """All images through HDF5's own virtual data set; of a copy, as one file may not be open in two ways."""
+    """All images by the virtual data set of HDF5, from a copy: a file must not be open in two ways."""
     copy = built.parent.parent / "copy"
     shutil.copytree(built.parent, copy)
     with h5py.File(copy / "images.h5") as file:
@@ -169,7 +169,7 @@ def test_few_shards_are_open_at_a_time_however_many_there_are(tmp_path: Path) ->
 
 
 def test_thousands_of_shards_are_joined(tmp_path: Path) -> None:
-    """What is said of so many is more than the 64 kB that an HDF5 attribute may hold."""
+    """The list of so many shards is larger than the 64 kB that an HDF5 attribute can hold."""
     first = build(tmp_path, catalog(tmp_path, 1), shards=1).parent / "shards" / "shard-000.h5"
     shards, qualities = [], []
     for number in range(1100):
