@@ -20,8 +20,8 @@ from melanoma.images.store import ImageStore
 def contact_sheet(store: ImageStore, rows: list[int], recipe: dict[str, Any], epochs: int) -> NDArray[np.uint8]:
     """Return the images at `rows` of the store, (images, 1 + epochs, side, side, 3): each as it is, then in each epoch.
 
-    The images are the first samples of each epoch. All is as in training but for the noise, which is of the same
-    strength and drawn by another generator, and for mixup and cutmix, which need a whole batch.
+    The images are the first samples of each epoch. All is as in training but for the noise, which has the same strength
+    and comes from another generator.
     """
     pixels, sample_indices, output_size = store.read(rows), np.arange(len(rows)), recipe["input_size"] or store.size
     settings = recipe["augmentation"]

@@ -1,6 +1,6 @@
 """Augmentation as two small matrices per image: one affine transform of positions, one of colors.
 
-What is neither, such as hair and blur, is in `pixelwise`; what needs other images of the batch is in `mix`.
+What is neither, such as hair and blur, is in `pixelwise`.
 
 Every geometric change (crop, flips, rotation, shear, zoom, shift) composes into one transform, applied once to the
 uint8 image, so an image is resampled once however many changes there are. Every color change and the normalization

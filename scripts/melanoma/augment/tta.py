@@ -29,9 +29,9 @@ def views(
     """Return the transforms of all views of the images `indices`, (images * views, ...), those of an image together.
 
     `input_size` and `output_size` are the sides in pixels of the stored image and of what the network sees. Random
-    views have the geometry, colors and noise of the recipe's augmentation, but not its hair, blur, cutout, mixup and
-    cutmix: these hide what the prediction is to see. They are functions of (seed, index, view), so more
-    views begin with the same ones. Of `recipe`, seed and augmentation are read, and for random views alone.
+    views have the geometry, colors and noise of the recipe's augmentation, but not its hair, blur and cutout:
+    these hide what the prediction is to see. They are functions of (seed, index, view), so more views begin with the
+    same ones. Of `recipe`, seed and augmentation are read, and for random views alone.
     """
     if tta["name"] == "random":
         samples = indices.astype(np.int64)[:, None] * MOST_VIEWS + np.arange(tta["n"])

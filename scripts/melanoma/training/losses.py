@@ -1,7 +1,7 @@
 """Losses, one number for each image, so that whoever sums them decides what they are averaged over.
 
-Every loss is linear in the target: a soft target, of mixup or label smoothing, costs the mean of what the two labels
-cost, weighted by their shares.
+Every loss is linear in the target: the loss of a soft target, from label smoothing, is the mean of the losses of the two
+labels, weighted by their shares.
 """
 
 from collections.abc import Callable

@@ -16,16 +16,13 @@ def epoch_order(targets: NDArray[np.integer], settings: dict[str, Any], seed: in
 
     none: each image once. oversample: every image, and random repeats of the rarer class until it has `ratio` times
     as many as the other, by imbalanced-learn's RandomOverSampler; a rarer class that has more already stays as it is.
-    bootstrap: as many images of each class as the commoner has. balanced: as many images as there are, each of either
-    class with the same chance. Both draw with replacement, from `targets` (n,) of 0 and 1 that have both.
+    balanced: as many images as there are, drawn with replacement, each of either class with the same probability.
+    `targets` (n,) are 0 and 1 and have both.
     """
     indices, draws = np.arange(len(targets)), derived_seed(seed, epoch, 0)
     match settings["name"]:
         case "oversample":
             indices = _oversampled(indices, targets, settings["ratio"], draws)
-        case "bootstrap":
-            most = int(np.bincount(targets).max())
-            indices = _drawn(targets, np.repeat([0, 1], most), np.random.default_rng(draws))
         case "balanced":
             generator = np.random.default_rng(draws)
             indices = _drawn(targets, generator.integers(0, 2, len(targets)), generator)
@@ -55,7 +52,7 @@ def trained_prevalence(targets: NDArray[np.integer], sampling: dict[str, Any], l
         case "oversample":
             least = sampling["ratio"] * max(benign, melanoma)
             odds = max(melanoma, least) / max(benign, least)
-        case "bootstrap" | "balanced":
+        case "balanced":
             odds = 1.0
         case _:
             odds = melanoma / benign

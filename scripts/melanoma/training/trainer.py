@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
-from melanoma.augment.mix import mix
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError
 from melanoma.common.files import sha256
@@ -252,13 +251,9 @@ class Trainer:
         seed = self.recipe["seed"]
         torch.manual_seed(derived_seed(seed, 1, step, self.processes.rank, number))
         inputs = to_device(part, self.device)
-        images, targets = inputs.images, inputs.targets
-        if images is not None:
-            mixing_seed = derived_seed(seed, 2, self.processes.rank, number)
-            images, targets = mix(images, targets, self.recipe["augmentation"], mixing_seed, step)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe["precision"] == "bfloat16"):
-            outputs = self.forward(images, inputs.metadata)
-        losses = self.loss(outputs[:, 0].float(), targets)
+            outputs = self.forward(inputs.images, inputs.metadata)
+        losses = self.loss(outputs[:, 0].float(), inputs.targets)
         if self.diagnoses:
             task = diagnosis_loss(outputs[:, 1:].float(), inputs.diagnoses)
             losses = losses + self.recipe["aux_loss_weight"] * task

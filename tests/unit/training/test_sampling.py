@@ -14,13 +14,12 @@ from melanoma.training.sampling import batch_slices, epoch_counts, epoch_order, 
 
 NONE = {"name": "none", "ratio": 1.0}
 EVEN = {"name": "oversample", "ratio": 1.0}
-BOOTSTRAP = {"name": "bootstrap", "ratio": 1.0}
 BALANCED = {"name": "balanced", "ratio": 1.0}
 BCE = {"name": "bce", "positive_weight": None}
 WEIGHTED = {"name": "weighted_bce", "positive_weight": None}
 samplings = st.builds(
     lambda name, ratio: {"name": name, "ratio": ratio},
-    st.sampled_from(["none", "oversample", "bootstrap", "balanced"]),
+    st.sampled_from(["none", "oversample", "balanced"]),
     st.floats(0.1, 1),
 )
 losses = st.builds(
@@ -86,21 +85,6 @@ def test_plain_and_oversampled_epochs_have_the_bits_they_always_had():
 
 
 @given(targets=targets_of, seed=st.integers(0, 1000), epoch=st.integers(0, 50))
-def test_a_bootstrap_epoch_draws_as_many_of_each_class_as_the_commoner_has(targets, seed, epoch):
-    targets = np.array(targets)
-    order = epoch_order(targets, BOOTSTRAP, seed, epoch)
-    assert np.bincount(targets[order]).tolist() == [np.bincount(targets).max()] * 2
-
-
-def test_a_bootstrap_epoch_of_the_published_data_leaves_out_a_third_of_the_benign():
-    targets = np.array([1] * 20 + [0] * 9980)
-    order = epoch_order(targets, BOOTSTRAP, 1, 0)
-    assert len(order) == 2 * 9980
-    seen = len(set(order[targets[order] == 0])) / 9980
-    assert seen == pytest.approx(1 - np.exp(-1), abs=0.02)
-
-
-@given(targets=targets_of, seed=st.integers(0, 1000), epoch=st.integers(0, 50))
 def test_a_balanced_epoch_draws_as_many_images_as_there_are(targets, seed, epoch):
     order = epoch_order(np.array(targets), BALANCED, seed, epoch)
     assert len(order) == len(targets) and set(order) <= set(range(len(targets)))
@@ -115,11 +99,10 @@ def test_a_balanced_epoch_draws_either_class_alike_and_each_image_of_a_class_ali
     assert targets[shown].mean() == pytest.approx(0.5, abs=0.005)
 
 
-@pytest.mark.parametrize("settings", [BOOTSTRAP, BALANCED])
-def test_draws_are_a_function_of_seed_and_epoch(settings):
+def test_draws_are_a_function_of_seed_and_epoch():
     targets = np.array([1] * 10 + [0] * 55)
     first, again, later, other = (
-        epoch_order(targets, settings, seed, epoch).tolist() for seed, epoch in ((1, 0), (1, 0), (1, 1), (2, 0))
+        epoch_order(targets, BALANCED, seed, epoch).tolist() for seed, epoch in ((1, 0), (1, 0), (1, 1), (2, 0))
     )
     assert first == again and first != later and first != other
 
@@ -138,7 +121,7 @@ def test_trained_prevalences_of_a_sample_with_one_melanoma_in_fifty():
     third = {"name": "oversample", "ratio": 1 / 3}
     assert trained_prevalence(targets, NONE, BCE) == pytest.approx(0.02)
     assert trained_prevalence(targets, third, BCE) == pytest.approx(0.25)
-    for settings in (EVEN, BOOTSTRAP, BALANCED):
+    for settings in (EVEN, BALANCED):
         assert trained_prevalence(targets, settings, BCE) == 0.5
     assert trained_prevalence(targets, NONE, WEIGHTED) == pytest.approx(0.5)
     assert trained_prevalence(targets, EVEN, WEIGHTED) == pytest.approx(49 / 50)
