@@ -167,15 +167,15 @@ class Trainer:
         """Evaluate the epoch, keep its weights if they are the best, save a checkpoint; return the history's row."""
         rate = self.recipe["optimizer"]["learning_rate"] * self._rate_factor(float(epoch))
         row = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": self.state["loss"]}
-        with self.average.swapped_in(self.model) if self.average is not None else nullcontext():
-            self.processes.share_buffers(self.model)
-            if self.held_out is not None:
-                predictor = Predictor(self.model, self.recipe, self.device, self.run.workers, self.processes)
-                row |= predictor.evaluate(self.held_out)
-            self.state["history"].append(row)
-            if self.held_out is None or is_best(self.state["history"], self.recipe["monitor"]):
-                weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
-                self.state["best"] = {"epoch": epoch + 1, "weights": weights}
+        network = self.model if self.average is None else self.average.module
+        self.processes.share_buffers(network)
+        if self.held_out is not None:
+            predictor = Predictor(network, self.recipe, self.device, self.run.workers, self.processes)
+            row |= predictor.evaluate(self.held_out)
+        self.state["history"].append(row)
+        if self.held_out is None or is_best(self.state["history"], self.recipe["monitor"]):
+            weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+            self.state["best"] = {"epoch": epoch + 1, "weights": weights}
         self.state |= {"epoch": epoch + 1, "batch": 0, "loss": 0.0}
         self._save()
         return row
