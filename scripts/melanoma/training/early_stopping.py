@@ -1,33 +1,37 @@
 """The best epoch of a training, and when training stops because no better epoch came.
 
-`monitor` says how epochs are compared: by loss, where less is better, by auroc, or last, where each epoch is better than
-those before. Of equal epochs the first is the best. NaN is worse than any number.
+`monitor` says how epochs are compared: by loss, where less is better, by auroc, or last, where each epoch is better
+than those before. Of equal epochs the first is the best. NaN is worse than any number.
 """
 
 from collections.abc import Sequence
 from math import inf, isnan
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, TypedDict
 
 import pandas as pd
 
 Monitor = Literal["auroc", "loss", "last"]
 
 
-class EpochRow(TypedDict):
-    """One epoch of a history: its number from 1, its figures, and those of the validation images if there are any.
+class ValidationFigures(TypedDict, total=False):
+    """The figures of the validation images after an epoch; empty if there are none."""
 
-    `learning_rate` is that at the start of the epoch.
-    """
+    validation_loss: float
+    validation_auroc: float
+    validation_average_precision: float
+
+
+class EpochRow(ValidationFigures):
+    """One epoch of a history: its number, from 1, the learning rate at its start, and its figures."""
 
     epoch: int
     learning_rate: float
     train_loss: float
-    validation_loss: NotRequired[float]
-    validation_auroc: NotRequired[float]
-    validation_average_precision: NotRequired[float]
 
 
-HISTORY = list(EpochRow.__annotations__)
+HISTORY = [
+    "epoch", "learning_rate", "train_loss", "validation_loss", "validation_auroc", "validation_average_precision",
+]  # fmt: skip
 
 
 def is_best(history: Sequence[EpochRow], monitor: Monitor) -> bool:

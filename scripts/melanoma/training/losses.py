@@ -25,6 +25,7 @@ def build_loss(settings: options.Loss, targets: NDArray[np.integer]) -> Loss:
     It takes logits (n,) of any float type and targets (n,) in [0, 1], and gives losses (n,) float32. Raises InputError
     if the weight of melanomas follows from `targets` and there is none.
     """
+    loss: Loss
     match settings.name:
         case "bce":
             loss = _bce

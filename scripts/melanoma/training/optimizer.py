@@ -53,12 +53,15 @@ def _rates(parameters: dict[str, nn.Parameter], settings: Optimizer) -> Iterator
     """Yield each parameter with its learning rate and its weight decay."""
     groups = _group_by_name(list(parameters), settings.groups)
     for name, parameter in parameters.items():
+        group = groups.get(name)
         rate, decay = settings.learning_rate, settings.weight_decay
-        if name in groups:
-            rate = rate if groups[name].learning_rate is None else groups[name].learning_rate
-            decay = decay if groups[name].weight_decay is None else groups[name].weight_decay
-        decays = parameter.ndim > 1 or not settings.no_weight_decay_on_norm_and_bias
-        yield parameter, rate, decay if decays else 0.0
+        if group is not None and group.learning_rate is not None:
+            rate = group.learning_rate
+        if group is not None and group.weight_decay is not None:
+            decay = group.weight_decay
+        if settings.no_weight_decay_on_norm_and_bias and parameter.ndim <= 1:
+            decay = 0.0
+        yield parameter, rate, decay
 
 
 def _group_by_name(names: list[str], groups: Sequence[ParameterGroup]) -> dict[str, ParameterGroup]:
