@@ -5,10 +5,10 @@ python scripts/train.py --recipe recipe.yaml --train split/train.parquet --image
 python scripts/train.py --recipe recipe.yaml --train split/train.parquet --images images/images.h5 \\
     --epochs-from fold-0/history.csv --resume refit/resume --weights refit/weights.pt --history refit/history.csv
 
-On several GPUs: torchrun --nproc-per-node=4 scripts/train.py ..., on several nodes torchrun --nnodes=2 ... on each node.
+On several GPUs: torchrun --nproc-per-node=4 scripts/train.py .... On several nodes: torchrun --nnodes=2 ... on each.
 
-After a kill at any moment, the same command continues from the last checkpoint in --resume. After a signal, or before its
-time limit, the script saves a checkpoint and exits with 75.
+After a kill at any moment, the same command continues from the last checkpoint in --resume. After a signal, or before
+its time limit, the script saves a checkpoint and exits with 75.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint-minutes", type=float, default=10.0, help="minutes between two checkpoints")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of all processes on this node")
     parser.add_argument(
-        "--workers", type=int, help="processes that load batches; by default one less than threads on a GPU, and 0 on the CPU"
+        "--workers", type=int, help="processes that load batches; by default 0 on the CPU, else one less than threads"
     )
     parser.add_argument(
         "--limit",
@@ -63,7 +63,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", type=Path, required=True, help="folder of the checkpoints, deleted at the end")
     parser.add_argument("--tensorboard", type=Path, help="folder of TensorBoard's curves")
-    parser.add_argument("--weights", type=Path, help="file of the trained network to write; without it the network is not kept, as in tuning")
+    parser.add_argument("--weights", type=Path, help="file to write, of the trained network; without it none is kept")
     parser.add_argument("--history", type=Path, required=True, help="table of the epochs to write, CSV")
 
 
@@ -103,7 +103,7 @@ def run_recipe(args: argparse.Namespace) -> Recipe:
 
 def fold_run(args: argparse.Namespace, workers: int) -> Run:
     """Return the training on all folds but one, evaluated on that one."""
-    recipe, table = run_recipe(args), = pd.read_parquet(args.train)
+    recipe, table = run_recipe(args), pd.read_parquet(args.train)
     held_out = table["fold"] == args.fold
     if not held_out.any():
         raise InputError(f"{args.train}: no image is in fold {args.fold}; its folds are {sorted(set(table['fold']))}")
