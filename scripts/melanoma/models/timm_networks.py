@@ -21,8 +21,8 @@ def build(name: str, size: int, settings: options.Backbone) -> nn.Module:
     timm_name = name.removeprefix(PREFIX)
     if not options.has_network(timm_name):
         nearest = [PREFIX + match for match in options.nearest_networks(timm_name)]
-        meant = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
-        raise InputError(f"network: timm {timm.__version__} has no {timm_name!r}{meant}")
+        meant = f" (did you mean {' or '.join(nearest)}?)" if nearest else ""
+        raise InputError(f"network: timm {timm.__version__} has no network {timm_name!r}{meant}")
     published = timm.get_pretrained_cfg(timm_name)
     arguments: dict[str, Any] = {"img_size": size} if published is not None and published.fixed_input_size else {}
     if settings.features == "pooled":

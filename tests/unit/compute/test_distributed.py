@@ -52,7 +52,7 @@ def test_accumulation_and_two_and_four_processes_end_where_one_does(tmp_path):
 def test_processes_on_the_cpu_cannot_synchronize_batch_norm():
     cpu, network = torch.device("cpu"), torch.nn.BatchNorm1d(3)
     assert Processes().synchronize_batch_norm(network, cpu) is network
-    with pytest.raises(InputError, match="sync_batchnorm: 2 processes on the CPU cannot.*Set sync_batchnorm to false"):
+    with pytest.raises(InputError, match=r"2 processes on the CPU cannot.*Set sync_batchnorm to false"):
         Processes(count=2).synchronize_batch_norm(network, cpu)
 
 

@@ -292,7 +292,7 @@ def test_resnest269_takes_a_training_step():
 @pytest.mark.parametrize(
     ("name", "size", "settings", "message"),
     [
-        ("timm/resnet81", 64, {}, r"timm has no network 'resnet81' \(did you mean timm/resnet18"),
+        ("timm/resnet81", 64, {}, r"has no network 'resnet81' \(did you mean timm/resnet18"),
         (
             "timm/resnet18.a2_in2k",
             64,

@@ -146,9 +146,7 @@ def test_one_training_can_be_asked_alone_and_others_than_the_weights_are_refused
         network_file.load(path).predict(study.test.drop(columns="sex"))
     first, second = (tmp_path / "train" / run / "weights.pt" for run in study.runs[:2])
     shutil.copy(second, first)
-    with pytest.raises(
-        InputError, match=r"fold-0-seed-1/weights\.pt: predict/<model>\.json was written for other weights"
-    ):
+    with pytest.raises(InputError, match=r"fold-0-seed-1/weights\.pt: predict/.* was written for other weights"):
         network_file.load(path)
     first.unlink()
     with pytest.raises(InputError, match=r"fold-0-seed-1/weights\.pt: no such file of weights"):
