@@ -29,7 +29,7 @@ from melanoma.config.recipe import Recipe, Resources, read_recipe
 from melanoma.training.checkpoint import Checkpoints, serialize
 from melanoma.training.early_stopping import best_epoch
 from melanoma.training.run import Run
-from melanoma.training.trainer import train
+from melanoma.training.trainer import Checkpoint, train
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> None:
     set_up_torch(threads)
     workers = args.workers if args.workers is not None else (max(threads - 1, 1) if args.gpus else 0)
     job = fold_run(args, workers) if args.fold is not None else refit_run(args, workers)
-    checkpoints = Checkpoints(args.resume, job.stamp())
+    checkpoints: Checkpoints[Checkpoint] = Checkpoints(args.resume, job.stamp())
     preemption = Preemption(args.limit * 60 if args.limit and scheduler_job() else None)
     try:
         with joined(args.gpus, args.nodes) as processes, preemption.watching():
