@@ -22,7 +22,7 @@ from melanoma.common.files import read_json
 from melanoma.config.facts import training_recipe
 from melanoma.config.networks import GradientBoosting
 from melanoma.config.recipe import Recipe
-from melanoma.data.metadata_columns import COUNTS, InputEncoder
+from melanoma.data.metadata_columns import COUNTS, InputEncoder, InputValues
 from melanoma.models.plain_classifiers import Classifier, ClassifierValues, classifier_of, learned
 from melanoma.predictions.aggregate import with_targets
 from melanoma.predictions.patient_context import count_images, images_per_patient
@@ -37,7 +37,7 @@ class FittedValues(TypedDict):
     """A `Fitted` in a file. `columns` are the names of the classifier's columns, for people."""
 
     trained_prevalence: float
-    encoder: dict[str, Any]
+    encoder: InputValues
     columns: list[str]
     classifier: ClassifierValues
 

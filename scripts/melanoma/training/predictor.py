@@ -16,6 +16,8 @@ from melanoma.common.cli import progress
 from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
+from melanoma.data.metadata_encoder import EncoderValues
+from melanoma.images.store import Preparation
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
 from melanoma.stats.metrics import auroc, average_precision
@@ -35,9 +37,9 @@ class TrainedNetwork(TypedDict):
     """
 
     recipe: dict[str, Any]
-    encoder: dict[str, Any]
+    encoder: EncoderValues
     size: int
-    images: dict[str, Any] | None
+    images: Preparation | None
     diagnoses: list[str]
     trained_prevalence: float
     epoch: int
