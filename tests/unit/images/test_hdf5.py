@@ -75,7 +75,7 @@ def test_a_store_is_written_joined_read_and_drawn_without_a_lock(python: Python,
     table.to_parquet(tmp_path / "catalog.parquet")
     write_tables(tmp_path)
     write_yaml(tmp_path / "images.yaml", SETTINGS.dump())
-    write_yaml(tmp_path / "cnn.yaml", tiny.recipe())
+    tiny.write_recipe(tmp_path / "cnn.yaml")
 
     def run(script: str, *options: object) -> None:
         done = python(ROOT / "scripts" / f"{script}.py", *options)
