@@ -10,17 +10,12 @@ import pandas as pd
 import pytest
 
 import write_report as script
-from finished_study import draw, write_study
+from finished_study import draw
 from in_process import call
 from melanoma.common.files import read_json, read_yaml, write_json, write_text, write_yaml
 from melanoma.evaluation.evaluate import Settings
 from melanoma.evaluation.shortcuts import areas, find_shortcuts
 from melanoma.report import page as report
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_study(tmp_path_factory.mktemp("study"))
 
 
 def write_report(study: Path, folder: Path, **changed: Path) -> str:
