@@ -27,7 +27,7 @@ lint: .venv/installed
 	$(BIN)/snakemake --lint
 
 docs: .venv/installed
-	$(BIN)/python scripts/configuration.py --output docs/configuration.md
+	$(BIN)/python scripts/configuration.py --page docs/configuration.md --schema schemas/config.schema.json
 
 # The lock file in the environment, made anew when it changes; a half-made one is made again.
 .venv/installed: envs/requirements.lock

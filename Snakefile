@@ -7,7 +7,7 @@ snakemake --profile slurm --configfile studies/isic2020.yaml             on a cl
 
 import sys
 
-from snakemake.utils import min_version, validate
+from snakemake.utils import min_version
 
 min_version("9.20")
 
@@ -21,8 +21,7 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from melanoma.config.yaml_files import given_study
 
 given = workflow.config_settings.config
-config = given_study(config, workflow.configfiles, given, sys.argv)
-validate(config, f"{workflow.basedir}/schemas/config.schema.yaml", set_default=False)
+study = given_study(config, workflow.configfiles, given, sys.argv)
 
 
 include: "rules/common.smk"

@@ -11,7 +11,6 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
@@ -21,7 +20,9 @@ from conditions import conditions, markdown
 
 from list_sizes import unseen
 from melanoma.common.files import read_yaml, write_text
-from melanoma.config.study import resolve, training_recipe
+from melanoma.config.facts import training_recipe
+from melanoma.config.recipe import Recipe
+from melanoma.config.study import Study, resolve
 from melanoma.data.catalog import build_catalog
 from melanoma.models.tabular import out_of_fold_and_test
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, read_pairs, split_images, usable_images
@@ -41,20 +42,20 @@ MODELS = {
 }
 
 
-def configuration(tables: Path) -> dict[str, Any]:
+def configuration(tables: Path) -> Study:
     """Return the study of the tables, with these models, its tables in `tables`."""
-    config = resolve(read_yaml(STUDY) | {"models": {f"model_{n}": recipe for n, recipe in enumerate(MODELS.values())}})
+    config = read_yaml(STUDY) | {"models": {f"model_{n}": recipe for n, recipe in enumerate(MODELS.values())}}
     source = config["data"]["sources"][0]
     source |= {key: str(tables / Path(source[key]).name) for key in ("table", "metadata")}
     config["split"]["duplicates"] = str(tables / Path(config["split"]["duplicates"]).name)
-    return config
+    return resolve(config)
 
 
-def split(config: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return train, with folds that keep patients together, and test."""
-    catalog, _ = build_catalog({"sources": config["data"]["sources"], "on_bad_row": "fail"})
-    pairs = read_pairs(Path(config["split"]["duplicates"]))
-    images = split_images(usable_images(catalog, unseen(catalog)), pairs, config["split"]).images
+    catalog, _ = build_catalog({"sources": study.data.dump()["sources"], "on_bad_row": "fail"})
+    pairs = read_pairs(Path(study.split.duplicates))
+    images = split_images(usable_images(catalog, unseen(catalog)), pairs, study.split.dump()).images
     test = images["part"] == "test"
     return images.loc[~test, TRAIN_COLUMNS], images.loc[test, TEST_COLUMNS]
 
@@ -64,7 +65,7 @@ def in_file_order(train: pd.DataFrame) -> pd.DataFrame:
     return train.assign(fold=np.arange(len(train), dtype=np.int64) * len(FOLDS) // len(train))
 
 
-def out_of_fold(recipe: dict[str, Any], train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+def out_of_fold(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     """Return the held-out predictions of a model by these folds, in the order of the images' names."""
     predictions, _ = out_of_fold_and_test(training_recipe(recipe), train, test, FOLDS, "fold_mean", os.cpu_count())
     return predictions[predictions["part"] == "train"].sort_values("image", ignore_index=True)
@@ -79,11 +80,11 @@ def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=Path, required=True, help="folder of ISIC 2020's tables")
-    config = configuration(parser.parse_args().tables)
-    train, test = split(config)
+    study = configuration(parser.parse_args().tables)
+    train, test = split(study)
     shared = in_file_order(train).groupby("patient")["fold"].nunique().gt(1).mean()
     rows = []
-    for name, recipe in zip(MODELS, config["models"].values(), strict=True):
+    for name, recipe in zip(MODELS, study.models.values(), strict=True):
         apart, mixed = out_of_fold(recipe, train, test), out_of_fold(recipe, in_file_order(train), test)
         target, patient = apart["target"].astype(int), apart["patient"]
         scores = {"mixed": mixed["probability"], "apart": apart["probability"]}

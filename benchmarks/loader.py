@@ -24,7 +24,8 @@ from torchvision.transforms import v2
 from melanoma.augment.pixelwise import PIXELWISE, apply_pixelwise
 from melanoma.augment.transforms import random_transforms, warp
 from melanoma.common.files import write_text
-from melanoma.config.study import resolve, training_recipe
+from melanoma.config.facts import training_recipe
+from melanoma.config.study import resolve
 from melanoma.data.demo_images import draw_photograph
 from melanoma.images.shards import write_shard
 from melanoma.images.store import ImageStore
@@ -93,7 +94,7 @@ def measured_recipe() -> dict:
         "sampling": {"name": "none"},
     }
     study = {"study": "loader", "data": {"sources": [{"name": "a", "table": "a", "images": "a"}]}}
-    return training_recipe(resolve(study | {"models": {"model": model}})["models"]["model"])
+    return training_recipe(resolve(study | {"models": {"model": model}}).models["model"])
 
 
 def ours(examples: Examples, recipe: dict, epoch: int) -> Iterator[torch.Tensor]:

@@ -18,7 +18,8 @@ import torch
 from conditions import conditions, markdown
 
 from melanoma.common.files import read_yaml, write_text
-from melanoma.config.study import is_backbone, resolve, training_recipe
+from melanoma.config.facts import training_recipe
+from melanoma.config.study import resolve
 from melanoma.models.classifier import build_network
 
 COLUMNS = 12  # of metadata, about what ISIC 2020 has
@@ -27,13 +28,13 @@ STEPS = 3
 
 def main(args: argparse.Namespace) -> None:
     """Measure each network and size in a process of its own, and write the table."""
-    config = resolve(read_yaml(args.study))
-    models = {name: training_recipe(model) for name, model in config["models"].items() if is_backbone(model)}
+    study = resolve(read_yaml(args.study))
+    models = {name: training_recipe(model) for name, model in study.models.items() if model.is_backbone}
     rows = []
     for name in args.models or models:
         recipe = models[name]
         images = args.images or recipe["batch_size"] // recipe["gradient_accumulation_steps"]
-        for size in args.sizes or [recipe["input_size"] or config["images"]["size"]]:
+        for size in args.sizes or [recipe["input_size"] or study.images.size]:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 memory, seconds = pool.apply(step, (recipe, size, images, args.device, args.threads))
             speed = f"{images / seconds:.2f}"

@@ -34,7 +34,8 @@ from melanoma.common.files import write_text
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preemption
-from melanoma.config.study import resolve, training_recipe
+from melanoma.config.facts import training_recipe
+from melanoma.config.study import resolve
 from melanoma.images.shards import write_shard
 from melanoma.models.classifier import build_network
 from melanoma.training.checkpoint import Checkpoints
@@ -84,7 +85,7 @@ def recipe_of(case: Case, gpus: int) -> dict[str, Any]:
         "resources": {"gpus": gpus},
     }
     study = {"study": "benchmark", "data": {"sources": [{"name": "a", "table": "a", "images": "a"}]}}
-    return training_recipe(resolve(study | {"models": {"model": model | dict(case.variant)}})["models"]["model"])
+    return training_recipe(resolve(study | {"models": {"model": model | dict(case.variant)}}).models["model"])
 
 
 def table(files: list[Path]) -> pd.DataFrame:

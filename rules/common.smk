@@ -16,24 +16,15 @@ from melanoma.snakefile.dependencies import (
 )
 from melanoma.snakefile.records import keep_record
 from melanoma.snakefile.retries import failures, retry_what_may_pass
-from melanoma.config.study import (
-    all_fusions,
+from melanoma.config.facts import (
     configuration_digest,
-    fusion_read,
-    has_images,
-    is_external,
-    is_tabular,
-    is_trained,
     pieces,
-    reads_images,
-    recipe_read,
     section_read,
     training_name,
     training_recipe,
-    trial_recipes,
 )
+from melanoma.config.search_space import trial_recipes
 from melanoma.snakefile.terminal import show_one_line_a_job
-from melanoma.config.weights import weights_file
 
 PROFILES = Path(workflow.basedir, "profiles")
 use_this_interpreter()
@@ -51,39 +42,36 @@ for program in ("squeue", "sacct"):
 STARTED = time.time()
 retry_what_may_pass(STARTED)
 
-RESULTS = f"results/{config['study']}"
-LOGS = f"logs/{config['study']}"
+RESULTS = f"results/{study.study}"
+LOGS = f"logs/{study.study}"
 SCRIPTS = os.path.relpath(f"{workflow.basedir}/scripts")
 ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 
-MODELS = config["models"]
-NETWORKS = [name for name, recipe in MODELS.items() if is_trained(recipe)]
-TABULAR = [name for name, recipe in MODELS.items() if is_tabular(recipe)]
-EXTERNAL = [name for name, recipe in MODELS.items() if is_external(recipe)]
+MODELS = study.models
+NETWORKS = [name for name, recipe in MODELS.items() if recipe.is_trained]
+TABULAR = [name for name, recipe in MODELS.items() if recipe.is_tabular]
+EXTERNAL = [name for name, recipe in MODELS.items() if recipe.is_external]
 TRAINING = {name: training_name(recipe) for name, recipe in MODELS.items()}
 # Of models with one training the first speaks for all: they differ in what is not trained.
 TRAINED = {TRAINING[name]: MODELS[name] for name in reversed(MODELS)}
 TRIALS = {
     TRAINING[name]: trial_recipes(MODELS[name])
     for name in NETWORKS
-    if MODELS[name]["tune"]
+    if MODELS[name].tune
 }
 TUNED = [name for name in NETWORKS if TRAINING[name] in TRIALS]
-REPEATED = [name for name in NETWORKS if MODELS[name]["seeds"]]
-SEEING = [name for name, recipe in MODELS.items() if reads_images(recipe)]
-HAS_IMAGES = has_images(config)
-QUALITY = f"{RESULTS}/images/{'quality' if HAS_IMAGES else 'sizes'}.parquet"
-FUSIONS = all_fusions(config)
-FOLD_RUNS = [f"fold-{fold}" for fold in config["split"]["run_folds"]]
-RUNS = FOLD_RUNS + (["refit"] if config["predict"]["test"] == "refit" else [])
+REPEATED = [name for name in NETWORKS if MODELS[name].seeds]
+SEEING = [name for name, recipe in MODELS.items() if recipe.reads_images]
+QUALITY = f"{RESULTS}/images/{'quality' if study.has_images else 'sizes'}.parquet"
+FUSIONS = study.all_fusions
+FOLD_RUNS = [f"fold-{fold}" for fold in study.split.run_folds]
+RUNS = FOLD_RUNS + (["refit"] if study.predict.test == "refit" else [])
 # No output of any rule, either. Images that were prepared in another number of shards are not prepared anew.
 SHARD_COUNT = Path(f"{RESULTS}/images/shard_count")
 SHARDS = [
     f"{shard:03d}"
     for shard in range(
-        int(SHARD_COUNT.read_text())
-        if SHARD_COUNT.exists()
-        else config["images"]["shards"]
+        int(SHARD_COUNT.read_text()) if SHARD_COUNT.exists() else study.images.shards
     )
 ]
 # No output of any rule: Snakemake would delete it.
@@ -91,7 +79,7 @@ TEST_ACCESS_LOG = f"{RESULTS}/test_access_log.jsonl"
 # All of the configuration, in files small enough for a command line to carry each: 128 kB is its limit.
 STUDY = {
     f"study-{number}" if number else "study": piece
-    for number, piece in enumerate(pieces(config, 64_000))
+    for number, piece in enumerate(pieces(study, 64_000))
 }
 FIGURES = {
     "roc": "roc.svg",
@@ -106,11 +94,11 @@ FIGURES = {
 }
 SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}
 GENERATED = {
-    s["name"]: s["generate"] for s in config["data"]["sources"] if "generate" in s
+    source.name: source.generate for source in study.data.sources if source.generate
 }
 FETCHED = {
     path: download
-    for path, download in config["fetch"].items()
+    for path, download in study.fetch.items()
     if not os.path.lexists(path)
 }
 
@@ -150,7 +138,7 @@ def recipe(wildcards):
 
 def runs(model):
     """The names of a model's trainings, several of each run where it has several seeds."""
-    seeds = MODELS[model]["seeds"] or []
+    seeds = MODELS[model].seeds or []
     return [
         name
         for run in RUNS
@@ -184,7 +172,7 @@ def folds_of(wildcards):
 
 def untuned(training):
     """The name of a training by its recipe without the search space."""
-    return training_name(TRAINED[training] | {"tune": None})
+    return training_name(TRAINED[training].model_copy(update={"tune": None}))
 
 
 def of_job(wildcards):
@@ -198,7 +186,7 @@ def of_job(wildcards):
 
 def asked(resource):
     """What a model's recipe asks for, as a function of the wildcards."""
-    return lambda wildcards: of_job(wildcards)["resources"][resource]
+    return lambda wildcards: getattr(of_job(wildcards).resources, resource)
 
 
 def growing(least):
@@ -215,8 +203,8 @@ def spanning(value):
     """A resource that only a job of several nodes asks for, from a function of the recipe's resources."""
 
     def resource(wildcards):
-        found = of_job(wildcards)["resources"]
-        return value(found) if found["nodes"] > 1 else None
+        resources = of_job(wildcards).resources
+        return value(resources) if resources.nodes > 1 else None
 
     return resource
 
@@ -228,11 +216,13 @@ NETWORK_JOB = {
     "runtime": asked("runtime"),
     "gpu": gpus,
     "nodes": asked("nodes"),
-    "mpi": spanning(lambda found: "srun"),
-    "tasks": spanning(lambda found: found["nodes"]),
-    "tasks_per_gpu": spanning(lambda found: 0),
+    "mpi": spanning(lambda resources: "srun"),
+    "tasks": spanning(lambda resources: resources.nodes),
+    "tasks_per_gpu": spanning(lambda resources: 0),
     "slurm_extra": spanning(
-        lambda found: f"--gpus-per-node={found['gpus']}" if found["gpus"] else None
+        lambda resources: (
+            f"--gpus-per-node={resources.gpus}" if resources.gpus else None
+        )
     ),
 }
 
@@ -242,40 +232,41 @@ def launcher(wildcards, output):
 
     How a model is computed decides nothing: taking `output`, this is no param that Snakemake compares.
     """
-    found = of_job(wildcards)["resources"]
-    if found["nodes"] > 1:
+    resources = of_job(wildcards).resources
+    if resources.nodes > 1:
         options = " ".join(
-            f"--{name} {found[name]}" for name in ("nodes", "gpus", "threads")
+            f"--{name} {getattr(resources, name)}"
+            for name in ("nodes", "gpus", "threads")
         )
         return f"python {shlex.quote(f'{SCRIPTS}/across_nodes.py')} {options}"
     # Without --, torchrun takes the --log of the script for an abbreviation of its own options.
     return (
         "python"
-        if found["gpus"] <= 1
-        else f"torchrun --standalone --nproc-per-node={found['gpus']} --"
+        if resources.gpus <= 1
+        else f"torchrun --standalone --nproc-per-node={resources.gpus} --"
     )
 
 
 def devices(wildcards, output):
     """The options that tell a model's script where it runs."""
-    found = of_job(wildcards)["resources"]
-    return f"--gpus {found['gpus']} --nodes {found['nodes']}"
+    resources = of_job(wildcards).resources
+    return f"--gpus {resources.gpus} --nodes {resources.nodes}"
 
 
 def checkpoints(wildcards, output):
     """The options that tell how often a training saves itself."""
-    found = of_job(wildcards)
-    return f"--checkpoint-batches {found['checkpoint_batches']} --checkpoint-minutes {found['checkpoint_minutes']}"
+    recipe = of_job(wildcards)
+    return f"--checkpoint-batches {recipe.checkpoint_batches} --checkpoint-minutes {recipe.checkpoint_minutes}"
 
 
 def store(wildcards):
     """The image store, for a model that looks at pixels."""
-    return f"{RESULTS}/images/images.h5" if reads_images(of_job(wildcards)) else []
+    return f"{RESULTS}/images/images.h5" if of_job(wildcards).reads_images else []
 
 
 def weights_of(wildcards):
     """The file of pretrained weights that a model starts from, where there is one."""
-    return weights_file(of_job(wildcards)) or []
+    return of_job(wildcards).weights_file or []
 
 
 def predictions(name):
@@ -288,41 +279,31 @@ def test_access_log(wildcards, output):
 
     What is written there decides no result: taking `output`, this is no param that Snakemake compares.
     """
-    return f"--test-access-log {TEST_ACCESS_LOG} --configuration {configuration_digest(config)}"
+    return f"--test-access-log {TEST_ACCESS_LOG} --configuration {configuration_digest(study)}"
 
 
 def sources():
     """The sources as the catalog reads them, with the paths of those that are drawn."""
-    for source in config["data"]["sources"]:
-        if source["name"] in GENERATED:
-            folder = f"{RESULTS}/demo/{source['name']}"
-            drawn = {
-                "layout": "kaggle",
-                "table": f"{folder}/train.csv",
-                "images": f"{folder}/jpeg",
-            }
-            source = {
-                key: value for key, value in source.items() if key != "generate"
-            } | drawn
+    for source in study.data.sources:
+        if source.generate:
+            folder = f"{RESULTS}/demo/{source.name}"
+            drawn = {"table": f"{folder}/train.csv", "images": f"{folder}/jpeg"}
+            source = source.model_copy(update={"layout": "kaggle"} | drawn)
         yield source
 
 
 def tables(source):
     """The tables of a source."""
-    return [path for path in (source["table"], source["metadata"]) if path]
+    return [path for path in (source.table, source.metadata) if path]
 
 
 def folders(source):
     """The folders of a source's images, but for those that nothing makes: the catalog names them among its findings."""
-    given = (
-        [source["images"]]
-        if isinstance(source["images"], str)
-        else source["images"] or []
-    )
+    given = [source.images] if isinstance(source.images, str) else source.images or []
     return [
         folder
         for folder in given
-        if source["name"] in GENERATED or folder in FETCHED or os.path.isdir(folder)
+        if source.generate or folder in FETCHED or os.path.isdir(folder)
     ]
 
 

@@ -23,7 +23,7 @@ rule draw_lesions:
         **code("draw_lesions"),
         options=lambda wildcards: [
             f"--{name.replace('_', '-')}={value}"
-            for name, value in GENERATED[wildcards.source].items()
+            for name, value in GENERATED[wildcards.source]
         ],
     shell:
         "python {params.script:q} {params.options:q} --processes {threads} --output-table {output.table}"

@@ -82,7 +82,7 @@ rule evaluate:
         **code("evaluate"),
         predictions=[f"{name}={predictions(name)}" for name in EVALUATED],
         test_access_log=test_access_log,
-        most=config["evaluate"]["max_test_configurations"],
+        most=study.evaluate.max_test_configurations,
     shell:
         "python {params.script:q} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
         " --settings {input.settings} {params.test_access_log} --max-test-configurations {params.most} --output {output.metrics}"
@@ -114,8 +114,8 @@ rule analyze_shortcuts:
     params:
         **code("analyze_shortcuts"),
         predictions=[f"{name}={predictions(name)}" for name in EVALUATED],
-        folds=config["split"]["run_folds"],
-        test=config["predict"]["test"],
+        folds=list(study.split.run_folds),
+        test=study.predict.test,
         test_access_log=test_access_log,
     shell:
         "python {params.script:q} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"

@@ -10,7 +10,7 @@ for path, download in FETCHED.items():
         name:
             f"fetch_{slug}"
         output:
-            directory(path) if download["unzip"] == "folder" else path,
+            directory(path) if download.unzip == "folder" else path,
         log:
             f"{LOGS}/fetch/{slug}.log",
         benchmark:
@@ -26,9 +26,7 @@ for path, download in FETCHED.items():
         params:
             **script("fetch"),
             download=[
-                f"--{key}={value}"
-                for key, value in download.items()
-                if value is not None
+                f"--{key}={value}" for key, value in download if value is not None
             ],
         shell:
             "python {params.script:q} {params.download:q} --output {output:q} --log {log:q}"

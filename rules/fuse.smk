@@ -5,7 +5,7 @@ rule fuse:
     input:
         settings=lambda wildcards: settings(f"fusion-{wildcards.fusion}"),
         members=lambda wildcards: [
-            predictions(name) for name in FUSIONS[wildcards.fusion]["members"]
+            predictions(name) for name in FUSIONS[wildcards.fusion].members
         ],
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
@@ -26,8 +26,7 @@ rule fuse:
     params:
         **code("fuse"),
         members=lambda wildcards: [
-            f"{name}={predictions(name)}"
-            for name in FUSIONS[wildcards.fusion]["members"]
+            f"{name}={predictions(name)}" for name in FUSIONS[wildcards.fusion].members
         ],
     shell:
         "python {params.script:q} --settings {input.settings} --members {params.members} --train {input.train}"

@@ -36,10 +36,10 @@ rule prepare_shard:
         f"{LOGS}/prepare_shard/{{shard}}.tsv"
     conda:
         ENVIRONMENT
-    threads: config["images"]["threads"]
+    threads: study.images.threads
     resources:
         # A progressive JPEG of images.max_pixels is decoded in 500 MB, one in each thread.
-        mem_mb=growing(1000 + 500 * config["images"]["threads"]),
+        mem_mb=growing(1000 + 500 * study.images.threads),
         runtime=growing(120),
         gpu=0,
     params:

@@ -8,7 +8,7 @@ PREDICTED = {
         "external": EXTERNAL,
     }.items()
 }
-FUSED = {member for fusion in FUSIONS.values() for member in fusion["members"]}
+FUSED = {member for fusion in FUSIONS.values() for member in fusion.members}
 
 
 rule predict:
@@ -47,7 +47,7 @@ rule predict:
         images=lambda wildcards, input: (
             f"--images {input.images}" if input.images else ""
         ),
-        test=config["predict"]["test"],
+        test=study.predict.test,
         resume=f"{RESULTS}/predict/{{model}}.resume",
     shell:
         "{params.launch} {params.script:q} --weights {params.weights} --tta {input.tta} --train {input.train} --test {input.test}"
@@ -79,8 +79,8 @@ rule predict_tabular:
         gpu=asked("gpus"),
     params:
         **code("predict_tabular"),
-        folds=config["split"]["run_folds"],
-        test=config["predict"]["test"],
+        folds=list(study.split.run_folds),
+        test=study.predict.test,
     shell:
         "python {params.script:q} --recipe {input.recipe} --train {input.train} --test {input.test}"
         " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output.predictions}"
@@ -89,7 +89,7 @@ rule predict_tabular:
 
 rule import_predictions:
     input:
-        file=lambda wildcards: MODELS[wildcards.model]["file"],
+        file=lambda wildcards: MODELS[wildcards.model].file,
         train=f"{RESULTS}/split/train.parquet",
         test=f"{RESULTS}/split/test.parquet",
     output:
@@ -109,7 +109,7 @@ rule import_predictions:
         gpu=0,
     params:
         **code("import_predictions"),
-        folds=config["split"]["run_folds"],
+        folds=list(study.split.run_folds),
         fused=lambda wildcards: "--fused" if wildcards.model in FUSED else "",
     shell:
         "python {params.script:q} --file {input.file:q} --train {input.train} --test {input.test} --folds {params.folds}"

@@ -1,7 +1,10 @@
 """Report: the figures, and one self-contained page that holds all of a study."""
 
 OF_NETWORKS = ("learning_curves", "schedules", "sampling")
-ABSENT = {*(() if NETWORKS else OF_NETWORKS), *(() if HAS_IMAGES else ["samples"])}
+ABSENT = {
+    *(() if NETWORKS else OF_NETWORKS),
+    *(() if study.has_images else ["samples"]),
+}
 SHOWN = {
     name: f"{RESULTS}/report/{file}"
     for name, file in (FIGURES | SHEETS).items()
@@ -85,10 +88,10 @@ rule plot_data:
     input:
         train=f"{RESULTS}/split/train.parquet",
         audit=f"{RESULTS}/evaluate/leakage.json",
-        images=f"{RESULTS}/images/images.h5" if HAS_IMAGES else [],
+        images=f"{RESULTS}/images/images.h5" if study.has_images else [],
     output:
         figure("class_balance", "Data"),
-        [figure("samples", "Data")] if HAS_IMAGES else [],
+        [figure("samples", "Data")] if study.has_images else [],
     log:
         f"{LOGS}/plot_data.log",
     benchmark:
@@ -103,7 +106,7 @@ rule plot_data:
     params:
         **code("plot"),
         folder=report_folder,
-        images=f"--images {RESULTS}/images/images.h5" if HAS_IMAGES else "",
+        images=f"--images {RESULTS}/images/images.h5" if study.has_images else "",
     shell:
         "python {params.script:q} --log {log} data --train {input.train} --audit {input.audit} {params.images}"
         " --output {params.folder}"
@@ -119,7 +122,7 @@ rule write_report:
         figures=list(SHOWN.values()),
         leakage=f"{RESULTS}/evaluate/leakage.json",
         issues=f"{RESULTS}/catalog/issues.csv",
-        quality=QUALITY if HAS_IMAGES else [],
+        quality=QUALITY if study.has_images else [],
         recipes=[recipe_file(TRAINING[model]) for model in MODELS],
         trials=[trials_of(model) for model in TUNED],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
@@ -148,13 +151,13 @@ rule write_report:
             ),
             *(f"report/{name}.rst" for name in CAPTIONS),
         ),
-        study=config["study"],
+        study=study.study,
         figures=[f"{name}={path}" for name, path in SHOWN.items()],
         recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in MODELS],
         trials=[f"{model}={trials_of(model)}" for model in TUNED],
         seeds=f"--seeds {RESULTS}/evaluate/seeds.json" if REPEATED else "",
         test_access_log=TEST_ACCESS_LOG,
-        quality=f"--quality {QUALITY}" if HAS_IMAGES else "",
+        quality=f"--quality {QUALITY}" if study.has_images else "",
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
         truth=[f"--truth {path}" for path in TRUTHS],
     shell:

@@ -1,27 +1,30 @@
 """Settings: each section of the configuration and each recipe as one file, so that a change reruns what reads it."""
 
 SECTIONS = {
-    "catalog": {"on_bad_row": config["data"]["on_bad_row"], "sources": list(sources())},
-    "images": section_read(config, "images"),
-    "split": section_read(config, "split"),
-    "fuse": config["fuse"],
+    "catalog": {
+        "on_bad_row": study.data.on_bad_row,
+        "sources": [source.model_dump(exclude={"generate"}) for source in sources()],
+    },
+    "images": section_read(study, "images"),
+    "split": section_read(study, "split"),
+    "fuse": study.fuse.dump(),
     "evaluate": {
         key: value
-        for key, value in config["evaluate"].items()
+        for key, value in study.evaluate.dump().items()
         if key != "max_test_configurations"
     },
     "shortcuts": {
-        key: config["evaluate"][key]
+        key: getattr(study.evaluate, key)
         for key in ("replicates", "confidence_level", "seed")
     },
 }
 SECTIONS |= STUDY
-FITS = {key: config["fuse"][key] for key in ("folds", "seed")}
+FITS = {key: getattr(study.fuse, key) for key in ("folds", "seed")}
 SECTIONS |= {
-    f"fusion-{name}": fusion_read(fusion) | FITS for name, fusion in FUSIONS.items()
+    f"fusion-{name}": fusion.as_read().dump() | FITS for name, fusion in FUSIONS.items()
 }
-SECTIONS |= {f"tta-{name}": recipe_read(MODELS[name])["tta"] for name in NETWORKS}
-SECTIONS |= {f"tune-{training}": TRAINED[training]["tune"] for training in TRIALS}
+SECTIONS |= {f"tta-{name}": MODELS[name].tta.as_read().dump() for name in NETWORKS}
+SECTIONS |= {f"tune-{training}": TRAINED[training].tune.dump() for training in TRIALS}
 
 
 localrules:

@@ -3,13 +3,11 @@
 Test labels leave this stage in a file of their own, which training and prediction never see.
 """
 
-NEAR_DUPLICATES = config["split"]["near_duplicates"]
-PREDEFINED = (
-    config["split"]["predefined"] if config["split"]["method"] == "predefined" else None
-)
+NEAR_DUPLICATES = study.split.near_duplicates
+PREDEFINED = study.split.predefined if study.split.method == "predefined" else None
 PAIRS = (
     f"{RESULTS}/split/near_duplicates.csv"
-    if NEAR_DUPLICATES["search"] and HAS_IMAGES
+    if NEAR_DUPLICATES.search and study.has_images
     else []
 )
 
@@ -33,8 +31,8 @@ rule find_near_duplicates:
         gpu=0,
     params:
         **code("find_near_duplicates"),
-        hash_distance=NEAR_DUPLICATES["hash_distance"],
-        max_difference=NEAR_DUPLICATES["max_difference"],
+        hash_distance=NEAR_DUPLICATES.hash_distance,
+        max_difference=NEAR_DUPLICATES.max_difference,
     shell:
         "python {params.script:q} --quality {input.quality} --images {input.images}"
         " --hash-distance {params.hash_distance} --max-difference {params.max_difference} --threads {threads}"
@@ -47,8 +45,8 @@ rule split_study:
         catalog=f"{RESULTS}/catalog/catalog.parquet",
         quality=QUALITY,
         near_duplicates=PAIRS,
-        duplicates=config["split"]["duplicates"] or [],
-        predefined=PREDEFINED["table"] if PREDEFINED else [],
+        duplicates=study.split.duplicates or [],
+        predefined=PREDEFINED.table if PREDEFINED else [],
     output:
         split=f"{RESULTS}/split/split.parquet",
         train=f"{RESULTS}/split/train.parquet",
@@ -83,7 +81,7 @@ rule check_leakage:
         left_out=f"{RESULTS}/split/left_out.csv",
         quality=QUALITY,
         near_duplicates=PAIRS,
-        duplicates=config["split"]["duplicates"] or [],
+        duplicates=study.split.duplicates or [],
     output:
         f"{RESULTS}/split/leakage.json",
     log:

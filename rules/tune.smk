@@ -73,7 +73,7 @@ rule train_trial:
         images=lambda wildcards, input: (
             f"--images {input.images}" if input.images else ""
         ),
-        fold=config["split"]["run_folds"][0],
+        fold=study.split.run_folds[0],
         resume=f"{RESULTS}/tune/{{untuned}}/trial-{{trial}}/resume",
         curves=f"{LOGS}/tensorboard/{{untuned}}/trial-{{trial}}",
     shell:

@@ -16,8 +16,8 @@ import pandas as pd
 
 from melanoma.common.cli import log, run
 from melanoma.common.files import read_yaml, write_bytes, write_csv
+from melanoma.config.recipe import Tune
 from melanoma.config.search_space import SCORES, best_trial, trials
-from melanoma.config.study import load_schema
 from melanoma.training.early_stopping import best_epoch
 
 MEASURES = [f"validation_{score}" for score in SCORES]
@@ -35,13 +35,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Write the table and the best recipe."""
-    settings = read_yaml(args.settings)
-    drawn = trials(settings, load_schema())
+    settings = Tune.model_validate(read_yaml(args.settings))
+    drawn = trials(settings)
     table = pd.DataFrame([trial_row(args.trials / f"trial-{name}", name, values) for name, values in drawn.items()])
-    measure = f"validation_{settings['score']}"
-    best = best_trial(dict(zip(table["trial"], table[measure], strict=True)), settings["score"])
+    measure = f"validation_{settings.score}"
+    best = best_trial(dict(zip(table["trial"], table[measure], strict=True)), settings.score)
     table = table.assign(chosen=table["trial"] == best)
-    ascending = [False, SCORES[settings["score"]] < 0]
+    ascending = [False, SCORES[settings.score] < 0]
     write_csv(args.table, table.sort_values(["chosen", measure], ascending=ascending, kind="stable"))
     write_bytes(args.recipe, (args.trials / f"trial-{best}" / "recipe.yaml").read_bytes())
     log.info("the best of %d trials is %s: %s", len(table), best, json.dumps(drawn[best]))

@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 import yaml
 
-from melanoma.config.study import resolve, training_name
+from melanoma.config.facts import training_name
+from melanoma.config.study import resolve
 from workflow import SNAKEMAKE, clone
 
 TINY = "tests/studies/tiny.yaml"
@@ -61,7 +62,7 @@ def write_faults_study(folder: Path, brief: int, long: int) -> None:
 
 def training_of(folder: Path, model: str) -> str:
     """The name of a model's training in the faults study of a folder."""
-    return training_name(resolve(yaml.safe_load((folder / FAULTS).read_text()))["models"][model])
+    return training_name(resolve(yaml.safe_load((folder / FAULTS).read_text())).models[model])
 
 
 def weights(folder: Path, *models: str) -> list[str]:

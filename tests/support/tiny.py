@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from melanoma.config.study import computing, resolve, training_recipe
+from melanoma.config.facts import computing, training_recipe
+from melanoma.config.study import resolve
 
 SIZE = 32
 
@@ -40,7 +41,7 @@ def recipe(**changes: Any) -> dict[str, Any]:
         "images": {"size": SIZE},
         "models": {"model": small | changes},
     }
-    complete = resolve(config)["models"]["model"]
+    complete = resolve(config).models["model"]
     return training_recipe(complete) | computing(complete)
 
 

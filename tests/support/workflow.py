@@ -13,7 +13,6 @@ from pathlib import Path
 import yaml
 
 from melanoma.config.study import resolve
-from melanoma.config.weights import weights_file
 from project import ROOT
 
 TINY = ("--configfile", "tests/studies/tiny.yaml")
@@ -74,7 +73,7 @@ def put_kaggle_tables(folder: Path, rows: int = 40) -> None:
     (data / "ISIC_2020_Training_Duplicates.csv").write_text("image_name_1,image_name_2\n")
     (data / "jpeg" / "train").mkdir(parents=True)
     study = resolve(yaml.safe_load((folder / "studies" / "isic2020.yaml").read_text()))
-    for weights in filter(None, map(weights_file, study["models"].values())):
+    for weights in filter(None, (recipe.weights_file for recipe in study.models.values())):
         (folder / weights).parent.mkdir(exist_ok=True)
         (folder / weights).touch()
 

@@ -12,7 +12,8 @@ from torch.distributed.run import parse_args
 
 from across_nodes import command_line
 from melanoma.common.job_logs import failed_for_good
-from melanoma.config.study import resolve, training_name
+from melanoma.config.facts import training_name
+from melanoma.config.study import resolve
 from project import ROOT
 from workflow import clone, snakemake
 
@@ -29,7 +30,7 @@ def commands(tmp_path_factory):
         name: study["models"]["cnn"] | {"resources": asked, "seed": seed}
         for seed, (name, asked) in enumerate(wanted.items())
     }
-    names = {training_name(recipe): name for name, recipe in resolve(study)["models"].items()}
+    names = {training_name(recipe): name for name, recipe in resolve(study).models.items()}
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     printed = snakemake(folder, "-n", "-p", "--profile", "slurm", "--configfile", "study.yaml")
     blocks = re.findall(r"^rule train_fold:\n((?:    .*\n)+)(.*scripts/train\.py --recipe.*)$", printed, re.MULTILINE)

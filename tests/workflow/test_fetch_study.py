@@ -10,8 +10,8 @@ import yaml
 
 from file_server import Server, serving
 from melanoma.common.errors import InputError
-from melanoma.config.study import resolve
-from melanoma.config.weights import weights_file
+from melanoma.config.data import Download
+from melanoma.config.study import Study, resolve
 from workflow import clone, failing, planned, snakemake
 from zips import zipped
 
@@ -24,28 +24,26 @@ def server() -> Iterator[Server]:
         yield started
 
 
-def resolved(**sections: Any) -> dict[str, Any]:
+def resolved(**sections: Any) -> Study:
     source = {"name": "a", "table": "t.csv", "images": "jpeg"}
     config = {"study": "a", "data": {"sources": [source]}, "models": {"m": {"network": "metadata_mlp"}}}
     return resolve(config | sections)
 
 
 def test_official_files_are_known_and_an_address_of_ones_own_takes_their_place() -> None:
-    known = resolved()["fetch"]
-    assert known["data/isic2020/jpeg/train"]["unzip"] == "folder"
-    assert known["data/weights/resnest269-0cc87c48.pth"]["sha256"] == "0cc87c48"
+    known = resolved().fetch
+    assert known["data/isic2020/jpeg/train"].unzip == "folder"
+    assert known["data/weights/resnest269-0cc87c48.pth"].sha256 == "0cc87c48"
     mine = {"data/isic2020/train.csv": {"url": "https://mirror/t.csv"}, "data/x.csv": {"url": "https://mirror/x.csv"}}
-    with_mine = resolved(fetch=mine)["fetch"]
+    with_mine = resolved(fetch=mine).fetch
     assert set(with_mine) == {*known, "data/x.csv"}
-    assert with_mine["data/isic2020/train.csv"] == mine["data/isic2020/train.csv"] | dict.fromkeys(
-        ("bytes", "sha256", "unzip")
-    )
+    assert with_mine["data/isic2020/train.csv"] == Download(url="https://mirror/t.csv")
 
 
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"fetch": {"x": {}}}, r"fetch.x: missing 'url' \(url: Its address"),
+        ({"fetch": {"x": {}}}, r"fetch.x: missing 'url' \(url: Address"),
         ({"fetch": {"x": {"url": "u", "sha": ""}}}, r"unknown key 'sha' \(did you mean 'sha256'\?\)"),
         ({"fetch": {"x": {"url": "u", "unzip": "all"}}}, r"'all' is not allowed"),
         (
@@ -83,7 +81,7 @@ def test_nothing_is_downloaded_to_a_place_outside_data(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["data/x", "./data/x", "data/mine/../x", "data//mine/..x"])
 def test_every_spelling_of_a_place_below_data_may_be_downloaded_to(path: str) -> None:
-    assert path in resolved(fetch={path: {"url": "https://mirror/x"}})["fetch"]
+    assert path in resolved(fetch={path: {"url": "https://mirror/x"}}).fetch
 
 
 def test_a_download_is_one_file_and_no_pattern_of_files() -> None:
@@ -96,13 +94,9 @@ def test_weights_are_read_from_anywhere_and_downloaded_below_data_alone() -> Non
     def models(weights: str) -> dict[str, Any]:
         return {"m": {"network": "timm/resnet18", "backbone": {"weights": weights}}}
 
-    assert weights_file(resolved(models=models("/shared/w.pth"))["models"]["m"]) == "/shared/w.pth"
-    assert (
-        "data/weights/w.pth"
-        in resolved(models=models("data/weights/w.pth"), fetch={"data/weights/w.pth": {"url": "https://mirror/w.pth"}})[
-            "fetch"
-        ]
-    )
+    assert resolved(models=models("/shared/w.pth")).models["m"].weights_file == "/shared/w.pth"
+    fetch = {"data/weights/w.pth": {"url": "https://mirror/w.pth"}}
+    assert "data/weights/w.pth" in resolved(models=models("data/weights/w.pth"), fetch=fetch).fetch
     with pytest.raises(InputError, match=r"fetch: '/shared/w.pth' is not below data/"):
         resolved(models=models("/shared/w.pth"), fetch={"/shared/w.pth": {"url": "https://mirror/w.pth"}})
 

@@ -9,6 +9,7 @@ from project import ROOT
 from real_data import real_data
 from workflow import clone, failing, planned, put_kaggle_tables, snakemake
 
+TWO_NETWORKS = ("studies/isic2020.yaml", "studies/two_networks.yaml")
 PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
 
 
@@ -84,7 +85,7 @@ def test_the_official_tables_plan(project):
 
 def test_trials_are_jobs_known_at_the_dry_run(project):
     put_kaggle_tables(project)
-    counts = planned(project, "--configfile", "studies/isic2020_tuned.yaml")
+    counts = planned(project, "--configfile", *TWO_NETWORKS, "studies/tuned.yaml")
     assert counts["train_trial"] == counts["write_trial"] >= 36 and counts["select_recipe"] == 3
 
 
@@ -102,14 +103,14 @@ def test_every_job_states_its_memory_run_time_and_gpus(project, study):
 
 def test_a_mistake_in_the_configuration_stops_before_any_job(project):
     config = yaml.safe_load((project / "config.yaml").read_text())
-    config["models"]["cnn"]["optimizer"] = config["models"]["cnn"].pop("optimizer")
+    config["models"]["cnn"]["optimzer"] = config["models"]["cnn"].pop("optimizer")
     (project / "mine.yaml").write_text(yaml.safe_dump(config))
     done = failing(project, "-n", "--configfile", "mine.yaml")
     assert done.returncode != 0
     line = next(
-        number for number, text in enumerate((project / "mine.yaml").read_text().splitlines(), 1) if "optimizer" in text
+        number for number, text in enumerate((project / "mine.yaml").read_text().splitlines(), 1) if "optimzer" in text
     )
-    said = f"mine.yaml:{line}: models.cnn.optimizer: unknown key 'optimizer' (did you mean 'optimizer'?)"
+    said = f"mine.yaml:{line}: models.cnn.optimzer: unknown key 'optimzer' (did you mean 'optimizer'?)"
     assert said in done.stdout
     assert "Traceback" not in done.stdout
 

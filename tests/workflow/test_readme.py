@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from melanoma.config.study import resolve
-from melanoma.config.weights import weights_file
 from melanoma.training.schedules import rate_factor
 from project import ROOT
 from workflow import clone, put_kaggle_tables, snakemake
@@ -30,17 +29,17 @@ def project(tmp_path):
 
 
 def test_the_study_in_the_readme_is_valid_and_short():
-    assert resolve(yaml.safe_load(STUDY))["study"] == "mine" and len(STUDY.splitlines()) <= 32
+    assert resolve(yaml.safe_load(STUDY)).study == "mine" and len(STUDY.splitlines()) <= 32
 
 
 def test_the_network_of_the_readmes_study_starts_from_weights_and_learns_to_the_end():
-    recipe = resolve(yaml.safe_load(STUDY))["models"]["image"]
-    rates = [rate_factor(recipe["schedule"], recipe["epochs"], epoch) for epoch in range(recipe["epochs"])]
-    assert weights_file(recipe) and rates[0] == 1 and sum(rates) > recipe["epochs"] / 2 and min(rates) > 0
+    recipe = resolve(yaml.safe_load(STUDY)).models["image"]
+    rates = [rate_factor(recipe["schedule"], recipe.epochs, epoch) for epoch in range(recipe.epochs)]
+    assert recipe.weights_file and rates[0] == 1 and sum(rates) > recipe.epochs / 2 and min(rates) > 0
 
 
 def test_the_readmes_study_downloads_its_weights(project):
-    weights = project / weights_file(resolve(yaml.safe_load(STUDY))["models"]["image"])
+    weights = project / resolve(yaml.safe_load(STUDY)).models["image"].weights_file
     weights.unlink(missing_ok=True)
     assert "fetch_data_weights" in snakemake(project, "-n", "--configfile", "studies/mine.yaml")
 

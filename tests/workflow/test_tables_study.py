@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from list_sizes import unseen
-from melanoma.config.study import resolve, training_recipe
+from melanoma.config.facts import training_recipe
+from melanoma.config.study import resolve
 from melanoma.data.catalog import build_catalog
 from melanoma.models.tabular import out_of_fold_and_test
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, read_pairs, split_images, usable_images
@@ -21,16 +22,16 @@ STUDY = ROOT / "studies" / "isic2020_tables.yaml"
 def test_age_sex_and_site_then_images_per_patient_then_size_reach_their_known_auroc() -> None:
     config = resolve(yaml.safe_load(STUDY.read_text()))
     folder = real_data("isic2020-tables")
-    source, pairs = config["data"]["sources"][0], folder / Path(config["split"]["duplicates"]).name
+    source, pairs = config.data.sources[0].dump(), folder / Path(config.split.duplicates).name
     tables = {key: str(folder / Path(source[key]).name) for key in ("table", "metadata")}
     catalog, _ = build_catalog({"sources": [source | tables], "on_bad_row": "fail"})
-    split = split_images(usable_images(catalog, unseen(catalog)), read_pairs(pairs), config["split"]).images
+    split = split_images(usable_images(catalog, unseen(catalog)), read_pairs(pairs), config.split.dump()).images
     test = split["part"] == "test"
     train, test = split.loc[~test, TRAIN_COLUMNS], split.loc[test, TEST_COLUMNS]
     found = []
-    for recipe in config["models"].values():
+    for recipe in config.models.values():
         predictions, _ = out_of_fold_and_test(
-            training_recipe(recipe), train, test, config["split"]["run_folds"], "fold_mean", 1
+            training_recipe(recipe), train, test, config.split.run_folds, "fold_mean", 1
         )
         held_out = predictions[predictions["part"] == "train"]
         found.append(float(auroc(held_out["target"].astype(int), held_out["probability"])))

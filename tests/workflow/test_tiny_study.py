@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from melanoma.config.study import pieces, resolve, training_name
+from melanoma.config.facts import pieces, training_name
+from melanoma.config.study import resolve
 from melanoma.report.page import configuration
 from workflow import (
     LABELS,
@@ -32,7 +33,7 @@ on_finished = pytest.mark.xdist_group("finished")
 
 def trained_as(results: Path, model: str) -> tuple[Path, Path]:
     """Return the folders of the tuning and of the trainings of a model of the tiny study."""
-    name = training_name(resolve(yaml.safe_load(Path("tests/studies/tiny.yaml").read_text()))["models"][model])
+    name = training_name(resolve(yaml.safe_load(Path("tests/studies/tiny.yaml").read_text())).models[model])
     return results / "tune" / name, results / "train" / name
 
 
@@ -55,7 +56,7 @@ def test_a_configuration_larger_than_a_command_line_is_written_in_parts(tmp_path
     files = [f"results/tiny/config/{name}.yaml" for name in ("study", *(f"study-{n}" for n in range(1, count)))]
     snakemake(project, *files, "--cores", 2, "--configfile", "large.yaml")
     assert sum((project / file).stat().st_size for file in files) > 131_072
-    assert configuration([project / file for file in files]) == resolve(study)
+    assert configuration([project / file for file in files]) == resolve(study).dump()
 
 
 @on_finished

@@ -21,7 +21,7 @@ def completed(piece: dict) -> dict:
     """Return the recipe that a piece makes where nothing else is given."""
     sources = [{"name": "mine", "table": "train.csv", "images": "jpeg"}]
     models = {"model": {"network": "efficientnet_b2"} | piece}
-    return resolve({"study": "mine", "data": {"sources": sources}, "models": models})["models"]["model"]
+    return resolve({"study": "mine", "data": {"sources": sources}, "models": models}).models["model"].dump()
 
 
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: " ".join(piece))

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from melanoma.common.errors import InputError, listing
-from melanoma.config.schema import below, validator
-from melanoma.config.study import load_schema, resolve
+from melanoma.config.base import accepts, type_below
+from melanoma.config.study import Study, resolve
 
 MERGE = "tag:yaml.org,2002:merge"
 CONFIGFILE = re.compile(r"--configfiles?(=|$)")
@@ -18,15 +18,15 @@ CONFIGFILE = re.compile(r"--configfiles?(=|$)")
 
 def given_study(
     config: dict[str, Any], files: Iterable[str | Path], options: Mapping[str, Any], arguments: Sequence[str]
-) -> dict[str, Any]:
-    """Return a study as Snakemake was given it, checked and with its defaults.
+) -> Study:
+    """Return the study that Snakemake was given, checked and with its defaults.
 
     `config` is what Snakemake merged from `files` and from `options`, those of --config; `arguments` are its command
     line. Raises InputError with the file and line of all that is wrong.
     """
     check_command_line(arguments)
     places = key_places(files, options)
-    return resolve(with_typed_options(config, options, load_schema()), places)
+    return resolve(with_typed_options(config, options), places)
 
 
 def check_command_line(arguments: Sequence[str]) -> None:
@@ -60,31 +60,28 @@ def key_places(files: Iterable[str | Path], options: Mapping[str, Any]) -> dict[
     return places | dict.fromkeys(_names(options, ""), "--config")
 
 
-def with_typed_options(config: dict[str, Any], options: Mapping[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def with_typed_options(config: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return `config` with the values of --config, `options`, as YAML reads them; what has to be a text stays one.
 
-    Snakemake leaves all that is nested as texts.
+    Snakemake leaves all nested values as texts.
     """
-    return _typed(config, options, schema, schema["$defs"])
+    typed: dict[str, Any] = _typed(config, options, Study)
+    return typed
 
 
-def _typed(value: Any, option: Any, schema: dict[str, Any] | None, definitions: dict[str, Any]) -> Any:
-    schema = schema or {}
+def _typed(value: Any, option: Any, kind: Any) -> Any:
     if isinstance(value, dict) and isinstance(option, Mapping):
         given = {key: item for key, item in option.items() if key in value}
-        return value | {
-            key: _typed(value[key], item, below(schema, key, definitions), definitions) for key, item in given.items()
-        }
+        return value | {key: _typed(value[key], item, type_below(kind, key)) for key, item in given.items()}
     if isinstance(value, list):
-        return [_typed(item, item, below(schema, "0", definitions), definitions) for item in value]
+        return [_typed(item, item, type_below(kind, "0")) for item in value]
     if not isinstance(value, str):
         return value
     try:
         read = yaml.safe_load(value)
     except yaml.YAMLError:
         return value
-    check = validator(schema, definitions)
-    return value if check.is_valid(value) and not check.is_valid(read) else read
+    return value if kind is not None and accepts(kind, value) and not accepts(kind, read) else read
 
 
 def _shown(path: str | Path) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from melanoma.common.errors import InputError
-from melanoma.config.baseline_shapes import feature_sides
+from melanoma.config import networks
 from melanoma.models.layers import hidden_layer
 
 
@@ -36,7 +36,7 @@ class BaselineCNN(nn.Module):
         super().__init__()
         channels = [3, *settings["channels"]]
         layers: list[nn.Module] = []
-        sides = feature_sides(settings, size)
+        sides = networks.BaselineCNN.model_validate(settings).feature_sides(size)
         if 0 in sides:
             raise InputError(
                 f"baseline_cnn: nothing is left of the image after convolution {sides.index(0) + 1} of {len(sides)};"

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from melanoma.config.study import is_backbone
+from melanoma.config.recipe import Recipe
 from melanoma.models.backbones import Backbone, build_backbone
 from melanoma.models.baseline_cnn import BaselineCNN
 from melanoma.models.layers import hidden_layer
@@ -90,6 +90,6 @@ def build_network(recipe: dict[str, Any], size: int, columns: int, diagnoses: in
 
 def image_network(recipe: dict[str, Any], size: int) -> nn.Module:
     """Return the part of the recipe's network that turns images of side `size` into features."""
-    if is_backbone(recipe):
+    if Recipe(network=recipe["network"]).is_backbone:
         return build_backbone(recipe["network"], size, recipe["backbone"])
     return BaselineCNN(size, recipe["baseline_cnn"])

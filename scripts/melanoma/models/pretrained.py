@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
-from melanoma.config.weights import weights_file
+from melanoma.config.recipe import Recipe
 from melanoma.models.backbones import classifier_of
 from melanoma.models.classifier import Classifier
 from melanoma.models.layers import exponents
@@ -32,7 +32,7 @@ def start_from_pretrained(model: Classifier, recipe: dict[str, Any]) -> None:
 
     Raises InputError as `load_pretrained` does.
     """
-    file = weights_file(recipe)
+    file = _weights_file(recipe)
     if file is not None:
         load_pretrained(model.image.network, recipe["network"], Path(file))
         log.info("%s starts from %s", recipe["network"], file)
@@ -43,8 +43,12 @@ def weights_digest(recipe: dict[str, Any]) -> str:
 
     Raises InputError where the file is not there.
     """
-    file = weights_file(recipe)
+    file = _weights_file(recipe)
     return "" if file is None else _digest(Path(file), recipe["network"])
+
+
+def _weights_file(recipe: dict[str, Any]) -> str | None:
+    return Recipe.model_validate({key: recipe[key] for key in ("network", "backbone") if key in recipe}).weights_file
 
 
 def load_pretrained(network: nn.Module, name: str, path: Path) -> None:

@@ -14,8 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, read_yaml
 from melanoma.common.provenance import ROOT, commit
-from melanoma.config.study import WITHOUT_CONTEXT
-from melanoma.config.weights import start_of
+from melanoma.config.checks import WITHOUT_CONTEXT
+from melanoma.config.facts import start_of
+from melanoma.config.recipe import read_recipe
 from melanoma.evaluation.summary import interval_note
 from melanoma.predictions.test_access_log import accesses, read_access_log
 
@@ -91,7 +92,7 @@ def render(study: str, sources: Sources) -> str:
         leakage=leakage(sources.leakage),
         issues=issues(sources.issues),
         quality=quality(sources.quality),
-        recipes=[(name, start_of(read_yaml(path)), path, path.read_text()) for name, path in sources.recipes.items()],
+        recipes=[(name, start_of(read_recipe(path)), path, path.read_text()) for name, path in sources.recipes.items()],
         trials={name: trials(path) for name, path in sources.trials.items()},
         seeds=read_json(sources.seeds) if sources.seeds else {},
         test_access_log=test_access_log(sources.test_access_log, config),

@@ -12,8 +12,8 @@ from melanoma.common.files import sha256
 
 # Modules that decide what is said and when a job stops, but no result.
 WITHOUT_RESULTS = {"causes", "cli", "errors", "preemption", "job_logs"}
-# Keywords of argparse that are texts for people.
-TEXTS = {"help", "description", "metavar", "epilog"}
+# Keywords of argparse and pydantic that are texts for people.
+TEXTS = {"help", "description", "examples", "metavar", "epilog"}
 
 
 @cache

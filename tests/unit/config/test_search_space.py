@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import select_recipe as script
-import tiny
 from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_yaml, write_csv, write_yaml
-from melanoma.config.search_space import best_trial, option_names, option_schema, trials, with_values
-from melanoma.config.study import load_schema, resolve, trial_recipes
+from melanoma.config.base import option_type
+from melanoma.config.recipe import Recipe, Tune
+from melanoma.config.search_space import best_trial, option_names, trial_recipes, trials, with_values
+from melanoma.config.study import resolve
 
 GRID = {"optimizer.learning_rate": [1e-4, 1e-3], "metadata.widths": [[64], [256], [64, 64]]}
 RANGES = {
@@ -31,7 +32,7 @@ def tune(**changes: Any) -> dict[str, Any]:
 
 
 def drawn(**changes: Any) -> dict[str, dict[str, Any]]:
-    return trials(tune(**changes), load_schema())
+    return trials(Tune.model_validate(tune(**changes)))
 
 
 def values_of(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -89,18 +90,18 @@ def test_a_log_range_is_even_in_its_logarithm():
 
 
 def test_each_trial_is_a_complete_recipe_with_its_values_and_nothing_to_tune():
-    recipe = resolve(study(tune(), network="metadata_mlp"))["models"]["m"]
+    recipe = resolve(study(tune(), network="metadata_mlp")).models["m"]
     for name, trial in trial_recipes(recipe).items():
-        assert values_of(trial) == drawn()[name]
-        assert trial == with_values(recipe, drawn()[name]) and trial["tune"] is None
-        assert resolve(study(None, **trial))["models"]["m"] == trial
+        assert values_of(trial.dump()) == drawn()[name]
+        assert trial == with_values(recipe, drawn()[name]) and trial.tune is None
+        assert resolve(study(None, **trial.dump())).models["m"] == trial
 
 
 def test_an_option_within_a_list_is_named_by_its_place():
     groups = [{"match": "^image", "learning_rate": 1e-5}]
     space = {"optimizer.groups.0.learning_rate": [1e-5, 1e-4]}
-    recipe = resolve(study(tune(space=space), optimizer={"groups": groups}))["models"]["m"]
-    rates = [trial["optimizer"]["groups"][0]["learning_rate"] for trial in trial_recipes(recipe).values()]
+    recipe = resolve(study(tune(space=space), optimizer={"groups": groups})).models["m"]
+    rates = [trial.optimizer.groups[0].learning_rate for trial in trial_recipes(recipe).values()]
     assert rates == [1e-5, 1e-4]
     with pytest.raises(InputError, match=r"no such place as one of optimizer\.groups\.0\.learning_rate"):
         resolve(study(tune(space=space)))
@@ -113,7 +114,10 @@ def test_an_option_within_a_list_is_named_by_its_place():
             {"space": {"optimizer.learningrate": [1]}},
             r"no option 'optimizer.learningrate' .*did you mean 'optimizer.learning_rate'",
         ),
-        ({"space": {"optimizer.learning_rate": [0.1, 0]}}, r"space.optimizer.learning_rate: 0 is less than or equal"),
+        (
+            {"space": {"optimizer.learning_rate": [0.1, 0]}},
+            r"space.optimizer.learning_rate: must be more than 0, got 0",
+        ),
         ({"space": {"optimizer.learning_rate": ["1e-3"]}}, r"learning_rate: expected a number, got '1e-3'; YAML"),
         ({"space": {"schedule.name": ["stpe"]}}, r"space.schedule.name: 'stpe' is not allowed \(did you mean 'step'"),
         ({"space": {"schedule.gamma": {"rnge": [0, 1]}}}, r"unknown key 'rnge' \(did you mean 'range'\?\)"),
@@ -128,7 +132,7 @@ def test_an_option_within_a_list_is_named_by_its_place():
         ),
         (
             {"method": "random", "trials": 3, "space": {"schedule.gamma": {"range": [0.5, 2]}}},
-            r"space.schedule.gamma: 2 is greater than the maximum of 1",
+            r"space.schedule.gamma: must be at most 1, got 2.0",
         ),
         ({"method": "random", "space": {"epochs": [3, 4]}}, r"trials: method random needs a number of trials"),
         ({"trials": 3, "space": {"epochs": [3, 4]}}, r"trials: a grid has all combinations"),
@@ -139,7 +143,7 @@ def test_an_option_within_a_list_is_named_by_its_place():
             {"space": {"schedule.warmup_epochs": [0, 50]}},
             r"50 epochs of warm-up leave none of 11 .*\(in the trial \{\"schedule.warmup_epochs\": 50\}\)",
         ),
-        ({"space": {}}, r"tune.space: \{\} should be non-empty"),
+        ({"space": {}}, r"tune.space: must have a length of at least 1, got \{\}"),
     ],
 )
 def test_a_mistake_in_a_search_space_is_found_before_anything_runs(tuning, message):
@@ -154,10 +158,9 @@ def test_only_networks_are_tuned(network):
 
 
 def test_every_option_that_can_be_tuned_has_a_schema():
-    schema = load_schema()
-    names = option_names(schema)
+    names = option_names()
     assert {"optimizer.learning_rate", "metadata.widths", "augmentation.affine.rotate", "loss.gamma"} <= set(names)
-    assert all(option_schema(name, schema) is not None for name in names)
+    assert all(option_type(Recipe, name) is not None for name in names)
     assert not [name for name in names if name.startswith(("resources", "tune", "seed", "tta", "network"))]
 
 
@@ -174,11 +177,12 @@ def test_the_best_trial_is_the_first_with_the_best_score_and_nan_is_worse_than_a
 def test_the_script_writes_the_table_and_the_recipe_of_the_best_trial(tmp_path):
     """The score is that of the epoch which the recipe chooses, by loss here, not the best of all epochs."""
     write_yaml(tmp_path / "tune.yaml", tune())
+    joint = Recipe(network="baseline_cnn", head="image_and_metadata", monitor="loss")
     for number, (name, values) in enumerate(drawn().items()):
         folder = tmp_path / f"trial-{name}"
         write_yaml(
             folder / "recipe.yaml",
-            with_values(tiny.recipe(head="image_and_metadata", monitor="loss"), values) | {"mark": number},
+            with_values(joint, values).dump() | {"mark": number},
         )
         rows = {
             "epoch": [1, 2],

@@ -2,21 +2,24 @@
 
 import json
 from copy import deepcopy
+from typing import get_args, get_origin
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
+from snakemake.utils import update_config
 
 from melanoma.common.errors import InputError
-from melanoma.config.schema import dereferenced
-from melanoma.config.study import load_schema, pieces, resolve, training_recipe
+from melanoma.config.base import Section, accepts, members, option_type
+from melanoma.config.facts import pieces, training_name, training_recipe
+from melanoma.config.study import Study, resolve
 from melanoma.report.page import configuration
 from minimal_config import MINIMAL, with_
 from project import ROOT
 
+OVERLAYS = ("two_networks.yaml", "tuned.yaml", "s1_as_published.yaml")
 STUDIES = [
     ROOT / "config.yaml",
-    *sorted(ROOT.glob("studies/*.yaml")),
+    *sorted(path for path in ROOT.glob("studies/*.yaml") if path.name not in OVERLAYS),
     *sorted(ROOT.glob("tests/studies/*.yaml")),
 ]
 
@@ -26,13 +29,41 @@ def test_every_study_file_is_valid(path):
     resolve(yaml.safe_load(path.read_text()))
 
 
+def test_null_removes_what_an_earlier_file_gives():
+    study = resolve(MINIMAL | {"models": MINIMAL["models"] | {"cnn": None}, "fusions": {"f": None}})
+    assert set(study.models) == {"mlp"} and not study.fusions
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS[1:])
+def test_an_overlay_changes_the_two_networks_and_repeats_nothing(overlay):
+    files = [
+        yaml.safe_load((ROOT / "studies" / name).read_text()) for name in ("isic2020.yaml", *OVERLAYS[:1], overlay)
+    ]
+    merged: dict = {}
+    for file in files:
+        update_config(merged, file)
+    assert set(resolve(merged).models) == {"s1_cnn", "s1_resnest269", "s1_metadata"}
+    assert not set(files[2]) - {"study", "split", "models"}
+    assert not any("network" in recipe for recipe in files[2].get("models", {}).values())
+
+
 def test_a_minimal_study_gets_every_default_and_a_resolved_one_stays_as_it_is():
-    resolved = resolve(MINIMAL)
-    assert resolved["split"]["folds"] == 5 and resolved["images"]["size"] == 512
-    assert resolved["models"]["cnn"]["augmentation"]["affine"]["probability"] == 0
-    assert resolved["data"]["sources"][0]["layout"] == "kaggle"
-    assert "generate" not in resolved["data"]["sources"][0]
-    assert resolve(resolved) == resolved
+    study = resolve(MINIMAL)
+    assert study.split.folds == 5 and study.images.size == 512
+    assert study.models["cnn"].augmentation.affine.probability == 0
+    assert study.data.sources[0].layout == "kaggle" and study.data.sources[0].generate is None
+    assert resolve(study.dump()) == study
+
+
+def test_a_number_is_the_same_with_a_point_and_without_so_that_the_training_is_the_same():
+    recipes = [resolve(with_("models.cnn.optimizer", {"weight_decay": zero})).models["cnn"] for zero in (0, 0.0)]
+    assert training_name(recipes[0]) == training_name(recipes[1])
+
+
+def test_an_option_that_nothing_reads_makes_no_other_training():
+    momentum = [{"name": name, "momentum": value} for name in ("adam", "sgd") for value in (0.5, 0.9)]
+    names = [training_name(resolve(with_("models.cnn.optimizer", each)).models["cnn"]) for each in momentum]
+    assert names[0] == names[1] and names[2] != names[3]
 
 
 def test_resolving_leaves_the_configuration_it_was_given_alone():
@@ -49,7 +80,7 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("images.fit", "center-crop", r"images.fit: 'center-crop' is not allowed \(did you mean 'center_crop'\?\)"),
         ("images.size", "512", r"images.size: expected a whole number, got '512'; YAML takes this for a text"),
         ("models.cnn.optimizer", {"learning_rate": "1e-3"}, r"learning_rate: expected a number, got '1e-3'.*1.0e-3"),
-        ("models.cnn.epochs", 0, r"models.cnn.epochs: 0 is less than the minimum of 1"),
+        ("models.cnn.epochs", 0, r"models.cnn.epochs: must be at least 1, got 0"),
         ("models.cnn", {}, r"models.cnn: missing 'network' \(network: baseline_cnn, "),
         ("study", "My Study", r"study: 'My Study' must be lower-case"),
         ("data.sources", [{"name": "a", "table": "t.csv"}], r"sources.0: give either table and images or generate"),
@@ -94,9 +125,18 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("models.cnn.epochs", 3.5, r"models.cnn.epochs: expected a whole number, got 3.5$"),
         ("models.cnn.seeds", [1.0, 2], r"models.cnn.seeds.0: expected a whole number, got 1.0; write 1$"),
         ("models.cnn.tune", {"space": {"epochs": [3.0]}}, r"tune.space.epochs: expected a whole number, .* write 3$"),
-        ("models.cnn.epochs", 10**9, r"models.cnn.epochs: 1000000000 is greater than the maximum of 10000"),
-        ("models.cnn.batch_size", 10**6, r"models.cnn.batch_size: 1000000 is greater than the maximum of 65536"),
+        ("models.cnn.epochs", 10**9, r"models.cnn.epochs: must be at most 10000, got 1000000000"),
+        ("models.cnn.batch_size", 10**6, r"models.cnn.batch_size: must be at most 65536, got 1000000"),
         ("models.cnn.dropout", float("nan"), r"models.cnn.dropout: expected a number, got nan; write a finite one"),
+        ("models.cnn.epochs", True, r"models.cnn.epochs: expected a whole number, got True"),
+        ("models.cnn.seeds", [1, 1], r"models.cnn.seeds: 1 is given twice"),
+        ("models.cnn.augmentation", {"crop": {"scale": [0.5]}}, r"crop.scale: has too few numbers, got \[0.5\]"),
+        ("data.sources", [], r"data.sources: must have a length of at least 1, got \[\]"),
+        (
+            "data.sources",
+            [{"name": "a", "table": "t", "images": ["i", 3]}],
+            r"1 error\(s\):\n  - data.sources.0.images.1: expected a text, got 3$",
+        ),
         ("models.cnn.ema", float("-inf"), r"models.cnn.ema: expected a number or null, got -inf; write a finite one"),
         ("study", "s" * 61, r"study: 's+' has 61 characters; 60 are allowed"),
         ("models." + "m" * 61, {"network": "baseline_cnn"}, r"models: 'm+' has 61 characters; 60 are allowed"),
@@ -107,7 +147,7 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         (
             "models.cnn",
             {"network": "baseline_cnn", "batch_size": 16, "gradient_accumulation_steps": 5, "resources": {"gpus": 4}},
-            r"16 images cannot be cut into 5 part\(s\) \(gradient_accumulation_steps\) on each of 4 process",
+            r"16 images cannot be divided into 5 part\(s\) \(gradient_accumulation_steps\) on each of 4 process",
         ),
     ],
 )  # fmt: skip
@@ -128,25 +168,40 @@ def test_a_mistake_is_named_with_the_file_and_line_of_its_key_or_of_the_nearest_
         resolve(config | {"split": {"seed": "x"}}, places)
     lines = str(found.value).splitlines()
     assert any(line.startswith("  - s.yaml:9: models.cnn.optimizer.rate: unknown key 'rate'") for line in lines)
-    assert any(line.startswith("  - --config: models.cnn.epochs: 0 is less") for line in lines)
+    assert any(line.startswith("  - --config: models.cnn.epochs: must be at least 1") for line in lines)
     assert any(line.startswith("  - s.yaml: split.seed: expected a whole number") for line in lines)
 
 
+def options(section, path=""):
+    """Yield the dotted name and the type of every option below a section."""
+    for name in section.model_fields:
+        kind = option_type(section, name)
+        yield f"{path}{name}", kind
+        for below in sections(kind):
+            yield from options(below, f"{path}{name}.")
+
+
+def sections(kind):
+    for member in members(kind):
+        if isinstance(member, type) and issubclass(member, Section):
+            yield member
+        elif get_origin(member) in (tuple, dict):
+            yield from sections(get_args(member)[-1 if get_origin(member) is dict else 0])
+
+
 def test_every_whole_number_has_a_most():
-    schema = load_schema()
+    whole = {name: kind for name, kind in options(Study) if int in members(kind)}
+    assert "models.epochs" in whole and "images.size" in whole
+    assert not [name for name, kind in whole.items() if accepts(kind, 10**16)]
 
-    def unlimited(node, path):
-        node = dereferenced(node, schema["$defs"])
-        kinds = node.get("type", [])
-        if "integer" in kinds and "string" not in kinds and "maximum" not in node:
-            yield path
-        for name, child in node.get("properties", {}).items():
-            yield from unlimited(child, f"{path}.{name}")
-        for key in ("items", "additionalProperties"):
-            if isinstance(node.get(key), dict):
-                yield from unlimited(node[key], f"{path}[]")
 
-    assert not list(unlimited(schema, ""))
+def test_every_option_is_described():
+    described = [
+        (field.description, f"{section.__name__}.{name}")
+        for section in {Study, *(below for _, kind in options(Study) for below in sections(kind))}
+        for name, field in section.model_fields.items()
+    ]
+    assert len(described) > 100 and not [name for description, name in described if not description]
 
 
 def test_all_mistakes_are_reported_at_once():
@@ -155,38 +210,9 @@ def test_all_mistakes_are_reported_at_once():
         resolve(config)
 
 
-def test_the_schema_is_a_schema_and_describes_every_option():
-    schema = load_schema()
-    Draft202012Validator.check_schema(schema)
-
-    def undescribed(node, path):
-        for name, sub in node.get("properties", {}).items():
-            if "description" not in sub and "$ref" not in sub:
-                yield f"{path}.{name}"
-            yield from undescribed(sub, f"{path}.{name}")
-        for key in ("items", "additionalProperties"):
-            if isinstance(node.get(key), dict):
-                yield from undescribed(node[key], f"{path}[]")
-
-    missing = [*undescribed(schema, ""), *undescribed(schema["$defs"]["recipe"], "recipe")]
-    assert not [*missing, *undescribed(schema["$defs"]["augmentation"], "augmentation")]
-
-
-def test_the_demo_study_spells_out_every_option():
-    """config.yaml is the documentation of what can be configured, so nothing may be missing there."""
-    schema, config = load_schema(), yaml.safe_load((ROOT / "config.yaml").read_text())
-    used = {key for recipe in config["models"].values() for key in recipe}
-    assert used == set(schema["$defs"]["recipe"]["properties"])
-    used = {key for fusion in config["fusions"].values() for key in fusion}
-    assert used == set(schema["properties"]["fusions"]["additionalProperties"]["properties"])
-    for section in ("data", "images", "split", "predict", "fuse", "evaluate"):
-        assert set(config[section]) == set(schema["properties"][section]["properties"])
-    assert set(config["models"]["cnn"]["augmentation"]) == set(schema["$defs"]["augmentation"]["properties"])
-
-
 def test_memory_threads_and_run_time_are_no_part_of_what_training_reads():
     recipes = [
-        training_recipe(resolve(with_("models.cnn.resources", resources))["models"]["cnn"])
+        training_recipe(resolve(with_("models.cnn.resources", resources)).models["cnn"])
         for resources in ({"mem_mb": 1000, "threads": 1}, {"mem_mb": 9000, "threads": 4, "runtime": 5})
     ]
     assert recipes[0] == recipes[1]
@@ -200,9 +226,7 @@ def test_a_network_that_leaves_nothing_of_the_image_is_found_before_anything_run
 
 def test_a_recipe_holds_nothing_of_other_networks():
     models = {name: {"network": name} for name in ("logistic_regression", "random_forest", "metadata_mlp")}
-    recipes = {
-        name: training_recipe(recipe) for name, recipe in resolve(MINIMAL | {"models": models})["models"].items()
-    }
+    recipes = {name: training_recipe(recipe) for name, recipe in resolve(MINIMAL | {"models": models}).models.items()}
     assert set(recipes["logistic_regression"]) == {"network", "seed", "inputs"}
     assert set(recipes["random_forest"]) == {"network", "seed", "inputs", "random_forest"}
     assert not {"baseline_cnn", "augmentation", "random_forest", "gradient_boosting", "inputs"} & set(
@@ -220,5 +244,5 @@ def test_a_configuration_in_pieces_is_the_same_joined(most, tmp_path):
         if len(json.dumps(part)) > most:
             ((section, value),) = part.items()
             assert section not in ("models", "fusions", "fetch") or len(value) == 1
-    assert configuration([tmp_path / f"{number}.yaml" for number in range(len(parts))]) == config
+    assert configuration([tmp_path / f"{number}.yaml" for number in range(len(parts))]) == config.dump()
     assert (len(parts) == 1) == (most == 10**6)

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from melanoma.common.errors import InputError
-from melanoma.config.study import load_schema
 from melanoma.config.yaml_files import check_command_line, key_places, with_typed_options
 
 
@@ -68,7 +67,7 @@ def test_values_of_config_are_what_yaml_takes_them_for_but_texts_where_texts_are
         "models": {"cnn": {"compile": "true", "metadata": {"widths": ["8"]}, "epochs": "many"}},
     }
     config = {**options, "images": {"size": 32}, "split": {**options["split"], "folds": 2}}
-    typed = with_typed_options(config, options, load_schema())
+    typed = with_typed_options(config, options)
     assert typed["split"] == {
         "seed": 3, "run_folds": [0, 1], "duplicates": None, "test_fraction": 0.3, "folds": 2,
     }  # fmt: skip
@@ -79,7 +78,7 @@ def test_values_of_config_are_what_yaml_takes_them_for_but_texts_where_texts_are
 
 def test_a_text_of_a_file_stays_a_text_beside_options(tmp_path):
     config = {"split": {"seed": "3", "folds": "2"}}
-    assert with_typed_options(config, {"split": {"folds": "2"}}, load_schema())["split"] == {"seed": "3", "folds": 2}
+    assert with_typed_options(config, {"split": {"folds": "2"}})["split"] == {"seed": "3", "folds": 2}
 
 
 @pytest.mark.parametrize("again", [["--configfile", "b"], ["--configfile=b"], ["--configfiles", "b"]])

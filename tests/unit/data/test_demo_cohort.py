@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 import draw_lesions as script
 from in_process import call
 from melanoma.common.errors import InputError
-from melanoma.config.study import load_schema
+from melanoma.config.data import Generate
 from melanoma.data.demo_cohort import (
     MOST_IMAGES_OF_A_PATIENT,
     SIZE_CHANCES,
@@ -45,12 +45,9 @@ KAGGLE_COLUMNS = [
 SITES = {"torso", "lower extremity", "upper extremity", "head/neck", "palms/soles", "oral/genital"}
 
 
-DEFAULTS = load_schema()["properties"]["data"]["properties"]["sources"]["items"]["properties"]["generate"]["properties"]
-
-
 def demo_settings(**changes: float) -> Settings:
     """Return the settings of the demo study, with `changes`."""
-    return Settings(**{name: option["default"] for name, option in DEFAULTS.items()} | changes)
+    return Settings(**Generate().dump() | changes)
 
 
 def made(folder: Path, *extra: str) -> Path:

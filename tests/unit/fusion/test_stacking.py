@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melanoma.common.errors import InputError
-from melanoma.config.study import load_schema
+from melanoma.config.networks import GradientBoosting
 from melanoma.data.demo_cohort import Settings, make_cohort
 from melanoma.fusion.rules import log_loss
 from melanoma.fusion.stacking import Weights, cross_fits, fit_of, fusion_table
@@ -15,8 +15,7 @@ from melanoma.predictions.patient_context import patient_distance, patients_of_p
 from melanoma.stats.calibration import patient_folds
 from melanoma.stats.metrics import auroc
 
-DEFAULTS = load_schema()["$defs"]["gradient_boosting"]["properties"]
-BOOSTING = {name: option["default"] for name, option in DEFAULTS.items()} | {"max_iter": 20, "min_samples_leaf": 10}
+BOOSTING = GradientBoosting(max_iter=20, min_samples_leaf=10).dump()
 METHODS = ["weighted", "logistic", "gradient_boosting"]
 
 

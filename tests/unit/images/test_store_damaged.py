@@ -152,7 +152,7 @@ def without_shards(file: h5py.File) -> None:
     del file["shards/file"]
 
 
-OPENING, FOREIGN, DAMAGED = "cannot be opened as HDF5", "not the shard that", "damaged"
+OPENING, OF_ANOTHER, DAMAGED = "cannot be opened as HDF5", "not the shard that", "damaged"
 SHARD_FAULTS = {
     "missing": (remove, "no such image store"),
     "cut": (cut, OPENING),
@@ -163,13 +163,13 @@ SHARD_FAULTS = {
     "start zeroed": (zero_the_start, OPENING),
     "middle zeroed": (zero_the_middle, DAMAGED),
     "a pixel's bit": (flip_a_pixel, r"image ISIC_03 \(row 3 of the store\) is damaged"),
-    "of another store": (take_the_other_store_s, FOREIGN),
-    "another shard": (take_the_next_shard, FOREIGN),
+    "of another store": (take_the_other_store_s, OF_ANOTHER),
+    "another shard": (take_the_next_shard, OF_ANOTHER),
     "no images": (edit(without_images), DAMAGED),
     "no digest: never finished": (edit(without_digest), DAMAGED),
-    "floats": (edit(of_floats), FOREIGN),
-    "another size": (edit(of_another_size), FOREIGN),
-    "an image less": (edit(with_an_image_less), FOREIGN),
+    "floats": (edit(of_floats), OF_ANOTHER),
+    "another size": (edit(of_another_size), OF_ANOTHER),
+    "an image less": (edit(with_an_image_less), OF_ANOTHER),
 }
 JOINED_FAULTS = {
     "missing": (remove, "no such image store"),
@@ -178,7 +178,7 @@ JOINED_FAULTS = {
     "text": (replace_by_text, OPENING),
     "start zeroed": (zero_the_start, OPENING),
     "a name": (change_a_name, DAMAGED),
-    "of another store": (take_the_other_store_s, FOREIGN),
+    "of another store": (take_the_other_store_s, OF_ANOTHER),
     "a shard less": (edit(with_a_shard_less), DAMAGED),
     "no list of shards": (edit(without_shards), DAMAGED),
     "no digest": (edit(without_digest), DAMAGED),

@@ -7,15 +7,13 @@ from hypothesis import strategies as st
 
 import tiny
 from melanoma.common.errors import InputError
-from melanoma.config.baseline_shapes import feature_sides
-from melanoma.config.study import load_schema
+from melanoma.config import networks
 from melanoma.models.baseline_cnn import BaselineCNN
 from melanoma.models.classifier import build_network
 
 
 def test_the_baseline_network_has_the_published_layer_shapes():
-    layers = load_schema()["$defs"]["recipe"]["properties"]["baseline_cnn"]["properties"]
-    network = BaselineCNN(512, {name: layer["default"] for name, layer in layers.items()}).eval()
+    network = BaselineCNN(512, networks.BaselineCNN().dump()).eval()
     sides, images = [512], torch.zeros(1, 3, 512, 512)
     for layer in network.convolutions:
         images = layer(images)
@@ -53,7 +51,7 @@ def test_with_levels_the_features_are_the_means_of_every_map_normalized():
 )
 def test_feature_maps_have_the_sides_that_are_foretold(size, kernels, stride, padding):
     settings = {"channels": [2] * len(kernels), "kernels": kernels, "stride": stride, "padding": padding}
-    sides = feature_sides(settings, size)
+    sides = networks.BaselineCNN.model_validate(settings).feature_sides(size)
     assume(sides[-1] > 0)
     network = BaselineCNN(size, settings | {"pooling": "flatten", "hidden": []})
     images, found = torch.zeros(1, 3, size, size), []

@@ -16,7 +16,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 import tiny
 from melanoma.common.errors import InputError
-from melanoma.config.weights import OFFICIAL, start_of, weights_file
+from melanoma.config.facts import start_of
+from melanoma.config.networks import OFFICIAL_WEIGHTS, Backbone
+from melanoma.config.recipe import Recipe
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.models.layers import GeneralizedMean
 from melanoma.stats.metrics import auroc
@@ -67,7 +69,7 @@ def library_network(name: str, size: int, weights: dict[str, torch.Tensor]) -> n
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    "name", [*OFFICIAL, "timm/resnet18", "timm/convnext_atto", "timm/swin_tiny_patch4_window7_224"]
+    "name", [*OFFICIAL_WEIGHTS, "timm/resnet18", "timm/convnext_atto", "timm/swin_tiny_patch4_window7_224"]
 )
 def test_the_logits_are_those_of_the_librarys_own_network(name):
     """With the classes as features and a last layer that passes one of them on."""
@@ -232,16 +234,16 @@ def test_freezing_leaves_networks_that_are_no_backbone_alone():
 @pytest.mark.parametrize("name", ["resnest50", "efficientnet_b0", "timm/efficientnet_lite0", TRANSFORMER])
 def test_recomputing_changes_neither_gradients_nor_weights_nor_statistics(name):
     """Over two steps: what batch norm has counted twice would show in the second. Stochastic depth is drawn alike."""
-    kept, recomputed = built(name, 32), built(name, 32, backbone={"gradient_checkpointing": True})
-    assert list(kept.state_dict()) == list(recomputed.state_dict())
-    recomputed.load_state_dict(kept.state_dict())
-    for model in (kept, recomputed):
+    kept, checkpointed = built(name, 32), built(name, 32, backbone={"gradient_checkpointing": True})
+    assert list(kept.state_dict()) == list(checkpointed.state_dict())
+    checkpointed.load_state_dict(kept.state_dict())
+    for model in (kept, checkpointed):
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
         step(model, optimizer)
         step(model, optimizer)
-    for (key, parameter), other in zip(kept.named_parameters(), recomputed.parameters(), strict=True):
+    for (key, parameter), other in zip(kept.named_parameters(), checkpointed.parameters(), strict=True):
         assert torch.equal(parameter.grad, other.grad), key
-    for key, value in recomputed.state_dict().items():
+    for key, value in checkpointed.state_dict().items():
         assert key.endswith("num_batches_tracked") or torch.equal(value, kept.state_dict()[key]), key
 
 
@@ -313,19 +315,19 @@ def test_a_transformer_is_built_for_the_size_of_the_images(size):
 
 
 def test_the_weights_file_of_a_recipe_is_its_own_or_the_official_one():
-    assert weights_file(tiny.recipe(network="resnest269")) == "data/weights/resnest269-0cc87c48.pth"
-    own = tiny.recipe(network="timm/resnet18", backbone={"weights": "my/file.pth"})
-    assert weights_file(own) == "my/file.pth" and start_of(own) == "pretrained weights file.pth"
-    assert weights_file(recipe("resnest269")) is None and start_of(recipe("resnest269")) == "random weights"
-    for name in ("baseline_cnn", "metadata_mlp", "naive_bayes"):
-        assert weights_file(recipe(name)) is None
-    assert start_of(recipe("baseline_cnn")) == "random weights" and start_of(recipe("naive_bayes")) == ""
-    assert start_of({"network": "external_predictions", "file": "theirs.csv"}) == ""
+    assert Recipe(network="resnest269").weights_file == "data/weights/resnest269-0cc87c48.pth"
+    own = Recipe(network="timm/resnet18", backbone=Backbone(weights="my/file.pth"))
+    assert own.weights_file == "my/file.pth" and start_of(own) == "pretrained weights file.pth"
+    untrained = Recipe(network="resnest269", backbone=Backbone(pretrained=False))
+    assert untrained.weights_file is None and start_of(untrained) == "random weights"
+    starts = {"baseline_cnn": "random weights", "metadata_mlp": "random weights", "naive_bayes": ""}
+    for name, start in (starts | {"external_predictions": ""}).items():
+        assert Recipe(network=name).weights_file is None and start_of(Recipe(network=name)) == start
 
 
 def test_planning_imports_neither_torch_nor_timm():
     planning = (
-        "import sys, melanoma.config.study, melanoma.config.weights;"
+        "import sys, melanoma.config.facts, melanoma.config.yaml_files;"
         " sys.exit(bool({'torch', 'timm'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", planning], cwd=SCRIPTS).returncode == 0

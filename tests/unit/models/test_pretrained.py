@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 
 import tiny
 from melanoma.common.errors import InputError
-from melanoma.config.study import load_schema, resolve
-from melanoma.config.weights import FOLDER, OFFICIAL
+from melanoma.config.data import KNOWN_DOWNLOADS
+from melanoma.config.networks import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
+from melanoma.config.study import resolve
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.models.pretrained import load_pretrained, start_from_pretrained, weights_digest
 
@@ -193,10 +194,9 @@ def test_what_is_refused_changes_no_weight(published, tmp_path):
 
 
 def test_every_official_file_has_an_address_and_its_hash():
-    known = load_schema()["properties"]["fetch"]["properties"]
-    for file in OFFICIAL.values():
-        download = known[f"{FOLDER}/{file}"]["default"]
-        assert download["url"].endswith(f"/{file}") and file.endswith(f"-{download['sha256']}.pth")
+    for file in OFFICIAL_WEIGHTS.values():
+        download = KNOWN_DOWNLOADS[f"{WEIGHTS_FOLDER}/{file}"]
+        assert download.url.endswith(f"/{file}") and file.endswith(f"-{download.sha256}.pth")
 
 
 def test_a_network_of_timm_without_a_file_is_an_error_of_the_configuration():

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from melanoma.config.study import configuration_digest, resolve
+from melanoma.config.facts import configuration_digest
+from melanoma.config.study import resolve
 from melanoma.predictions import test_access_log
 from melanoma.predictions.test_access_log import (
     accesses,

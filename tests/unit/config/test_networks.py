@@ -5,7 +5,7 @@ import sys
 
 import timm
 
-from melanoma.config.timm_names import has_network, nearest, timm_names
+from melanoma.config.networks import has_network, nearest_networks, timm_names
 from project import SCRIPTS
 
 
@@ -19,12 +19,12 @@ def test_every_network_is_known_with_every_tag_of_its_weights():
 
 def test_a_name_or_a_tag_that_timm_lacks_is_not_known_and_the_nearest_are_named():
     assert not has_network("nonsense") and not has_network("nonsense.in1k") and not has_network("resnet50.nonsense")
-    assert nearest("convnext_tny")[0] == "convnext_tiny"
+    assert nearest_networks("convnext_tny")[0] == "convnext_tiny"
 
 
 def test_neither_timm_nor_torch_is_imported_for_that():
     code = (
-        "import sys; from melanoma.config.timm_names import has_network; has_network('x');"
+        "import sys; from melanoma.config.networks import has_network; has_network('x');"
         " assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(SCRIPTS)}, check=True)

@@ -1,0 +1,326 @@
+"""Options of the data: sources of images, downloads, the image store and the split."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from melanoma.config.base import Distinct, Flag, Name, Number, Probability, Section, Seed, Text, Whole, unread_if
+from melanoma.config.networks import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
+
+
+class Columns(Section):
+    """Names of a table's columns, for layout columns."""
+
+    image: Text = Field(description="Name of the image, with or without its suffix.", examples=["file"])
+    patient: Text | None = Field(default=None, description="Patient. Without it, the lesion stands in, or the image.")
+    lesion: Text | None = Field(default=None, description="Lesion.")
+    sex: Text | None = Field(default=None, description="Sex: male or female.")
+    age: Text | None = Field(default=None, description="Age in years.")
+    site: Text | None = Field(default=None, description="Site on the body.")
+    diagnosis: Text | None = Field(default=None, description="Diagnosis.")
+    target: Text | None = Field(default=None, description="1 for a melanoma, 0 for anything else.")
+    width: Text | None = Field(
+        default=None, description="Width of the original image in pixels, for a study without images to measure."
+    )
+    height: Text | None = Field(default=None, description="Height of the original image in pixels.")
+
+
+class Generate(Section):
+    """Images that the workflow draws itself, for a demonstration whose best possible AUROC is known."""
+
+    images: Whole = Field(default=1000, ge=20, le=1_000_000, description="Number of images to draw.")
+    seed: Seed = Field(default=1, description="Seed. The same seed draws the same files, byte for byte.")
+    prevalence: Number = Field(default=0.25, gt=0, lt=1, description="Share of melanomas.")
+    pixel_signal: Number = Field(
+        default=2.4, ge=0, description="Weight of the visible score in the log-odds of melanoma; 0 is none."
+    )
+    metadata_signal: Number = Field(
+        default=2.4,
+        ge=0,
+        description="Weight of the score of age, sex and site in the log-odds of melanoma; 0 is none.",
+    )
+    relative_signal: Number = Field(
+        default=0.0,
+        ge=0,
+        description=(
+            "Weight of the contrast within the patient (the ugly-duckling sign) in the log-odds of melanoma; 0 is none."
+        ),
+    )
+    within_patient_correlation: Number = Field(
+        default=0.2, ge=0, lt=1, description="Correlation of the visible scores of one patient's images."
+    )
+
+
+class Source(Section):
+    """A source of images: a table and a folder of images, or images that the workflow draws."""
+
+    name: Name = Field(description="Name of the source, a column of the catalog.", examples=["isic2020"])
+    layout: Literal["kaggle", "isic", "ham10000", "columns"] = Field(
+        default="kaggle",
+        description=(
+            "Layout of the table; docs/data.md names the columns. `kaggle` is train.csv of SIIM-ISIC 2020. `isic` are"
+            " the tables of the ISIC archive and of the challenges of 2017 to 2020. `ham10000` is HAM10000_metadata."
+            " `columns` is any table; `columns` gives the names of its columns."
+        ),
+    )
+    role: Literal["study", "extra_train"] = Field(
+        default="study",
+        description=(
+            "`study` is split into train and test. `extra_train` is used for training only, never for validation or"
+            " test."
+        ),
+    )
+    table: Text | None = Field(
+        default=None,
+        description="The table: CSV in UTF-8, or Parquet if its suffix is .parquet.",
+        examples=["data/train.csv"],
+    )
+    metadata: Text | None = Field(
+        default=None,
+        description="A second table, joined by image, for columns that the first one lacks. `null` is none.",
+    )
+    images: Text | Annotated[tuple[Text, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description=(
+            "The folder of images, or a list of folders. The name of each file is the name of its image. `null` is a"
+            " study of tables alone, for models that read no pixel."
+        ),
+        examples=["data/jpeg"],
+    )
+    columns: Columns | None = Field(
+        default=None,
+        description="For layout `columns`, the table's names of our columns: at least image, and target or diagnosis.",
+        examples=[{"image": "file", "patient": "id", "target": "label"}],
+    )
+    values: (
+        dict[Literal["sex", "site", "age", "diagnosis", "target"], dict[Any, Text | Whole | Number | None]] | None
+    ) = Field(
+        default=None,
+        description=(
+            "Meaning of words of the table that our vocabulary lacks, by our column. `null` makes a word a missing"
+            " value."
+        ),
+        examples=[{"target": {"benign": 0, "malignant": 1}}],
+    )
+    generate: Generate | None = Field(
+        default=None, description="Draw the images instead of reading them. Give either this, or `table` and `images`."
+    )
+
+
+class Data(Section):
+    """The images, and the tables that describe them."""
+
+    sources: tuple[Source, ...] = Field(
+        min_length=1, description="The sources of images. All are joined into one catalog."
+    )
+    on_bad_row: Literal["fail", "drop"] = Field(
+        default="fail",
+        description=(
+            "`fail` stops and lists all bad rows. `drop` removes the bad rows and lists them in catalog/issues.csv."
+        ),
+    )
+
+
+class Download(Section):
+    """A file to download."""
+
+    url: Text = Field(description="Address of the file, http or https.", examples=["https://example.org/train.csv"])
+    bytes: Whole | None = Field(default=None, ge=0, le=10**15, description="Size in bytes. `null` is not checked.")
+    sha256: Text | None = Field(
+        default=None,
+        min_length=8,
+        max_length=64,
+        description="SHA-256, or at least its first 8 digits. `null` is not checked. A number needs quotes.",
+        examples=["528c19ca"],
+    )
+    unzip: Literal["file", "folder"] | None = Field(
+        default=None,
+        description=(
+            "`file` takes the file of the path's name out of a zip. `folder` takes all files, without their folders."
+            " `null` is no zip."
+        ),
+    )
+
+
+_ISIC = "https://isic-challenge-data.s3.amazonaws.com/2020"
+_RESNEST = "https://github.com/zhanghang1989/ResNeSt/releases/download/weights_step1"
+_TORCHVISION = "https://download.pytorch.org/models"
+
+
+def _weights(file: str) -> Download:
+    address = _RESNEST if file.startswith("resnest") else _TORCHVISION
+    return Download(url=f"{address}/{file}", sha256=file.removesuffix(".pth").rpartition("-")[2])
+
+
+KNOWN_DOWNLOADS = {
+    "data/isic2020/train.csv": Download(url=f"{_ISIC}/ISIC_2020_Training_GroundTruth.csv"),
+    # The same table with the column lesion_id.
+    "data/isic2020/ISIC_2020_Training_GroundTruth_v2.csv": Download(
+        url=f"{_ISIC}/ISIC_2020_Training_GroundTruth_v2.csv"
+    ),
+    "data/isic2020/ISIC_2020_Training_Duplicates.csv": Download(url=f"{_ISIC}/ISIC_2020_Training_Duplicates.csv"),
+    # 23 GB.
+    "data/isic2020/jpeg/train": Download(url=f"{_ISIC}/ISIC_2020_Training_JPEG.zip", unzip="folder"),
+} | {f"{WEIGHTS_FOLDER}/{file}": _weights(file) for file in OFFICIAL_WEIGHTS.values()}
+
+
+def _with_known(downloads: Any) -> Any:
+    return KNOWN_DOWNLOADS | downloads if isinstance(downloads, dict) else downloads
+
+
+Downloads = Annotated[dict[Text, Download], BeforeValidator(_with_known)]
+
+
+class Images(Section):
+    """How each JPEG becomes one square RGB image of the store."""
+
+    size: Whole = Field(default=512, ge=16, le=4096, description="Side of the stored square in pixels.")
+    fit: Literal["center_crop", "resize"] = Field(
+        default="center_crop",
+        description=(
+            "`center_crop` keeps the largest centered square, with its proportions. `resize` keeps the whole image and"
+            " changes its proportions."
+        ),
+    )
+    shards: Whole = Field(
+        default=8, ge=1, le=4096, description="Number of jobs that prepare the images. Each job writes one file."
+    )
+    threads: Whole = Field(default=4, ge=1, le=1024, description="Processes of each of these jobs.")
+    on_unreadable: Literal["fail", "drop"] = Field(
+        default="fail",
+        description=(
+            "`fail` stops and lists all files that are not complete images. `drop` leaves them out and lists them in"
+            " the report."
+        ),
+    )
+    max_pixels: Whole = Field(
+        default=50_000_000,
+        ge=1_000_000,
+        le=1_000_000_000,
+        description=(
+            "Most pixels of an image. A file whose header states more is unreadable, so a decompression bomb takes no"
+            " memory. The largest ISIC image has 24 million."
+        ),
+    )
+    crop_border: Flag = Field(
+        default=False,
+        description="Cut off black bars and frames before the fit. The dark corners of a round field of view stay.",
+    )
+    color_constancy: Literal["none", "shades_of_gray"] = Field(
+        default="none",
+        description=(
+            "`shades_of_gray` removes the color of the light (Finlayson and Trezzi 2004, Minkowski norm 6). `none`"
+            " keeps the colors."
+        ),
+    )
+    compression: Literal["none", "lzf", "gzip-1", "gzip-4", "gzip-9"] = Field(
+        default="none",
+        description=(
+            "Lossless HDF5 filter of the shards. Every filter makes the shards smaller and several times slower to"
+            " read; benchmarks/results has the figures."
+        ),
+    )
+
+
+class NearDuplicates(Section):
+    """The search for images that show one photograph, of any patient, source or year."""
+
+    search: Flag = Field(default=True, description="`false` skips the search; then near-duplicates may leak.")
+    hash_distance: Whole = Field(
+        default=10,
+        ge=0,
+        le=16,
+        json_schema_extra=unread_if(search=[False]),
+        description=(
+            "Largest difference in bits of the perceptual hashes of two images whose pixels are compared. A larger"
+            " value finds more crops, shifts and flips, and takes longer."
+        ),
+    )
+    max_difference: Probability = Field(
+        default=0.35,
+        json_schema_extra=unread_if(search=[False]),
+        description="Largest value of 1 - correlation of the fine detail of two aligned images of one photograph.",
+    )
+
+
+class Predefined(Section):
+    """A split that a table gives."""
+
+    table: Text = Field(description="CSV table with one row for each image.")
+    image: Text = Field(default="image_name", description="The column of image names.")
+    column: Text = Field(description="The column that says where an image belongs.")
+    test: tuple[Text | Whole, ...] = Field(min_length=1, description="Values of the column that are test.")
+    folds: tuple[Annotated[tuple[Text | Whole, ...], Field(min_length=1)], ...] = Field(
+        min_length=2, description="For each fold, its values. Images of other values are left out of the study."
+    )
+
+
+class Split(Section):
+    """Which images are test, and the fold of each other image."""
+
+    method: Literal["grouped", "predefined", "sequential"] = Field(
+        default="grouped",
+        description=(
+            "`grouped` keeps linked images together and draws the test set and the folds evenly. `predefined` reads"
+            " them from a table; see split.predefined. `sequential` cuts the tables in their order, whoever the patient"
+            " is: the last rows are test, and the folds from 0 to the last one come before them. A sequential split"
+            " leaks. It is there to reproduce work with such a split; it needs allow_leaks, and every report says so in"
+            " red."
+        ),
+    )
+    test_fraction: Number = Field(
+        default=0.2,
+        gt=0,
+        le=0.5,
+        json_schema_extra=unread_if(method=["predefined"]),
+        description="Share of the images in the test set, which is split off once. Not for method predefined.",
+    )
+    folds: Whole = Field(
+        default=5,
+        ge=2,
+        le=50,
+        description="Number of folds of the other images. One is validation while the others train.",
+    )
+    run_folds: Distinct[Annotated[Whole, Field(ge=0, le=49)]] = Field(
+        default=(0,),
+        min_length=1,
+        description="The folds to run. One is a validation hold-out; all of them are a cross-validation.",
+        examples=[[0, 1, 2, 3, 4]],
+    )
+    group_by: Distinct[Literal["patient", "lesion"]] = Field(
+        default=("patient", "lesion"),
+        min_length=1,
+        description="Images that share one of these stay together. Duplicates and near-duplicates stay together, too.",
+    )
+    stratify: Distinct[Literal["target", "images_per_patient", "size"]] = Field(
+        default=("target", "images_per_patient"),
+        min_length=1,
+        json_schema_extra=unread_if(method=["predefined", "sequential"]),
+        description=(
+            "What the test set and each fold have an equal share of: melanomas and benign images (target); patients"
+            " with 1, 2-3, 4-7, ... images (images_per_patient); both classes by original width and height (size)."
+        ),
+    )
+    duplicates: Text | None = Field(
+        default=None,
+        description="CSV of known duplicates: two columns of image names. Each pair stays together. `null` is none.",
+    )
+    near_duplicates: NearDuplicates = Field(
+        default_factory=NearDuplicates,
+        description="The search for images that show one photograph, of any patient, source or year.",
+    )
+    predefined: Predefined | None = Field(
+        default=None,
+        json_schema_extra=unread_if(method=["grouped", "sequential"]),
+        description="For method predefined, the table and the meaning of its values. `null` is none.",
+        examples=[{"table": "folds.csv", "column": "tfrecord", "test": [0], "folds": [[1, 2], [3, 4]]}],
+    )
+    seed: Seed = Field(
+        default=1,
+        json_schema_extra=unread_if(method=["predefined", "sequential"]),
+        description="Another seed gives another split.",
+    )
+    allow_leaks: Flag = Field(
+        default=False,
+        description="Continue although the leakage check has findings. Then the report says so in red.",
+    )

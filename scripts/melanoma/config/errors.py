@@ -1,0 +1,157 @@
+"""What is wrong with a value, in plain words: pydantic's errors with the key, what is allowed and what was meant."""
+
+import difflib
+from collections.abc import Mapping
+from functools import reduce
+from math import isfinite
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from melanoma.config.base import Section, choices, members, type_below
+from melanoma.config.networks import NETWORKS
+
+LIMITS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
+LIMIT_WORDS = dict(zip(LIMITS, ["more than", "at least", "less than", "at most"], strict=True))
+LENGTHS = {
+    "string_too_short": "a length of at least",
+    "too_short": "a length of at least",
+    "too_long": "a length of at most",
+}
+
+
+def explain(error: ValidationError, section: Any, value: Any, name: str = "") -> list[str]:
+    """Return a line for each error of `value`, which is no `section`; each begins with the dotted name of its key.
+
+    `section` is a type of options. `name` is the dotted name of `value` itself.
+    """
+    lines: dict[tuple[str, str], str] = {}
+    for details in error.errors(include_url=False):
+        path, key = _path(details, value)
+        kind = reduce(type_below, path, section)
+        if not _follows(details, kind):
+            parts = [name, *path, key if details["type"] == "extra_forbidden" else ""]
+            where = ".".join(filter(None, parts)) or "the top level"
+            # A value that fits no member of a union has an error for each one; one line tells what all of them take.
+            lines.setdefault((where, key), f"{where}: {_problem(details, kind, key)}")
+    return list(lines.values())
+
+
+def wrong_value(name: str, kind: Any, value: Any) -> list[str]:
+    """Return what is wrong with the value of one option of type `kind`, whose dotted name is `name`."""
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        return explain(error, kind, value, name)
+    return []
+
+
+def placed(error: str, places: Mapping[str, str]) -> str:
+    """Put before an error, which begins with the dotted name of a key, the file and line of the key or its parent."""
+    name = error.partition(": ")[0]
+    while name and name not in places:
+        name = name.rpartition(".")[0]
+    return f"{places[name]}: {error}" if name in places else error
+
+
+def nearest(word: Any, allowed: list[str]) -> str:
+    """Return a question after the allowed word that is most like `word`; empty if none is."""
+    match = difflib.get_close_matches(str(word), allowed, n=1, cutoff=0.5)
+    return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+def _follows(details: ErrorDetails, kind: Any) -> bool:
+    """Tell whether an error only follows from others.
+
+    A list is too short without its wrong items; a list or a block of keys is no other member of a union.
+    """
+    if details["type"] == "too_short":
+        return bool(len(details["input"]) >= details["ctx"]["min_length"])
+    fits = {"a list"} if isinstance(details["input"], list | tuple) else set()
+    fits |= {"a block of keys"} if isinstance(details["input"], Mapping) else set()
+    return details["type"].endswith("_type") and bool(fits & set(map(_words, members(kind))))
+
+
+def _path(details: ErrorDetails, value: Any) -> tuple[list[str], str]:
+    """The keys of the value that an error is about, and the key that is missing, unknown or wrong itself; or nothing.
+
+    Pydantic names the members of unions among the keys; those are no keys of the value.
+    """
+    *parents, last = details["loc"] or ("",)
+    if last == "[key]":
+        *parents, last = parents
+    elif details["type"] not in ("missing", "extra_forbidden"):
+        parents, last = [*parents, last], ""
+    path = []
+    for part in parents:
+        items: Any = dict(enumerate(value)) if isinstance(value, list | tuple) else value
+        if isinstance(items, Mapping) and part in items:
+            value = items[part]
+            path.append(str(part))
+    return path, str(last)
+
+
+def _problem(details: ErrorDetails, kind: Any, key: str) -> str:
+    """Say what is wrong with an option of type `kind`, or with its key `key`."""
+    value, error, context = details["input"], details["type"], details.get("ctx", {})
+    if error == "extra_forbidden":
+        allowed = list(_section(kind).model_fields)
+        return f"unknown key {key!r}{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
+    if error == "missing" and not key.isdecimal():
+        return f"missing {key!r} ({key}: {_section(kind).model_fields[key].description})"
+    if error in ("literal_error", "network"):
+        allowed = choices(_key_type(kind) if key else kind) or [*NETWORKS, "timm/NAME"]
+        return f"{value!r} is not allowed{nearest(value, allowed)}; allowed: {', '.join(allowed)}"
+    if error in LIMITS:
+        limit = context[LIMITS[error]]
+        return f"must be {LIMIT_WORDS[error]} {int(limit) if limit == int(limit) else limit}, got {value!r}"
+    if error == "string_pattern_mismatch":
+        return f"{value!r} must be lower-case letters, digits and underscores, a letter first"
+    if error == "string_too_long":
+        return f"{value!r} has {len(value)} characters; {context['max_length']} are allowed"
+    if error in LENGTHS:
+        return f"must have {LENGTHS[error]} {context.get('min_length', context.get('max_length'))}, got {value!r}"
+    if error == "missing":
+        return f"has too few numbers, got {value!r}"
+    if error == "distinct":
+        return details["msg"]
+    expected = "a text" if key else " or ".join(dict.fromkeys(map(_words, members(kind))))
+    return f"expected {expected}, got {value!r}{_hint(value, members(kind))}"
+
+
+def _section(kind: Any) -> type[Section]:
+    (section,) = (member for member in members(kind) if isinstance(member, type) and issubclass(member, Section))
+    return section
+
+
+def _key_type(kind: Any) -> Any:
+    return next(get_args(member)[0] for member in members(kind) if get_origin(member) is dict)
+
+
+def _words(kind: Any) -> str:
+    """Say in words what a type takes."""
+    if get_origin(kind) is Literal:
+        return ", ".join(choices(kind))
+    words = {NoneType: "null", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+    return words.get(kind) or ("a list" if get_origin(kind) is tuple else "a block of keys")
+
+
+def _hint(value: Any, kinds: list[Any]) -> str:
+    """Say how to write the number that is meant: a whole one without a point, others as YAML 1.1 knows them.
+
+    It reads 1e-3 as a text: only 1.0e-3 is a number.
+    """
+    if isinstance(value, bool) or not {int, float} & {kind for kind in kinds if isinstance(kind, type)}:
+        return ""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return ""
+    if not isfinite(number):
+        return "; write a finite one"
+    reading = "; YAML takes this for a text" if isinstance(value, str) else ""
+    if int in kinds:
+        return f"{reading}; write {int(number)}" if number.is_integer() else reading
+    return f"{reading}, write {number!r} or, with an exponent, as in 1.0e-3"
