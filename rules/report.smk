@@ -151,7 +151,6 @@ rule write_report:
             ),
             *(f"report/{name}.rst" for name in CAPTIONS),
         ),
-        study=study.study,
         figures=[f"{name}={path}" for name, path in SHOWN.items()],
         recipes=[f"{model}={recipe_file(TRAINING[model])}" for model in MODELS],
         trials=[f"{model}={trials_of(model)}" for model in TUNED],
@@ -159,14 +158,13 @@ rule write_report:
         test_access_log=TEST_ACCESS_LOG,
         quality=f"--quality {QUALITY}" if study.has_images else "",
         fusions=[f"{name}={RESULTS}/fuse/{name}.json" for name in FUSIONS],
-        truth=[f"--truth {path}" for path in TRUTHS],
     shell:
-        "python {params.script:q} --study {params.study:q} --metrics {input.metrics} --comparisons {input.comparisons}"
+        "python {params.script:q} --study {input.study} --metrics {input.metrics} --comparisons {input.comparisons}"
         " --calibration {input.calibration} --selected-model {input.selected_model} --shortcuts {input.shortcuts}"
         " --figures {params.figures}"
         " --leakage {input.leakage} --issues {input.issues} {params.quality}"
         " --recipes {params.recipes} --trials {params.trials} {params.seeds} --fusions {params.fusions}"
-        " --test-access-log {params.test_access_log} --config {input.study} {params.truth} --output {output} --log {log}"
+        " --test-access-log {params.test_access_log} --truths {input.truths} --output {output} --log {log}"
 
 
 onerror:

@@ -20,7 +20,8 @@ import pandas as pd
 from melanoma.augment.contact_sheet import contact_sheet
 from melanoma.common.cli import run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json, read_yaml
+from melanoma.common.files import read_json
+from melanoma.config.recipe import read_recipe
 from melanoma.images.store import ImageStore
 from melanoma.predictions.table import named_path, named_paths
 from melanoma.report import data_figures, evaluation_figures, training_figures
@@ -83,9 +84,9 @@ def draw_evaluation(args: argparse.Namespace) -> None:
 
 def draw_training(args: argparse.Namespace) -> None:
     """Draw the learning curves, the learning rates, the images of an epoch, and augmented images."""
-    recipes = {name: read_yaml(path) for name, path in named_paths(args.recipes).items()}
+    recipes = {name: read_recipe(path) for name, path in named_paths(args.recipes).items()}
     train = pd.read_parquet(args.train)
-    monitors = {name: recipe["monitor"] for name, recipe in recipes.items()}
+    monitors = {name: recipe.monitor for name, recipe in recipes.items()}
     learning_curves = training_figures.learning_curves(read_histories(args.histories), monitors)
     save(learning_curves, args.output / "learning_curves.svg")
     save(training_figures.schedules(recipes), args.output / "schedules.svg")
@@ -95,11 +96,11 @@ def draw_training(args: argparse.Namespace) -> None:
     if args.images is not None:
         store = ImageStore(args.images)
         for name, recipe in recipes.items():
-            if "augmentation" in recipe:
+            if recipe.reads_images:
                 rows = [
                     row
                     for target in (0, 1)
-                    for row in data_figures.choose_samples(train, target, SHEET_IMAGES, recipe["seed"])
+                    for row in data_figures.choose_samples(train, target, SHEET_IMAGES, recipe.seed)
                 ]
                 sheet = contact_sheet(store, rows, recipe, SHEET_EPOCHS)
                 save(training_figures.augmentation(sheet, name), args.output / "augmentation" / f"{name}.png")

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from melanoma.evaluation.summary import interval_text
+from melanoma.report.results import Calibration, Curves, Interval, ModelMetrics
 from melanoma.report.style import CHANCE, FAINT, line, styled
 
 # The line of the selected model stands out among those of many models.
@@ -18,7 +19,7 @@ OTHER: dict[str, Any] = {"linewidth": 1, "alpha": 0.8}
 
 
 @styled
-def roc(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
+def roc(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics]) -> Figure:
     """Draw the ROC curve of each model, with its AUROC and confidence interval in the legend, and the chance line."""
     figure, axes = _square("False positive rate (1 - specificity)", "True positive rate (sensitivity)", len(curves))
     for number, (name, curve) in enumerate(curves.items()):
@@ -30,7 +31,7 @@ def roc(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
 
 
 @styled
-def precision_recall(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
+def precision_recall(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics]) -> Figure:
     """Draw the precision over the recall of each model, with the average precision and its interval in the legend.
 
     The area below the steps is the average precision. The chance line is the share of melanomas.
@@ -48,7 +49,7 @@ def precision_recall(curves: dict[str, Any], metrics: dict[str, Any]) -> Figure:
 
 
 @styled
-def reliability(calibration: dict[str, Any], selected_model: str) -> Figure:
+def reliability(calibration: Mapping[str, Calibration], selected_model: str) -> Figure:
     """Draw the observed over the predicted share of melanomas of each model, before and after calibration.
 
     Only the selected model has confidence intervals: those of all models would hide each other. Both axes are
@@ -58,8 +59,8 @@ def reliability(calibration: dict[str, Any], selected_model: str) -> Figure:
     titles = {"raw": "Before calibration", "calibrated": "After calibration"}
     figure = Figure(figsize=(4.2 * len(scales), 4.9))
     grid = figure.subplots(1, len(scales), sharex=True, sharey=True, squeeze=False)[0]
-    bins = [each for entry in calibration.values() for scale in entry["reliability"].values() for each in scale]
-    values = [each[share]["value"] for each in bins for share in ("predicted", "observed")]
+    bins = [each for entry in calibration.values() for curve in entry["reliability"].values() for each in curve]
+    values = [share["value"] for each in bins for share in (each["predicted"], each["observed"])]
     lowest = min((value for value in values if value), default=0.1) / 2
     for axes, scale in zip(grid, scales, strict=True):
         axes.plot([lowest, 1], [lowest, 1], **CHANCE, label="perfect calibration")
@@ -82,7 +83,7 @@ def reliability(calibration: dict[str, Any], selected_model: str) -> Figure:
 
 
 @styled
-def decision(curves: dict[str, Any], metrics: dict[str, Any], selected_model: str) -> Figure:
+def decision(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics], selected_model: str) -> Figure:
     """Draw the net benefit of each model, of treat all and of treat none by the threshold probability.
 
     Only the selected model has confidence intervals: those of all models would hide each other.
@@ -100,7 +101,7 @@ def decision(curves: dict[str, Any], metrics: dict[str, Any], selected_model: st
         treat_all = prevalence - (1 - prevalence) * threshold / (1 - threshold)
         axes.plot(threshold, treat_all, color=FAINT, linewidth=1.2, label="treat all")
     axes.axhline(0, **CHANCE, label="treat none")
-    most = max(value for curve in curves.values() for value in (*curve["decision"]["net_benefit"], curve["prevalence"]))
+    most = max(max(*curve["decision"]["net_benefit"], curve["prevalence"]) for curve in curves.values())
     # The net benefit of treat all falls without bound. The axis shows only the beginning of the fall.
     axes.set(ylim=(max(axes.dataLim.y0 - 0.05 * most, -0.35 * most), axes.dataLim.y1 + 0.05 * most), xlim=(0, None))
     axes.set(xlabel="Threshold probability", ylabel="Net benefit per image")
@@ -121,7 +122,7 @@ def _legend_below(figure: Figure, title: str) -> None:
     legend.get_title().set_fontweight("bold")
 
 
-def _bars(axes: Axes, x: list[float], intervals: Sequence[Mapping[str, Any]], lowest: float, color: str) -> None:
+def _bars(axes: Axes, x: list[float], intervals: Sequence[Interval], lowest: float, color: str) -> None:
     """Draw each interval that has bounds as a vertical bar."""
     known = [
         (place, each["low"], each["high"]) for place, each in zip(x, intervals, strict=True) if each["low"] is not None
@@ -130,6 +131,6 @@ def _bars(axes: Axes, x: list[float], intervals: Sequence[Mapping[str, Any]], lo
     axes.vlines([place for place, *_ in known], lows, highs, color=color, linewidth=1.4, alpha=0.6, zorder=3)
 
 
-def _interval_label(metrics: dict[str, Any]) -> str:
+def _interval_label(metrics: Mapping[str, ModelMetrics]) -> str:
     level = next(iter(metrics.values()))["bootstrap"]["confidence_level"]
     return f"[{level:.0%} confidence interval]"

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from melanoma.config.optimization import Optimizer
+from melanoma.config.recipe import Recipe
 from melanoma.report.style import BENIGN, DASHES, FAINT, INK, MELANOMA, PALETTE, line, styled
 from melanoma.training.early_stopping import best_epoch
 from melanoma.training.schedules import rate_factor
@@ -57,7 +59,7 @@ def _learning_curve(loss: Axes, auroc: Axes, history: pd.DataFrame, run: str, co
 
 
 @styled
-def schedules(recipes: Mapping[str, dict[str, Any]]) -> Figure:
+def schedules(recipes: Mapping[str, Recipe]) -> Figure:
     """Draw the learning rates by epoch: a panel for each model, a line for each learning rate of its recipe.
 
     All panels share one logarithmic axis, so that models can be compared. It ends at 1/3000 of the lowest learning rate
@@ -67,16 +69,16 @@ def schedules(recipes: Mapping[str, dict[str, Any]]) -> Figure:
     rows = -(-len(recipes) // columns)
     figure = Figure(figsize=(2.8 * columns, 0.3 + 2.0 * rows))
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    rates = {model: _base_rates(recipe["optimizer"]) for model, recipe in recipes.items()}
+    rates = {model: _base_rates(recipe.optimizer) for model, recipe in recipes.items()}
     every = [rate for named in rates.values() for rate in named.values()]
     for axes in grid.flat[len(recipes) :]:
         axes.remove()
     for axes, (model, recipe) in zip(grid.flat, recipes.items(), strict=False):
-        epochs = np.linspace(0, recipe["epochs"], 40 * recipe["epochs"], endpoint=False)
-        factors = np.array([rate_factor(recipe["schedule"], recipe["epochs"], epoch) for epoch in epochs.tolist()])
+        epochs = np.linspace(0, recipe.epochs, 40 * recipe.epochs, endpoint=False)
+        factors = np.array([rate_factor(recipe.schedule, recipe.epochs, epoch) for epoch in epochs.tolist()])
         for number, (parameters, rate) in enumerate(rates[model].items()):
             axes.plot(epochs, rate * factors, drawstyle="steps-post", **line(number), label=parameters)
-        axes.set(title=model, yscale="log", ylim=(min(every) / 3000, 2 * max(every)), xlim=(0, recipe["epochs"]))
+        axes.set(title=model, yscale="log", ylim=(min(every) / 3000, 2 * max(every)), xlim=(0, recipe.epochs))
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True))
         axes.yaxis.set_minor_locator(mpl.ticker.NullLocator())
         if len(rates[model]) > 1:
@@ -86,12 +88,10 @@ def schedules(recipes: Mapping[str, dict[str, Any]]) -> Figure:
     return figure
 
 
-def _base_rates(optimizer: dict[str, Any]) -> dict[str, float]:
+def _base_rates(optimizer: Optimizer) -> dict[str, float]:
     """Return the initial learning rates of an optimizer by the pattern of their parameters' names."""
-    groups = {
-        group["match"]: group["learning_rate"] for group in optimizer["groups"] if group["learning_rate"] is not None
-    }
-    return groups | {"all others" if groups else "all": optimizer["learning_rate"]}
+    groups = {group.match: group.learning_rate for group in optimizer.groups if group.learning_rate is not None}
+    return groups | {"all others" if groups else "all": optimizer.learning_rate}
 
 
 @styled

@@ -1,15 +1,20 @@
 """Figures of training show what the recipes say."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import plot
-import tiny
 from finished_study import history
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_text
+from melanoma.config.recipe import Recipe
 from melanoma.report.training_figures import learning_curves, schedules
+
+
+def recipe(**options: Any) -> Recipe:
+    return Recipe.model_validate({"network": "baseline_cnn", **options})
 
 
 @pytest.mark.parametrize(("monitor", "epoch"), [("loss", 4), ("auroc", 2)])
@@ -38,12 +43,14 @@ def test_a_file_that_is_no_history_is_an_error(tmp_path: Path, text: str, error:
 def test_schedules_show_each_learning_rate_of_a_model_over_its_epochs() -> None:
     groups = [{"match": "^image", "learning_rate": 3e-5}, {"match": "bias", "weight_decay": 0}]
     recipes = {
-        "backbone": tiny.recipe(
-            epochs=4, optimizer={"learning_rate": 1e-3, "groups": groups}, schedule={"name": "step", "gamma": 0.1}
-        ),
-        "plain": tiny.recipe(epochs=9, optimizer={"learning_rate": 0.1}, schedule={"name": "constant"}),
+        "backbone": {
+            "epochs": 4,
+            "optimizer": {"learning_rate": 1e-3, "groups": groups},
+            "schedule": {"name": "step", "gamma": 0.1},
+        },
+        "plain": {"epochs": 9, "optimizer": {"learning_rate": 0.1}, "schedule": {"name": "constant"}},
     }
-    backbone, plain = schedules(recipes).axes
+    backbone, plain = schedules({name: recipe(**options) for name, options in recipes.items()}).axes
     assert [line.get_label() for line in backbone.lines] == ["^image", "all others"]
     epochs, rates = backbone.lines[1].get_data()
     assert rates[epochs < 1] == pytest.approx(1e-3) and rates[(epochs >= 2) & (epochs < 3)] == pytest.approx(1e-5)
@@ -53,5 +60,5 @@ def test_schedules_show_each_learning_rate_of_a_model_over_its_epochs() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_schedules_have_a_panel_for_each_model_and_no_empty_one(count: int) -> None:
-    recipes = {f"model_{number}": tiny.recipe() for number in range(count)}
+    recipes = {f"model_{number}": recipe() for number in range(count)}
     assert [axes.get_title(loc="left") for axes in schedules(recipes).axes] == list(recipes)
