@@ -22,7 +22,7 @@ from melanoma.common.cli import run
 from melanoma.common.files import write_text
 from melanoma.predictions.table import named_paths
 
-RULE = re.compile(r"^ *rule (\w+):\n((?:(?!^ *rule ).*\n)+)", re.MULTILINE)
+RULE = re.compile(r"^ *(?:use rule (\w+) as|rule) (\w+)(?: with)?:\n((?:(?!^ *(?:use )?rule ).*\n)+)", re.MULTILINE)
 COLUMNS = ["rule", "jobs", "start of one, CPU s", "all starts, CPU s", "work, CPU s", "starts, share"]
 
 
@@ -61,27 +61,34 @@ def table(checkout: Path, study: str, turns: int) -> str:
 def scripts_of(rules: Path) -> dict[str, tuple[str, int]]:
     """Return the script of each rule in a folder of rules, and how many processes of it a job starts in turn."""
     found = {}
-    for file in rules.glob("*.smk"):
-        for rule, body in RULE.findall(file.read_text()):
-            named = re.search(r"\b(?:code|script)\(\"(\w+)\"\)", body)
-            if named:
-                found[rule] = (named[1], 1 + body.count("&& "))
+    for rule, body in bodies_of(rules).items():
+        named = re.search(r"\b(?:code|script)\(\"(\w+)\"\)", body)
+        if named:
+            found[rule] = (named[1], 1 + body.count("&& "))
     return found
+
+
+def bodies_of(rules: Path) -> dict[str, str]:
+    """Return the text of each rule in a folder of rules; one that uses another has the other's text after its own."""
+    written = [rule for file in sorted(rules.glob("*.smk")) for rule in RULE.findall(file.read_text())]
+    own = {rule: body for _, rule, body in written}
+    return {rule: body + own.get(used, "") for used, rule, body in written}
 
 
 def jobs_of(logs: Path, rules: Path) -> dict[str, list[float]]:
     """Return the CPU seconds of each job of each rule, from the benchmark files that the rules name."""
     seconds = defaultdict(list)
-    for file in rules.glob("*.smk"):
-        for rule, body in RULE.findall(file.read_text()):
-            named = re.search(r"benchmark:\s+f\"\{LOGS\}/(.+?)\.tsv\"", body)
-            pattern = re.sub(r"\{\{\w+\}\}", "*", named[1]) if named else ""
-            constraint = re.search(r"wildcard_constraints:\s+run=\"(.+?)\"", body)
-            for path in sorted(logs.glob(f"{pattern}.tsv")) if pattern else ():
-                if constraint is None or re.fullmatch(constraint[1], path.stem):
-                    with path.open() as lines:
-                        *_, job = csv.DictReader(lines, delimiter="\t")
-                    seconds[rule].append(float(job["cpu_time"]) if job["cpu_time"] not in ("NA", "-") else 0.0)
+    for rule, body in bodies_of(rules).items():
+        named = re.search(r"benchmark:\s+f\"\{LOGS\}/(.+?)\.tsv\"", body)
+        if named is None:
+            continue
+        pattern = re.sub(r"\{\{\w+\}\}", "*", named[1])
+        constraint = re.search(r"wildcard_constraints:\s+run=\"(.+?)\"", body) if "{{run}}" in named[1] else None
+        for path in sorted(logs.glob(f"{pattern}.tsv")):
+            if constraint is None or re.fullmatch(constraint[1], path.stem):
+                with path.open() as lines:
+                    *_, job = csv.DictReader(lines, delimiter="\t")
+                seconds[rule].append(float(job["cpu_time"]) if job["cpu_time"] not in ("NA", "-") else 0.0)
     return seconds
 
 

@@ -1,14 +1,16 @@
 """Catalog: every source's table as one, each row checked, each dropped row with its reason."""
 
+MADE_FOLDERS = [*FETCHED, *(f"{RESULTS}/demo/{name}/jpeg" for name in GENERATED)]
+
 
 rule build_catalog:
     input:
         settings=settings("catalog"),
-        tables=[table for source in sources() for table in tables(source)],
+        tables=sources.tables(SOURCES),
         # A folder's time says nothing about its images.
-        folders=ancient([folder for source in sources() for folder in folders(source)]),
+        folders=ancient(sources.image_folders(SOURCES, MADE_FOLDERS)),
     output:
-        catalog=f"{RESULTS}/catalog/catalog.parquet",
+        catalog=CATALOG,
         issues=f"{RESULTS}/catalog/issues.csv",
     log:
         f"{LOGS}/build_catalog.log",
@@ -16,11 +18,6 @@ rule build_catalog:
         f"{LOGS}/build_catalog.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-        gpu=0,
     params:
         **code("build_catalog"),
     shell:

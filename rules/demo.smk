@@ -11,14 +11,10 @@ rule draw_lesions:
     benchmark:
         f"{LOGS}/draw_lesions/{{source}}.tsv"
     wildcard_constraints:
-        source="|".join(GENERATED) or "none",
+        source=one_of(GENERATED),
     conda:
         ENVIRONMENT
     threads: 4
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-        gpu=0,
     params:
         **code("draw_lesions"),
         options=lambda wildcards: [

@@ -3,59 +3,48 @@
 Only rules of this file open test labels, and each time is a line of the test-set access log.
 """
 
-EVALUATED = [*MODELS, *FUSIONS]
+PREDICTIONS = predictions(*MODELS, *FUSIONS)
+METADATA_MODELS = {name: f"{RESULTS}/train/{name}/model.json" for name in TABULAR}
+SEED_RUNS = {
+    f"{model}:{run}": f"{RESULTS}/predict/{model}/{run}.parquet"
+    for model in REPEATED
+    for run in TRAININGS.runs(model)
+}
 
 
 rule audit_models:
     input:
+        **from_split("leakage", "train", "test", "labels"),
         settings=settings("split"),
-        leakage=f"{RESULTS}/split/leakage.json",
-        train=f"{RESULTS}/split/train.parquet",
-        test=f"{RESULTS}/split/test.parquet",
-        labels=f"{RESULTS}/split/test_labels.parquet",
-        weights=[
-            trained(model, run, "weights.pt")
-            for model in NETWORKS
-            for run in runs(model)
-        ],
-        tabular=[f"{RESULTS}/train/{model}/model.json" for model in TABULAR],
-        predictions=[predictions(model) for model in MODELS],
+        weights=all_trained("weights.pt").values(),
+        tabular=METADATA_MODELS.values(),
+        predictions=predictions(*MODELS),
     output:
-        f"{RESULTS}/evaluate/leakage.json",
+        AUDIT,
     log:
         f"{LOGS}/audit_models.log",
     benchmark:
         f"{LOGS}/audit_models.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-        gpu=0,
     params:
         **code("audit_models"),
-        weights=[
-            f"{model}:{run}={trained(model, run, 'weights.pt')}"
-            for model in NETWORKS
-            for run in runs(model)
-        ],
-        tabular=[f"{model}={RESULTS}/train/{model}/model.json" for model in TABULAR],
-        predictions=[f"{model}={predictions(model)}" for model in MODELS],
+        weights=named(all_trained("weights.pt")),
+        tabular=named(METADATA_MODELS),
         test_access_log=test_access_log,
     shell:
-        "python {params.script:q} --settings {input.settings} --leakage {input.leakage} --train {input.train}"
-        " --test {input.test} --test-labels {input.labels} --weights {params.weights} --metadata-models {params.tabular}"
-        " --predictions {params.predictions} {params.test_access_log} --output {output} --log {log}"
+        "python {params.script:q} --settings {input.settings} --leakage {input.leakage}"
+        " --train {input.train} --test {input.test} --test-labels {input.labels}"
+        " --weights {params.weights} --metadata-models {params.tabular}"
+        " --predictions {input.predictions} {params.test_access_log} --output {output} --log {log}"
 
 
 rule evaluate:
     input:
+        **from_split("train", "labels"),
         settings=settings("evaluate"),
-        predictions=[predictions(name) for name in EVALUATED],
-        train=f"{RESULTS}/split/train.parquet",
-        labels=f"{RESULTS}/split/test_labels.parquet",
-        audit=f"{RESULTS}/evaluate/leakage.json",
+        predictions=PREDICTIONS,
+        audit=AUDIT,
     output:
         metrics=report(
             f"{RESULTS}/evaluate/metrics.json",
@@ -73,31 +62,26 @@ rule evaluate:
         f"{LOGS}/evaluate.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-        gpu=0,
+        **growing(mem_mb=4000, runtime=60),
     params:
         **code("evaluate"),
-        predictions=[f"{name}={predictions(name)}" for name in EVALUATED],
         test_access_log=test_access_log,
         most=study.evaluate.max_test_configurations,
     shell:
-        "python {params.script:q} --predictions {params.predictions} --labels {input.labels} --train {input.train}"
-        " --settings {input.settings} {params.test_access_log} --max-test-configurations {params.most} --output {output.metrics}"
-        " --comparisons {output.comparisons} --calibration {output.calibration} --curves {output.curves}"
-        " --summary {output.summary} --log {log}"
+        "python {params.script:q} --predictions {input.predictions} --labels {input.labels}"
+        " --train {input.train} --settings {input.settings} {params.test_access_log}"
+        " --max-test-configurations {params.most} --output {output.metrics}"
+        " --comparisons {output.comparisons} --calibration {output.calibration}"
+        " --curves {output.curves} --summary {output.summary} --log {log}"
 
 
 rule analyze_shortcuts:
     input:
+        **from_split("train", "test", "labels"),
         settings=settings("shortcuts"),
-        predictions=[predictions(name) for name in EVALUATED],
-        train=f"{RESULTS}/split/train.parquet",
-        test=f"{RESULTS}/split/test.parquet",
-        labels=f"{RESULTS}/split/test_labels.parquet",
-        audit=f"{RESULTS}/evaluate/leakage.json",
+        predictions=PREDICTIONS,
+        audit=AUDIT,
     output:
         f"{RESULTS}/evaluate/shortcuts.json",
     log:
@@ -106,29 +90,23 @@ rule analyze_shortcuts:
         f"{LOGS}/analyze_shortcuts.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(120),
-        gpu=0,
+        **growing(mem_mb=4000, runtime=120),
     params:
         **code("analyze_shortcuts"),
-        predictions=[f"{name}={predictions(name)}" for name in EVALUATED],
-        folds=list(study.split.run_folds),
-        test=study.predict.test,
+        **OPTIONS,
         test_access_log=test_access_log,
     shell:
-        "python {params.script:q} --settings {input.settings} --predictions {params.predictions} --folds {params.folds}"
-        " --test-by {params.test} --train {input.train} --test {input.test} --labels {input.labels} {params.test_access_log}"
-        " --output {output} --log {log}"
+        "python {params.script:q} --settings {input.settings} --predictions {input.predictions}"
+        " --folds {params.folds} --test-by {params.test} --train {input.train}"
+        " --test {input.test} --labels {input.labels} {params.test_access_log} --output {output} --log {log}"
 
 
 rule compare_seeds:
     input:
+        **from_split("train", "labels"),
         runs=[f"{RESULTS}/predict/{model}" for model in REPEATED],
-        train=f"{RESULTS}/split/train.parquet",
-        labels=f"{RESULTS}/split/test_labels.parquet",
-        audit=f"{RESULTS}/evaluate/leakage.json",
+        audit=AUDIT,
     output:
         f"{RESULTS}/evaluate/seeds.json",
     log:
@@ -137,19 +115,10 @@ rule compare_seeds:
         f"{LOGS}/compare_seeds.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        gpu=0,
     params:
         **code("compare_seeds"),
-        runs=[
-            f"{model}:{run}={RESULTS}/predict/{model}/{run}.parquet"
-            for model in REPEATED
-            for run in runs(model)
-        ],
+        runs=named(SEED_RUNS),
         test_access_log=test_access_log,
     shell:
-        "python {params.script:q} --runs {params.runs} --train {input.train} --labels {input.labels} {params.test_access_log}"
-        " --output {output} --log {log}"
+        "python {params.script:q} --runs {params.runs} --train {input.train}"
+        " --labels {input.labels} {params.test_access_log} --output {output} --log {log}"

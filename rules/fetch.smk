@@ -3,6 +3,8 @@
 What is there has no rule: Snakemake can neither download it again nor delete it.
 """
 
+import re
+
 for path, download in FETCHED.items():
     slug = re.sub(r"\W+", "_", path)
 
@@ -18,11 +20,6 @@ for path, download in FETCHED.items():
         localrule: True
         conda:
             ENVIRONMENT
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=1440,
-            gpu=0,
         params:
             **script("fetch"),
             download=[

@@ -3,12 +3,9 @@
 
 rule fuse:
     input:
-        settings=lambda wildcards: settings(f"fusion-{wildcards.fusion}"),
-        members=lambda wildcards: [
-            predictions(name) for name in FUSIONS[wildcards.fusion].members
-        ],
-        train=f"{RESULTS}/split/train.parquet",
-        test=f"{RESULTS}/split/test.parquet",
+        **from_split("train", "test"),
+        settings=settings("fusion-{fusion}"),
+        members=lambda wildcards: predictions(*FUSIONS[wildcards.fusion].members),
     output:
         predictions=f"{RESULTS}/fuse/{{fusion}}.parquet",
         weights=f"{RESULTS}/fuse/{{fusion}}.json",
@@ -18,26 +15,20 @@ rule fuse:
         f"{LOGS}/fuse/{{fusion}}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-        gpu=0,
     params:
         **code("fuse"),
-        members=lambda wildcards: [
-            f"{name}={predictions(name)}" for name in FUSIONS[wildcards.fusion].members
-        ],
     shell:
-        "python {params.script:q} --settings {input.settings} --members {params.members} --train {input.train}"
-        " --test {input.test} --output {output.predictions} --weights {output.weights} --log {log}"
+        "python {params.script:q} --settings {input.settings} --members {input.members}"
+        " --train {input.train} --test {input.test} --output {output.predictions}"
+        " --weights {output.weights} --log {log}"
 
 
 rule select_model:
     input:
+        **from_split("train"),
         settings=settings("fuse"),
-        predictions=[predictions(name) for name in [*MODELS, *FUSIONS]],
-        train=f"{RESULTS}/split/train.parquet",
+        models=predictions(*MODELS),
+        fusions=predictions(*FUSIONS),
     output:
         f"{RESULTS}/fuse/selected_model.json",
     log:
@@ -46,15 +37,8 @@ rule select_model:
         f"{LOGS}/select_model.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-        gpu=0,
     params:
         **code("select_model"),
-        models=[f"{name}={predictions(name)}" for name in MODELS],
-        fusions=[f"{name}={predictions(name)}" for name in FUSIONS],
     shell:
-        "python {params.script:q} --settings {input.settings} --models {params.models} --fusions {params.fusions}"
-        " --train {input.train} --output {output} --log {log}"
+        "python {params.script:q} --settings {input.settings} --models {input.models}"
+        " --fusions {input.fusions} --train {input.train} --output {output} --log {log}"

@@ -1,9 +1,16 @@
 """Images: JPEGs decoded, cropped and resized in shards, and one store over all shards; or their sizes without them."""
 
+THREADS = study.images.threads
+# No output of any rule. Images that were prepared in another number of shards are not prepared anew.
+SHARD_COUNT = Path(f"{RESULTS}/images/shard_count")
+SHARDS = int(SHARD_COUNT.read_text() if SHARD_COUNT.exists() else study.images.shards)
+SHARD_NAMES = [f"{shard:03d}" for shard in range(SHARDS)]
+SHARD = f"{RESULTS}/images/shards/shard-{{shard}}"
+
 
 rule list_sizes:
     input:
-        catalog=f"{RESULTS}/catalog/catalog.parquet",
+        catalog=CATALOG,
     output:
         f"{RESULTS}/images/sizes.parquet",
     log:
@@ -12,11 +19,6 @@ rule list_sizes:
         f"{LOGS}/list_sizes.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        gpu=0,
     params:
         **code("list_sizes"),
     shell:
@@ -26,38 +28,35 @@ rule list_sizes:
 rule prepare_shard:
     input:
         settings=settings("images"),
-        catalog=f"{RESULTS}/catalog/catalog.parquet",
+        catalog=CATALOG,
     output:
-        images=f"{RESULTS}/images/shards/shard-{{shard}}.h5",
-        quality=f"{RESULTS}/images/shards/shard-{{shard}}.parquet",
+        images=f"{SHARD}.h5",
+        quality=f"{SHARD}.parquet",
     log:
         f"{LOGS}/prepare_shard/{{shard}}.log",
     benchmark:
         f"{LOGS}/prepare_shard/{{shard}}.tsv"
     conda:
         ENVIRONMENT
-    threads: study.images.threads
+    threads: THREADS
     resources:
         # A progressive JPEG of images.max_pixels is decoded in 500 MB, one in each thread.
-        mem_mb=growing(1000 + 500 * study.images.threads),
-        runtime=growing(120),
-        gpu=0,
+        **growing(mem_mb=1000 + 500 * THREADS, runtime=120),
     params:
         **code("prepare_shard"),
-        shards=len(SHARDS),
+        shards=SHARDS,
     shell:
-        "python {params.script:q} --settings {input.settings} --catalog {input.catalog} --shard {wildcards.shard} --shards {params.shards}"
-        " --processes {threads} --output {output.images} --quality {output.quality} --log {log}"
+        "python {params.script:q} --settings {input.settings} --catalog {input.catalog}"
+        " --shard {wildcards.shard} --shards {params.shards} --processes {threads}"
+        " --output {output.images} --quality {output.quality} --log {log}"
 
 
 rule merge_shards:
     input:
-        images=expand(f"{RESULTS}/images/shards/shard-{{shard}}.h5", shard=SHARDS),
-        qualities=expand(
-            f"{RESULTS}/images/shards/shard-{{shard}}.parquet", shard=SHARDS
-        ),
+        images=expand(f"{SHARD}.h5", shard=SHARD_NAMES),
+        qualities=expand(f"{SHARD}.parquet", shard=SHARD_NAMES),
     output:
-        images=f"{RESULTS}/images/images.h5",
+        images=STORE,
         quality=f"{RESULTS}/images/quality.parquet",
     log:
         f"{LOGS}/merge_shards.log",
@@ -65,14 +64,10 @@ rule merge_shards:
         f"{LOGS}/merge_shards.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-        gpu=0,
     params:
         **code("merge_shards"),
         shard_count=SHARD_COUNT,
     shell:
         "python {params.script:q} --shards {input.images} --qualities {input.qualities}"
-        " --output {output.images} --quality {output.quality} --shard-count {params.shard_count} --log {log}"
+        " --output {output.images} --quality {output.quality} --shard-count {params.shard_count}"
+        " --log {log}"

@@ -1,26 +1,18 @@
 """Predict: each model on its out-of-fold and its test images, without their labels."""
 
-PREDICTED = {
-    kind: "|".join(names) or "none"
-    for kind, names in {
-        "tabular": TABULAR,
-        "network": NETWORKS,
-        "external": EXTERNAL,
-    }.items()
-}
 FUSED = {member for fusion in FUSIONS.values() for member in fusion.members}
+OPTIONS = {"folds": list(study.split.run_folds), "test": study.predict.test}
+TABULAR_JOB = {
+    name: NETWORK_JOBS.resources()[name] for name in ("mem_mb", "runtime", "gpu")
+}
 
 
 rule predict:
     input:
-        weights=lambda wildcards: [
-            trained(wildcards.model, run, "weights.pt")
-            for run in runs(wildcards.model)
-        ],
+        **from_split("train", "test"),
+        weights=lambda wildcards: trained(wildcards.model, "weights.pt").values(),
         tta=settings("tta-{model}"),
-        train=f"{RESULTS}/split/train.parquet",
-        test=f"{RESULTS}/split/test.parquet",
-        images=store,
+        images=NETWORK_JOBS.images,
     output:
         runs=directory(f"{RESULTS}/predict/{{model}}"),
         predictions=f"{RESULTS}/predict/{{model}}.parquet",
@@ -30,37 +22,31 @@ rule predict:
     benchmark:
         f"{LOGS}/predict/{{model}}.tsv"
     wildcard_constraints:
-        model=PREDICTED["network"],
+        model=one_of(NETWORKS),
     conda:
         ENVIRONMENT
-    threads: asked("threads")
+    threads: NETWORK_JOBS.threads
     resources:
-        **NETWORK_JOB,
+        **NETWORK_JOBS.resources(),
     params:
         **code("predict"),
-        launch=launcher,
-        devices=devices,
-        weights=lambda wildcards: [
-            f"{run}={trained(wildcards.model, run, 'weights.pt')}"
-            for run in runs(wildcards.model)
-        ],
-        images=lambda wildcards, input: (
-            f"--images {input.images}" if input.images else ""
-        ),
-        test=study.predict.test,
+        launch=NETWORK_JOBS.launch,
+        devices=NETWORK_JOBS.devices,
+        weights=lambda wildcards: named(trained(wildcards.model, "weights.pt")),
+        images=option("images"),
+        test=OPTIONS["test"],
         resume=f"{RESULTS}/predict/{{model}}.resume",
     shell:
-        "{params.launch} {params.script:q} --weights {params.weights} --tta {input.tta} --train {input.train} --test {input.test}"
-        " --test-by {params.test} {params.images} {params.devices} --threads {threads} --resume {params.resume}"
-        " --runs {output.runs} --output {output.predictions} --model {output.model} --log {log}"
+        "{params.launch} {params.script:q} --weights {params.weights} --tta {input.tta}"
+        " --train {input.train} --test {input.test} --test-by {params.test} {params.images}"
+        " {params.devices} --threads {threads} --resume {params.resume} --runs {output.runs}"
+        " --output {output.predictions} --model {output.model} --log {log}"
 
 
 rule predict_tabular:
     input:
-        recipe=recipe,
-        train=f"{RESULTS}/split/train.parquet",
-        leakage=f"{RESULTS}/split/leakage.json",
-        test=f"{RESULTS}/split/test.parquet",
+        **from_split("train", "leakage", "test"),
+        recipe=lambda wildcards: recipe_file(TRAININGS.names[wildcards.model]),
     output:
         predictions=f"{RESULTS}/predict/{{model}}.parquet",
         model=f"{RESULTS}/train/{{model}}/model.json",
@@ -69,29 +55,25 @@ rule predict_tabular:
     benchmark:
         f"{LOGS}/predict_tabular/{{model}}.tsv"
     wildcard_constraints:
-        model=PREDICTED["tabular"],
+        model=one_of(TABULAR),
     conda:
         ENVIRONMENT
-    threads: asked("threads")
+    threads: NETWORK_JOBS.threads
     resources:
-        mem_mb=asked("mem_mb"),
-        runtime=asked("runtime"),
-        gpu=asked("gpus"),
+        **TABULAR_JOB,
     params:
         **code("predict_tabular"),
-        folds=list(study.split.run_folds),
-        test=study.predict.test,
+        **OPTIONS,
     shell:
-        "python {params.script:q} --recipe {input.recipe} --train {input.train} --test {input.test}"
-        " --folds {params.folds} --test-by {params.test} --threads {threads} --output {output.predictions}"
-        " --model {output.model} --log {log}"
+        "python {params.script:q} --recipe {input.recipe} --train {input.train}"
+        " --test {input.test} --folds {params.folds} --test-by {params.test} --threads {threads}"
+        " --output {output.predictions} --model {output.model} --log {log}"
 
 
 rule import_predictions:
     input:
+        **from_split("train", "test"),
         file=lambda wildcards: MODELS[wildcards.model].file,
-        train=f"{RESULTS}/split/train.parquet",
-        test=f"{RESULTS}/split/test.parquet",
     output:
         f"{RESULTS}/predict/{{model}}.parquet",
     log:
@@ -99,18 +81,13 @@ rule import_predictions:
     benchmark:
         f"{LOGS}/import_predictions/{{model}}.tsv"
     wildcard_constraints:
-        model=PREDICTED["external"],
+        model=one_of(EXTERNAL),
     conda:
         ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        gpu=0,
     params:
         **code("import_predictions"),
-        folds=list(study.split.run_folds),
+        folds=OPTIONS["folds"],
         fused=lambda wildcards: "--fused" if wildcards.model in FUSED else "",
     shell:
-        "python {params.script:q} --file {input.file:q} --train {input.train} --test {input.test} --folds {params.folds}"
-        " {params.fused} --output {output} --log {log}"
+        "python {params.script:q} --file {input.file:q} --train {input.train} --test {input.test}"
+        " --folds {params.folds} {params.fused} --output {output} --log {log}"

@@ -4,17 +4,22 @@ Test labels leave this stage in a file of their own, which training and predicti
 """
 
 NEAR_DUPLICATES = study.split.near_duplicates
-PREDEFINED = study.split.predefined if study.split.method == "predefined" else None
-PAIRS = (
+FOUND_PAIRS = (
     f"{RESULTS}/split/near_duplicates.csv"
-    if NEAR_DUPLICATES.search and study.has_images
+    if HAS_IMAGES and NEAR_DUPLICATES.search
     else []
 )
+NEAR_DUPLICATES_OPTION = f"--near-duplicates {FOUND_PAIRS}" if FOUND_PAIRS else ""
+# The pairs that the search finds, and the user's.
+PAIRS = {
+    "near_duplicates": FOUND_PAIRS,
+    "duplicates": study.split.duplicates or [],
+}
 
 
 rule find_near_duplicates:
     input:
-        images=f"{RESULTS}/images/images.h5",
+        images=STORE,
         quality=f"{RESULTS}/images/quality.parquet",
     output:
         f"{RESULTS}/split/near_duplicates.csv",
@@ -26,79 +31,64 @@ rule find_near_duplicates:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(240),
-        gpu=0,
+        **growing(mem_mb=8000, runtime=240),
     params:
         **code("find_near_duplicates"),
         hash_distance=NEAR_DUPLICATES.hash_distance,
         max_difference=NEAR_DUPLICATES.max_difference,
     shell:
         "python {params.script:q} --quality {input.quality} --images {input.images}"
-        " --hash-distance {params.hash_distance} --max-difference {params.max_difference} --threads {threads}"
-        " --output {output} --log {log}"
+        " --hash-distance {params.hash_distance} --max-difference {params.max_difference}"
+        " --threads {threads} --output {output} --log {log}"
 
 
 rule split_study:
     input:
+        **PAIRS,
         settings=settings("split"),
-        catalog=f"{RESULTS}/catalog/catalog.parquet",
+        catalog=CATALOG,
         quality=QUALITY,
-        near_duplicates=PAIRS,
-        duplicates=study.split.duplicates or [],
-        predefined=PREDEFINED.table if PREDEFINED else [],
+        predefined=branch(
+            study.split.method == "predefined",
+            then=study.split.predefined and study.split.predefined.table,
+        ),
     output:
+        **from_split("train", "test", "labels", "left_out"),
         split=f"{RESULTS}/split/split.parquet",
-        train=f"{RESULTS}/split/train.parquet",
-        test=f"{RESULTS}/split/test.parquet",
-        labels=f"{RESULTS}/split/test_labels.parquet",
-        left_out=f"{RESULTS}/split/left_out.csv",
     log:
         f"{LOGS}/split_study.log",
     benchmark:
         f"{LOGS}/split_study.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-        gpu=0,
     params:
         **code("split_study"),
-        near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
+        near_duplicates=NEAR_DUPLICATES_OPTION,
     shell:
-        "python {params.script:q} --settings {input.settings} --catalog {input.catalog} --quality {input.quality}"
-        " {params.near_duplicates} --split {output.split} --train {output.train} --test {output.test}"
-        " --test-labels {output.labels} --left-out {output.left_out} --log {log}"
+        "python {params.script:q} --settings {input.settings} --catalog {input.catalog}"
+        " --quality {input.quality} {params.near_duplicates} --split {output.split}"
+        " --train {output.train} --test {output.test} --test-labels {output.labels}"
+        " --left-out {output.left_out} --log {log}"
 
 
 rule check_leakage:
     input:
+        **PAIRS,
+        **from_split("train", "test", "left_out"),
         settings=settings("split"),
-        train=f"{RESULTS}/split/train.parquet",
-        test=f"{RESULTS}/split/test.parquet",
-        left_out=f"{RESULTS}/split/left_out.csv",
         quality=QUALITY,
-        near_duplicates=PAIRS,
-        duplicates=study.split.duplicates or [],
     output:
-        f"{RESULTS}/split/leakage.json",
+        SPLIT["leakage"],
     log:
         f"{LOGS}/check_leakage.log",
     benchmark:
         f"{LOGS}/check_leakage.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-        gpu=0,
     params:
         **code("check_leakage"),
-        near_duplicates=f"--near-duplicates {PAIRS}" if PAIRS else "",
+        near_duplicates=NEAR_DUPLICATES_OPTION,
     shell:
-        "python {params.script:q} --settings {input.settings} --train {input.train} --test {input.test}"
-        " --left-out {input.left_out} --quality {input.quality}"
+        "python {params.script:q} --settings {input.settings} --train {input.train}"
+        " --test {input.test} --left-out {input.left_out} --quality {input.quality}"
         " {params.near_duplicates} --output {output} --log {log}"

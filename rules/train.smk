@@ -4,17 +4,23 @@ A killed job goes on from its last checkpoint, in the folder `resume`, which is 
 a scheduler a job stops itself before its time is over, and the profile's retry goes on. With seeds, each is a job.
 """
 
+TRAINING = f"{RESULTS}/train/{{training}}/{{run}}"
+
+
+TRAIN_INPUT = dict(
+    **from_split("train", "leakage"),
+    images=NETWORK_JOBS.images,
+    pretrained=NETWORK_JOBS.pretrained,
+)
+
 
 rule train_fold:
     input:
+        **TRAIN_INPUT,
         recipe=lambda wildcards: recipe_file(wildcards.training),
-        train=f"{RESULTS}/split/train.parquet",
-        leakage=f"{RESULTS}/split/leakage.json",
-        images=store,
-        pretrained=weights_of,
     output:
-        weights=f"{RESULTS}/train/{{training}}/{{run}}/weights.pt",
-        history=f"{RESULTS}/train/{{training}}/{{run}}/history.csv",
+        weights=f"{TRAINING}/weights.pt",
+        history=f"{TRAINING}/history.csv",
     log:
         f"{LOGS}/train/{{training}}/{{run}}.log",
     benchmark:
@@ -23,62 +29,36 @@ rule train_fold:
         run="fold-[0-9]+(-seed-[0-9]+)?",
     conda:
         ENVIRONMENT
-    threads: asked("threads")
+    threads: NETWORK_JOBS.threads
     resources:
-        **NETWORK_JOB,
+        **NETWORK_JOBS.resources(),
     params:
         **code("train"),
-        launch=launcher,
-        devices=devices,
-        checkpoints=checkpoints,
-        fold=lambda wildcards: wildcards.run.split("-")[1],
-        seed=seed_option,
-        images=lambda wildcards, input: (
-            f"--images {input.images}" if input.images else ""
-        ),
-        resume=f"{RESULTS}/train/{{training}}/{{run}}/resume",
+        launch=NETWORK_JOBS.launch,
+        devices=NETWORK_JOBS.devices,
+        checkpoints=NETWORK_JOBS.checkpoints,
+        images=option("images"),
+        rows=lambda wildcards: f"--fold {wildcards.run.split('-')[1]}",
+        seed=lambda wildcards: seed_option(wildcards.run),
+        weights=lambda wildcards, output: f"--weights {output.weights}",
+        folder=subpath(output.history, parent=True),
         curves=f"{LOGS}/tensorboard/{{training}}/{{run}}",
     shell:
-        "{params.launch} {params.script:q} --recipe {input.recipe} --train {input.train} {params.images} --fold {params.fold} {params.seed} {params.devices} {params.checkpoints}"
-        " --threads {threads} --limit {resources.runtime} --resume {params.resume} --tensorboard {params.curves}"
-        " --weights {output.weights} --history {output.history} --log {log}"
+        "{params.launch} {params.script:q} --recipe {input.recipe} --train {input.train}"
+        " {params.images} {params.rows} {params.seed} {params.devices} {params.checkpoints}"
+        " --threads {threads} --limit {resources.runtime} --resume {params.folder}/resume"
+        " --tensorboard {params.curves} {params.weights} --history {output.history} --log {log}"
 
 
-rule train_refit:
+use rule train_fold as train_refit with:
     input:
+        **TRAIN_INPUT,
         recipe=lambda wildcards: recipe_file(wildcards.training),
-        train=f"{RESULTS}/split/train.parquet",
-        leakage=f"{RESULTS}/split/leakage.json",
-        images=store,
-        pretrained=weights_of,
-        folds=folds_of,
-    output:
-        weights=f"{RESULTS}/train/{{training}}/{{run}}/weights.pt",
-        history=f"{RESULTS}/train/{{training}}/{{run}}/history.csv",
-    log:
-        f"{LOGS}/train/{{training}}/{{run}}.log",
-    benchmark:
-        f"{LOGS}/train/{{training}}/{{run}}.tsv"
+        folds=lambda wildcards: expand(
+            f"{RESULTS}/train/{wildcards.training}/{{run}}/history.csv",
+            run=TRAININGS.folds_of_refit(wildcards.run),
+        ),
     wildcard_constraints:
         run="refit(-seed-[0-9]+)?",
-    conda:
-        ENVIRONMENT
-    threads: asked("threads")
-    resources:
-        **NETWORK_JOB,
     params:
-        **code("train"),
-        launch=launcher,
-        devices=devices,
-        checkpoints=checkpoints,
-        seed=seed_option,
-        images=lambda wildcards, input: (
-            f"--images {input.images}" if input.images else ""
-        ),
-        resume=f"{RESULTS}/train/{{training}}/{{run}}/resume",
-        curves=f"{LOGS}/tensorboard/{{training}}/{{run}}",
-    shell:
-        "{params.launch} {params.script:q} --recipe {input.recipe} --train {input.train} {params.images}"
-        " --epochs-from {input.folds} {params.seed} {params.devices} {params.checkpoints}"
-        " --threads {threads} --limit {resources.runtime} --resume {params.resume} --tensorboard {params.curves}"
-        " --weights {output.weights} --history {output.history} --log {log}"
+        rows=lambda wildcards, input: f"--epochs-from {input.folds}",

@@ -64,8 +64,10 @@ def main(args: argparse.Namespace) -> None:
 
 
 def configuration_schema() -> str:
-    """Return the JSON schema of a study, as JSON."""
-    return json.dumps(Study.model_json_schema(schema_generator=WithoutTitles), indent=1, ensure_ascii=False) + "\n"
+    """Return the JSON schema of a study, with one line for each model."""
+    schema = Study.model_json_schema(schema_generator=WithoutTitles)
+    models = [f"{json.dumps(name)}: {json.dumps(model)}" for name, model in schema.pop("$defs").items()]
+    return '{"$defs": {\n' + ",\n".join(models) + "\n},\n" + json.dumps(schema)[1:] + "\n"
 
 
 def configuration_page() -> str:
@@ -122,8 +124,8 @@ def _values(kind: Any) -> str:
         marks = [mark for each in extra for mark in (each.metadata if isinstance(each, FieldInfo) else [each])]
         limits = [f"{sign} {getattr(mark, key)}" for key, sign in SIGNS.items() for mark in marks if hasattr(mark, key)]
         patterns = [mark.pattern for mark in marks if getattr(mark, "pattern", None)]
-        words = f"`{patterns[0].strip('^$')}`" if patterns else _values(get_args(kind)[0])
-        return " ".join([words, ", ".join(limits)]).strip()
+        text = f"`{patterns[0].strip('^$')}`" if patterns else _values(get_args(kind)[0])
+        return " ".join([text, ", ".join(limits)]).strip()
     if get_origin(kind) is Literal:
         return ", ".join(f"`{word}`" for word in choices(kind))
     if get_origin(kind) is tuple:

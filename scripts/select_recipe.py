@@ -16,6 +16,7 @@ import pandas as pd
 
 from melanoma.common.cli import log, run
 from melanoma.common.files import read_yaml, write_bytes, write_csv
+from melanoma.config.errors import read_settings
 from melanoma.config.recipe import Tune
 from melanoma.config.search_space import SCORES, best_trial, trials
 from melanoma.training.early_stopping import best_epoch
@@ -35,7 +36,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Write the table and the best recipe."""
-    settings = Tune.model_validate(read_yaml(args.settings))
+    settings = read_settings(Tune, args.settings)
     drawn = trials(settings)
     table = pd.DataFrame([trial_row(args.trials / f"trial-{name}", name, values) for name, values in drawn.items()])
     measure = f"validation_{settings.score}"

@@ -80,13 +80,13 @@ TRAINS = {"train_fold", "train_trial", "train_refit"}
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] = {
     "memory, run time, threads, GPUs or checkpoints of a model": (how_computed, set(), set()),
     "`images.threads`, or `images.shards` once the images are prepared": (images_computed, set(), set()),
-    "an option that nothing reads, such as `tta.n` under flips": (unread, set(), set()),
+    "an option without effect, such as `tta.n` with flips": (unread, set(), set()),
     "`evaluate.max_test_configurations`": (put("evaluate", "max_test_configurations", value=3), set(), set()),
     "`evaluate.threshold_probabilities`": (put("evaluate", "threshold_probabilities", value=[0.1]), set(), set()),
     "`fuse.significance_level`": (put("fuse", "significance_level", value=0.1), set(), set()),
-    "a model renamed": (renamed, PREDICTS | FUSES | COMPARES, TRAINS),
+    "a new name for a model": (renamed, PREDICTS | FUSES | COMPARES, TRAINS),
     "`tta` of a model": (put("models", "cnn", "tta", value={"name": "flips"}), PREDICTS | FUSES | COMPARES, TRAINS),
-    "a fusion added": (
+    "a new fusion": (
         put("fusions", "added", value={"members": ["cnn", "joint"]}),
         FUSES | COMPARES - {"audit_models"},
         TRAINS | PREDICTS,
@@ -96,7 +96,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
         {"train_fold"} | PREDICTS | FUSES | COMPARES,
         {"train_trial"},
     ),
-    "a value added to a search space": (
+    "a new value in a search space": (
         more_trials,
         {"train_trial", "select_recipe", "train_fold"} | PREDICTS | COMPARES,
         set(),
@@ -123,9 +123,9 @@ def test_a_change_of_the_study_runs_what_the_table_says(finished, change, said):
 
 def test_every_row_of_the_table_is_tested():
     others = {
-        "files touched, or code pulled that is the same",
+        "touched files, or the same code pulled again",
         "a comment, a docstring or a message in the code",
-        "the results copied elsewhere, then `python scripts/restore.py results/<study>`",
+        "results copied elsewhere, and `python scripts/restore.py results/<study>`",
         "a text of the report",
         "the code of a fusion",
     }
@@ -170,6 +170,7 @@ def test_touched_files_run_nothing(finished):
         ("scripts/melanoma/split/assign.py", "raise InputError(", "raise InputError(str(1) + "),
         ("scripts/train.py", 'log.info("the best epoch is', 'log.info("and the best epoch is'),
         ("scripts/train.py", 'help="instead of the recipe\'s"', 'help="another seed"'),
+        ("scripts/melanoma/config/networks.py", 'description="Number of trees."', 'description="How many trees."'),
         ("scripts/melanoma/common/errors.py", "limit: int = 10", "limit: int = 11"),
     ],
 )

@@ -2,12 +2,14 @@
 
 import re
 
+import pytest
 import yaml
 
 from project import ROOT
 
 PROFILES = ROOT / "profiles"
 RULES = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+NAMES = re.findall(r"^ *(?:use rule \w+ as|rule) (\w+)(?: with)?:", RULES, re.MULTILINE)
 
 
 def test_the_snakefile_includes_every_rule_file_and_has_no_rule_but_the_target():
@@ -20,8 +22,7 @@ def test_the_snakefile_includes_every_rule_file_and_has_no_rule_but_the_target()
 
 def unknown_rules(profile: dict) -> set[str]:
     """The rules that a profile names and that do not exist: Snakemake would say nothing."""
-    rules = set(re.findall(r"^ *rule (\w+):", RULES, re.MULTILINE))
-    return {name for key in ("set-resources", "set-threads") for name in profile.get(key, {})} - rules
+    return {name for key in ("set-resources", "set-threads") for name in profile.get(key, {})} - set(NAMES)
 
 
 def test_every_rule_named_in_a_profile_exists():
@@ -42,9 +43,16 @@ def test_no_rule_retries_by_itself():
 
 
 def test_another_try_of_a_job_asks_for_more_memory_and_time_except_for_a_model():
-    local = set(re.findall(r"\w+", " ".join(re.findall(r"^localrules:\n((?:    .*\n)+)", RULES, re.MULTILINE))))
-    rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", RULES, re.MULTILINE | re.DOTALL))
-    assert len(rules) > 15
-    for name, body in rules.items():
-        if name not in local and "threads: asked" not in body:
-            assert "mem_mb=growing(" in body and "runtime=growing(" in body, name
+    blocks = re.findall(r"^    resources:\n((?:        .*\n)+)", RULES, re.MULTILINE)
+    assert len(blocks) >= 6
+    for block in blocks:
+        assert "**growing(mem_mb=" in block or "_JOB" in block
+
+
+@pytest.mark.parametrize("profile", ["slurm", "hoffman2"])
+def test_a_job_whose_rule_asks_for_nothing_gets_memory_and_time_and_no_gpu(profile):
+    """The Slurm plugin takes a GPU for granted where the profile names a model and the job no number."""
+    asked = yaml.safe_load((PROFILES / profile / "config.yaml").read_text())["default-resources"]
+    defaults = dict(item.split("=", 1) for item in asked)
+    assert "attempt" in defaults["mem_mb"] and "attempt" in defaults["runtime"]
+    assert defaults["gpu"] == "0"

@@ -38,9 +38,10 @@ def test_the_benchmark_knows_the_script_and_the_jobs_of_each_rule(tmp_path: Path
         '    wildcard_constraints:\n        run="fold-[0-9]",\n    params:\n        **code("train"),\n'
         'if X:\n\n    rule plot:\n        benchmark:\n            f"{LOGS}/plot.tsv"\n        params:\n'
         '            **code("plot"),\n        shell:\n            "a && "\n            "b"\n'
+        'use rule fold as refit with:\n    wildcard_constraints:\n        run="refit",\n'
     )
     (tmp_path / "train").mkdir()
     for name, seconds in (("train/fold-0", 1.5), ("train/fold-1", 2.5), ("train/refit", 9), ("plot", "NA")):
         (tmp_path / f"{name}.tsv").write_text(f"s\tcpu_time\n1\t{seconds}\n")
-    assert starts.scripts_of(rules) == {"fold": ("train", 1), "plot": ("plot", 2)}
-    assert starts.jobs_of(tmp_path, rules) == {"fold": [1.5, 2.5], "plot": [0.0]}
+    assert starts.scripts_of(rules) == {"fold": ("train", 1), "plot": ("plot", 2), "refit": ("train", 1)}
+    assert starts.jobs_of(tmp_path, rules) == {"fold": [1.5, 2.5], "plot": [0.0], "refit": [9.0]}

@@ -64,7 +64,7 @@ def _origin_errors(where: str, source: Source) -> Iterator[str]:
     read = source.table is not None or source.images is not None
     complete = source.table is not None and "images" in source.model_fields_set
     if read if source.generate is not None else not complete:
-        yield f"{where}: give either table and images or generate, not both and not neither; images: null is for none"
+        yield f"{where}: give either table and images or generate; images: null is a study of tables alone"
     if source.layout == "columns" and source.columns is None:
         yield f"{where}: missing 'columns' (columns: the table's name of each of our columns, as in image: file)"
 

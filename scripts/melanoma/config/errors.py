@@ -4,15 +4,19 @@ import difflib
 from collections.abc import Mapping
 from functools import reduce
 from math import isfinite
+from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from melanoma.common.errors import InputError, listing
 from melanoma.config.base import Section, choices, members, type_below
 from melanoma.config.networks import NETWORKS
 
+S = TypeVar("S", bound=Section)
 LIMITS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
 LIMIT_WORDS = dict(zip(LIMITS, ["more than", "at least", "less than", "at most"], strict=True))
 LENGTHS = {
@@ -46,6 +50,19 @@ def wrong_value(name: str, kind: Any, value: Any) -> list[str]:
     except ValidationError as error:
         return explain(error, kind, value, name)
     return []
+
+
+def read_settings(kind: type[S], path: str | Path) -> S:
+    """Return the section that a settings file of the workflow holds; options that it lacks are at their defaults.
+
+    Raises InputError with the file and all that is wrong if the file holds no such section.
+    """
+    values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        lines = explain(error, kind, values)
+        raise InputError(f"{path} holds no valid settings:\n{listing(lines, limit=30)}") from error
 
 
 def placed(error: str, places: Mapping[str, str]) -> str:

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field
 
 from melanoma.config.augmentation import TTA, Augmentation
 from melanoma.config.base import Distinct, Flag, Input, Number, Section, Seed, Text, Whole
+from melanoma.config.errors import read_settings
 from melanoma.config.networks import (
     EXTERNAL,
     OFFICIAL_WEIGHTS,
@@ -269,8 +269,8 @@ class Recipe(Section):
 
 
 def read_recipe(path: str | Path) -> Recipe:
-    """Return the recipe of a YAML file that the workflow wrote; options that the file lacks are at their defaults.
+    """Return the recipe of a settings file; options that the file lacks are at their defaults.
 
-    Raises pydantic's ValidationError if the file holds no recipe.
+    Raises InputError if the file holds no recipe.
     """
-    return Recipe.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    return read_settings(Recipe, path)

@@ -87,6 +87,13 @@ class Fuse(Section):
     seed: Seed = Field(default=1, description="Seed of these folds, of gradient boosting and of the bootstrap.")
 
 
+class FusionSettings(Fusion):
+    """A fusion as its settings file has it: with the folds and the seed of its fit, those of `Fuse`."""
+
+    folds: Whole = Field(default=5, ge=2, le=50, description="Folds of patients in which the fusion is fitted.")
+    seed: Seed = Field(default=1, description="Seed of these folds and of gradient boosting.")
+
+
 class Evaluate(Section):
     """How the predictions of the test images are evaluated."""
 

@@ -197,7 +197,7 @@ def noting(faults: list[str]) -> Iterator[None]:
 def _layout(source: dict[str, Any]) -> Layout:
     if source["layout"] != "columns":
         return LAYOUTS[source["layout"]]
-    columns = source.get("columns") or {}
+    columns = {ours: theirs for ours, theirs in (source.get("columns") or {}).items() if theirs is not None}
     if "image" not in columns or not {"target", "diagnosis"} & set(columns):
         raise InputError(
             f"source {source['name']}: layout columns needs `columns` that name the table's column for image and for "

@@ -1,8 +1,6 @@
-"""What a job's result depends on besides its data: the project's own code; and the interpreter that runs it."""
+"""What a job's result depends on besides its data: the project's own code."""
 
 import ast
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +12,16 @@ from melanoma.common.files import sha256
 WITHOUT_RESULTS = {"causes", "cli", "errors", "preemption", "job_logs"}
 # Keywords of argparse and pydantic that are texts for people.
 TEXTS = {"help", "description", "examples", "metavar", "epilog"}
+
+
+def script_param(scripts: str, name: str) -> dict[str, Any]:
+    """Return the path of a script in `scripts` as a param that Snakemake does not compare: a clone may move."""
+    return {"script": lambda wildcards, output: f"{scripts}/{name}.py"}
+
+
+def code_params(scripts: str, name: str) -> dict[str, Any]:
+    """Return the path of a script and the digest of its code, as params: an edit reruns what it changes."""
+    return script_param(scripts, name) | {"code": lambda wildcards: code_digest(f"{scripts}/{name}.py")}
 
 
 @cache
@@ -45,17 +53,6 @@ def local_imports(script: Path) -> list[Path]:
                 found.add(module)
                 waiting.append(module)
     return [script, *sorted(found - {script})]
-
-
-def use_this_interpreter() -> None:
-    """Let `python` in every job be the one that runs now, even where its environment was never activated."""
-    find_first(Path(sys.executable).parent)
-
-
-def find_first(folder: Path) -> None:
-    """Let the programs in `folder` be found before others of the same name, here and in every job."""
-    others = [path for path in os.environ["PATH"].split(os.pathsep) if path != str(folder)]
-    os.environ["PATH"] = os.pathsep.join([str(folder), *others])
 
 
 @cache

@@ -100,4 +100,4 @@ def _seen(path: Path, before: dict[str, Any]) -> dict[str, Any]:
 
 
 def _differs(path: str, seen: dict[str, Any]) -> bool:
-    return Path(path).stat().st_size != seen["bytes"] or digest(Path(path)) != seen["sha256"]
+    return bool(Path(path).stat().st_size != seen["bytes"] or digest(Path(path)) != seen["sha256"])

@@ -64,7 +64,7 @@ class OneLine(DefaultFormatter):
         return "\n".join(lines)
 
     def _now(self) -> str:
-        return self.formatTime(logging.makeLogRecord({}), "%H:%M:%S")
+        return str(self.formatTime(logging.makeLogRecord({}), "%H:%M:%S"))
 
 
 def _named(msg: dict[str, Any]) -> str:

@@ -180,8 +180,12 @@ def test_a_row_without_a_patient_is_refused_where_the_layout_has_patients(
 
 @pytest.mark.parametrize(
     ("layout", "columns", "patients"),
-    [("columns", NAMED, ["columns:a", "columns:b"]), ("isic", None, ["P1", "isic:b"])],
-    ids=["columns without a patient", "isic"],
+    [
+        ("columns", NAMED, ["columns:a", "columns:b"]),
+        ("columns", NAMED | {"patient": None}, ["columns:a", "columns:b"]),
+        ("isic", None, ["P1", "isic:b"]),
+    ],
+    ids=["columns without a patient", "columns with null for the patient", "isic"],
 )
 def test_the_image_stands_in_for_a_patient_where_the_layout_needs_none(
     tmp_path: Path, layout: str, columns: dict[str, str] | None, patients: list[str]

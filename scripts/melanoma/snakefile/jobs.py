@@ -1,0 +1,120 @@
+"""What a job asks for, what starts it, and options of its command line."""
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
+
+from melanoma.config.recipe import Recipe
+
+# What network_resources may ask for.
+NETWORK_RESOURCES = ("mem_mb", "runtime", "gpu", "nodes", "mpi", "tasks", "tasks_per_gpu", "slurm_extra")
+
+
+def growing(mem_mb: int, runtime: int) -> dict[str, Callable[[Wildcards, int], int]]:
+    """Return memory in MB and run time in minutes that grow with each attempt, up to four times."""
+
+    def grown(least: int) -> Callable[[Wildcards, int], int]:
+        return lambda wildcards, attempt: least * min(attempt, 4)
+
+    return {"mem_mb": grown(mem_mb), "runtime": grown(runtime)}
+
+
+@dataclass(frozen=True)
+class NetworkJobs:
+    """The jobs that train networks or predict with them, by their wildcards.
+
+    How a network is computed decides no result. So `launch`, `devices` and `checkpoints` take `output`: Snakemake
+    compares no param that does.
+    """
+
+    recipe_of_job: Callable[[Wildcards], Recipe]
+    scripts: str
+    store: str
+
+    def resources(self) -> dict[str, Callable[[Wildcards], Any]]:
+        """Return what a job asks for, see `network_resources`."""
+
+        def resource(name: str, wildcards: Wildcards) -> Any:
+            return network_resources(self.recipe_of_job(wildcards)).get(name)
+
+        return {name: partial(resource, name) for name in NETWORK_RESOURCES}
+
+    def threads(self, wildcards: Wildcards) -> int:
+        """Return the threads that a job asks for."""
+        return self.recipe_of_job(wildcards).resources.threads
+
+    def launch(self, wildcards: Wildcards, output: OutputFiles) -> str:
+        """Return what starts a job's script, see `launcher`."""
+        return launcher(self.recipe_of_job(wildcards), self.scripts)
+
+    def devices(self, wildcards: Wildcards, output: OutputFiles) -> str:
+        """Return the options that tell a job's script where it runs."""
+        asked = self.recipe_of_job(wildcards).resources
+        return f"--gpus {asked.gpus} --nodes {asked.nodes}"
+
+    def checkpoints(self, wildcards: Wildcards, output: OutputFiles) -> str:
+        """Return the options that tell how often a training saves itself."""
+        recipe = self.recipe_of_job(wildcards)
+        return f"--checkpoint-batches {recipe.checkpoint_batches} --checkpoint-minutes {recipe.checkpoint_minutes}"
+
+    def images(self, wildcards: Wildcards) -> str | list[str]:
+        """Return the image store for a network that reads images; for others, nothing."""
+        return self.store if self.recipe_of_job(wildcards).reads_images else []
+
+    def pretrained(self, wildcards: Wildcards) -> str | list[str]:
+        """Return the file of pretrained weights that a job's network starts from; nothing where there is none."""
+        return self.recipe_of_job(wildcards).weights_file or []
+
+
+def network_resources(recipe: Recipe) -> dict[str, int | str]:
+    """Return what a network's job asks for: memory in MB and run time in minutes, GPUs, nodes.
+
+    On several nodes, Slurm starts one process on each, which gets the GPUs of its node. The Slurm plugin would count
+    tasks by GPU, so tasks_per_gpu is 0.
+    """
+    asked = recipe.resources
+    nodes, gpus = asked.nodes, asked.gpus
+    resources: dict[str, int | str] = {"mem_mb": asked.mem_mb, "runtime": asked.runtime}
+    resources |= {"gpu": gpus * nodes, "nodes": nodes}
+    if nodes > 1:
+        resources |= {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0}
+        resources |= {"slurm_extra": f"--gpus-per-node={gpus}"} if gpus else {}
+    return resources
+
+
+def launcher(recipe: Recipe, scripts: str) -> str:
+    """Return what starts a network's script: Python, or torchrun with a process for each GPU, on each of several nodes.
+
+    `scripts` is the folder of the project's scripts.
+    """
+    asked = recipe.resources
+    if asked.nodes > 1:
+        options = " ".join(f"--{name} {getattr(asked, name)}" for name in ("nodes", "gpus", "threads"))
+        return f"python {shlex.quote(f'{scripts}/across_nodes.py')} {options}"
+    # Without --, torchrun takes the --log of the script for an abbreviation of its own options.
+    return "python" if asked.gpus <= 1 else f"torchrun --standalone --nproc-per-node={asked.gpus} --"
+
+
+def option(name: str) -> Callable[[Wildcards, InputFiles], str]:
+    """Return a function that gives the option --NAME with the input of that name, or nothing where it is empty."""
+
+    def given(wildcards: Wildcards, input: InputFiles) -> str:
+        path = getattr(input, name)
+        return f"--{name.replace('_', '-')} {path}" if path else ""
+
+    return given
+
+
+def named(paths: Mapping[str, str]) -> list[str]:
+    """Return NAME=PATH for each path, as the scripts take files by name."""
+    return [f"{name}={path}" for name, path in paths.items()]
+
+
+def one_of(names: Mapping[str, Any] | list[str]) -> str:
+    """Return the regular expression of a wildcard that is one of `names`; of none, it is the word none."""
+    return "|".join(map(re.escape, names)) or "none"

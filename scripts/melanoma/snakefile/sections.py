@@ -1,0 +1,38 @@
+"""The parts of a configuration that a stage reads, each written to a file: a change reruns only what reads it."""
+
+from typing import Any
+
+from melanoma.config.data import Source
+from melanoma.config.facts import pieces, section_read
+from melanoma.config.study import FusionSettings, Study
+from melanoma.snakefile.trainings import Trainings
+
+# A command line carries 128 kB.
+LARGEST_PIECE = 64_000
+
+
+def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[str, dict[str, Any]]:
+    """Return each section's values by its name; `sources` are those that the catalog reads."""
+    evaluate, fuse = study.evaluate.dump(), study.fuse.dump()
+    fits = {key: fuse[key] for key in ("folds", "seed")}
+    fusions = {name: FusionSettings(**fusion.as_read().dump(), **fits) for name, fusion in study.all_fusions.items()}
+    networks = {name: recipe for name, recipe in study.models.items() if recipe.is_trained}
+    read = [source.model_dump(exclude={"generate"}) for source in sources]
+    return {
+        "catalog": {"on_bad_row": study.data.on_bad_row, "sources": read},
+        "images": section_read(study, "images"),
+        "split": section_read(study, "split"),
+        "fuse": fuse,
+        "evaluate": {key: value for key, value in evaluate.items() if key != "max_test_configurations"},
+        "shortcuts": {key: evaluate[key] for key in ("replicates", "confidence_level", "seed")},
+        **study_sections(study),
+        **{f"fusion-{name}": fusion.dump() for name, fusion in fusions.items()},
+        **{f"tta-{name}": recipe.tta.as_read().dump() for name, recipe in networks.items()},
+        **{f"tune-{name}": tune.dump() for name in trainings.trials if (tune := trainings.recipes[name].tune)},
+    }
+
+
+def study_sections(study: Study) -> dict[str, dict[str, Any]]:
+    """Return all of the configuration in sections that a command line can carry: study, study-1, and so on."""
+    parts = enumerate(pieces(study, LARGEST_PIECE))
+    return {f"study-{number}" if number else "study": part for number, part in parts}

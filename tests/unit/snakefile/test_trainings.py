@@ -1,0 +1,74 @@
+"""Which trainings a study has, and which runs, trials and recipes they have."""
+
+import pytest
+from snakemake.iocontainers import Wildcards
+
+from melanoma.config.study import resolve
+from melanoma.snakefile.trainings import Trainings, seed_option
+
+SPACE = {"method": "grid", "space": {"dropout": [0.1, 0.2]}}
+TUNED = {"network": "metadata_mlp", "epochs": 3, "tune": SPACE}
+
+
+def trainings(**changes: dict) -> Trainings:
+    models = {
+        "mlp": {"network": "metadata_mlp"},
+        "flipped": {"network": "metadata_mlp", "resources": {"mem_mb": 9000}},
+        "tuned": TUNED,
+        "repeated": {"network": "metadata_mlp", "epochs": 2, "seeds": [1, 2]},
+        "logistic": {"network": "logistic_regression"},
+    }
+    study = {
+        "study": "s",
+        "data": {"sources": [{"name": "clinic", "table": "t.csv", "images": None}]},
+        "split": {"folds": 3, "run_folds": [0, 2]},
+        "models": models,
+    }
+    return Trainings.from_study(resolve(study | changes))
+
+
+def test_models_that_are_trained_alike_share_a_training_with_the_recipe_of_the_first():
+    study = trainings()
+    assert study.names["mlp"] == study.names["flipped"]
+    assert study.recipes[study.names["mlp"]] == study.models["mlp"]
+
+
+def test_a_model_has_a_run_for_each_fold_and_a_refit_where_it_predicts_the_test():
+    assert trainings(predict={"test": "refit"}).runs("mlp") == ["fold-0", "fold-2", "refit"]
+    assert trainings(predict={"test": "fold_mean"}).runs("mlp") == ["fold-0", "fold-2"]
+
+
+def test_each_seed_has_runs_of_its_own():
+    runs = trainings(predict={"test": "refit"}).runs("repeated")
+    assert runs == [f"{run}-seed-{seed}" for run in ("fold-0", "fold-2", "refit") for seed in (1, 2)]
+
+
+def test_a_refit_takes_its_epochs_from_the_folds_of_its_own_seed():
+    study = trainings()
+    assert study.folds_of_refit("refit") == ["fold-0", "fold-2"]
+    assert study.folds_of_refit("refit-seed-2") == ["fold-0-seed-2", "fold-2-seed-2"]
+
+
+@pytest.mark.parametrize(
+    ("run", "option"), [("fold-0-seed-7", "--seed 7"), ("refit-seed-7", "--seed 7"), ("fold-0", "")]
+)
+def test_a_run_trains_with_the_seed_in_its_name(run, option):
+    assert seed_option(run) == option
+
+
+def test_a_tuned_training_has_a_recipe_for_each_trial_under_the_name_without_its_search_space():
+    study = trainings()
+    name = study.names["tuned"]
+    assert set(study.trials) == {name}
+    dropouts = {study.trial_recipe(study.untuned[name], trial).dropout for trial in study.trials[name]}
+    assert dropouts == {0.1, 0.2}
+    assert study.untuned[name] != name
+    wider = trainings(models={"tuned": TUNED | {"tune": SPACE | {"space": {"dropout": [0.3]}}}})
+    assert wider.untuned[wider.names["tuned"]] == study.untuned[name]
+
+
+def test_the_recipe_of_a_job_is_that_of_its_model_its_training_or_its_trial():
+    study = trainings()
+    name = study.names["tuned"]
+    for wildcards in ({"model": "tuned"}, {"training": name, "run": "fold-0"}, {"untuned": study.untuned[name]}):
+        assert study.recipe_of_job(Wildcards(fromdict=wildcards)) == study.models["tuned"]
