@@ -125,10 +125,12 @@ def _legend_below(figure: Figure, title: str) -> None:
 def _bars(axes: Axes, x: list[float], intervals: Sequence[Interval], lowest: float, color: str) -> None:
     """Draw each interval that has bounds as a vertical bar."""
     known = [
-        (place, each["low"], each["high"]) for place, each in zip(x, intervals, strict=True) if each["low"] is not None
+        (place, max(low, lowest), high)
+        for place, interval in zip(x, intervals, strict=True)
+        if (low := interval["low"]) is not None and (high := interval["high"]) is not None
     ]
-    lows, highs = [max(low, lowest) for _, low, _ in known], [high for *_, high in known]
-    axes.vlines([place for place, *_ in known], lows, highs, color=color, linewidth=1.4, alpha=0.6, zorder=3)
+    places, lows, highs = np.reshape(known, (-1, 3)).T
+    axes.vlines(places, lows, highs, color=color, linewidth=1.4, alpha=0.6, zorder=3)
 
 
 def _interval_label(metrics: Mapping[str, ModelMetrics]) -> str:
