@@ -64,9 +64,7 @@ def shown(value: float, replicates: NDArray[np.float64]) -> str:
 def main() -> None:
     """Compare and write the table."""
     options = parser(__doc__)
-    options.add_argument(
-        "--study", type=Path, required=True, help="folder of results; all folds of the study must have been run"
-    )
+    options.add_argument("--study", type=Path, required=True, help="results of a study with all folds run")
     options.add_argument("--model", required=True)
     options.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
     args = options.parse_args()
