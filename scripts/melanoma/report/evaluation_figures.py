@@ -73,11 +73,11 @@ def reliability(calibration: Mapping[str, Calibration], selected_model: str) -> 
             if name == selected_model:
                 _bars(axes, predicted, [each["observed"] for each in shown], lowest, line(number)["color"])
         axes.set(title=titles[scale], xscale="log", yscale="log", xlim=(lowest, 1.1), ylim=(lowest, 1.1))
-        axes.set_xlabel("Predicted share of melanomas in the bin")
+        axes.set_xlabel("Mean predicted probability")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
             axis.set_minor_formatter(mpl.ticker.NullFormatter())
-    grid[0].set_ylabel("Observed share of melanomas in the bin")
+    grid[0].set_ylabel("Observed share of melanomas")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(scales))
     return figure
 
