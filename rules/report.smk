@@ -125,22 +125,20 @@ rule write_report:
     params:
         **code("write_report"),
         text=file_digest(Path(workflow.basedir, text) for text in TEXTS),
-        study=study.study,
         figures=named(FIGURES),
         recipes=named(RECIPES),
         trials=named(TRIAL_TABLES),
         seeds=option("seeds"),
         test_access_log=TEST_ACCESS_LOG,
         quality=option("quality"),
-        truth=lambda wildcards, input: [f"--truth {path}" for path in input.truths],
     shell:
-        "python {params.script:q} --study {params.study:q} --metrics {input.metrics}"
+        "python {params.script:q} --study {input.study} --metrics {input.metrics}"
         " --comparisons {input.comparisons} --calibration {input.calibration}"
         " --selected-model {input.selected_model} --shortcuts {input.shortcuts} --figures {params.figures}"
         " --leakage {input.leakage} --issues {input.issues} {params.quality}"
         " --recipes {params.recipes} --trials {params.trials} {params.seeds}"
-        " --fusions {input.fusions} --test-access-log {params.test_access_log} --config {input.study}"
-        " {params.truth} --output {output} --log {log}"
+        " --fusions {input.fusions} --test-access-log {params.test_access_log}"
+        " --truths {input.truths} --output {output} --log {log}"
 
 
 onerror:
