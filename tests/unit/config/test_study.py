@@ -1,6 +1,7 @@
 """The configuration: every default from the schema, every mistake named with what is allowed and what was meant."""
 
 from copy import deepcopy
+from functools import reduce
 from typing import get_args, get_origin
 
 import pytest
@@ -24,6 +25,33 @@ STUDIES = [
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
 def test_every_study_file_is_valid(path):
     resolve(yaml.safe_load(path.read_text()))
+
+
+def keys(value, path=()):
+    """Yield the path of every key below a block of keys."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield (*path, key)
+            yield from keys(item, (*path, key))
+
+
+@pytest.mark.parametrize("path", ["config.yaml", "studies/isic2020.yaml", "studies/isic2020_tables.yaml"])
+def test_a_study_file_holds_only_what_differs_from_the_defaults(path):
+    config = yaml.safe_load((ROOT / path).read_text())
+    for *parents, last in keys({name: config.get(name, {}) for name in ("images", "split", "models", "fusions")}):
+        shorter = deepcopy(config)
+        block = reduce(lambda block, key: block[key], parents, shorter)
+        if parents and last in block:
+            del block[last]
+            assert not same(shorter, config), f"{path}: {'.'.join([*parents, last])} is at its default"
+
+
+def same(one, other):
+    """Tell whether two configurations give the same study; one that gives none is another."""
+    try:
+        return resolve(one) == resolve(other)
+    except InputError:
+        return False
 
 
 def test_null_removes_what_an_earlier_file_gives():
