@@ -20,16 +20,15 @@ import simplejpeg
 from conditions import conditions, markdown, medians
 
 from melanoma.common.files import sha256, write_text
+from melanoma.config.data import Images
 from melanoma.data.demo_images import draw_photograph
-from melanoma.images.hdf5 import create_hdf5
 from melanoma.images.header import read_header
 from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import measure
-from melanoma.images.shards import DEFAULTS, prepare_file, write_shard
-from melanoma.images.store import ImageStore
+from melanoma.images.shards import prepare_file
 
 SIZE = 512
-SETTINGS = DEFAULTS | {"size": SIZE, "fit": "center_crop", "on_unreadable": "fail"}
+SETTINGS = Images(size=SIZE)
 # Width, height, standard deviation of the noise, JPEG quality: the last two make the size of the file.
 PHOTOGRAPHS = {
     "24 Mpx, large file": (6000, 4000, 4.0, 95),
@@ -106,6 +105,7 @@ def several_processes(folder: Path, count: int) -> list[list[str]]:
     catalog.to_parquet(folder / "catalog.parquet")
     code = (
         "import sys, time, pandas as pd; from pathlib import Path; from melanoma.images.shards import write_shard\n"
+        "from melanoma.config.data import Images\n"
         "catalog = pd.read_parquet(sys.argv[1]); start = time.perf_counter()\n"
         f"write_shard(Path(sys.argv[2]), catalog, {SETTINGS!r}, int(sys.argv[3])); print(time.perf_counter() - start)"
     )
@@ -120,40 +120,6 @@ def several_processes(folder: Path, count: int) -> list[list[str]]:
     return [[str(k), f"{count / v:.1f}", f"{took[1] / v:.2f}"] for k, v in took.items()]
 
 
-def filters(source: np.ndarray, sources: list[np.ndarray], folder: Path) -> list[list[str]]:
-    """Return size, writing and reading time of a shard for each HDF5 filter."""
-    pixels = sources or [source]
-    rows = []
-    names = []
-    for number, image in enumerate(pixels[:48]):
-        name = folder / f"f{number}.png"
-        cv2.imwrite(str(name), cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)[..., ::-1])
-        names.append(str(name))
-    catalog = pd.DataFrame({"image": [Path(name).stem for name in names], "file": names})
-    stored = [cv2.imread(name)[..., ::-1] for name in names]
-    for compression in ("none", "lzf", "gzip-1", "gzip-4"):
-        path = folder / f"{compression}.h5"
-        write_shard(path, catalog, SETTINGS | {"compression": compression}, 1)
-        store, order = ImageStore(path), np.random.default_rng(0).permutation(len(names))
-        out = np.empty((len(names), SIZE, SIZE, 3), np.uint8)
-
-        def write(compression: str = compression) -> None:
-            options = {"none": {}, "lzf": {"compression": "lzf"}}.get(compression) or (
-                {"compression": "gzip", "compression_opts": int(compression[-1])} if "-" in compression else {}
-            )
-            with create_hdf5(folder / "w.h5") as file:
-                file.create_dataset(
-                    "images", data=np.stack(stored), chunks=(1, SIZE, SIZE, 3), fletcher32=True, **options
-                )
-
-        took = medians(
-            {"read": lambda store=store, order=order, out=out: store.read(order, out), "write": write}, REPEATS
-        )
-        size = path.stat().st_size / len(names) / 1e3
-        rows.append([compression, f"{size:.0f}", *(f"{took[k] / len(names):.2f}" for k in ("write", "read"))])
-    return rows
-
-
 def main() -> None:
     """Measure and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -164,11 +130,12 @@ def main() -> None:
     )
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    sources = [cv2.imread(str(path))[..., ::-1] for path in sorted(args.images.iterdir())[:48]] if args.images else []
+    if args.images:
+        source = cv2.imread(str(min(args.images.iterdir())))[..., ::-1]
+    else:
+        source = draw_photograph(np.random.default_rng(0), (1500, 1000), 0.0)
     with tempfile.TemporaryDirectory() as folder:
-        source = sources[0] if sources else draw_photograph(np.random.default_rng(0), (1500, 1000), 0.0)
         ratios, parts = one_core(source, Path(folder))
-        kinds = filters(source, sources, Path(folder))
         scaling = several_processes(Path(folder), args.count) if len(os.sched_getaffinity(0)) >= 4 else []
     columns = ["image", "MB", "ours, ms", "full decode + area, ms", "floor, ms", "full / ours", "floor / ours"]
     text = [
@@ -180,8 +147,6 @@ def main() -> None:
         markdown([*columns, "floor / prepared", "mean difference, gray levels"], ratios),
         "What is in it, ms an image:\n",
         markdown(["image", "strict checking", "SHA-256", "perceptual hash and quality"], parts),
-        "HDF5 filters, one core, shard of 512 px images, each with its checksum:\n",
-        markdown(["compression", "kB an image", "write, ms an image", "read, ms an image"], kinds),
     ]
     if scaling:
         text += [

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from conditions import conditions, markdown
 
-from list_sizes import unseen
+from list_sizes import quality_table
 from melanoma.common.files import read_yaml, write_text
 from melanoma.config.facts import training_recipe
 from melanoma.config.recipe import Recipe
@@ -53,9 +53,9 @@ def configuration(tables: Path) -> Study:
 
 def split(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return train, with folds that keep patients together, and test."""
-    catalog, _ = build_catalog({"sources": study.data.dump()["sources"], "on_bad_row": "fail"})
+    catalog, _ = build_catalog(study.data)
     pairs = read_pairs(Path(study.split.duplicates))
-    images = split_images(usable_images(catalog, unseen(catalog)), pairs, study.split.dump()).images
+    images = split_images(usable_images(catalog, quality_table(catalog)), pairs, study.split).images
     test = images["part"] == "test"
     return images.loc[~test, TRAIN_COLUMNS], images.loc[test, TEST_COLUMNS]
 

@@ -24,6 +24,7 @@ from torchvision.transforms import v2
 from melanoma.augment.pixelwise import PIXELWISE, apply_pixelwise
 from melanoma.augment.transforms import random_transforms, warp
 from melanoma.common.files import write_text
+from melanoma.config.data import Images
 from melanoma.config.facts import training_recipe
 from melanoma.config.study import resolve
 from melanoma.data.demo_images import draw_photograph
@@ -72,8 +73,7 @@ class Files(Dataset):
 def training_examples(folder: Path, files: list[Path]) -> Examples:
     """Prepare the files to a store and return all of it as examples."""
     catalog = pd.DataFrame({"image": [path.stem for path in files], "file": [str(path) for path in files]})
-    settings = {"size": STORED, "fit": "center_crop", "on_unreadable": "fail"}
-    write_shard(folder / "shard.h5", catalog, settings, 1)
+    write_shard(folder / "shard.h5", catalog, Images(size=STORED), 1)
     count = len(files)
     return Examples(
         metadata=np.zeros((count, 3), np.float32),

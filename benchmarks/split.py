@@ -15,7 +15,7 @@ from conditions import conditions, markdown
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from melanoma.common.files import write_text
-from melanoma.images.near_duplicates import ROWS, SIDE, candidates_of, confirmed, orientations, shrink
+from melanoma.images.near_duplicates import ROWS, SIDE, candidate_pairs, confirmed, orientations, shrink
 from melanoma.images.quality import perceptual_hash
 
 RESULTS = Path(__file__).parent / "results" / "split.md"
@@ -61,7 +61,7 @@ def count_candidates(hashes: np.ndarray) -> int:
     turned = orientations(hashes)
 
     def count(start: int) -> int:
-        return sum(len(found) for found in candidates_of(hashes, turned, start, HASH_DISTANCE))
+        return sum(len(found) for found in candidate_pairs(hashes, turned, start, HASH_DISTANCE))
 
     with ThreadPoolExecutor(THREADS) as pool:
         return sum(pool.map(count, range(0, len(hashes), ROWS)))

@@ -34,6 +34,7 @@ from melanoma.common.files import write_text
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preemption
+from melanoma.config.data import Images
 from melanoma.config.facts import training_recipe
 from melanoma.config.study import resolve
 from melanoma.images.shards import write_shard
@@ -226,7 +227,7 @@ def main() -> None:
         folder = Path(name)
         files = stored_jpegs(args.images, folder)[: None if args.gpu else CPU_IMAGES]
         catalog = pd.DataFrame({"image": [path.stem for path in files], "file": [str(path) for path in files]})
-        write_shard(folder / "shard.h5", catalog, {"size": STORED, "fit": "center_crop", "on_unreadable": "fail"}, 1)
+        write_shard(folder / "shard.h5", catalog, Images(size=STORED), 1)
         for case in GPU_CASES if args.gpu else CPU_CASES:
             found = in_turns(case, [str(path) for path in files], folder, args.threads, int(args.gpu))
             ours, bare, theirs = (found[way] for way in WAYS)

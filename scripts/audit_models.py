@@ -8,7 +8,6 @@ python scripts/audit_models.py --settings split.yaml --leakage leakage.json --tr
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -16,11 +15,11 @@ import torch
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, read_yaml, write_json
-from melanoma.data.metadata_columns import InputEncoder
+from melanoma.data.metadata_columns import InputEncoder, InputValues
 from melanoma.predictions.patient_context import count_images
 from melanoma.predictions.table import named_paths
 from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
-from melanoma.split.leakage import check_encoder, check_epoch, check_predictions, check_test, require_no_leaks
+from melanoma.split.leakage import Finding, check_encoder, check_epoch, check_predictions, check_test, require_no_leaks
 from melanoma.training.sampling import epoch_order
 
 
@@ -44,8 +43,7 @@ def main(args: argparse.Namespace) -> None:
     train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
     predictions = named_paths(args.predictions)
     labels = open_test_labels(args.test_labels, "audit", list(predictions), args)
-    shown = check_test(test, labels)
-    found = shown["findings"]
+    found, test_counts = check_test(test, labels)
     for name, path in named_paths(args.weights).items():
         found += check_network(path, train, test, name)
     for name, path in named_paths(args.metadata_models).items():
@@ -54,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
         found += check_predictions(pd.read_parquet(path), train, test, labels, name)
     report = read_json(args.leakage)
     report["findings"] += found
-    report["checked"]["test"] = shown["checked"]
+    report["checked"]["test"] = test_counts
     checked = {"networks": args.weights, "metadata models": args.metadata_models}
     checked |= {"tables of predictions": args.predictions}
     report["checked"] |= {name: len(files) for name, files in checked.items()}
@@ -67,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
         log.warning("going on as allow_leaks is set: %s", leaks)
 
 
-def check_tabular(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str) -> list[dict]:
+def check_tabular(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str) -> list[Finding]:
     """Check the encoders of a metadata model, by run, against the rows that each may have seen."""
     train, test = count_images(train, test)
     found = []
@@ -81,11 +79,11 @@ def check_tabular(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str
     return found
 
 
-def _learned(rows: pd.DataFrame, inputs: list[str]) -> dict[str, Any]:
+def _learned(rows: pd.DataFrame, inputs: list[str]) -> InputValues:
     return InputEncoder.fit(rows, inputs).to_dict()
 
 
-def check_network(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str) -> list[dict]:
+def check_network(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str) -> list[Finding]:
     """Check the encoder of a trained network, and what its first epoch showed, against the rows it may have seen."""
     trained = torch.load(path, weights_only=True)
     held_out = train[train["fold"] == trained["fold"]] if trained["fold"] is not None else train.iloc[:0]

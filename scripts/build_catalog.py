@@ -8,6 +8,7 @@ from pathlib import Path
 
 from melanoma.common.cli import run
 from melanoma.common.files import read_yaml, write_csv, write_parquet
+from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
 
 
@@ -16,13 +17,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="YAML: on_bad_row and sources")
     parser.add_argument("--output", type=Path, required=True, help="catalog to write, Parquet")
     parser.add_argument(
-        "--issues", type=Path, required=True, help="what was dropped or normalized, and warnings, CSV to write"
+        "--issues", type=Path, required=True, help="dropped rows, normalized words and warnings, CSV to write"
     )
 
 
 def main(args: argparse.Namespace) -> None:
     """Build the catalog and write it with its issues."""
-    catalog, issues = build_catalog(read_yaml(args.settings))
+    catalog, issues = build_catalog(Data(**read_yaml(args.settings)))
     write_csv(args.issues, issues)
     write_parquet(args.output, catalog)
 

@@ -1,4 +1,4 @@
-"""The leakage gate: stop before anything is trained if a table of the split leaks.
+"""Check the tables of the split for leaks, and stop before training if there are any.
 
 python scripts/check_leakage.py --settings split.yaml --train train.parquet --test test.parquet \\
     --quality quality.parquet --near-duplicates near_duplicates.csv --left-out left_out.csv --output leakage.json
@@ -12,6 +12,7 @@ import pandas as pd
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_yaml, write_json
+from melanoma.config.data import Split
 from melanoma.split.assign import read_pairs
 from melanoma.split.leakage import Tables, check, require_no_leaks
 
@@ -19,25 +20,25 @@ from melanoma.split.leakage import Tables, check, require_no_leaks
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add this script's arguments."""
     add = parser.add_argument
-    add("--settings", type=Path, required=True, help="YAML: folds, duplicates, allow_leaks, ...")
+    add("--settings", type=Path, required=True, help="YAML: the section split of the configuration")
     add("--train", type=Path, required=True, help="training images with targets and folds, Parquet")
     add("--test", type=Path, required=True, help="test images, Parquet")
     add("--quality", type=Path, required=True, help="quality table of all images, Parquet")
-    add("--near-duplicates", type=Path, help="pairs found by near_duplicates.py, CSV")
-    add("--left-out", type=Path, required=True, help="images in neither part, each with its reason, CSV")
-    add("--output", type=Path, required=True, help="findings and what was checked, JSON to write")
+    add("--near-duplicates", type=Path, help="pairs of near-duplicates, CSV")
+    add("--left-out", type=Path, required=True, help="images that are left out, with reasons, CSV")
+    add("--output", type=Path, required=True, help="findings and counts, JSON to write")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Check, write the findings, and fail if there are any and they are not allowed."""
-    settings = read_yaml(args.settings)
+    """Check, write the findings, and fail if there are any and allow_leaks is false."""
+    settings = Split(**read_yaml(args.settings))
     tables = Tables(
         train=pd.read_parquet(args.train),
         test=pd.read_parquet(args.test),
         files=pd.read_parquet(args.quality, columns=["image", "sha256"]),
-        pairs=read_pairs(settings["duplicates"]),
+        pairs=read_pairs(settings.duplicates),
         near=read_pairs(args.near_duplicates),
-        folds=settings["folds"],
+        folds=settings.folds,
     )
     report = check(tables)
     left_out = pd.read_csv(args.left_out, dtype="str")["reason"].value_counts()
@@ -46,9 +47,9 @@ def main(args: argparse.Namespace) -> None:
     try:
         require_no_leaks(report["findings"])
     except InputError as leaks:
-        if not settings["allow_leaks"]:
+        if not settings.allow_leaks:
             raise
-        log.warning("going on as allow_leaks is set: %s", leaks)
+        log.warning("split.allow_leaks is true, so the workflow continues: %s", leaks)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Find images that show one photograph: the same file twice, or re-encoded, resized, cropped, flipped, brightened.
+"""Find images of the same photograph: copies of a file, also re-encoded, resized, cropped, flipped or brightened.
 
 python scripts/find_near_duplicates.py --quality quality.parquet --images images.h5 --hash-distance 10 \\
     --max-difference 0.35 --threads 4 --output near_duplicates.csv
@@ -21,8 +21,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--quality", type=Path, required=True, help="quality table of all images, Parquet")
     add("--images", type=Path, required=True, help="image store")
     add("--hash-distance", type=int, default=10, metavar="BITS", help="largest distance of two perceptual hashes")
-    add("--max-difference", type=float, default=0.35, help="largest difference of two images' detail, 0 to 1")
-    add("--threads", type=int, default=1, help="threads that compare")
+    add("--max-difference", type=float, default=0.35, help="largest difference of the detail of two images, 0 to 1")
+    add("--threads", type=int, default=1, help="number of threads")
     add("--output", type=Path, required=True, help="pairs, CSV to write")
 
 

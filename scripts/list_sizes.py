@@ -1,4 +1,4 @@
-"""The quality table of a study without images: all count as readable, and their sizes are what its tables tell.
+"""Write the quality table of a study without images: every image counts as readable, with its size from the catalog.
 
 python scripts/list_sizes.py --catalog catalog.parquet --output quality.parquet
 """
@@ -19,14 +19,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write the table."""
-    table = unseen(pd.read_parquet(args.catalog))
+    """Write the quality table."""
+    table = quality_table(pd.read_parquet(args.catalog))
     log.info("%d of %d images have a size in their table", (table["width"] > 0).sum(), len(table))
     write_parquet(args.output, table)
 
 
-def unseen(catalog: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of the quality table that a study needs; a width or height of 0 is unknown."""
+def quality_table(catalog: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of the quality table that a study without images needs; an unknown width or height is 0."""
     sides = catalog[["width", "height"]].fillna(0).astype("int32")
     nothing = pd.Series([None] * len(catalog), dtype="str")
     images = catalog[["image"]].reset_index(drop=True)

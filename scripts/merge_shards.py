@@ -1,4 +1,4 @@
-"""Join the shards of images into one store: a virtual data set over them, and one quality table.
+"""Join the shards of images into one store, a virtual data set over them, and join their quality tables.
 
 python scripts/merge_shards.py --shards shards/shard-*.h5 --qualities shards/shard-*.parquet \
     --output images.h5 --quality quality.parquet --shard-count shard_count

@@ -1,4 +1,4 @@
-"""Prepare one shard of the images: decoded, cropped or squeezed to a square, stored in one HDF5 file.
+"""Prepare one shard of the images: decode them, make them square, and write them to one HDF5 file.
 
 python scripts/prepare_shard.py --settings images.yaml --catalog catalog.parquet --shard 3 --shards 8 \
     --output shard-003.h5 --quality shard-003.parquet --processes 4
@@ -12,6 +12,7 @@ import pandas as pd
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_yaml, write_parquet
+from melanoma.config.data import Images
 from melanoma.images.shards import shard_rows, write_shard
 
 
@@ -19,18 +20,18 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add this script's arguments."""
     parser.add_argument("--settings", type=Path, required=True, help="YAML: the section images of the configuration")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog, Parquet")
-    parser.add_argument("--shard", type=int, required=True, help="which shard, from 0")
-    parser.add_argument("--shards", type=int, required=True, help="into how many shards the catalog is divided")
+    parser.add_argument("--shard", type=int, required=True, help="number of the shard, from 0")
+    parser.add_argument("--shards", type=int, required=True, help="number of shards of the catalog")
     parser.add_argument("--output", type=Path, required=True, help="shard to write, HDF5")
     parser.add_argument("--quality", type=Path, required=True, help="quality table to write, Parquet")
-    parser.add_argument("--processes", type=int, default=1, help="how many images are decoded at a time")
+    parser.add_argument("--processes", type=int, default=1, help="number of images that are decoded at the same time")
 
 
 def main(args: argparse.Namespace) -> None:
     """Prepare the shard's range of the catalog."""
     if args.processes < 1:
         raise InputError(f"--processes is {args.processes}, expected at least 1")
-    settings = read_yaml(args.settings)
+    settings = Images(**read_yaml(args.settings))
     catalog = pd.read_parquet(args.catalog, columns=["image", "file"])
     rows = shard_rows(len(catalog), args.shard, args.shards)
     quality = write_shard(args.output, catalog.iloc[rows], settings, args.processes)

@@ -12,36 +12,37 @@ import pandas as pd
 
 from melanoma.common.cli import run
 from melanoma.common.files import read_yaml, write_csv, write_parquet
+from melanoma.config.data import Split
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, log_split, read_pairs, split_images, usable_images
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add this script's arguments."""
     add = parser.add_argument
-    add("--settings", type=Path, required=True, help="YAML: method, test_fraction, folds, seed, group_by, ...")
+    add("--settings", type=Path, required=True, help="YAML: the section split of the configuration")
     add("--catalog", type=Path, required=True, help="catalog, Parquet")
     add("--quality", type=Path, required=True, help="quality table of all images, Parquet")
-    add("--near-duplicates", type=Path, help="pairs found by near_duplicates.py, CSV")
+    add("--near-duplicates", type=Path, help="pairs of near-duplicates, CSV")
     add("--split", type=Path, required=True, help="part and fold of every image, to write")
     add("--train", type=Path, required=True, help="training images with targets and folds, to write")
     add("--test", type=Path, required=True, help="test images without targets, to write")
     add("--test-labels", type=Path, required=True, help="targets of the test images, to write")
-    add("--left-out", type=Path, required=True, help="images in neither part, each with its reason, CSV to write")
+    add("--left-out", type=Path, required=True, help="images that are left out, with reasons, CSV to write")
 
 
 def main(args: argparse.Namespace) -> None:
     """Split and write the tables."""
-    settings = read_yaml(args.settings)
-    pairs = pd.concat([read_pairs(settings["duplicates"]), read_pairs(args.near_duplicates)], ignore_index=True)
+    settings = Split(**read_yaml(args.settings))
+    pairs = pd.concat([read_pairs(settings.duplicates), read_pairs(args.near_duplicates)], ignore_index=True)
     images = usable_images(pd.read_parquet(args.catalog), pd.read_parquet(args.quality))
     split = split_images(images, pairs, settings)
     log_split(split, pairs)
-    divided = split.images
-    is_test = divided["part"] == "test"
-    write_parquet(args.train, divided.loc[~is_test, TRAIN_COLUMNS])
-    write_parquet(args.test, divided.loc[is_test, TEST_COLUMNS])
-    write_parquet(args.test_labels, divided.loc[is_test, ["image", "target"]])
-    write_parquet(args.split, divided[["image", "patient", "group", "part", "fold"]])
+    images = split.images
+    is_test = images["part"] == "test"
+    write_parquet(args.train, images.loc[~is_test, TRAIN_COLUMNS])
+    write_parquet(args.test, images.loc[is_test, TEST_COLUMNS])
+    write_parquet(args.test_labels, images.loc[is_test, ["image", "target"]])
+    write_parquet(args.split, images[["image", "patient", "group", "part", "fold"]])
     write_csv(args.left_out, split.left_out)
 
 

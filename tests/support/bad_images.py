@@ -240,6 +240,6 @@ def write_special(folder: Path) -> dict[str, tuple[Path, str]]:
         "pipe": "not a file",
         "loop": "cannot be opened: Too many levels of symbolic links",
         "dangling": "cannot be opened: No such file or directory",
-        "sparse": "53687091200 bytes, more than the 268435456 that an image may have",
+        "sparse": "53687091200 bytes, expected at most 268435456",
     }
     return {name: (path, said[name]) for name, path in special.items()}

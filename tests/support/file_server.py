@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from melanoma.common.errors import InputError
-from melanoma.data.download import Download, fetch
+from melanoma.config.data import Download
+from melanoma.data.download import fetch
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -81,7 +82,7 @@ def serving() -> Iterator[Server]:
 
 
 def get(server: Server, path: Path, name: str = "/file", **options: Any) -> None:
-    fetch(Download(server.url + name, **options), path, attempts=3, pause=0.0)
+    fetch(Download(url=server.url + name, **options), path, attempts=3, pause=0.0)
 
 
 def refused(server: Server, path: Path, *parts: str, name: str = "/file", **options: Any) -> None:

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from melanoma.config.data import Images
 from melanoma.images.header import read_header
 from melanoma.images.preprocess import crop_and_resize
-from melanoma.images.shards import DEFAULTS
 
 
 def smooth(width: int, height: int, seed: int = 0) -> np.ndarray:
@@ -42,7 +42,7 @@ def jpeg_with(pixels: np.ndarray, **options: object) -> bytes:
 
 def decode(data: bytes, size: int, fit: str, **options: object) -> np.ndarray:
     """Decode to the square that is stored."""
-    return crop_and_resize(data, read_header(data), DEFAULTS | {"size": size, "fit": fit} | options)
+    return crop_and_resize(data, read_header(data), Images().model_copy(update={"size": size, "fit": fit, **options}))
 
 
 def header_size(data: bytes) -> tuple[int, int]:

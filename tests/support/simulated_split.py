@@ -5,17 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from melanoma.config.data import Split
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, split_images
 
-SETTINGS = {
-    "method": "grouped",
-    "test_fraction": 0.25,
-    "folds": 3,
-    "group_by": ["patient", "lesion"],
-    "stratify": ["target", "images_per_patient"],
-    "predefined": None,
-    "seed": 1,
-}
+SETTINGS = Split(test_fraction=0.25, folds=3)
 # The places of what `members` names.
 TEST, OTHER_TEST, FOLD_0, OTHER_FOLD_0, FOLD_1, EXTRA = range(6)
 
@@ -46,7 +39,7 @@ def study(patients: int = 60, seed: int = 0) -> Study:
         files=pd.DataFrame({"image": images["image"], "sha256": digest}),
         pairs=pairs,
         near=near,
-        folds=SETTINGS["folds"],
+        folds=SETTINGS.folds,
     )
 
 

@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from melanoma.config.data import Images
 from melanoma.images.shards import shard_rows, write_shard
 from melanoma.images.store import merge_shards
 
 SIZE = 24
-SETTINGS = {"size": SIZE, "fit": "resize", "on_unreadable": "drop"}
+SETTINGS = Images(size=SIZE, fit="resize", on_unreadable="drop")
 
 
 def catalog(folder: Path, count: int = 11) -> pd.DataFrame:
@@ -23,7 +24,7 @@ def catalog(folder: Path, count: int = 11) -> pd.DataFrame:
     return pd.DataFrame({"image": names, "file": [str(folder / f"{name}.jpg") for name in names]})
 
 
-def build(folder: Path, table: pd.DataFrame, shards: int, settings: dict = SETTINGS) -> Path:
+def build(folder: Path, table: pd.DataFrame, shards: int, settings: Images = SETTINGS) -> Path:
     """Write shards and merge them as the workflow does; return the path of the store."""
     paths, qualities = [], []
     for shard in range(shards):

@@ -10,7 +10,8 @@ TESTS = ROOT / "tests"
 # From the bottom to the top: a package imports those of the rows above its own.
 LAYERS = (
     {"common"},
-    {"config", "data", "images", "stats", "compute"},
+    {"config"},
+    {"data", "images", "stats", "compute"},
     {"snakefile", "split", "augment", "predictions"},
     {"models"},
     {"training", "fusion"},

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from list_sizes import unseen
+from list_sizes import quality_table
+from melanoma.config.data import Data
 from melanoma.config.facts import training_recipe
 from melanoma.config.study import resolve
 from melanoma.data.catalog import build_catalog
@@ -24,8 +25,8 @@ def test_age_sex_and_site_then_images_per_patient_then_size_reach_their_known_au
     folder = real_data("isic2020-tables")
     source, pairs = config.data.sources[0].dump(), folder / Path(config.split.duplicates).name
     tables = {key: str(folder / Path(source[key]).name) for key in ("table", "metadata")}
-    catalog, _ = build_catalog({"sources": [source | tables], "on_bad_row": "fail"})
-    split = split_images(usable_images(catalog, unseen(catalog)), read_pairs(pairs), config.split.dump()).images
+    catalog, _ = build_catalog(Data(sources=[source | tables]))
+    split = split_images(usable_images(catalog, quality_table(catalog)), read_pairs(pairs), config.split).images
     test = split["part"] == "test"
     train, test = split.loc[~test, TRAIN_COLUMNS], split.loc[test, TEST_COLUMNS]
     found = []

@@ -213,13 +213,6 @@ class Images(Section):
             " keeps the colors."
         ),
     )
-    compression: Literal["none", "lzf", "gzip-1", "gzip-4", "gzip-9"] = Field(
-        default="none",
-        description=(
-            "Lossless HDF5 filter of the shards. Every filter makes the shards smaller and several times slower to"
-            " read; benchmarks/results has the figures."
-        ),
-    )
 
 
 class NearDuplicates(Section):

@@ -1,1 +1,1 @@
-"""Tables of sources, as one catalog; downloads; the demo's cohort."""
+"""The catalog of all sources, downloads, and the simulated study of the demo."""

@@ -1,4 +1,4 @@
-"""Zips taken apart safely: no file lands outside its folder, no link, no bomb, all of it or nothing."""
+"""Unpacks zips safely: no file outside its folder, no link, no decompression bomb, and all files or none."""
 
 import os
 import shutil
@@ -13,19 +13,19 @@ from melanoma.common.cli import progress
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import atomic_path
 
-LARGEST_RATIO = 100  # of what a zip holds to its own size; images hardly shrink, tables to a tenth
+LARGEST_RATIO = 100  # of the unpacked size to the size of the zip; tables shrink to about a tenth, images hardly
 
 
 def unpack_folder(archive: Path, folder: Path) -> None:
-    """Put all files of a zip into `folder`, without the folders they were in; it appears when it is complete.
+    """Unpack all files of a zip into `folder`, without their own folders. It appears when it is complete.
 
-    Raises InputError where the zip is damaged, too large, or holds a name that is absolute, leads outside or is there
-    twice, a link or an encrypted file; nothing is unpacked then.
+    Raises InputError, and unpacks nothing, if the zip is damaged or too large, or has a link, an encrypted file, an
+    absolute name, a name that leads outside the folder, or a name twice.
     """
     temporary = folder.with_name(f".{folder.name}.unpacking")
     shutil.rmtree(temporary, ignore_errors=True)
     with _opened(archive) as zipped:
-        files = _checked(zipped, folder.parent)
+        files = _checked(zipped, archive, folder.parent)
         temporary.mkdir(parents=True)
         try:
             for name, info in progress(files.items(), f"unpacking {folder.name}", len(files)):
@@ -37,11 +37,11 @@ def unpack_folder(archive: Path, folder: Path) -> None:
 
 
 def unpack_file(archive: Path, path: Path) -> None:
-    """Take the file named as `path` out of a zip; raise InputError as unpack_folder, and where there is none."""
+    """Unpack the file with the name of `path`; raise InputError as `unpack_folder`, or if the zip lacks the file."""
     with _opened(archive) as zipped:
-        files = _checked(zipped, path.parent)
+        files = _checked(zipped, archive, path.parent)
         if path.name not in files:
-            raise InputError(f"the zip has no file {path.name}. It has:\n{listing(files)}")
+            raise InputError(f"the zip has no file {path.name}. Its files are:\n{listing(files)}")
         with atomic_path(path) as temporary:
             _copy(zipped, files[path.name], temporary)
 
@@ -53,11 +53,13 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
             yield zipped
     # zipfile raises NotImplementedError for a compression or encryption that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise InputError(f"not a whole zip: {error}. Run again to download it anew, or correct its address") from error
+        raise InputError(
+            f"not a complete zip: {error}. Run again to download it again, or correct its address"
+        ) from error
 
 
-def _checked(zipped: zipfile.ZipFile, parent: Path) -> dict[str, zipfile.ZipInfo]:
-    """Return the zip's files by their names without folders; raise InputError that lists all that is not allowed."""
+def _checked(zipped: zipfile.ZipFile, archive: Path, parent: Path) -> dict[str, zipfile.ZipInfo]:
+    """Return the files of a zip by their names without folders; raise InputError that lists all forbidden entries."""
     files: dict[str, zipfile.ZipInfo] = {}
     seen: set[str] = set()
     faults = []
@@ -74,14 +76,16 @@ def _checked(zipped: zipfile.ZipFile, parent: Path) -> dict[str, zipfile.ZipInfo
             files[name] = info
             seen.add(name.lower())
     if faults:
-        raise InputError(f"the zip holds what is not allowed, and nothing of it was unpacked:\n{listing(faults)}")
+        raise InputError(f"the zip has forbidden entries, and nothing was unpacked:\n{listing(faults)}")
     size = sum(info.file_size for info in files.values())
-    packed = Path(zipped.filename).stat().st_size
+    packed = archive.stat().st_size
     if size > LARGEST_RATIO * packed:
-        raise InputError(f"the zip has {packed} bytes and would unpack to {size}: a bomb. Nothing was unpacked")
+        raise InputError(
+            f"the zip has {packed} bytes and would unpack to {size}: a decompression bomb. Nothing was unpacked"
+        )
     free = shutil.disk_usage(parent).free
     if size > free:
-        raise InputError(f"{parent}: {size} bytes to unpack and {free} free. Make room")
+        raise InputError(f"{parent}: {size} bytes to unpack, and {free} are free. Free some space")
     return files
 
 
@@ -102,6 +106,6 @@ def _fault(info: zipfile.ZipInfo) -> str | None:
 
 
 def _copy(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
-    """Copy a file out of the zip; its checksum is verified on the way, and it cannot grow beyond its stated size."""
+    """Copy a file out of the zip. This verifies its checksum, and that it is not larger than stated."""
     with zipped.open(info) as source, path.open("xb") as target:
         shutil.copyfileobj(source, target, 2**20)

@@ -1,7 +1,7 @@
-"""The catalog: all sources' tables as one, each row checked, each finding with its place and its remedy."""
+"""Joins the tables of all sources into one catalog. Checks each row; an issue names its place and its remedy."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,9 @@ import pandera.pandas as pa
 
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
-from melanoma.data.layouts import Source, noting, read_source
+from melanoma.config.data import Data
+from melanoma.data.layouts import SourceTable, noting, read_source
+from melanoma.data.tables import row_name
 from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonize, nearest
 
 SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
@@ -40,8 +42,8 @@ SCHEMA = pa.DataFrameSchema(
     ordered=True,
 )
 WORD_FOR_TARGET = (
-    "expected 0 (benign) or 1 (melanoma); correct it, remove the row, or say under `values` of the source which word is"
-    " which, as in target: {benign: 0, melanoma: 1}"
+    "expected 0 (benign) or 1 (melanoma); correct it, remove the row, or give the meaning of words under `values` of"
+    " the source, as in target: {benign: 0, melanoma: 1}"
 )
 EMPTY = "is empty; fill it in or remove the row"
 EXPECTED = {
@@ -49,21 +51,35 @@ EXPECTED = {
     "site": "expected a site of the vocabulary or nothing",
     "diagnosis": "expected a diagnosis of the vocabulary or nothing",
 }
-PROBLEM_COLUMNS = ["source", "table", "row", "image", "column", "value", "problem", "action"]
 KINDS_SHOWN = 30
 
 
-def build_catalog(settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read and check all sources; return the catalog, and what was dropped, normalized or warned of, and why.
+class Issue(TypedDict):
+    """A row of issues.csv. An issue of a whole source has no row and no image."""
 
-    The catalog has one row per image, in table order, with the columns and types of SCHEMA; a problem that concerns
-    a whole source has neither row nor image. `settings` holds `sources` (see read_source) and `on_bad_row` (fail or
-    drop). Raises InputError that lists all findings at once: always where a source cannot be used as a whole, and
-    with on_bad_row: fail where a single row is wrong.
+    source: str
+    table: str
+    row: int | None
+    image: str | None
+    column: str
+    value: str | None
+    problem: str
+    action: str
+
+
+ISSUE_COLUMNS = list(Issue.__annotations__)
+
+
+def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read and check all sources; return the catalog and its issues.
+
+    The catalog has one row for each image, in the order of the tables, with the columns and types of SCHEMA. The issues
+    have the columns of `Issue`; their action is dropped, normalized or warning. Raises one InputError that lists all
+    problems: if a source cannot be used at all, or if a row is wrong and on_bad_row is fail.
     """
-    sources: list[Source] = []
+    sources: list[SourceTable] = []
     faults: list[str] = []
-    for given in settings["sources"]:
+    for given in data.sources:
         with noting(faults):
             sources.append(read_source(given))
     if not sources:
@@ -72,28 +88,29 @@ def build_catalog(settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]
     words = {column: harmonize(cells[column], vocabulary) for column, vocabulary in VOCABULARIES.items()}
     typed = canonical(cells, words)
     problems = find_problems(cells, typed, words, sources)
-    if len(problems) and (faults or settings["on_bad_row"] == "fail"):
+    if len(problems) and (faults or data.on_bad_row == "fail"):
         faults.append(
             f"{_rows(problems.index.nunique())} cannot be used:\n{describe(problems)}\n"
-            "Correct them, or set on_bad_row: drop to leave these rows out and list them in issues.csv."
+            "Correct them, or set on_bad_row: drop, which leaves these rows out and lists them in issues.csv."
         )
     kept = ~cells.index.isin(problems.index)
-    # Whether a source is complete is not told by what is left where some of its rows are to be corrected.
-    incomplete = set() if settings["on_bad_row"] == "drop" else set(problems["source"])
+    # With on_bad_row: fail, a source with bad rows is not checked for both classes: its other rows are not all of it.
+    incomplete = set() if data.on_bad_row == "drop" else set(problems["source"])
     faults += _unusable_sources(sources, typed[kept], incomplete)
     if faults:
         raise InputError("\n".join(faults))
     catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
-    notes = pd.DataFrame(find_doubts(cells[kept], typed[kept], words, sources), columns=PROBLEM_COLUMNS)
+    notes = pd.DataFrame(find_notes(cells[kept], typed[kept], words, sources), columns=ISSUE_COLUMNS)
     _log_summary(catalog, problems, notes)
-    joined = [part for part in (problems.assign(action="dropped"), notes) if len(part)] or [notes]
-    return catalog, pd.concat(joined, ignore_index=True).astype({"row": "Int64"})
+    issues = [part for part in (problems.assign(action="dropped"), notes) if len(part)] or [notes]
+    return catalog, pd.concat(issues, ignore_index=True).astype({"row": "Int64"})
 
 
-def join(sources: list[Source]) -> pd.DataFrame:
-    """Join the sources' cells, with columns source, role, derived (the target) and stands_in (for the patient).
+def join(sources: list[SourceTable]) -> pd.DataFrame:
+    """Join the cells of the sources, with columns source, role, derived and stands_in, both bool.
 
-    Where a source knows no patient, its lesion stands in, or the image itself, with the source's name before it.
+    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient, so the name of the source
+    and the lesion, or else the image, stand in.
     """
     tables = [
         source.cells.assign(
@@ -110,10 +127,10 @@ def join(sources: list[Source]) -> pd.DataFrame:
 
 
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return `cells` in the columns and types of SCHEMA, with the vocabulary's `words`.
+    """Return `cells` in the columns and types of SCHEMA, with `words` of the vocabulary.
 
-    An age or size that is no number becomes infinite, a target that is not 0 or 1 becomes -1, so that the schema
-    rejects them: taken for missing they would slip through.
+    An age or size that is not a number becomes infinite, and a target that is not 0 or 1 becomes -1, so that the schema
+    rejects them. As missing values they would be accepted.
     """
     numbers = {column: _number(cells[column]) for column in ("age", "width", "height")}
     diagnosis = words["diagnosis"]["word"]
@@ -122,48 +139,46 @@ def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFra
     from_diagnosis = np.where(diagnosis == MELANOMA, 1.0, np.where(benign, 0.0, -1.0))
     target = target.mask(cells["derived"], pd.Series(from_diagnosis, index=cells.index))
     return cells.assign(
-        **{column: found["word"] for column, found in words.items()},
+        **{column: translated["word"] for column, translated in words.items()},
         **numbers,
         target=target.where(target.isin([0, 1]), -1).astype(np.int8),
     )[list(SCHEMA.columns)]
 
 
 def find_problems(
-    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[Source]
+    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
 ) -> pd.DataFrame:
-    """Check every row; return one row per wrong cell, indexed as `cells`.
+    """Check every row; return one row for each wrong cell, with the index of `cells` and the columns of `Issue`.
 
-    Columns: source, table, row (line in the file), image, column (the table's name for it), value, problem.
+    The column action is not yet there.
     """
     rules = [
         pd.DataFrame({"index": cells.index[broken], "column": column, "problem": problem})
         for broken, column, problem in [*_rules(cells, typed, words, sources), *_unknown_words(cells, words)]
     ]
-    found = pd.concat([*rules, _against_schema(typed)])
-    # A target that follows from the diagnosis has no cell of its own to be wrong; in a row of the wrong length every
-    # cell may be another column's.
-    own = cells.loc[found["index"].astype(int), ["derived", "fields"]]
-    follows = (found["column"] == "target").to_numpy() & own["derived"].to_numpy()
-    shifted = (found["column"] != "fields").to_numpy() & own["fields"].notna().to_numpy()
-    found = found[~follows & ~shifted]
-    found = found.drop_duplicates(["index", "column"]).sort_values("index", kind="stable").set_index("index")
-    parts = [_placed(group, cells.loc[group.index], name, sources) for name, group in found.groupby("column")]
+    wrong = pd.concat([*rules, _against_schema(typed)])
+    # A derived target has no cell that could be wrong. In a row of the wrong length, a cell may be another column's.
+    rows = cells.loc[wrong["index"].astype(int), ["derived", "fields"]]
+    derived = (wrong["column"] == "target").to_numpy() & rows["derived"].to_numpy()
+    shifted = (wrong["column"] != "fields").to_numpy() & rows["fields"].notna().to_numpy()
+    wrong = wrong[~derived & ~shifted]
+    wrong = wrong.drop_duplicates(["index", "column"]).sort_values("index", kind="stable").set_index("index")
+    parts = [_placed(group, cells.loc[group.index], name, sources) for name, group in wrong.groupby("column")]
     if not parts:
-        return pd.DataFrame(columns=PROBLEM_COLUMNS[:-1])
+        return pd.DataFrame(columns=ISSUE_COLUMNS[:-1])
     return pd.concat(parts).sort_index(kind="stable")
 
 
 def describe(problems: pd.DataFrame) -> str:
-    """Say all problems, those of a kind together, each with its table, column, line, image and value."""
-    kinds = []
+    """Describe all problems, grouped by table, column and problem, each with its line, image and value."""
+    kinds: list[str] = []
     groups = problems.groupby(["table", "column", "problem"], sort=False)
     for (table, column, problem), rows in groups:
         if len(kinds) == KINDS_SHOWN:
             kinds.append(f"... and {groups.ngroups - KINDS_SHOWN} more kinds of problems")
             break
-        word = "row" if str(table).endswith((".parquet", ".pq")) else "line"
         shown = [
-            f"{word} {row.row}, image {row.image}" + (f": {row.value!r}" if pd.notna(row.value) else "")
+            f"{row_name(table)} {row.row}, image {row.image}" + (f": {row.value!r}" if pd.notna(row.value) else "")
             for row in rows.head(5).itertuples()
         ]
         more = f"\n  ... and {len(rows) - 5} more" if len(rows) > 5 else ""
@@ -171,43 +186,56 @@ def describe(problems: pd.DataFrame) -> str:
     return "\n".join(kinds)
 
 
-def find_doubts(
-    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[Source]
-) -> Iterator[dict[str, Any]]:
-    """Yield what was normalized and what is doubtful, once per source and kind, in the columns of the problems."""
+def find_notes(
+    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
+) -> Iterator[Issue]:
+    """Yield what was normalized and what is a warning, once for each source and kind."""
     for source in sources:
         rows = cells[cells["source"] == source.name]
-        own = typed.loc[rows.index]
+        typed_rows = typed.loc[rows.index]
 
-        def note(column: str, value: Any, problem: str, action: str, source: Source = source) -> dict[str, Any]:
+        def note(column: str, value: str | None, problem: str, action: str, source: SourceTable = source) -> Issue:
             place = source.places.get(column) or source.places["image"]
-            name = place.column if column in source.places else column
-            told = {"source": source.name, "table": place.table, "row": None, "image": None, "column": name}
-            return told | {"value": value, "problem": problem, "action": action}
+            return Issue(
+                source=source.name,
+                table=place.table,
+                row=None,
+                image=None,
+                column=place.column if column in source.places else column,
+                value=value,
+                problem=problem,
+                action=action,
+            )
 
-        for column, found in words.items():
-            translated = found.loc[rows.index]
+        for column, all_words in words.items():
+            translated = all_words.loc[rows.index]
             pairs = pd.DataFrame({"theirs": rows[column], "ours": translated["word"]})[translated["alias"]]
             for (theirs, ours), count in pairs.groupby(["theirs", "ours"]).size().items():
                 yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "normalized")
         if source.suffixes:
             yield note(
-                "image", None, f"{_rows(source.suffixes)} with a suffix as .jpg, left out of the name", "normalized"
+                "image",
+                None,
+                f"{_rows(source.suffixes)} with a suffix such as .jpg, which is no part of the name",
+                "normalized",
             )
         if rows["stands_in"].any():
             lesions = int((rows["stands_in"] & rows["lesion"].notna()).sum())
             images = int(rows["stands_in"].sum())
-            told = f"{images} images without a patient: the lesion stands in for {lesions}, the image for the others"
-            yield note("patient", None, f"{told}; one patient's images may be taken for several patients'", "warning")
+            problem = (
+                f"{images} images without a patient: the lesion stands in for {lesions}, the image for the others;"
+                " images of one patient may count as those of several patients"
+            )
+            yield note("patient", None, problem, "warning")
         lacking = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
         if lacking:
             yield note("image", None, f"{_rows(lacking)} not in {source.metadata}, its columns are missing", "warning")
         for key, column in (("lesion", "patient"), ("lesion", "target"), ("patient", "sex")):
-            several = own.groupby(key)[column].nunique()
+            several = typed_rows.groupby(key)[column].nunique()
             several = several.index[several > 1]
             if len(several):
-                told = f"{len(several)} {key}(s) with more than one {column}, as {', '.join(several[:3])}"
-                yield note(key, None, told, "warning")
+                problem = f"{len(several)} {key}(s) with more than one {column}, such as {', '.join(several[:3])}"
+                yield note(key, None, problem, "warning")
 
 
 def _number(texts: pd.Series) -> pd.Series:
@@ -216,9 +244,9 @@ def _number(texts: pd.Series) -> pd.Series:
 
 
 def _rules(
-    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[Source]
+    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
 ) -> Iterator[tuple[pd.Series, str, str]]:
-    """Yield what the schema cannot say, each rule as the rows that break it, the column and the problem."""
+    """Yield the rules that the schema cannot express: the rows that break a rule, the column and the problem."""
     yield (
         cells["fields"].notna(),
         "fields",
@@ -226,11 +254,11 @@ def _rules(
     )
     yield from _repeated_images(cells, typed["target"])
     for source in sources:
-        own = (cells["source"] == source.name) & cells["image"].notna()
+        named = (cells["source"] == source.name) & cells["image"].notna()
         remedy = "fetch the images, correct the folder, or remove the rows"
         if source.folders:
-            yield own & cells["file"].isna(), "image", f"no such .jpg, .jpeg or .png in {source.folders}; {remedy}"
-        yield own & cells["twice"], "image", f"is twice in {source.metadata}; remove one of the two rows there"
+            yield named & cells["file"].isna(), "image", f"no such .jpg, .jpeg or .png in {source.folders}; {remedy}"
+        yield named & cells["twice"], "image", f"is twice in {source.metadata}; remove one of the two rows there"
     yield cells["one_hot_fault"], "target", "expected 1 in one class and 0 in the others; correct it or remove the row"
     texts = cells["target"].notna() & pd.to_numeric(cells["target"], errors="coerce").isna()
     yield texts, "target", WORD_FOR_TARGET
@@ -264,9 +292,9 @@ def _repeated_images(cells: pd.DataFrame, target: pd.Series) -> Iterator[tuple[p
 
 
 def _unknown_words(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> Iterator[tuple[pd.Series, str, str]]:
-    """Yield the texts that no vocabulary has, each with the word that was probably meant."""
-    for column, found in words.items():
-        unknown = ~found["known"]
+    """Yield the texts that are not in the vocabulary, each with the nearest word."""
+    for column, translated in words.items():
+        unknown = ~translated["known"]
         meant = nearest(cells[column][unknown].unique(), VOCABULARIES[column])
         remedy = "correct it, map it under `values` of the source, or leave it empty"
         for text, word in meant.items():
@@ -284,10 +312,10 @@ def _against_schema(typed: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"index": np.zeros(0, int), "column": "", "problem": ""})
 
 
-def _placed(found: pd.DataFrame, rows: pd.DataFrame, column: str, sources: list[Source]) -> pd.DataFrame:
-    """Add to the problems of one column where they stand: the table, its name for the column, and the row there."""
+def _placed(problems: pd.DataFrame, rows: pd.DataFrame, column: str, sources: list[SourceTable]) -> pd.DataFrame:
+    """Add to the problems of one column their places: the table, its name of the column, and the row there."""
     places = {source.name: source.places.get(column) for source in sources}
-    tables = {s.name: (places[s.name] or s.places["image"]).table for s in sources}
+    tables = {source.name: (places[source.name] or source.places["image"]).table for source in sources}
     names = {name: place.column if place else column for name, place in places.items()}
     metadata = rows["source"].map({name: bool(place and place.metadata) for name, place in places.items()})
     return pd.DataFrame(
@@ -298,12 +326,12 @@ def _placed(found: pd.DataFrame, rows: pd.DataFrame, column: str, sources: list[
             "image": rows["image"],
             "column": rows["source"].map(names),
             "value": rows[column],
-            "problem": found["problem"],
+            "problem": problems["problem"],
         }
     )
 
 
-def _unusable_sources(sources: list[Source], good: pd.DataFrame, incomplete: set[str]) -> Iterator[str]:
+def _unusable_sources(sources: list[SourceTable], good: pd.DataFrame, incomplete: set[str]) -> Iterator[str]:
     targets = good.groupby("source")["target"]
     melanomas, images = targets.sum(), targets.size()
     for source in sources:
@@ -311,7 +339,7 @@ def _unusable_sources(sources: list[Source], good: pd.DataFrame, incomplete: set
         if source.name not in incomplete and (n == 0 or (source.role == "study" and m in (0, n))):
             yield (
                 f"source {source.name}: {m} melanomas among {n} usable images, expected both classes. "
-                "Give the complete table, or join it with that of another source"
+                "Give the complete table, or join it with the table of another source"
             )
     if not any(source.role == "study" for source in sources):
         yield "data.sources: every source has role extra_train. Give at least one of them role study, to be split"

@@ -1,30 +1,31 @@
-"""A made-up study with a known truth: patients, metadata and photographs, in the layout of the real data.
+"""Draws a simulated study: patients, metadata and images, in the layout of the real data.
 
-An image's risk is sigmoid(intercept + pixel_signal * s + relative_signal * d + metadata_signal * m). The pixel
-score s is standard normal and sets how the lesion looks; d is how far it looks from the patient's usual lesion:
-s is sqrt(r) * the patient's part + sqrt(1 - r) * d, both standard normal, and r the
-within_patient_correlation. The metadata score m is a function of age, sex and site as in the table. So the best AUROC
-that any model can reach, from the pixels, from the metadata and
-from all of it with the patient's usual lesion known, is known.
+The risk of an image is sigmoid(intercept + pixel_signal * s + relative_signal * d + metadata_signal * m). The pixel
+score s is standard normal and sets how the lesion looks. It is s = sqrt(r) * p + sqrt(1 - r) * d, where r is
+within_patient_correlation, p is the same for all images of a patient, and d is the contrast within the patient; p and d
+are standard normal. The metadata score m is a function of age, sex and site in the table. So the best AUROC of any
+model is known: from the pixels, from the metadata, and from both with the other images of the patient.
 """
 
 import math
 import shutil
-from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from melanoma.common.cli import progress
 from melanoma.common.errors import InputError
+from melanoma.config.data import Generate
 from melanoma.data.demo_images import draw_photograph
 
+Floats = NDArray[np.float64]
 AGES = np.arange(15.0, 95.0, 5.0)
 AGE_CHANCES = np.exp(-(((AGES - 50) / 16) ** 2) / 2)
 SEX_SCORES = {"male": 0.35, "female": -0.35}
@@ -45,67 +46,49 @@ SITE_SCORES = {
     "oral/genital": 0.5,
 }
 MISSING = {"age": 0.02, "sex": 0.02, "site": 0.03}
-SIZES = [
-    (640, 480),
-    (1024, 768),
-    (1872, 1053),
-    (480, 640),
-    (768, 1024),
-    (6000, 4000),
-]  # width, height in pixels
+SIZES = [(640, 480), (1024, 768), (1872, 1053), (480, 640), (768, 1024), (6000, 4000)]  # width, height in pixels
 SIZE_CHANCES = [0.66, 0.12, 0.05, 0.11, 0.05, 0.01]
 MOST_IMAGES_OF_A_PATIENT = 15
-NODES = 31  # of d, for what the look of one image alone tells
+NODES = 31  # of the numerical integral over the part of the look that s does not determine
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What defines a demo study; the same settings give the same bytes."""
+class Aurocs(TypedDict):
+    """The AUROC of the log-odds, of the pixel score and of the metadata score."""
 
+    joint: float
+    image: float
+    metadata: float
+
+
+class BayesAurocs(TypedDict):
+    """The best possible AUROCs: of the population, and of the same scores for the cohort that was drawn."""
+
+    population: Aurocs
+    cohort: Aurocs
+
+
+class Truth(TypedDict):
+    """What is known of a cohort; `margin` is what the population's joint AUROC gains over the better single one."""
+
+    settings: dict[str, float]
     images: int
-    seed: int
-    pixel_signal: float
-    metadata_signal: float
-    prevalence: float
-    relative_signal: float = 0.0
-    within_patient_correlation: float = 0.2  # correlation of the pixel scores within a patient
-
-    def __post_init__(self) -> None:
-        """Raise InputError where a study cannot be made with these."""
-        if self.images < 1:
-            raise InputError(f"images is {self.images}, expected at least 1")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}, expected at least 0")
-        if not 0 < self.prevalence < 1:
-            raise InputError(f"prevalence is {self.prevalence}, expected a number between 0 and 1")
-        signals = self.pixel_signal, self.relative_signal, self.metadata_signal
-        if min(signals) < 0:
-            raise InputError(f"pixel, relative and metadata signal are {signals}, expected >= 0")
-        if not 0 <= self.within_patient_correlation < 1:
-            raise InputError(
-                f"within_patient_correlation is {self.within_patient_correlation}, expected 0 or more and less than 1"
-            )
-
-    @property
-    def look(self) -> float:
-        """The deviation of what an image's look adds to its log-odds, pixel_signal * s + relative_signal * d."""
-        if not self.relative_signal:
-            return self.pixel_signal
-        own = self.pixel_signal * math.sqrt(1 - self.within_patient_correlation) + self.relative_signal
-        return math.hypot(self.pixel_signal * math.sqrt(self.within_patient_correlation), own)
+    patients: int
+    melanomas: int
+    bayes_auroc: BayesAurocs
+    margin: float
 
 
-def metadata_score(age: pd.Series, sex: pd.Series, site: pd.Series) -> np.ndarray:
-    """The metadata score m, float64, SD about 1: a sum over the three, missing values adding nothing."""
+def metadata_score(age: pd.Series, sex: pd.Series, site: pd.Series) -> Floats:
+    """Return the metadata score m, of SD about 1: the sum of three terms; the term of a missing value is 0."""
     terms = [(age - 50) / 20, sex.map(SEX_SCORES), site.map(SITE_SCORES)]
     return _exact(sum(term.astype(float).fillna(0).to_numpy() for term in terms))
 
 
-def make_cohort(settings: Settings) -> pd.DataFrame:
-    """Draw a row per image: image, patient, age, sex, site, width, height, s, d, m, log_odds, target, diagnosis.
+def make_cohort(settings: Generate) -> pd.DataFrame:
+    """Draw a row for each image: image, patient, age, sex, site, width, height, s, d, m, log_odds, target, diagnosis.
 
-    Patients, places, scores and labels have random streams of their own, so that changing a signal changes
-    targets and diagnoses alone.
+    Patients, places, scores and labels have separate random streams, so another signal changes only targets and
+    diagnoses.
     """
     patients, places, pixels, labels = (np.random.default_rng([settings.seed, stream]) for stream in range(4))
     owner = _owners(patients, settings.images)
@@ -114,7 +97,7 @@ def make_cohort(settings: Settings) -> pd.DataFrame:
     sex = _with_missing(patients, _choice(patients, list(SEX_SCORES), [0.52, 0.48], count), "sex")[owner]
     sites = _choice(places, list(SITE_CHANCES), list(SITE_CHANCES.values()), settings.images)
     width, height = np.array(SIZES)[places.choice(len(SIZES), settings.images, p=SIZE_CHANCES)].T
-    shared, own = pixels.standard_normal(count)[owner], pixels.standard_normal(settings.images)
+    shared, contrast = pixels.standard_normal(count)[owner], pixels.standard_normal(settings.images)
     cohort = pd.DataFrame(
         {
             "image": [f"ISIC_{number:07d}" for number in range(1, settings.images + 1)],
@@ -125,8 +108,8 @@ def make_cohort(settings: Settings) -> pd.DataFrame:
             "width": width,
             "height": height,
             "s": math.sqrt(settings.within_patient_correlation) * shared
-            + math.sqrt(1 - settings.within_patient_correlation) * own,
-            "d": own,
+            + math.sqrt(1 - settings.within_patient_correlation) * contrast,
+            "d": contrast,
         }
     )
     cohort["m"] = metadata_score(cohort["age"], cohort["sex"], cohort["site"])
@@ -139,7 +122,7 @@ def make_cohort(settings: Settings) -> pd.DataFrame:
 
 
 def kaggle_table(cohort: pd.DataFrame) -> pd.DataFrame:
-    """The cohort as the training table of the SIIM-ISIC 2020 challenge, which holds nothing of the truth."""
+    """Return the cohort in the columns of the training table of the SIIM-ISIC 2020 challenge, without the scores."""
     return pd.DataFrame(
         {
             "image_name": cohort["image"],
@@ -154,28 +137,28 @@ def kaggle_table(cohort: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def truth(settings: Settings, cohort: pd.DataFrame) -> dict[str, Any]:
-    """The settings and the Bayes AUROCs: of the population, and of the same scores on the cohort drawn.
-
-    `margin` is what the population's joint AUROC gains on the better part: what there is for fusion to win.
-    """
+def truth(settings: Generate, cohort: pd.DataFrame) -> Truth:
+    """Return the settings and the best possible AUROCs."""
     target = cohort["target"].to_numpy(float)
     look = settings.pixel_signal * cohort["s"] + settings.relative_signal * cohort["d"]
-    scores = {"joint": look + settings.metadata_signal * cohort["m"], "image": cohort["s"], "metadata": cohort["m"]}
-    drawn = {name: auroc(score.to_numpy(), target, 1 - target) for name, score in scores.items()}
+    drawn = Aurocs(
+        joint=auroc((look + settings.metadata_signal * cohort["m"]).to_numpy(), target, 1 - target),
+        image=auroc(cohort["s"].to_numpy(), target, 1 - target),
+        metadata=auroc(cohort["m"].to_numpy(), target, 1 - target),
+    )
     population = _bayes(settings)
-    return {
-        "settings": asdict(settings) | {"intercept": intercept(settings)},
-        "images": len(cohort),
-        "patients": cohort["patient"].nunique(),
-        "melanomas": int(target.sum()),
-        "bayes_auroc": {"population": population, "cohort": drawn},
-        "margin": population["joint"] - max(population["image"], population["metadata"]),
-    }
+    return Truth(
+        settings=settings.dump() | {"intercept": intercept(settings)},
+        images=len(cohort),
+        patients=cohort["patient"].nunique(),
+        melanomas=int(target.sum()),
+        bayes_auroc=BayesAurocs(population=population, cohort=drawn),
+        margin=population["joint"] - max(population["image"], population["metadata"]),
+    )
 
 
-def auroc(score: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> float:
-    """The AUROC of `score` where row i is positive[i] melanomas and negative[i] others; NaN without both."""
+def auroc(score: Floats, positive: Floats, negative: Floats) -> float:
+    """Return the AUROC of `score`; row i stands for positive[i] melanomas and negative[i] others. NaN without both."""
     places = np.unique(score, return_inverse=True)[1]
     melanomas, others = np.bincount(places, positive), np.bincount(places, negative)
     if not melanomas.sum() or not others.sum():
@@ -185,10 +168,10 @@ def auroc(score: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> floa
 
 
 @cache
-def intercept(settings: Settings) -> float:
-    """The intercept that gives the population the prevalence asked for, by bisection."""
+def intercept(settings: Generate) -> float:
+    """Return the intercept at which the population has the prevalence of `settings`, by bisection."""
     s, m, weight = _population()
-    signal = settings.look * s + settings.metadata_signal * m
+    signal = _look(settings) * s + settings.metadata_signal * m
     reach = np.abs(signal).max() + abs(math.log(settings.prevalence / (1 - settings.prevalence)))
     low, high = -reach, reach
     for _ in range(60):
@@ -197,13 +180,13 @@ def intercept(settings: Settings) -> float:
     return float(middle)
 
 
-def write_photographs(folder: Path, cohort: pd.DataFrame, settings: Settings, processes: int) -> None:
-    """Write <image>.jpg for every row of the cohort into `folder`, which appears only when it is complete.
+def write_photographs(folder: Path, cohort: pd.DataFrame, settings: Generate, processes: int) -> None:
+    """Write <image>.jpg for every row of the cohort into `folder`, which appears when it is complete.
 
-    The bytes depend on the settings' seed, not on `processes`. Raises InputError where `folder` is not empty.
+    The number of processes does not change the images. Raises InputError if `folder` exists and is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: already there; remove it to draw the images again")
+        raise InputError(f"{folder}: it exists already. Remove it to draw the images again")
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -226,23 +209,31 @@ def _write_photograph(job: tuple[Path, tuple[int, int], float, tuple[int, ...]])
     path.write_bytes(encoded.tobytes())
 
 
-def _owners(rng: np.random.Generator, images: int) -> np.ndarray:
-    """The patient of each image, counted from 0, in mixed order: mostly few images each, some many."""
+def _owners(rng: np.random.Generator, images: int) -> NDArray[np.int64]:
+    """Return the patient of each image, from 0, in random order; most patients have few images, some have many."""
     counts = np.minimum(rng.geometric(0.22, images), MOST_IMAGES_OF_A_PATIENT)
     return rng.permutation(np.repeat(np.arange(images), counts)[:images])
 
 
-def _choice(rng: np.random.Generator, values: Any, chances: Any, count: int) -> np.ndarray:
+def _choice(rng: np.random.Generator, values: ArrayLike, chances: ArrayLike, count: int) -> NDArray[Any]:
     return rng.choice(np.array(values, dtype=object), count, p=np.array(chances) / np.sum(chances))
 
 
-def _with_missing(rng: np.random.Generator, values: np.ndarray, column: str) -> np.ndarray:
+def _with_missing(rng: np.random.Generator, values: NDArray[Any], column: str) -> NDArray[Any]:
     return np.where(rng.random(len(values)) < MISSING[column], np.nan, values)
 
 
+def _look(settings: Generate) -> float:
+    """Return the SD of pixel_signal * s + relative_signal * d, the part of the look in the log-odds."""
+    if not settings.relative_signal:
+        return settings.pixel_signal
+    contrast = settings.pixel_signal * math.sqrt(1 - settings.within_patient_correlation) + settings.relative_signal
+    return math.hypot(settings.pixel_signal * math.sqrt(settings.within_patient_correlation), contrast)
+
+
 @cache
-def _population() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """s, m and the weight of every point of a grid that stands for the whole population; weights sum to 1."""
+def _population() -> tuple[Floats, Floats, Floats]:
+    """Return s, m and the weight of every point of a grid that represents the population; the weights sum to 1."""
     points = 400
     s = np.array([NormalDist().inv_cdf((point + 0.5) / points) for point in range(points)])
     age, age_weight = _terms((AGES - 50) / 20, AGE_CHANCES, MISSING["age"])
@@ -255,32 +246,38 @@ def _population() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.tile(s, len(m)), np.repeat(m, points), np.repeat(m_weight / points, points)
 
 
-def _terms(scores: Any, chances: Any, missing: float) -> tuple[np.ndarray, np.ndarray]:
-    """A variable's contributions to m and their probabilities, the missing value's 0 among them."""
+def _terms(scores: ArrayLike, chances: ArrayLike, missing: float) -> tuple[Floats, Floats]:
+    """Return the terms of a variable in m, with the 0 of a missing value, and their probabilities."""
     weight = np.array(chances) / np.sum(chances)
     return np.append(scores, 0.0), np.append(weight * (1 - missing), missing)
 
 
-def _exact(m: np.ndarray) -> np.ndarray:
-    """Equal sums as equal numbers: rounding errors of addition would break ties."""
+def _exact(m: Floats) -> Floats:
+    """Round, so that equal sums are equal numbers: rounding errors of the addition would break ties."""
     return np.round(m, 6)
 
 
-def _bayes(settings: Settings) -> dict[str, float]:
-    """The AUROCs of the population: the look's part of the log-odds is `settings.look` times a standard normal u."""
+def _bayes(settings: Generate) -> Aurocs:
+    """Return the AUROCs of the population. The look adds `_look` times a standard normal u to the log-odds."""
     u, m, weight = _population()
-    log_odds = settings.look * u + settings.metadata_signal * m
+    log_odds = _look(settings) * u + settings.metadata_signal * m
     risk = _sigmoid(intercept(settings) + log_odds)
-    scores = {"joint": log_odds, "image": u, "metadata": m}
-    found = {name: auroc(score, weight * risk, weight * (1 - risk)) for name, score in scores.items()}
-    return found | ({"image": _image_alone(settings)} if settings.relative_signal else {})
+    melanomas, others = weight * risk, weight * (1 - risk)
+    return Aurocs(
+        joint=auroc(log_odds, melanomas, others),
+        image=_image_alone(settings) if settings.relative_signal else auroc(u, melanomas, others),
+        metadata=auroc(m, melanomas, others),
+    )
 
 
-def _image_alone(settings: Settings) -> float:
-    """The AUROC of s, which knows d in part: cov(u, s) of u's deviation is s's, the rest is unknown to it."""
+def _image_alone(settings: Generate) -> float:
+    """Return the AUROC of s, which knows d only in part.
+
+    The look is the sum of its regression on s and a rest that is independent of s; the risk is its mean over the rest.
+    """
     s, m, weight = _population()
     known = settings.pixel_signal + settings.relative_signal * math.sqrt(1 - settings.within_patient_correlation)
-    unknown = math.sqrt(max(settings.look**2 - known**2, 0.0))
+    unknown = math.sqrt(max(_look(settings) ** 2 - known**2, 0.0))
     nodes, chances = np.polynomial.hermite_e.hermegauss(NODES)
     rest = intercept(settings) + known * s + settings.metadata_signal * m
     risk = sum(

@@ -1,4 +1,4 @@
-"""Downloads that go on where they were cut, are checked, and appear whole or not at all."""
+"""Downloads that resume after an interruption, are checked, and appear when they are complete."""
 
 import hashlib
 import http.client
@@ -9,56 +9,51 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_json
+from melanoma.config.data import Download
 from melanoma.data.archive import unpack_file, unpack_folder
 
 CHUNK = 2**20
 TIMEOUT = 60.0  # seconds without a byte
-RETRIED = {408, 425, 429}  # besides all of 500 and above
+RETRIED = {408, 425, 429}  # and all of 500 and above
 LONGEST_PAUSE = 60.0
 
 
-@dataclass(frozen=True)
-class Download:
-    """What to download: bytes and sha256 (its first 8 digits or more) are checked where given.
-
-    unzip: file takes the one file of that name out of the zip, folder all of its files, without their folders.
-    """
+class _Note(TypedDict, total=False):
+    """What is known of an incomplete download: its address, its version, and its size when it was checked."""
 
     url: str
-    bytes: int | None = None
-    sha256: str | None = None
-    unzip: str | None = None
+    validator: str | None
+    complete: int
 
 
 class _Cut(Exception):
-    """An attempt failed in a way that another may not."""
+    """An attempt failed, and another one may succeed."""
 
 
 def fetch(download: Download, path: Path, attempts: int = 5, pause: float = 1.0) -> None:
-    """Make `path` from a download; where it exists already, leave it as it is.
+    """Download `path`, unless it exists already.
 
-    What was received stands in <path>.part (its origin in <path>.part.json) until `path` is complete, and the next
-    call goes on from it. `attempts` in a row that bring nothing new, `pause` seconds apart and twice as long each
-    time, end in an InputError that says what to download and where to put it.
+    The received bytes are in <path>.part, and their origin in <path>.part.json, until `path` is complete. The next call
+    continues from them. After `attempts` in a row that receive nothing new, raises InputError that says what to
+    download and where to put it. The pause between attempts begins with `pause` seconds and doubles each time.
     """
     if os.path.lexists(path):
-        log.info("%s is there already", path)
+        log.info("%s exists already", path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     _receive(download, path, part, attempts, pause)
     if download.unzip == "folder":
-        _unpacking(lambda: unpack_folder(part, path), part, download)
+        _unpack(unpack_folder, part, path, download)
     elif download.unzip == "file":
-        _unpacking(lambda: unpack_file(part, path), part, download)
+        _unpack(unpack_file, part, path, download)
     else:
         with part.open("rb+") as file:
             os.fsync(file.fileno())
@@ -68,7 +63,7 @@ def fetch(download: Download, path: Path, attempts: int = 5, pause: float = 1.0)
 
 
 def _receive(download: Download, path: Path, part: Path, attempts: int, pause: float) -> None:
-    """Bring `part` to its full and checked content."""
+    """Download until `part` is complete and checked."""
     if not download.url.startswith(("http://", "https://")):
         raise InputError(f"{download.url}: expected an address that begins with http:// or https://")
     best, failures = -1, 0
@@ -76,7 +71,7 @@ def _receive(download: Download, path: Path, part: Path, attempts: int, pause: f
         try:
             _attempt(download, part)
             _check(download, part)
-            _note(part, _noted(part) | {"complete": part.stat().st_size})
+            _write_note(part, {**_read_note(part), "complete": part.stat().st_size})
         except _Cut as cut:
             size = part.stat().st_size if part.exists() else 0
             failures = 1 if size > best else failures + 1
@@ -84,7 +79,7 @@ def _receive(download: Download, path: Path, part: Path, attempts: int, pause: f
             if failures >= attempts:
                 raise InputError(f"{download.url}: cannot be downloaded: {cut}. {_by_hand(download, path)}") from cut
             wait = min(pause * 2 ** (failures - 1), LONGEST_PAUSE)
-            log.warning("%s: %s; going on from byte %d in %.0f s", download.url, cut, size, wait)
+            log.warning("%s: %s; the next attempt is from byte %d, in %.0f s", download.url, cut, size, wait)
             time.sleep(wait)
         except urllib.error.HTTPError as error:
             raise InputError(
@@ -94,7 +89,7 @@ def _receive(download: Download, path: Path, part: Path, attempts: int, pause: f
 
 
 def _attempt(download: Download, part: Path) -> None:
-    """Receive what is missing of `part`, in one request; raise _Cut where it ends early."""
+    """Receive the missing bytes of `part` in one request; raise _Cut if it ends early."""
     have, validator = _resumable(download, part)
     headers = {"Accept-Encoding": "identity", "User-Agent": "melanoma-workflow"}
     if have:
@@ -108,7 +103,7 @@ def _attempt(download: Download, part: Path) -> None:
             _refuse_unexpected(download, answer, start, total, part)
             if start == 0:
                 _forget(part)
-                _note(part, {"url": download.url, "validator": _validator(answer)})
+                _write_note(part, {"url": download.url, "validator": _validator(answer)})
             with part.open("rb+" if start else "wb") as file:
                 file.seek(start)
                 label = f"{part.name.removesuffix('.part')} (MB)"
@@ -117,7 +112,7 @@ def _attempt(download: Download, part: Path) -> None:
                 size = file.tell()
     except urllib.error.HTTPError as error:
         if error.code == 416:
-            # The server has no byte beyond: either `part` is all of it, or it belongs to another version.
+            # The server has no further byte: either `part` is complete, or it belongs to another version.
             if error.headers.get("Content-Range", "").endswith(f"/{have}"):
                 return
             _forget(part)
@@ -141,10 +136,10 @@ def _chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 def _resumable(download: Download, part: Path) -> tuple[int, str | None]:
-    """Return how many bytes of `part` can be kept, and what tells that the server still has the same file."""
-    noted = _noted(part)
-    validator = noted.get("validator")
-    if not part.exists() or noted.get("url") != download.url or not (validator or download.sha256):
+    """Return how many bytes of `part` can be kept, and the validator (ETag or date) of the file they are from."""
+    note = _read_note(part)
+    validator = note.get("validator")
+    if not part.exists() or note.get("url") != download.url or not (validator or download.sha256):
         return 0, None
     return part.stat().st_size, validator
 
@@ -155,7 +150,7 @@ def _validator(answer: http.client.HTTPResponse) -> str | None:
 
 
 def _extent(answer: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Return the byte that the answer starts at, and the size of the whole file where the server tells it."""
+    """Return the first byte of the answer in the file, and the size of the file, None if the server does not say it."""
     if answer.status != 206:
         length = answer.headers.get("Content-Length")
         return 0, int(length) if length else None
@@ -168,7 +163,7 @@ def _extent(answer: http.client.HTTPResponse, have: int) -> tuple[int, int | Non
 def _refuse_unexpected(
     download: Download, answer: http.client.HTTPResponse, start: int, total: int | None, part: Path
 ) -> None:
-    """Raise InputError before a byte is read, where the answer cannot be the file."""
+    """Raise InputError before any byte is read, if the answer cannot be the file."""
     if answer.headers.get_content_type() == "text/html":
         raise InputError(f"{download.url}: the server sent a web page, not a file. Correct its address under `fetch`")
     if download.bytes is not None and total is not None and total != download.bytes:
@@ -179,11 +174,11 @@ def _refuse_unexpected(
         )
     free = shutil.disk_usage(part.parent).free
     if total is not None and total - start > free:
-        raise InputError(f"{part.parent}: {total - start} bytes to download and {free} free. Make room")
+        raise InputError(f"{part.parent}: {total - start} bytes to download, and {free} are free. Free some space")
 
 
 def _check(download: Download, part: Path) -> None:
-    """Raise InputError, and forget what was received, where it is not of the expected size and hash."""
+    """Check size and hash of `part`; if they are wrong, delete it and raise InputError."""
     size = part.stat().st_size
     fault = None
     if download.bytes is not None and size != download.bytes:
@@ -196,47 +191,48 @@ def _check(download: Download, part: Path) -> None:
     if fault:
         _forget(part)
         raise InputError(
-            f"{download.url}: {fault}. Run again; if it stays so, the file there is another one: correct the address "
-            "or what is expected under `fetch` in the configuration"
+            f"{download.url}: {fault}. Run again. If the error stays, the server has another file: correct the "
+            "address, `bytes` or `sha256` under `fetch` in the configuration"
         )
 
 
-def _unpacking(unpack: Any, part: Path, download: Download) -> None:
-    """Unpack; a zip that cannot be is forgotten, so that the next run downloads it anew."""
+def _unpack(unpack: Callable[[Path, Path], None], part: Path, path: Path, download: Download) -> None:
+    """Unpack a zip. If this fails, delete it, so that the next run downloads it again."""
     try:
-        unpack()
+        unpack(part, path)
     except InputError as error:
         _forget(part)
         raise InputError(f"{download.url}: {error}") from error
 
 
 def _is_complete(download: Download, part: Path) -> bool:
-    noted = _noted(part)
-    expected = (noted.get("url"), noted.get("complete"))
+    note = _read_note(part)
+    expected = (note.get("url"), note.get("complete"))
     return part.exists() and expected == (download.url, part.stat().st_size)
 
 
-def _noted(part: Path) -> dict[str, Any]:
+def _read_note(part: Path) -> _Note:
     try:
-        return read_json(_note_of(part))
+        note: _Note = read_json(_note_path(part))
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
+    return note
 
 
-def _note(part: Path, values: dict[str, Any]) -> None:
-    write_json(_note_of(part), values)
+def _write_note(part: Path, note: _Note) -> None:
+    write_json(_note_path(part), note)
 
 
 def _forget(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _note_of(part).unlink(missing_ok=True)
+    _note_path(part).unlink(missing_ok=True)
 
 
-def _note_of(part: Path) -> Path:
+def _note_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
 def _by_hand(download: Download, path: Path) -> str:
-    """Say what to do on a machine without a network."""
+    """Return what to do on a machine without a network."""
     what = {None: "put it at", "file": f"unzip it and put its {path.name} at", "folder": "unzip its files into"}
     return f"Or download {download.url} elsewhere and {what[download.unzip]} {path}"

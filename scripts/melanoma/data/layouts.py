@@ -1,4 +1,4 @@
-"""The tables of the sources, each layout read into the same columns: texts as they stand, with their places."""
+"""Reads the tables of a source, of any layout, into the same columns of texts."""
 
 import difflib
 import os
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from melanoma.common.errors import InputError
+from melanoma.config.data import Source
 from melanoma.data.tables import Table, plain, plain_texts, read_table
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -40,12 +41,15 @@ ONE_HOT = {
     "SCC": "squamous cell carcinoma",
     "UNK": "unknown",
 }
-ONE_HOT_2017 = {"melanoma": "melanoma", "seborrheic_keratosis": "seborrheic keratosis"}  # neither is a nevus
+ONE_HOT_2017 = {"melanoma": "melanoma", "seborrheic_keratosis": "seborrheic keratosis"}  # a nevus has 0 in both
+
+# For each of our columns, what the words of a table mean.
+Values = dict[str, dict[Any, str | float | None]]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a kind of table is laid out: what each of our columns may be called, and which of ours it must have."""
+    """A kind of table: the possible names of each of our columns, and which of our columns are required."""
 
     columns: dict[str, tuple[str, ...]]
     required: frozenset[str]
@@ -100,7 +104,7 @@ LAYOUTS = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where one of our columns comes from: which table, and the column's name there."""
+    """The table that has one of our columns, and the name of the column there."""
 
     table: str
     column: str
@@ -108,12 +112,13 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A source as read: `cells` in COLUMNS as texts, with row, metadata_row, fields, one_hot_fault, twice and file.
+class SourceTable:
+    """A source: `cells` has COLUMNS as texts, and row, metadata_row, fields, one_hot_fault, twice and file.
 
-    row and metadata_row are row numbers in the two tables (metadata_row -1 where it has no such image); fields says
-    what is wrong with the row's length; twice that the metadata has the image twice; file is None where there is none.
-    `folders` is None for a source of tables alone.
+    row and metadata_row: the numbers of the row in the two tables, metadata_row -1 if the metadata lacks the image.
+    fields: what is wrong with the length of the row. one_hot_fault: the row is not in exactly one class. twice: the
+    metadata has the image twice. file: the path of the image, None if there is none. `folders` is None for a source of
+    tables alone.
     """
 
     name: str
@@ -123,17 +128,17 @@ class Source:
     cells: pd.DataFrame
     places: dict[str, Place]
     patient_required: bool
-    suffixes: int  # image names that were given with .jpg or the like
+    suffixes: int  # number of image names with a suffix such as .jpg
 
 
-def read_source(source: dict[str, Any]) -> Source:
-    """Read a source's tables and list its folders; raise InputError that says all that makes it unusable."""
+def read_source(source: Source) -> SourceTable:
+    """Read the tables of a source and list its folders; raise InputError with all errors that make it unusable."""
     layout = _layout(source)
-    folders = image_folders(source)
+    folders = (source.images,) if isinstance(source.images, str) else source.images or ()
     faults: list[str] = []
     tables: list[Table] = []
     files: dict[str, str] = {}
-    for path in filter(None, [source["table"], source.get("metadata")]):
+    for path in filter(None, [source.table, source.metadata]):
         with noting(faults):
             tables.append(read_table(Path(path)))
     for folder in reversed(folders):
@@ -143,19 +148,20 @@ def read_source(source: dict[str, Any]) -> Source:
         with noting(faults):
             _check_columns(tables, layout)
     if faults:
-        raise InputError("\n".join(f"source {source['name']}: {fault}" for fault in faults))
+        raise InputError("\n".join(f"source {source.name}: {fault}" for fault in faults))
     cells, places = _cells(tables, layout)
-    for column, words in (source.get("values") or {}).items():
+    values: Values = {str(column): words for column, words in (source.values or {}).items()}
+    for column, words in values.items():
         cells[column] = _replaced(cells[column], words)
     given = cells["image"]
     cells["image"] = _image_names(given)
     if len(tables) == 2:
-        cells = _joined(cells, tables[1], layout, places, source.get("values") or {})
-    return Source(
-        name=source["name"],
-        role=source.get("role") or "study",
+        cells = _joined(cells, tables[1], layout, places, values)
+    return SourceTable(
+        name=source.name,
+        role=source.role,
         folders=", ".join(folders) or None,
-        metadata=source.get("metadata"),
+        metadata=source.metadata,
         cells=cells.assign(file=cells["image"].map(files).astype("str")),
         places=places,
         patient_required="patient" in layout.required,
@@ -163,14 +169,8 @@ def read_source(source: dict[str, Any]) -> Source:
     )
 
 
-def image_folders(source: dict[str, Any]) -> list[str]:
-    """Return a source's folders of images, none for a source of tables alone."""
-    given = source["images"]
-    return [given] if isinstance(given, str) else given or []
-
-
 def list_images(folder: Path) -> dict[str, str]:
-    """Map each image's name without its suffix to its path, from one listing of the folder."""
+    """List a folder; return the path of each image by its name without the suffix."""
     try:
         with os.scandir(folder) as entries:
             names = sorted((entry.name for entry in entries), reverse=True)
@@ -187,34 +187,34 @@ def list_images(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def noting(faults: list[str]) -> Iterator[None]:
-    """Note an InputError and go on, so that all faults are told at once."""
+    """Append an InputError to `faults` and continue, so that all errors are reported together."""
     try:
         yield
     except InputError as error:
         faults.append(str(error))
 
 
-def _layout(source: dict[str, Any]) -> Layout:
-    if source["layout"] != "columns":
-        return LAYOUTS[source["layout"]]
-    columns = {ours: theirs for ours, theirs in (source.get("columns") or {}).items() if theirs is not None}
-    if "image" not in columns or not {"target", "diagnosis"} & set(columns):
+def _layout(source: Source) -> Layout:
+    if source.layout != "columns":
+        return LAYOUTS[source.layout]
+    columns = source.columns.model_dump(exclude_none=True) if source.columns else {}
+    if not {"target", "diagnosis"} & set(columns):
         raise InputError(
-            f"source {source['name']}: layout columns needs `columns` that name the table's column for image and for "
-            "target or diagnosis, as in columns: {image: file, target: label}"
+            f"source {source.name}: layout columns needs `columns` with the table's name of target or diagnosis, as in "
+            "columns: {image: file, target: label}"
         )
     return Layout({ours: (theirs,) for ours, theirs in columns.items()}, frozenset(columns))
 
 
 def _check_columns(tables: list[Table], layout: Layout) -> None:
-    """Raise InputError for every column that the tables lack, and for a metadata table that has no image column."""
+    """Raise InputError if the tables lack required columns, or if one of them has no image column."""
     faults = []
-    there = [name for table in tables for name in table.columns]
+    present = [name for table in tables for name in table.columns]
     for ours in layout.columns:
         names = layout.columns[ours]
-        if ours in layout.required and not set(names) & set(there):
-            faults.append(f"no column {_or(names)}{_meant(names[0], there)}")
-    labels = {"target", "diagnosis"} & {ours for ours, names in layout.columns.items() if set(names) & set(there)}
+        if ours in layout.required and not set(names) & set(present):
+            faults.append(f"no column {_or(names)}{_hint(names[0], present)}")
+    labels = {"target", "diagnosis"} & {ours for ours, names in layout.columns.items() if set(names) & set(present)}
     if not labels and not _one_hot(tables[0], layout):
         faults.append("no column target or diagnosis, and no classes (MEL, NV, BCC, ...)")
     for table in tables:
@@ -223,20 +223,20 @@ def _check_columns(tables: list[Table], layout: Layout) -> None:
     if faults:
         paths = " and ".join(str(table.path) for table in tables)
         raise InputError(
-            f"{paths}: {'; '.join(faults)}. The columns there are: {', '.join(there)}. "
-            "Rename or add them, or give the layout of this table"
+            f"{paths}: {'; '.join(faults)}. The columns are: {', '.join(present)}. "
+            "Rename or add columns, or give the layout of this table"
         )
 
 
 def _cells(tables: list[Table], layout: Layout) -> tuple[pd.DataFrame, dict[str, Place]]:
-    """Return the first table's cells in our columns, empty where it has none, and the places of all columns."""
+    """Return the cells of the first table in our columns, empty if it lacks one, and the places of all columns."""
     table = tables[0]
     places: dict[str, Place] = {}
     for ours, names in layout.columns.items():
         for number, candidate in enumerate(tables):
-            found = [name for name in names if name in candidate.columns]
-            if found and ours not in places:
-                places[ours] = Place(str(candidate.path), found[0], metadata=number == 1)
+            present = [name for name in names if name in candidate.columns]
+            if present and ours not in places:
+                places[ours] = Place(str(candidate.path), present[0], metadata=number == 1)
     empty = pd.Series([None] * len(table.rows), dtype="str")
     here = {ours: place.column for ours, place in places.items() if not place.metadata}
     cells = pd.DataFrame({ours: table.columns[here[ours]] if ours in here else empty for ours in COLUMNS})
@@ -251,7 +251,7 @@ def _cells(tables: list[Table], layout: Layout) -> tuple[pd.DataFrame, dict[str,
 
 
 def _one_hot(table: Table, layout: Layout) -> dict[str, str]:
-    """Return the table's class columns and what each stands for; none where it has no such columns."""
+    """Return the diagnosis of each class column of the table; an empty dictionary if it has none."""
     if not layout.one_hot:
         return {}
     if {"MEL", "NV"} <= set(table.columns):
@@ -259,31 +259,27 @@ def _one_hot(table: Table, layout: Layout) -> dict[str, str]:
     return ONE_HOT_2017 if set(ONE_HOT_2017) <= set(table.columns) else {}
 
 
-def _decoded(table: Table, classes: dict[str, str]) -> dict[str, Any]:
-    """Return diagnosis, target and one_hot_fault; a faulty row's target shows what stands there."""
+def _decoded(table: Table, classes: dict[str, str]) -> dict[str, pd.Series]:
+    """Return diagnosis, target and one_hot_fault. The target of a faulty row shows its cells."""
     columns = [table.columns[name] for name in classes]
     numbers = np.column_stack([pd.to_numeric(column, errors="coerce").astype(float) for column in columns])
     words = np.array([*classes.values(), "nevus"], dtype=object)
     total = numbers.sum(axis=1)
     right = np.isin(numbers, (0, 1)).all(axis=1) & ((total == 1) | ((total == 0) & (classes is ONE_HOT_2017)))
     choice = np.where(total == 1, np.nan_to_num(numbers).argmax(axis=1), len(classes))
-    diagnosis = np.where(right, words[choice], None)
-    target = np.where(right, np.where(diagnosis == "melanoma", "1", "0"), None)
+    diagnosis = pd.Series(words[choice], dtype="str").where(right)
+    target = (diagnosis == "melanoma").map({True: "1", False: "0"}).astype("str")
     for row in np.flatnonzero(~right):
         cells = {name: column.iloc[row] for name, column in zip(classes, columns, strict=True)}
         shown = [f"{n}={'' if pd.isna(c) else c}" for n, c in cells.items() if c not in ("0", "0.0")]
         target[row] = ", ".join(shown) or "all 0"
-    return {
-        "diagnosis": pd.Series(diagnosis, dtype="str"),
-        "target": pd.Series(target, dtype="str"),
-        "one_hot_fault": ~right,
-    }
+    return {"diagnosis": diagnosis, "target": target, "one_hot_fault": pd.Series(~right)}
 
 
 def _joined(
-    cells: pd.DataFrame, table: Table, layout: Layout, places: dict[str, Place], values: dict[str, dict[str, Any]]
+    cells: pd.DataFrame, table: Table, layout: Layout, places: dict[str, Place], values: Values
 ) -> pd.DataFrame:
-    """Fill the columns that only the metadata has, by image."""
+    """Fill the columns that only the metadata table has, by image."""
     key = next(name for name in layout.columns["image"] if name in table.columns)
     images = _image_names(table.columns[key])
     repeated = images.duplicated() & images.notna()
@@ -291,28 +287,28 @@ def _joined(
     position = cells["image"].map(pd.Series(first.index, index=first.to_numpy()))
     for ours, place in places.items():
         if place.metadata:
-            found = _replaced(table.columns[place.column], values.get(ours, {})).reindex(position)
-            cells[ours] = found.mask(found.str.lower() == "unknown", None).to_numpy() if ours == "age" else found.array
+            texts = _replaced(table.columns[place.column], values.get(ours, {})).reindex(position)
+            cells[ours] = texts.mask(texts.str.lower() == "unknown", None).to_numpy() if ours == "age" else texts.array
     rows = pd.Series(table.rows).reindex(position).fillna(-1).astype(int)
     return cells.assign(metadata_row=rows.array, twice=cells["image"].isin(images[repeated]))
 
 
-def _replaced(texts: pd.Series, words: dict[str, Any]) -> pd.Series:
-    """Replace the texts that `words` names, in whatever case; None makes a text missing."""
+def _replaced(texts: pd.Series, words: dict[Any, str | float | None]) -> pd.Series:
+    """Replace the texts that are keys of `words`, in upper or lower case; None makes a text missing."""
     lower = {plain(str(theirs).strip()).lower(): None if ours is None else str(ours) for theirs, ours in words.items()}
     return texts.map({text: lower.get(text.lower(), text) for text in texts.dropna().unique()}).astype("str")
 
 
 def _image_names(images: pd.Series) -> pd.Series:
-    """Return the names without a suffix, as list_images has them."""
-    return plain_texts(images.str.replace(r"\.(?:jpe?g|png)$", "", case=False, regex=True))
+    """Return the names without a suffix, as `list_images` does."""
+    return plain_texts(images.str.replace(r"\.(?:jpe?g|png)\Z", "", case=False, regex=True))
 
 
 def _or(names: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _meant(name: str, there: list[str]) -> str:
-    lower = {column.lower(): column for column in there}
+def _hint(name: str, present: list[str]) -> str:
+    lower = {column.lower(): column for column in present}
     match = difflib.get_close_matches(name.lower(), lower, n=1)
     return f" (is {lower[match[0]]} meant?)" if match else ""

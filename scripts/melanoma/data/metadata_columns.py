@@ -1,26 +1,34 @@
-"""What a metadata model reads, as numbers, by what was seen in training alone."""
+"""Encodes the inputs of a metadata model as numbers, by statistics of the training rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self, TypedDict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError
-from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.data.metadata_encoder import EncoderValues, MetadataEncoder
 
 METADATA = ("age", "sex", "site")
 COUNTS = {"images_per_patient": ("images_per_patient",), "size": ("width", "height")}  # columns of each input
+
+
+class InputValues(TypedDict):
+    """An `InputEncoder` as a file holds it; `logarithms` has the mean and the deviation of each column."""
+
+    inputs: list[str]
+    metadata: EncoderValues
+    logarithms: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class InputEncoder:
     """Maps a table to float64 columns: `inputs` of age, sex, site, images_per_patient and size.
 
-    Age, sex and site are as in MetadataEncoder. The others are logarithms in standard deviations from the training
-    mean; where one is 0, which is unknown, it is at the mean and marked by a column of its own.
+    Age, sex and site are those of MetadataEncoder. The others are logarithms in standard deviations from the training
+    mean, each with a column that is 1 where the number is unknown (0); there, the logarithm is the mean.
     """
 
     inputs: tuple[str, ...]
@@ -29,7 +37,7 @@ class InputEncoder:
 
     @classmethod
     def fit(cls, table: pd.DataFrame, inputs: Sequence[str]) -> Self:
-        """Learn means, deviations and levels from the training rows; raise InputError where all sizes are unknown."""
+        """Learn means, deviations and levels from the training rows; raise InputError if all sizes are unknown."""
         columns = [column for name in inputs for column in COUNTS.get(name, ())]
         logarithms = {}
         for column in columns:
@@ -43,28 +51,24 @@ class InputEncoder:
         return cls(tuple(inputs), MetadataEncoder.fit(table), logarithms)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: InputValues) -> Self:
         """Rebuild an encoder from `to_dict`."""
-        columns = [column for name in values["inputs"] for column in COUNTS.get(name, ())]
-        logarithms = {column: (values[f"{column}_mean"], values[f"{column}_deviation"]) for column in columns}
-        return cls(tuple(values["inputs"]), MetadataEncoder.from_dict(values), logarithms)
+        logarithms = {column: (mean, deviation) for column, (mean, deviation) in values["logarithms"].items()}
+        return cls(tuple(values["inputs"]), MetadataEncoder.from_dict(values["metadata"]), logarithms)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values that a file can hold."""
-        learned = self.metadata.to_dict() | {"inputs": list(self.inputs)}
-        for column, (mean, deviation) in self.logarithms.items():
-            learned |= {f"{column}_mean": mean, f"{column}_deviation": deviation}
-        return learned
+    def to_dict(self) -> InputValues:
+        """Return values that a JSON file can hold."""
+        return InputValues(inputs=list(self.inputs), metadata=self.metadata.to_dict(), logarithms=self.logarithms)
 
     @property
     def names(self) -> list[str]:
         """The names of the columns."""
-        names = [name for name in self.metadata.names if _input_of(name) in self.inputs]
+        names = [name for name in self.metadata.names if _input_name(name) in self.inputs]
         return names + [name for column in self.logarithms for name in (column, f"{column} missing")]
 
     def transform(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Return the columns of `table`, shape (rows, len(names))."""
-        read = [_input_of(name) in self.inputs for name in self.metadata.names]
+        read = [_input_name(name) in self.inputs for name in self.metadata.names]
         columns = [self.metadata.transform(table)[:, read].astype(np.float64)]
         for column, (mean, deviation) in self.logarithms.items():
             number = table[column].to_numpy(float)
@@ -74,6 +78,6 @@ class InputEncoder:
         return np.concatenate(columns, axis=1)
 
 
-def _input_of(name: str) -> str:
-    """Return which input a column of the metadata encoder belongs to."""
+def _input_name(name: str) -> str:
+    """Return the input that a column of the metadata encoder belongs to."""
     return name.partition("=")[0].partition(" ")[0]

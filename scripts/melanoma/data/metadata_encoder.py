@@ -1,19 +1,28 @@
-"""Age, sex and site as numbers, by what was seen in training alone."""
+"""Encodes age, sex and site as numbers, by statistics of the training rows."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self, TypedDict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 
+class EncoderValues(TypedDict):
+    """A `MetadataEncoder` as a file holds it."""
+
+    age_mean: float
+    age_deviation: float
+    sexes: list[str]
+    sites: list[str]
+
+
 @dataclass(frozen=True)
 class MetadataEncoder:
-    """Maps a table's age, sex and site to float32 columns; a missing or unseen value is a level of its own.
+    """Maps age, sex and site of a table to float32 columns. Missing and unseen values have a column.
 
-    Columns: age in standard deviations from the training mean (0 where missing), age missing, then one column per sex
-    and one per site seen in training, each with one more for missing.
+    Columns: age in standard deviations from the training mean (0 if missing), age missing, then a column for each sex,
+    for a missing sex, for each site and for a missing site.
     """
 
     age_mean: float
@@ -33,13 +42,18 @@ class MetadataEncoder:
         )
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: EncoderValues) -> Self:
         """Rebuild an encoder from `to_dict`."""
         return cls(values["age_mean"], values["age_deviation"], tuple(values["sexes"]), tuple(values["sites"]))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values that a file can hold."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+    def to_dict(self) -> EncoderValues:
+        """Return values that a JSON file can hold."""
+        return EncoderValues(
+            age_mean=self.age_mean,
+            age_deviation=self.age_deviation,
+            sexes=list(self.sexes),
+            sites=list(self.sites),
+        )
 
     @property
     def names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tables read as texts, each the same whatever it is stored as, and each row with its number."""
+"""The reader of the CSV, TSV and Parquet tables that users give."""
 
 import csv
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from melanoma.common.errors import InputError
+from melanoma.common.errors import InputError, listing
 
 MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "None", "<NA>"}
 WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0")
@@ -16,27 +16,58 @@ WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0")
 
 @dataclass(frozen=True)
 class Table:
-    """A table as texts: its rows' numbers as an editor counts lines, or from 1 in a Parquet file."""
+    """A table as texts.
+
+    `columns` maps each name to its texts, None where a cell is missing. `rows` has the number of each row: its line in
+    a text file, as an editor counts, or its place in a Parquet file, from 1. `faults` says what is wrong with the
+    length of a row, None where nothing is.
+    """
 
     path: Path
     columns: dict[str, pd.Series]
     rows: list[int]
-    faults: pd.Series  # what is wrong with the length of a row, None where nothing is
+    faults: pd.Series
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV, TSV or Parquet table; raise InputError that says why it is none."""
-    table = _read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _read_csv(path)
+    """Read a table as texts; raise InputError if it cannot be read or has no row."""
+    if _is_parquet(path):
+        frame = _read_parquet(path)
+        texts = {name: _texts(map(plain, column.array)) for name, column in frame.items()}
+        table = Table(path, texts, frame.index.tolist(), pd.Series([None] * len(frame), dtype="str"))
+    else:
+        table = _read_csv(path)
     if not table.rows:
         raise InputError(f"{path}: the table is empty: it has a header and no row. Give the complete table")
     return table
 
 
-def plain(name: object) -> str:
-    """Return the text of a name, 100 for 100.0 and for other whole numbers likewise; any other text as it is.
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read a table of complete rows, indexed by the numbers of the rows (see `Table`).
 
-    Where one cell of a column is empty, pandas holds and writes the whole numbers of all others with a fraction: 100
-    and 100.0 are one patient, and two images of that name are one.
+    A Parquet file keeps its types; a text file gives texts. Raises InputError if the table cannot be read, or if a row
+    has too many or too few fields.
+    """
+    if _is_parquet(path):
+        return _read_parquet(path)
+    table = _read_csv(path)
+    faults = table.faults.set_axis(table.rows).dropna()
+    if len(faults):
+        lines = listing(f"line {line}: {fault}" for line, fault in faults.items())
+        raise InputError(f"{path}: rows of the wrong length:\n{lines}\nAdd a comma, or quote a text that has one")
+    return pd.DataFrame(table.columns).set_axis(table.rows)
+
+
+def row_name(path: str | Path) -> str:
+    """Return what the number of a row counts in a table at `path`: the row of a Parquet file, else the line."""
+    return "row" if _is_parquet(Path(path)) else "line"
+
+
+def plain(name: object) -> str:
+    """Return a name as text. A whole number has no fraction: 100.0 becomes 100. Any other text stays as it is.
+
+    If one cell of a column is empty, pandas stores and writes the whole numbers of the others with a fraction. So 100
+    and 100.0 are the same patient, or the same image.
     """
     text = f"{name:.1f}" if isinstance(name, float) and name.is_integer() else str(name)
     whole = WHOLE.fullmatch(text)
@@ -44,12 +75,16 @@ def plain(name: object) -> str:
 
 
 def plain_texts(column: pd.Series) -> pd.Series:
-    """Return a column of names, of whatever type, as plain texts; a missing one stays missing."""
+    """Return a column of names, of any type, as plain texts; a missing name stays missing."""
     return column.map(plain, na_action="ignore").astype("str")
 
 
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() in (".parquet", ".pq")
+
+
 def _read_csv(path: Path) -> Table:
-    """Read a table of texts without its blank lines."""
+    """Read a text file without its blank lines."""
     delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -57,7 +92,7 @@ def _read_csv(path: Path) -> Table:
             header = [name.strip() for name in next(reader, [])]
             numbered = [(reader.line_num, row) for row in reader if any(row)]
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such table. Correct its path in the configuration or fetch it") from error
+        raise _no_such_table(path) from error
     except OSError as error:
         raise InputError(f"{path}: the table cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -71,7 +106,7 @@ def _read_csv(path: Path) -> Table:
         raise InputError(f"{path}: one column {header[0]!r}. Columns must be separated by commas")
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
-        raise InputError(f"{path}: column {', '.join(repeated)} is there twice. Remove one of the two")
+        raise InputError(f"{path}: two columns are named {', '.join(repeated)}. Remove or rename one of the two")
     width = len(header)
     faults = [
         None if len(row) == width else f"{len(row)} fields, expected {width} as in the header" for _, row in numbered
@@ -82,16 +117,19 @@ def _read_csv(path: Path) -> Table:
     return Table(path, texts, [line for line, _ in numbered], pd.Series(faults, dtype="str"))
 
 
-def _read_parquet(path: Path) -> Table:
-    """Read a Parquet table as texts."""
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet file with its types; the index counts rows from 1."""
     try:
         frame = pd.read_parquet(path)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such table. Correct its path in the configuration or fetch it") from error
+        raise _no_such_table(path) from error
     except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
         raise InputError(f"{path}: not a Parquet table ({error}). Write it again as Parquet") from error
-    texts = {str(name): _texts(map(plain, column.array)) for name, column in frame.items()}
-    return Table(path, texts, list(range(1, len(frame) + 1)), pd.Series([None] * len(frame), dtype="str"))
+    return frame.set_axis(range(1, len(frame) + 1)).rename(columns=str)
+
+
+def _no_such_table(path: Path) -> InputError:
+    return InputError(f"{path}: no such table. Correct its path in the configuration or fetch it")
 
 
 def _texts(cells: Iterable[str]) -> pd.Series:

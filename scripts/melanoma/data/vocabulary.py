@@ -1,4 +1,4 @@
-"""The common words for diagnosis, site and sex, and what the sources call them."""
+"""The words of the catalog for diagnosis, site and sex, and their other names."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ import pandas as pd
 MELANOMA = "melanoma"
 UNKNOWN = "unknown"
 
-# Our word, then what else it is called. Words are compared in lower case; UNKNOWN becomes missing.
+# Our word, then its other names. Words are compared in lower case. UNKNOWN becomes a missing value.
 DIAGNOSES = {
     MELANOMA: (
         "mel",
@@ -59,7 +59,7 @@ DIAGNOSES = {
     "squamous cell carcinoma": ("scc", "squamous cell carcinoma, nos", "squamous cell carcinoma in situ"),
     UNKNOWN: ("unk", "none of the others"),
 }
-# Those that no table may call malignant.
+# No table may call these malignant.
 BENIGN = frozenset(DIAGNOSES) - {
     MELANOMA,
     UNKNOWN,
@@ -77,15 +77,16 @@ SITES = {
     "oral/genital": ("oral and genital", "genital"),
     UNKNOWN: (),
 }
-SEXES = {"male": (), "female": (), UNKNOWN: ()}
+SEXES: dict[str, tuple[str, ...]] = {"male": (), "female": (), UNKNOWN: ()}
 VOCABULARIES = {"diagnosis": DIAGNOSES, "site": SITES, "sex": SEXES}
-SEARCHED = 100  # a column with more unknown words than this is the wrong column: no need to look for what each meant
+SEARCHED = 100  # unknown words of a column for which the nearest word is searched; more of them are a wrong column
 
 
 def harmonize(texts: pd.Series, vocabulary: dict[str, tuple[str, ...]]) -> pd.DataFrame:
-    """Translate `texts`; columns word (ours, None where missing, unknown or not of the vocabulary), known, alias.
+    """Translate `texts`; return the columns word, known and alias.
 
-    known is False where the text is not of the vocabulary; alias True where the text is another name for our word.
+    word: our word, None if the text is missing, means unknown or is not in the vocabulary. known: the text is missing
+    or in the vocabulary. alias: the text is another name of our word.
     """
     ours = {name.lower(): name for name in vocabulary}
     others = {alias: name for name, aliases in vocabulary.items() for alias in aliases}
@@ -101,7 +102,7 @@ def harmonize(texts: pd.Series, vocabulary: dict[str, tuple[str, ...]]) -> pd.Da
 
 
 def nearest(texts: Iterable[str], vocabulary: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    """Map each text to our word that was probably meant, those left out where none is near."""
+    """Map texts to the nearest word of the vocabulary; a text without a near word is left out."""
     ours = {name.lower(): name for name in vocabulary}
     ours |= {alias: name for name, aliases in vocabulary.items() for alias in aliases}
     found = {text: difflib.get_close_matches(text.lower(), ours, n=1) for text in list(texts)[:SEARCHED]}

@@ -1,1 +1,1 @@
-"""Images from file to the store."""
+"""Image files, their preparation, and the image store."""

@@ -1,4 +1,4 @@
-"""Decoding of a whole JPEG or PNG, at full size or reduced, that raises on damage instead of inventing pixels."""
+"""Decodes a complete JPEG or PNG, at full size or reduced. A damaged file raises an error: no pixel is invented."""
 
 import threading
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from melanoma.images.header import Header, Unreadable
 
 FACTORS = (8, 4, 2)
-# So many bytes at most are kept for the thread's next image: fresh memory costs a twentieth of the decoding.
+# Most bytes that a thread keeps for its next image: fresh memory costs a twentieth of the time of decoding.
 KEPT_BYTES = 2**26
 _kept = threading.local()
 
@@ -23,12 +23,12 @@ def reduction(header: Header, least: int) -> int:
 
 
 def decode(data: bytes, header: Header, factor: int) -> NDArray[np.uint8]:
-    """Decode to RGB uint8 of the stored orientation, with sides divided by `factor` and rounded up.
+    """Decode to RGB, uint8 (height, width, 3), as stored, with sides divided by `factor` and rounded up.
 
-    A JPEG is reduced while it is decoded, in its cosine transform, which reads every byte and skips most of the
-    arithmetic. Alpha is left out, 16 bits become 8. The thread's next call may overwrite the pixels. Raises Unreadable
-    where libjpeg or libpng would warn, that is for truncation and most damage, and for the rare JPEG whose chroma
-    subsampling TurboJPEG does not know.
+    A JPEG is reduced in its cosine transform, while it is decoded: this reads every byte and skips most of the
+    arithmetic. A PNG has factor 1; its alpha is left out, and 16 bits become 8. The next call of the same thread may
+    overwrite the pixels. Raises Unreadable where libjpeg or libpng would warn, which is for truncation and most damage,
+    and for the rare JPEG whose chroma subsampling TurboJPEG does not support.
     """
     height, width = -(-header.height // factor), -(-header.width // factor)
     pixels = _decode_jpeg(data, height, width) if header.format == "jpeg" else _decode_png(data)
@@ -40,7 +40,7 @@ def decode(data: bytes, header: Header, factor: int) -> NDArray[np.uint8]:
 
 
 def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn and mirror an image as its EXIF orientation says; C-contiguous."""
+    """Rotate and mirror an image by its EXIF orientation; the result is C-contiguous."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):
@@ -53,7 +53,10 @@ def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 def _decode_jpeg(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
     memory = _memory(height * width * 3)
     try:
-        return simplejpeg.decode_jpeg(data, min_height=height, min_width=width, buffer=memory, strict=True)
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, min_height=height, min_width=width, buffer=memory, strict=True
+        )
+        return pixels
     except ValueError as error:
         raise Unreadable(f"cannot be decoded: {error}") from error
 
@@ -65,13 +68,14 @@ def _decode_png(data: bytes) -> NDArray[np.uint8]:
         raise Unreadable(f"cannot be decoded: {error.err}") from error
     if pixels is None:
         raise Unreadable("cannot be decoded: damaged or truncated")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), np.uint8)
 
 
 def _memory(count: int) -> NDArray[np.uint8] | None:
-    """Return at least `count` bytes that belong to this thread and are used again, or None: more than are kept."""
+    """Return at least `count` bytes that this thread uses for every image; None if they are more than KEPT_BYTES."""
     if count > KEPT_BYTES:
         return None
-    if getattr(_kept, "memory", None) is None or len(_kept.memory) < count:
-        _kept.memory = np.empty(count, np.uint8)
-    return _kept.memory
+    memory: NDArray[np.uint8] | None = getattr(_kept, "memory", None)
+    if memory is None or len(memory) < count:
+        memory = _kept.memory = np.empty(count, np.uint8)
+    return memory

@@ -1,7 +1,7 @@
-"""How HDF5 files are opened: without a lock, which some cluster file systems refuse (ENOLCK, ENOTSUPP).
+"""Opens HDF5 files without a lock, which some cluster file systems refuse (ENOLCK, ENOTSUPP).
 
-No lock is needed: a file has one writer, under a temporary name, and is never changed afterwards. `locking=False` holds
-whenever a file is opened; HDF5_USE_FILE_LOCKING would have to be set before h5py is imported, and overrules it.
+A lock is not needed: a file has one writer, which uses a temporary name, and it never changes afterwards. The
+environment variable HDF5_USE_FILE_LOCKING overrules `locking=False`.
 """
 
 from pathlib import Path
@@ -10,13 +10,13 @@ import h5py
 
 from melanoma.common.errors import InputError
 
-# Readable from HDF5 1.10 on; unlike the oldest format it has checksums over its own structure.
+# HDF5 1.10 and later read this format. It has checksums of its structure; the oldest format has none.
 FORMAT = ("v110", "v110")
-REMEDY = "Delete it and run the workflow again, which prepares it anew"
+REMEDY = "Delete it and run the workflow again, which writes a new one"
 
 
 def open_hdf5(path: str | Path) -> h5py.File:
-    """Open an HDF5 file to read, or raise InputError."""
+    """Open an HDF5 file for reading; raise InputError if this fails."""
     try:
         return h5py.File(path, "r", locking=False)
     except FileNotFoundError as error:
@@ -26,5 +26,5 @@ def open_hdf5(path: str | Path) -> h5py.File:
 
 
 def create_hdf5(path: str | Path) -> h5py.File:
-    """Create an HDF5 file to write, in place of any that is there; OSError where it cannot be written."""
+    """Create an HDF5 file for writing, and replace an existing one; raise OSError if this fails."""
     return h5py.File(path, "w", libver=FORMAT, locking=False)

@@ -1,4 +1,4 @@
-"""What an image file says before anything is decoded: format, size, orientation; and whether it can be whole."""
+"""The header of an image file: format, size and orientation; and whether the file can be complete."""
 
 import re
 import struct
@@ -19,7 +19,7 @@ MAX_SCANS = 500
 
 
 class Unreadable(Exception):
-    """A file is no whole image; the message says why."""
+    """A file is not a complete image; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """Return what the header of a JPEG or PNG states.
+    """Read the header of a JPEG or PNG.
 
-    Raises Unreadable where `data` is empty, is neither, or ends before its image does; in a PNG also where a
+    Raises Unreadable if `data` is empty, has another format, or ends before the image does; for a PNG also if a
     checksum does not match.
     """
     if not data:
@@ -48,10 +48,10 @@ def read_header(data: bytes) -> Header:
 
 
 def _read_jpeg(data: bytes) -> Header:
-    position, size, orientation, progressive = 2, None, 1, False
+    position, width, height, orientation, progressive = 2, 0, 0, 1, False
     try:
-        while True:
-            position = MARKER.search(data, position).end()
+        while match := MARKER.search(data, position):
+            position = match.end()
             marker = data[position - 1]
             if marker in LONE_MARKERS:
                 continue
@@ -60,30 +60,32 @@ def _read_jpeg(data: bytes) -> Header:
             (length,) = struct.unpack_from(">H", data, position)
             if marker in FRAME_MARKERS:
                 height, width = struct.unpack_from(">HH", data, position + 3)
-                size, progressive = (width, height), marker in PROGRESSIVE_MARKERS
+                progressive = marker in PROGRESSIVE_MARKERS
             elif marker == EXIF_MARKER and data.startswith(EXIF, position + 2):
                 orientation = _orientation(data[position + 2 + len(EXIF) : position + length])
             position += length
             if marker == SCAN_MARKER:
                 break
-    except (AttributeError, struct.error) as error:
+        else:
+            raise Unreadable("truncated: it ends inside its header")
+    except struct.error as error:
         raise Unreadable("truncated: it ends inside its header") from error
-    if not size or 0 in size:
+    if 0 in (width, height):
         raise Unreadable("cannot be decoded: its header gives no width and height")
-    # A thumbnail in the header has an end of its own, so it is looked for after the header.
+    # Search after the header: a thumbnail in the header has an end-of-image marker, too.
     if data.rfind(END_OF_JPEG, position) < 0:
         raise Unreadable("truncated: no end-of-image marker")
     if progressive and data.count(START_OF_SCAN, position) > MAX_SCANS:
-        raise Unreadable(f"a JPEG of more than {MAX_SCANS} scans: made to keep a decoder busy")
-    return Header("jpeg", *size, orientation)
+        raise Unreadable(f"a JPEG of more than {MAX_SCANS} scans, which would take hours to decode")
+    return Header("jpeg", width, height, orientation)
 
 
 def _read_png(data: bytes) -> Header:
-    """Walk all chunks: each carries its own CRC-32, which decoders only warn of."""
-    position, size, orientation, kind = len(PNG), None, 1, b""
+    """Check the CRC-32 of every chunk: decoders only warn if one does not match."""
+    position, width, height, orientation, kind = len(PNG), 0, 0, 1, b""
     while kind != b"IEND":
         if position + 12 > len(data):
-            raise Unreadable("truncated: no end-of-image marker" if size else "truncated: it ends inside its header")
+            raise Unreadable("truncated: no end-of-image marker" if width else "truncated: it ends inside its header")
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 8 + length
         body = memoryview(data)[position + 4 : end]
@@ -92,17 +94,17 @@ def _read_png(data: bytes) -> Header:
         if zlib.crc32(body) != struct.unpack_from(">I", data, end)[0]:
             raise Unreadable(f"damaged: the checksum of its chunk {kind.decode('latin-1')} does not match")
         if kind == b"IHDR" and length == 13:
-            size = struct.unpack_from(">II", body, 4)
+            width, height = struct.unpack_from(">II", body, 4)
         elif kind == b"eXIf":
             orientation = _orientation(bytes(body[4:]))
         position = end + 4
-    if not size or 0 in size:
+    if 0 in (width, height):
         raise Unreadable("cannot be decoded: its header gives no width and height")
-    return Header("png", *size, orientation)
+    return Header("png", width, height, orientation)
 
 
 def _orientation(tiff: bytes) -> int:
-    """Return the orientation in an EXIF block; 1 where there is none that makes sense, as cameras write much."""
+    """Return the orientation in an EXIF block; 1 if it has no valid one."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
         return 1
@@ -112,7 +114,7 @@ def _orientation(tiff: bytes) -> int:
         for entry in range(entries):
             tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, start + 2 + 12 * entry)
             if tag == ORIENTATION and kind == SHORT and 1 <= value <= 8:
-                return value
+                return int(value)
     except struct.error:
         pass
     return 1

@@ -1,12 +1,13 @@
-"""What is measured on every stored image, cheaply: sharpness, exposure, dark border, hair, and a perceptual hash."""
+"""Fast measures of a stored image: sharpness, exposure, dark border, hair, and a perceptual hash."""
 
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-# Side of the small image that border and hair are measured on.
+# Side of the small image on which border and hair are measured.
 SMALL = 256
 BLACK = 40
 # At 256 pixels a side a hair is 1 to 4 pixels wide: a closing by 9 fills it and leaves lesions alone.
@@ -17,9 +18,9 @@ HASH_SIDE, HASH_IMAGE = 8, 32
 class Quality(NamedTuple):
     """Measures of one stored image.
 
-    phash: 64 bits; sharpness: variance of the Laplacian, in squared gray levels; exposure: mean luminance, 0 black to
-    1 white; border_fraction: share of the image that is dark and connected to its edge (frame, vignette); hair: share
-    of the image that is dark, thin and not border.
+    phash: perceptual hash, 64 bits; sharpness: variance of the Laplacian, in squared gray levels; exposure: mean
+    luminance, 0 black to 1 white; border_fraction: share of the image that is dark and connected to its edge (frame,
+    vignette); hair: share of the image that is dark, thin and not border.
     """
 
     phash: int
@@ -47,27 +48,27 @@ def measure(pixels: NDArray[np.uint8]) -> Quality:
     )
 
 
-def perceptual_hash(gray: NDArray[np.uint8]) -> int:
-    """Return the 64-bit DCT hash (pHash) of a gray image, uint8 (S, S): alike images differ in few bits.
+def perceptual_hash(gray: MatLike) -> int:
+    """Return the 64-bit DCT hash (pHash) of a gray image, uint8 (S, S). Similar images differ in few bits.
 
-    The image is shrunk to 32 x 32; the signs of its 8 x 8 lowest cosine coefficients about their median are the bits,
-    row by row from the highest.
+    The image is shrunk to 32 x 32. A bit says whether one of its 8 x 8 lowest cosine coefficients is above their
+    median, row by row, the first coefficient in the highest bit.
     """
     tiny = cv2.resize(gray, (HASH_IMAGE, HASH_IMAGE), interpolation=cv2.INTER_AREA)
     low = cv2.dct(tiny.astype(np.float32))[:HASH_SIDE, :HASH_SIDE].ravel()
-    # What is above the lower of the two middle values is above the median; np.median takes ten times as long.
+    # A value above the lower of the two middle values is above the median; np.median takes ten times as long.
     middle = np.partition(low, low.size // 2 - 1)[low.size // 2 - 1]
     return int.from_bytes(np.packbits(low > middle).tobytes(), "big")
 
 
-def _border(small: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Mask of what is dark and connected to the edge."""
+def _border(small: MatLike) -> NDArray[np.bool_]:
+    """Mask of the dark pixels that are connected to the edge."""
     dark = cv2.copyMakeBorder((small < BLACK).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
     cv2.floodFill(dark, None, (0, 0), 2)
-    return dark[1:-1, 1:-1] == 2
+    return np.equal(dark[1:-1, 1:-1], 2)
 
 
-def _hair(small: NDArray[np.uint8], border: NDArray[np.bool_]) -> float:
-    """Share of pixels that a morphological closing lightens by much: thin dark lines (DullRazor, Lee et al. 1997)."""
+def _hair(small: MatLike, border: NDArray[np.bool_]) -> float:
+    """Share of pixels that a morphological closing makes much lighter: thin dark lines (DullRazor, Lee et al. 1997)."""
     depth = cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, np.ones((HAIR_WIDTH, HAIR_WIDTH), np.uint8))
     return float(np.count_nonzero((depth > HAIR_DEPTH) > border)) / small.size

@@ -1,4 +1,4 @@
-"""From many image files to a shard of the image store, and its quality table."""
+"""Prepares image files and writes them to a shard of the image store, with a quality table."""
 
 import stat
 from collections import deque
@@ -7,29 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import atomic_path, sha256
+from melanoma.config.data import Images
 from melanoma.images.hdf5 import create_hdf5
 from melanoma.images.header import Unreadable, read_header
 from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import UNMEASURED, Quality, measure
-from melanoma.images.store import PREPARATION, ShardWriter
+from melanoma.images.store import Preparation, ShardWriter
 
-# Ten times the largest image of the ISIC archive; a larger file is no photograph and is not read into memory.
+# Ten times the largest image of the ISIC archive. A larger file is not read into memory.
 MAX_BYTES = 2**28
-DEFAULTS = {
-    "max_pixels": 50_000_000,
-    "crop_border": False,
-    "color_constancy": "none",
-    "compression": "none",
-}
 COLUMNS = {
     "image": "str",
     "file": "str",
@@ -49,14 +45,14 @@ COLUMNS = {
 
 
 class Prepared(NamedTuple):
-    """What became of a file.
+    """The result of the preparation of a file.
 
-    pixels: uint8 (S, S, 3) RGB, or None where it is unreadable; bytes and sha256 of the file, 0 and None where it could
-    not be read at all; format, width, height as its header says, None and 0 where that is unknown; problem: why it is
-    unreadable, or None; quality: measures of `pixels`.
+    pixels: uint8 (S, S, 3) RGB, None if the file is unreadable; bytes and sha256 of the file, 0 and None if it could
+    not be opened; format, width and height from its header, None and 0 if unknown; problem: why the file is unreadable,
+    else None; quality: measures of `pixels`.
     """
 
-    pixels: np.ndarray | None
+    pixels: NDArray[np.uint8] | None
     bytes: int = 0
     sha256: str | None = None
     format: str | None = None
@@ -66,20 +62,16 @@ class Prepared(NamedTuple):
     quality: Quality = UNMEASURED
 
 
-def prepare_file(path: str | Path, settings: dict[str, Any]) -> Prepared:
-    """Read, hash, check, decode, resize and measure an image file; what is wrong is in `problem`, not raised.
-
-    `settings`: size and fit, and where they are not the defaults max_pixels, crop_border, color_constancy.
-    """
-    settings = DEFAULTS | settings
+def prepare_file(path: str | Path, settings: Images) -> Prepared:
+    """Read, hash, check, decode, resize and measure an image file; an error is returned in `problem`, not raised."""
     found = Prepared(None)
     try:
         data = _read(Path(path))
         found = found._replace(bytes=len(data), sha256=sha256(data))
         header = read_header(data)
         found = found._replace(format=header.format, width=header.width, height=header.height)
-        if header.width * header.height > settings["max_pixels"]:
-            limit = f"more than images.max_pixels = {settings['max_pixels']}"
+        if header.width * header.height > settings.max_pixels:
+            limit = f"more than images.max_pixels = {settings.max_pixels}"
             raise Unreadable(f"{header.width} x {header.height} pixels, {limit}")
         pixels = crop_and_resize(data, header, settings)
         return found._replace(pixels=pixels, quality=measure(pixels))
@@ -90,46 +82,47 @@ def prepare_file(path: str | Path, settings: dict[str, Any]) -> Prepared:
 
 
 class Photographs:
-    """Image files that are read as the rows of a store, each prepared when it is asked for.
+    """Image files that are read like the rows of a store. Each is prepared when it is read."""
 
-    `settings`: those of `prepare_file`, such as `ImageStore.preparation`.
-    """
+    def __init__(self, files: Sequence[str | Path], preparation: Preparation) -> None:
+        self.files, self.settings = files, Images(**preparation)
+        self.size = self.settings.size
 
-    def __init__(self, files: Sequence[str | Path], settings: dict[str, Any]) -> None:
-        self.files, self.settings = files, settings
-        self.size: int = settings["size"]
-
-    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return images by row, uint8 (len(rows), size, size, 3); raise InputError where one is unreadable."""
+    def read(self, rows: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return images by row, uint8 (len(rows), size, size, 3); raise InputError if one is unreadable."""
         return np.stack([self._prepared(self.files[row]) for row in rows])
 
-    def _prepared(self, path: str | Path) -> np.ndarray:
+    def _prepared(self, path: str | Path) -> NDArray[np.uint8]:
         found = prepare_file(path, self.settings)
         if found.pixels is None:
-            raise InputError(f"{path}: {found.problem}; give a whole JPEG or PNG")
+            raise InputError(f"{path}: {found.problem}. Give a complete JPEG or PNG")
         return found.pixels
 
 
 def shard_rows(images: int, shard: int, shards: int) -> slice:
-    """Return the contiguous range of the catalog's rows in a shard; sizes differ by one at most."""
+    """Return the range of a shard in the rows of the catalog. The sizes of two shards differ by at most one."""
     if not 0 <= shard < shards:
         raise InputError(f"shard {shard}: expected a number from 0 to {shards - 1}, as images.shards is {shards}")
     return slice(images * shard // shards, images * (shard + 1) // shards)
 
 
-def write_shard(path: Path, catalog: pd.DataFrame, settings: dict[str, Any], at_a_time: int) -> pd.DataFrame:
+def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: int) -> pd.DataFrame:
     """Prepare the images of `catalog` (columns image, file) and write them to `path`, HDF5, atomically.
 
-    `settings`: those of `prepare_file`, on_unreadable (fail or drop), and where it is not none compression.
-    `at_a_time` images are decoded at once, which changes the time and nothing else. Returns the quality table, one row
-    per image of the catalog. Raises InputError that lists all unreadable files, with on_unreadable: fail.
+    Returns the quality table: one row for each image of the catalog, with the columns and types of `COLUMNS`. The
+    number of threads does not change the result. With on_unreadable: fail, raises InputError that lists all unreadable
+    files.
     """
-    settings = DEFAULTS | settings
     rows = []
     with atomic_path(path) as temporary, create_hdf5(temporary) as file:
-        preparation = {key: settings[key] for key in PREPARATION}
-        writer = ShardWriter(file, len(catalog), preparation, settings["compression"])
-        prepared = _in_order(partial(prepare_file, settings=settings), catalog["file"], at_a_time)
+        preparation = Preparation(
+            size=settings.size,
+            fit=settings.fit,
+            crop_border=settings.crop_border,
+            color_constancy=settings.color_constancy,
+        )
+        writer = ShardWriter(file, len(catalog), preparation)
+        prepared = _in_order(partial(prepare_file, settings=settings), catalog["file"], threads)
         for (name, source), result in zip(
             catalog[["image", "file"]].itertuples(index=False),
             progress(prepared, "images", len(catalog)),
@@ -139,30 +132,30 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: dict[str, Any], at_
                 writer.add(name, result.pixels)
             rows.append((name, source, *result[1:6], result.problem is None, result.problem, *result.quality))
         quality = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-        _check_readable(quality, settings["on_unreadable"])
+        _check_readable(quality, settings.on_unreadable)
         writer.finish()
     return quality
 
 
 def _read(path: Path) -> bytes:
-    """Read a whole file, if it is one and of a size that an image can have."""
+    """Read a regular file of at most MAX_BYTES."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise Unreadable("not a file")
     if facts.st_size > MAX_BYTES:
-        raise Unreadable(f"{facts.st_size} bytes, more than the {MAX_BYTES} that an image may have")
+        raise Unreadable(f"{facts.st_size} bytes, expected at most {MAX_BYTES}")
     return path.read_bytes()
 
 
-def _in_order(function: Callable[[str], Prepared], items: Iterable[str], at_a_time: int) -> Iterator[Prepared]:
-    """Yield function(item) in order, computed by threads: all that takes time is done outside the interpreter's lock.
+def _in_order(function: Callable[[str], Prepared], items: Iterable[str], threads: int) -> Iterator[Prepared]:
+    """Yield function(item) in order, computed by threads: the slow parts run outside the interpreter's lock.
 
-    At most twice as many results as threads wait at any time, so memory stays bounded where writing is slower.
+    At most two results for each thread wait to be written, which bounds the memory.
     """
     cv2.setNumThreads(1)
     items = iter(items)
-    with ThreadPoolExecutor(at_a_time) as pool:
-        waiting = deque(pool.submit(function, item) for item in islice(items, 2 * at_a_time))
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque(pool.submit(function, item) for item in islice(items, 2 * threads))
         while waiting:
             yield waiting.popleft().result()
             waiting.extend(pool.submit(function, item) for item in islice(items, 1))
@@ -176,7 +169,7 @@ def _check_readable(quality: pd.DataFrame, on_unreadable: str) -> None:
     message = f"{len(bad)} of {len(quality)} image files are unreadable:\n{listing(lines, limit=len(lines))}"
     if on_unreadable == "fail":
         raise InputError(
-            f"Of this shard {message}\nFetch these files again, or set images.on_unreadable: drop to leave them out of"
-            " the study. snakemake --keep-going looks through the other shards, too"
+            f"Of this shard, {message}\nFetch these files again, or leave them out of the study with"
+            " images.on_unreadable: drop. snakemake --keep-going checks the other shards, too"
         )
-    log.warning("left out: %s", message)
+    log.warning("left out of the study: %s", message)

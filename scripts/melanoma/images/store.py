@@ -1,46 +1,52 @@
-"""The image store: shards of prepared images in HDF5, a virtual data set over them, and their reader."""
+"""The image store: shards of prepared images in HDF5, a virtual data set over them, and the reader."""
 
 import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 import h5py
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError
 from melanoma.common.files import atomic_path
 from melanoma.images.hdf5 import REMEDY, create_hdf5, open_hdf5
 
+# The images are not compressed: HDF5's filter lzf makes them a fifth smaller and six times slower to read, gzip two
+# fifths smaller and seven times slower.
 # A process may hold 1,024 files open on most systems; a training job has several loaders.
 OPEN_SHARDS = 64
-# Of the settings of preparation, those that decide pixels; all but the size are texts in the file.
-PREPARATION = ("size", "fit", "crop_border", "color_constancy")
-# HDF5 reports a damaged file as any of these, by where the damage is.
+# The exceptions that HDF5 raises for a damaged file, depending on where the damage is.
 DAMAGE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
 
 
+class Preparation(TypedDict):
+    """The options of the section images that decide the pixels; a shard has them as attributes."""
+
+    size: int
+    fit: Literal["center_crop", "resize"]
+    crop_border: bool
+    color_constancy: Literal["none", "shades_of_gray"]
+
+
 class Images(Protocol):
-    """Images by row, all prepared alike: uint8 RGB squares of `size` pixels."""
+    """Images by row, all with one preparation: uint8 RGB squares of `size` pixels."""
 
     size: int
 
-    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the images of `rows` in their order, uint8 (len(rows), size, size, 3)."""
+    def read(self, rows: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return the images of `rows` in that order, uint8 (len(rows), size, size, 3)."""
         ...
 
 
 class ShardWriter:
-    """Adds images to a shard one by one, with a running digest over size, names and pixels.
+    """Adds images to a shard one by one, with a running digest of size, names and pixels."""
 
-    `preparation` is how the images are prepared, the settings `PREPARATION`. `compression` is none, lzf, or gzip with
-    its level after a hyphen, such as gzip-4: HDF5's own filters.
-    """
-
-    def __init__(self, file: h5py.File, capacity: int, preparation: dict[str, Any], compression: str = "none") -> None:
+    def __init__(self, file: h5py.File, capacity: int, preparation: Preparation) -> None:
         self.file, self.preparation = file, preparation
         size = preparation["size"]
         self.names: list[str] = []
@@ -52,40 +58,41 @@ class ShardWriter:
             maxshape=(None, size, size, 3),
             chunks=(1, size, size, 3),
             fletcher32=True,
-            **_filter(compression),
         )
 
-    def add(self, name: str, pixels: np.ndarray) -> None:
+    def add(self, name: str, pixels: NDArray[np.uint8]) -> None:
         """Append an image, uint8 (size, size, 3) RGB."""
         self.images[len(self.names)] = pixels
         self.names.append(name)
         self.digest.update(f"{name}\0".encode())
-        self.digest.update(pixels)
+        self.digest.update(pixels.data)
 
     def finish(self) -> None:
-        """Cut the data set to the images that were added, and write names, digest and settings."""
+        """Cut the data set to the images that were added; write names, digest and preparation."""
         self.images.resize(len(self.names), axis=0)
         _describe(self.file, self.names, self.preparation, self.digest.hexdigest())
 
 
 def merge_shards(shards: list[Path], qualities: list[Path], path: Path) -> pd.DataFrame:
-    """Write a virtual data set over all shards to `path`; return their quality tables as one.
+    """Write a virtual data set over all shards to `path`; return the joined quality table.
 
-    The shards are named relative to `path`, so the folder can be moved as a whole. Raises InputError where
-    shards and quality tables do not belong together.
+    The paths of the shards are relative to `path`, so the whole folder can be moved. Raises InputError if the shards
+    have different preparations, or other images than the quality tables.
     """
     quality = pd.concat([pd.read_parquet(table) for table in qualities], ignore_index=True)
     parts = [_read_part(shard) for shard in shards]
     names = [name for part in parts for name in part.names]
-    kinds = [part.preparation for part in parts]
-    for kind in kinds[1:]:
-        if kind != kinds[0]:
-            raise InputError(f"the shards are prepared in different ways: {kinds[0]} and {kind}. Prepare all alike")
+    preparation = parts[0].preparation
+    for part in parts[1:]:
+        if part.preparation != preparation:
+            raise InputError(
+                f"the shards have different preparations: {preparation} and {part.preparation}. Prepare all again"
+            )
     if names != quality.loc[quality["readable"], "image"].tolist() or len(set(names)) != len(names):
         raise InputError("the shards do not hold the images of the quality tables. Prepare all shards again")
     if not names:
         raise InputError("no image could be read. See the column problem of the shards' quality tables")
-    size = kinds[0]["size"]
+    size = preparation["size"]
     files = [os.path.relpath(shard, path.parent) for shard in shards]
     counts = [len(part.names) for part in parts]
     with atomic_path(path) as temporary, create_hdf5(temporary) as file:
@@ -95,7 +102,7 @@ def merge_shards(shards: list[Path], qualities: list[Path], path: Path) -> pd.Da
                 layout[start : start + count] = h5py.VirtualSource(name, "images", (count, size, size, 3))
         file.create_virtual_dataset("images", layout)
         digests = [part.digest for part in parts]
-        _describe(file, names, kinds[0], _joint_digest(digests))
+        _describe(file, names, preparation, _joint_digest(digests))
         _write_texts(file, "shards/file", files)
         _write_texts(file, "shards/digest", digests)
         file.create_dataset("shards/images", data=np.array(counts, np.int64), chunks=True, fletcher32=True)
@@ -103,15 +110,15 @@ def merge_shards(shards: list[Path], qualities: list[Path], path: Path) -> pd.Da
 
 
 class _Part(NamedTuple):
-    """What a shard, or the whole store, says of itself."""
+    """The names, digest and preparation in a shard or in the merged store."""
 
     names: list[str]
     digest: str
-    preparation: dict[str, Any]
+    preparation: Preparation
 
 
 class _Shard(NamedTuple):
-    """A shard as the store knows it before it is opened."""
+    """A shard as the merged store describes it."""
 
     path: Path
     digest: str
@@ -119,25 +126,24 @@ class _Shard(NamedTuple):
 
 
 class _Open(NamedTuple):
-    """An open shard; its low-level handle, as h5py's own indexing costs as much as reading an image."""
+    """An open shard. It has a low-level handle: h5py's own indexing takes as long as reading an image."""
 
     file: h5py.File
     dataset: h5py.h5d.DatasetID
 
 
 class ImageStore:
-    """The images of a study by row: uint8 RGB squares of `size` pixels, in one shard or in many that were merged.
+    """The images of a study by row: uint8 RGB squares of `size` pixels, in one shard or in merged shards.
 
-    `preparation` is how they were prepared, the settings `PREPARATION`.
-    Each process opens the shards anew, when it first reads from one, so a store can be pickled to a spawned worker and
-    used in a forked one. Making one checks that each shard is there, whole, and the one that was merged: HDF5 itself
-    would read the images of a missing shard as black. At most `open_shards` files are open at a time.
+    Each process opens a shard when it first reads from it. So a store can be pickled for a spawned process and used in
+    a forked one. The constructor checks that every shard exists, is complete and is the one that was merged: HDF5 would
+    read the images of a missing shard as black. At most `open_shards` files are open at a time.
     """
 
     def __init__(self, path: str | Path, open_shards: int = OPEN_SHARDS) -> None:
         self.path, self.open_shards = Path(path), open_shards
         self.names, self.digest, self.preparation = _read_part(self.path)
-        self.size: int = self.preparation["size"]
+        self.size = self.preparation["size"]
         self._shards = self._list_shards()
         self._starts = np.cumsum([0, *(shard.images for shard in self._shards)])
         if self._starts[-1] != len(self):
@@ -151,14 +157,16 @@ class ImageStore:
         return len(self.names)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the open files behind when pickled."""
+        """Return the state to pickle, without the open files."""
         return {**self.__dict__, "_process": None, "_open": OrderedDict()}
 
-    def read(self, rows: Sequence[int] | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Read images by row, in the order asked, repeats allowed: uint8 (len(rows), size, size, 3).
+    def read(
+        self, rows: Sequence[int] | NDArray[np.integer], out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """Return the images of `rows` in that order, uint8 (len(rows), size, size, 3); a row may be repeated.
 
-        `out`, of that shape and type and C-contiguous, is filled and returned if given. Raises InputError
-        with the shard and the image where a checksum does not match, IndexError for a row that is not there.
+        If `out`, C-contiguous and of that shape and type, is given, it is filled and returned. Raises InputError with
+        the shard and the image if a checksum does not match, and IndexError if a row does not exist.
         """
         rows = np.asarray(rows, dtype=np.int64)
         shape = (len(rows), self.size, self.size, 3)
@@ -167,13 +175,13 @@ class ImageStore:
         elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ValueError(f"out: expected C-contiguous uint8 {shape}, got {out.dtype} {out.shape}")
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
-            raise IndexError(f"{self.path}: rows {rows.min()} to {rows.max()} asked, expected 0 to {len(self) - 1}")
-        # In the order of the file, so that a disk or a network file system reads forwards and a shard is opened once.
+            raise IndexError(f"{self.path}: rows {rows.min()} to {rows.max()}, expected 0 to {len(self) - 1}")
+        # Read in the order of the file: a disk or a network file system reads forwards, and a shard is opened once.
         for position in np.argsort(rows, kind="stable").tolist():
             self._read_one(int(rows[position]), out[position])
         return out
 
-    def _read_one(self, row: int, out: np.ndarray) -> None:
+    def _read_one(self, row: int, out: NDArray[np.uint8]) -> None:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         dataset = self._dataset(number)
         shape = (1, self.size, self.size, 3)
@@ -188,7 +196,7 @@ class ImageStore:
             ) from error
 
     def _list_shards(self) -> list[_Shard]:
-        """Return the shards that were merged, or this file itself where it is a shard."""
+        """Return the merged shards, or this file if it is a shard itself."""
         with open_hdf5(self.path) as file:
             if "shards" not in file:
                 return [_Shard(self.path, self.digest, len(self))]
@@ -199,16 +207,16 @@ class ImageStore:
             except DAMAGE as error:
                 raise InputError(f"{self.path}: damaged: {error}. {REMEDY}") from error
         if _joint_digest(digests) != self.digest:
-            raise InputError(f"{self.path}: damaged: its digest is not that of its shards. {REMEDY}")
+            raise InputError(f"{self.path}: damaged: its digest differs from that of its shards. {REMEDY}")
         folder = self.path.parent
         return [
             _Shard(folder / name, digest, count) for name, digest, count in zip(files, digests, counts, strict=True)
         ]
 
     def _dataset(self, number: int) -> h5py.h5d.DatasetID:
-        """Return a shard's open data set; the shard used longest ago is closed where too many are open."""
+        """Return the open data set of a shard. If too many are open, close the shard that was used least recently."""
         if self._process != os.getpid():
-            # After a fork the handles are the parent's; closing them here would disturb it.
+            # After a fork, the handles belong to the parent process, and closing them here would disturb it.
             self._process, self._open = os.getpid(), OrderedDict()
         if number in self._open:
             self._open.move_to_end(number)
@@ -236,37 +244,36 @@ class ImageStore:
         return _Open(file, images.id)
 
 
-def _filter(compression: str) -> dict[str, Any]:
-    name, _, level = compression.partition("-")
-    return {} if name == "none" else {"compression": name, "compression_opts": int(level) if level else None}
-
-
-def _describe(file: h5py.File, names: list[str], preparation: dict[str, Any], digest: str) -> None:
+def _describe(file: h5py.File, names: list[str], preparation: Preparation, digest: str) -> None:
     _write_texts(file, "image", names)
-    size, *others = PREPARATION
-    file.attrs[size] = preparation[size]
-    texts = {key: str(preparation[key]) for key in others} | {"color": "RGB", "digest": digest}
+    file.attrs["size"] = preparation["size"]
+    texts = {key: str(value) for key, value in preparation.items() if key != "size"}
+    texts |= {"color": "RGB", "digest": digest}
     for key, text in texts.items():
         file.attrs.create(key, text.encode(), dtype=h5py.string_dtype(length=len(text.encode())))
 
 
 def _text(file: h5py.File, key: str) -> str:
-    """Return an attribute, written at a fixed length here and at any length by others."""
+    """Return an attribute of fixed length, as the workflow writes it, or of variable length."""
     value = file.attrs[key]
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _write_texts(file: h5py.File, name: str, texts: list[str]) -> None:
-    """Write texts at a fixed length: others lie in a heap without checksum, where HDF5 can hang on damage."""
+    """Write texts of fixed length. Others are in a heap without a checksum, and HDF5 can hang if it is damaged."""
     encoded = [text.encode() for text in texts]
     data = np.array(encoded, dtype=h5py.string_dtype(length=max(map(len, encoded), default=1)))
     file.create_dataset(name, data=data, chunks=(max(len(texts), 1),), maxshape=(None,), fletcher32=True)
 
 
-def _preparation(file: h5py.File) -> dict[str, Any]:
-    fit, border, constancy = (_text(file, key) for key in PREPARATION[1:])
-    values = (int(file.attrs["size"]), fit, border == str(True), constancy)
-    return dict(zip(PREPARATION, values, strict=True))
+def _preparation(file: h5py.File) -> Preparation:
+    fit, constancy = _text(file, "fit"), _text(file, "color_constancy")
+    return Preparation(
+        size=int(file.attrs["size"]),
+        fit="center_crop" if fit == "center_crop" else "resize",
+        crop_border=_text(file, "crop_border") == str(True),
+        color_constancy="shades_of_gray" if constancy == "shades_of_gray" else "none",
+    )
 
 
 def _joint_digest(digests: list[str]) -> str:

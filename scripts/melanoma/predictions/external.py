@@ -13,7 +13,7 @@ import pandas as pd
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.predictions.aggregate import with_targets
-from melanoma.predictions.table import distances, logit, read_table, refuse, require
+from melanoma.predictions.table import distances, logit, read_rows, refuse, require
 
 SPELLINGS = ("probability", "prob", "target")
 
@@ -49,7 +49,7 @@ def external_predictions(
 
 def _read(path: Path) -> pd.DataFrame:
     """The file's probability and distance, and fold and part where it has them, by image."""
-    table = read_table(path)
+    table = read_rows(path)
     name = next((name for name in SPELLINGS if name in table), None)
     if name is None:
         raise InputError(

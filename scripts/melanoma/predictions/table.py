@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
-from melanoma.data.tables import plain_texts
+from melanoma.data.tables import plain_texts, read_frame, row_name
 
 COLUMNS = [
     "image",
@@ -39,28 +39,28 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     Returns image str | patient str, null where unknown | fold int8, -1 for none | part 'train' or 'test' | source str,
     null where unknown | logit float64 | probability float64 in [0, 1] | trained_prevalence float64, the share of
     melanomas that the model was shown, NaN where unknown | patient_distance float64, see `context.patient_distance`,
-    NaN where the model has none | target Int8 0/1, null where unknown; the index is the file's. Raises
-    InputError naming the file, line and image where something is missing, doubled or out of range.
+    NaN where the model has none | target Int8 0/1, null where unknown. Raises InputError naming the file, line and
+    image where something is missing, doubled or out of range.
     """
-    table = read_table(path)
+    table = read_rows(path)
     require(table, ["image", "probability"], path)
     _check_images(table, path)
     probability = _probabilities(table, path)
     columns: dict[str, object] = {
         "image": table["image"].astype(str),
         "patient": _patients(table, path),
-        "fold": table["fold"].astype(np.int8) if "fold" in table else np.int8(-1),
+        "fold": _folds(table, path) if "fold" in table else np.int8(-1),
         "part": _parts(table, path) if "part" in table else "test",
         "source": table["source"].astype("str") if "source" in table else pd.array([None] * len(table), "str"),
-        "logit": table["logit"].astype(np.float64) if "logit" in table else logit(probability),
+        "logit": _numbers(table["logit"]) if "logit" in table else logit(probability),
         "probability": probability,
-        "trained_prevalence": table["trained_prevalence"].astype(float) if "trained_prevalence" in table else np.nan,
+        "trained_prevalence": _numbers(table["trained_prevalence"]) if "trained_prevalence" in table else np.nan,
         "patient_distance": distances(table, path),
         "target": _labels(table, path)
         if "target" in table and table["target"].notna().any()
         else pd.array([None] * len(table), "Int8"),
     }
-    return pd.DataFrame(columns, index=table.index)[COLUMNS]
+    return pd.DataFrame(columns, index=table.index)[COLUMNS].reset_index(drop=True)
 
 
 def read_labels(path: str | Path) -> pd.DataFrame:
@@ -69,10 +69,11 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     Returns image str | target Int8 0/1. Raises InputError for a missing column, a doubled image or another
     label.
     """
-    table = read_table(path)
+    table = read_rows(path)
     require(table, ["image", "target"], path)
     _check_images(table, path)
-    return pd.DataFrame({"image": table["image"].astype(str), "target": _labels(table, path)})
+    labels = pd.DataFrame({"image": table["image"].astype(str), "target": _labels(table, path)})
+    return labels.reset_index(drop=True)
 
 
 def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, name: str, subset: bool = False) -> pd.DataFrame:
@@ -122,43 +123,24 @@ def logit(probability: np.ndarray) -> np.ndarray:
         return np.log(probability) - np.log1p(-probability)
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file, give columns of `SPELLINGS` our names, and images and patients theirs as plain texts.
+def read_rows(path: str | Path) -> pd.DataFrame:
+    """Read a CSV or Parquet table of complete rows, indexed by their lines or row numbers (see `read_frame`).
 
-    Raises InputError where it is no table.
+    The columns of `SPELLINGS` get our names. Images and patients become plain texts. Raises InputError if the table
+    cannot be read.
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    table = read_frame(Path(path))
     names = {spelling: column for column, spellings in SPELLINGS.items() for spelling in reversed(spellings)}
     present = {spelling: column for spelling, column in names.items() if spelling in table and column not in table}
     table = table.rename(columns=present)
     return table.assign(**{name: plain_texts(table[name]) for name in ("image", "patient") if name in table})
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise InputError(f"{path}: not a Parquet table: {error}") from error
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    text = {spelling: str for column in ("image", "patient") for spelling in SPELLINGS[column]}
-    try:
-        # Blank lines are kept until the index is made, so that it still counts the file's lines.
-        table = pd.read_csv(path, dtype=text, skip_blank_lines=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV table: {error}") from error
-    return table.dropna(how="all")
-
-
 def distances(table: pd.DataFrame, path: str | Path) -> pd.Series:
     """Return the table's patient_distance, float64 (n,), of all rows or, NaN, of none; else raise InputError."""
     if "patient_distance" not in table or table["patient_distance"].isna().all():
         return pd.Series(np.nan, index=table.index)
-    number = pd.to_numeric(table["patient_distance"], errors="coerce").astype(np.float64)
+    number = _numbers(table["patient_distance"])
     remedy = "give a number from 0 to 2 in all rows, or leave the column out"
     refuse(~number.between(0, 2), table, path, "patient_distance not in 0 to 2", remedy, "patient_distance")
     return number
@@ -195,7 +177,7 @@ def _patients(table: pd.DataFrame, path: str | Path) -> pd.Series | Any:
 
 
 def _probabilities(table: pd.DataFrame, path: str | Path) -> pd.Series:
-    number = pd.to_numeric(table["probability"], errors="coerce").astype(np.float64)
+    number = _numbers(table["probability"])
     wrong = ~number.between(0, 1)
     refuse(number.isna(), table, path, "probability empty or not a number", "give a number from 0 to 1", "probability")
     refuse(wrong, table, path, "probability not in 0 to 1", "give a probability, not a logit", "probability")
@@ -204,11 +186,22 @@ def _probabilities(table: pd.DataFrame, path: str | Path) -> pd.Series:
 
 def _labels(table: pd.DataFrame, path: str | Path) -> pd.Series:
     """Labels of all rows, but for those of a part named test, whose labels may be kept in a file of their own."""
-    number = pd.to_numeric(table["target"], errors="coerce")
+    number = _numbers(table["target"])
     kept_apart = (table["part"] == "test") & table["target"].isna() if "part" in table else False
     wrong = ~number.isin([0, 1]) & ~kept_apart
     refuse(wrong, table, path, "label not 0 or 1", "give 0 for benign and 1 for melanoma", "target")
     return number.astype("Int8")
+
+
+def _folds(table: pd.DataFrame, path: str | Path) -> pd.Series:
+    number = _numbers(table["fold"])
+    refuse(~number.isin(range(-1, 128)), table, path, "fold not a whole number from -1", "leave the column out", "fold")
+    return number.astype(np.int8)
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """Return a column as float64, NaN where it has no number."""
+    return pd.to_numeric(column, errors="coerce").astype(np.float64)
 
 
 def _parts(table: pd.DataFrame, path: str | Path) -> pd.Series:
@@ -228,9 +221,8 @@ def refuse(
     """Raise InputError listing the rows where `wrong` is true, by line (CSV) or row (Parquet) and image."""
     if not wrong.any():
         return
-    word, first = ("row", 1) if Path(path).suffix == ".parquet" else ("line", 2)
     rows = [
-        f"{word} {index + first}, image {row['image']}" + (f": {row[column]}" if column else "")
+        f"{row_name(path)} {index}, image {row['image']}" + (f": {row[column]}" if column else "")
         for index, row in table[wrong].iterrows()
     ]
     raise InputError(f"{path}: {problem}, in {len(rows)} of {len(table)} rows; {remedy}:\n{listing(rows)}")

@@ -1,8 +1,9 @@
-"""The split: which images are test, and which fold each other image is in; no patient is in two of them."""
+"""Splits images into test and folds. With method grouped, no patient is in two of them."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,14 @@ from scipy.sparse.csgraph import connected_components
 
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
-from melanoma.data.tables import plain, plain_texts
-from melanoma.split.strata import strata_of
+from melanoma.config.data import Split as SplitSettings
+from melanoma.data.tables import plain, plain_texts, read_frame, row_name
+from melanoma.split.strata import count_strata
 
 TEST_COLUMNS = ["row", "image", "patient", "lesion", "sex", "age", "site", "width", "height", "source"]
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
 TEST, LEFT_OUT = -1, -2
-EXTRA = -1  # the fold of images that train in every fold
+EXTRA = -1  # fold of the images that train in every fold
 
 
 class Split(NamedTuple):
@@ -29,10 +31,10 @@ class Split(NamedTuple):
 
 
 def usable_images(catalog: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
-    """Return the catalog's readable images in its order, with `row` in the store, int64, and original width and height.
+    """Return the readable images of the catalog, in its order, with `row`, their row in the store, int64.
 
-    The sizes are those of the quality table, which measured them.
-    Raises InputError where the two tables are not of the same images.
+    Width and height are those of the original image, from the quality table. Raises InputError if the two tables have
+    different images.
     """
     different = set(catalog["image"]).symmetric_difference(quality["image"])
     if different or len(catalog) != len(quality):
@@ -48,35 +50,36 @@ def usable_images(catalog: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_pairs(path: str | Path | None) -> pd.DataFrame:
-    """Read a CSV of duplicates, whose first two columns are image names; return columns first and second."""
+    """Read a table of duplicates, whose first two columns are image names; return columns first and second."""
     if path is None:
         return pd.DataFrame({"first": [], "second": []}, dtype="str")
-    table = _read_csv(path, "list of duplicates", "split.duplicates")
+    table = read_frame(Path(path))
     if table.shape[1] < 2:
         raise InputError(f"{path}: has {table.shape[1]} column, expected two of image names, separated by a comma")
-    pairs = table.iloc[:, :2].set_axis(["first", "second"], axis=1)
-    if pairs.isna().any(axis=None):
-        lines = (np.flatnonzero(pairs.isna().any(axis=1)) + 2).tolist()
-        raise InputError(f"{path}: lines {lines[:10]} lack one of the two image names. Fill them in or remove them")
-    return pairs
+    pairs = table.iloc[:, :2].set_axis(["first", "second"], axis=1).apply(plain_texts)
+    incomplete = pairs.index[pairs.isna().any(axis=1)]
+    if len(incomplete):
+        rows = listing(f"{row_name(path)} {number}" for number in incomplete)
+        raise InputError(f"{path}: rows that lack one of the two image names:\n{rows}\nFill them in or remove them")
+    return pairs.reset_index(drop=True)
 
 
-def split_images(images: pd.DataFrame, pairs: pd.DataFrame, settings: dict[str, Any]) -> Split:
-    """Divide `images` by the method of `settings`: grouped, predefined or sequential.
+def split_images(images: pd.DataFrame, pairs: pd.DataFrame, settings: SplitSettings) -> Split:
+    """Split `images` by the method of `settings`.
 
-    Images linked through any of `group_by` (patient, lesion) or a pair are one group. An image of role extra_train
-    trains in every fold (fold -1); it is left out where its group holds an image of the study, as that one is test, or
-    validation of some fold. Raises InputError where the test part or a fold would lack melanomas or benign images.
+    Images that share a value of `group_by`, or are one of `pairs`, are in the same group. An image of role extra_train
+    trains in every fold (fold -1). It is left out if its group has an image of the study, which is test or validation.
+    Raises InputError if test or a fold would lack melanomas or benign images.
     """
     by_name = images.sort_values("image", ignore_index=True)
-    by_name = by_name.assign(group=group_images(by_name, settings["group_by"], pairs))
+    by_name = by_name.assign(group=group_images(by_name, settings.group_by, pairs))
     in_study = by_name["role"] == "study"
     study, extra = by_name[in_study], by_name[~in_study]
-    fold = METHODS[settings["method"]](images[images["role"] == "study"], study, settings)
+    fold = METHODS[settings.method](images[images["role"] == "study"], study, settings)
     study = study.assign(fold=study["image"].map(fold).astype(np.int8))
     touching = extra["group"].isin(study["group"])
     divided = pd.concat([study[study["fold"] != LEFT_OUT], extra[~touching].assign(fold=np.int8(EXTRA))])
-    _require_both_classes(divided[divided["role"] == "study"], settings["folds"])
+    _require_both_classes(divided[divided["role"] == "study"], settings.folds)
     is_test = (divided["role"] == "study") & (divided["fold"] == TEST)
     divided = divided.assign(part=pd.Series(np.where(is_test, "test", "train"), index=divided.index, dtype="str"))
     left_out = {
@@ -91,10 +94,10 @@ def split_images(images: pd.DataFrame, pairs: pd.DataFrame, settings: dict[str, 
     )
 
 
-def group_images(images: pd.DataFrame, keys: list[str], pairs: pd.DataFrame) -> NDArray[np.int32]:
-    """Number the groups of images (n,) in order of their first image.
+def group_images(images: pd.DataFrame, keys: Sequence[str], pairs: pd.DataFrame) -> NDArray[np.int32]:
+    """Return the group of each image, (n,), numbered in the order of their first images.
 
-    A group is a connected component: two images are linked where they share a value of a key or are a pair.
+    A group is a connected component of a graph that links two images if they share a value of a key or are a pair.
     """
     count = len(images)
     number = pd.Series(np.arange(count), index=images["image"])
@@ -110,20 +113,23 @@ def group_images(images: pd.DataFrame, keys: list[str], pairs: pd.DataFrame) -> 
     start, end = np.concatenate(starts), np.concatenate(ends)
     links = coo_array((np.ones(len(start), bool), (start, end)), shape=(nodes, nodes))
     labels = connected_components(links, directed=False)[1][:count]
-    return pd.factorize(labels)[0].astype(np.int32)
+    groups: NDArray[np.int32] = pd.factorize(labels)[0].astype(np.int32)
+    return groups
 
 
 def assign(
     rare: NDArray[np.int64], common: NDArray[np.int64], shares: list[float], random: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Distribute groups over parts, each with its share of every stratum; return (g,) part numbers.
+    """Distribute groups over parts, each with its share of every stratum; return the part of each group, (g,).
 
-    `rare` (g, r) and `common` (g, c) count each group's images or patients by stratum, the first column being all of
-    the rarer or commoner class. Groups are taken from the large to the small, those with the rarer class first, in
-    random order among those of about one size. Each goes to the part that is filled least for its share, summed over
-    the group's images of the rarer class and only then over the others, with half the group counted in: Sainte-Laguë's
-    rule, which treats small and large parts alike, so that test gets its share of the large patients too. (Counting
-    the whole group would keep them all in train.)
+    `rare` (g, r) and `common` (g, c) count the images or patients of each group by stratum; their first columns count
+    all images of the rarer and of the other class. Groups are placed one by one, the large ones first, those with
+    images of the rarer class before the others, and groups of about the same size in random order.
+
+    A group goes to the part with the smallest fill. The fill is the sum over strata of the group's count, times what
+    the part has of the stratum plus half the group's count, divided by the share of the part. The rarer class decides;
+    the other class breaks ties. Half of the group counts as in the method of Sainte-Laguë, which favors neither small
+    nor large parts. If the whole group counted, all large patients would be in train.
     """
     rare_size, common_size = np.frexp(rare[:, 0])[1], np.frexp(common[:, 0])[1]  # 1, 2-3, 4-7, ... images
     order = np.lexsort((random.permutation(len(rare)), -common_size, -rare_size))
@@ -140,7 +146,7 @@ def assign(
 
 
 def log_split(split: Split, pairs: pd.DataFrame) -> None:
-    """Log the images, melanomas and patients of each part and fold, the pairs that apply and the images left out."""
+    """Log the images, melanomas and patients of each part and fold, and the images that are left out."""
     images = split.images
     linked = pairs["first"].isin(images["image"]) & pairs["second"].isin(images["image"])
     log.info("%d of %d pairs of duplicates and near-duplicates are among the images", linked.sum(), len(pairs))
@@ -152,73 +158,65 @@ def log_split(split: Split, pairs: pd.DataFrame) -> None:
         log.info("%s: %d images, %d melanomas, %d patients", name, len(rows), melanomas, patients)
 
 
-def _grouped(_: pd.DataFrame, study: pd.DataFrame, settings: dict[str, Any]) -> pd.Series:
-    """Give each group one place, stratified; the same seed gives the same split, whatever the order of the rows."""
+def _grouped(_: pd.DataFrame, study: pd.DataFrame, settings: SplitSettings) -> pd.Series:
+    """Put each group into test or one fold, stratified. The order of the rows does not change the split."""
     group = pd.factorize(study["group"])[0]
-    rare, common = strata_of(study, group, settings["stratify"])
-    random = np.random.default_rng(settings["seed"])
-    test_fraction, folds = settings["test_fraction"], settings["folds"]
+    rare, common = count_strata(study, group, settings.stratify)
+    random = np.random.default_rng(settings.seed)
+    test_fraction, folds = settings.test_fraction, settings.folds
     is_test = assign(rare, common, [1 - test_fraction, test_fraction], random) == 1
     fold = np.full(len(rare), TEST, np.int8)
     fold[~is_test] = assign(rare[~is_test], common[~is_test], [1 / folds] * folds, random)
     return pd.Series(fold[group], index=study["image"])
 
 
-def _sequential(in_order: pd.DataFrame, _: pd.DataFrame, settings: dict[str, Any]) -> pd.Series:
-    """Cut the tables in their order, whoever the patient is: the last rows are test, the others equal folds."""
-    count, folds = len(in_order), settings["folds"]
-    train = count - math.ceil(round(settings["test_fraction"] * count, 6))
+def _sequential(in_order: pd.DataFrame, _: pd.DataFrame, settings: SplitSettings) -> pd.Series:
+    """Cut the tables in their order and ignore patients: the last rows are test, the others are equal folds."""
+    count, folds = len(in_order), settings.folds
+    train = count - math.ceil(round(settings.test_fraction * count, 6))
     fold = np.full(count, TEST, np.int8)
     fold[:train] = np.arange(train) * folds // train
     return pd.Series(fold, index=in_order["image"])
 
 
-def _predefined(_: pd.DataFrame, study: pd.DataFrame, settings: dict[str, Any]) -> pd.Series:
-    """Read each image's place from a column of a table: values of test, values of each fold, others left out."""
-    given = settings["predefined"]
+def _predefined(_: pd.DataFrame, study: pd.DataFrame, settings: SplitSettings) -> pd.Series:
+    """Read test and folds from a column of a table. Images of other values are left out."""
+    given = settings.predefined
     if given is None:
-        raise InputError("split.method is predefined: give split.predefined the table and what its values mean")
-    if len(given["folds"]) != settings["folds"]:
+        raise InputError("split.method is predefined: give the table and the meaning of its values in split.predefined")
+    if len(given.folds) != settings.folds:
         raise InputError(
-            f"split.predefined.folds lists the values of {len(given['folds'])} folds, split.folds is"
-            f" {settings['folds']}. Make them agree"
+            f"split.predefined.folds has the values of {len(given.folds)} folds, and split.folds is {settings.folds}."
+            " Make them equal"
         )
-    table = _read_csv(given["table"], "table of a predefined split", "split.predefined.table")
-    lacking = [name for name in (given["image"], given["column"]) if name not in table]
-    if lacking:
+    table = read_frame(Path(given.table))
+    missing = [name for name in (given.image, given.column) if name not in table]
+    if missing:
         raise InputError(
-            f"{given['table']}: no column {', '.join(lacking)}; the columns there are {', '.join(table.columns)}."
+            f"{given.table}: no column {', '.join(missing)}; the columns are {', '.join(table.columns)}."
             " Correct split.predefined"
         )
-    twice = table.loc[table[given["image"]].duplicated(), given["image"]]
-    if len(twice):
-        raise InputError(f"{given['table']}: images named in two rows:\n{listing(twice)}\nRemove one of each")
-    value = study["image"].map(table.set_index(given["image"])[given["column"]])
-    missing = study.loc[value.isna(), "image"]
-    if len(missing):
+    table = table.apply(plain_texts)
+    repeated = table.loc[table[given.image].duplicated(), given.image]
+    if len(repeated):
+        raise InputError(f"{given.table}: images in two rows:\n{listing(repeated)}\nRemove one row of each")
+    value = study["image"].map(table.set_index(given.image)[given.column])
+    unplaced = study.loc[value.isna(), "image"]
+    if len(unplaced):
         raise InputError(
-            f"{given['table']}: {len(missing)} images of the study have no {given['column']}:\n{listing(missing)}\n"
-            "Add them; a value that no fold lists leaves an image out"
+            f"{given.table}: {len(unplaced)} images of the study have no {given.column}:\n{listing(unplaced)}\n"
+            "Add them; to leave an image out, give it a value that is in neither test nor a fold"
         )
-    places = {plain(value): TEST for value in given["test"]}
-    for fold, values in enumerate(given["folds"]):
+    places = {plain(each): TEST for each in given.test}
+    for fold, values in enumerate(given.folds):
         for each in map(plain, values):
             if each in places:
-                raise InputError(f"split.predefined: {each} is in two of test and folds; name each value once")
+                raise InputError(f"split.predefined: {each} is in two of test and folds; give each value once")
             places[each] = fold
     return pd.Series(value.map(places).fillna(LEFT_OUT).astype(np.int8).to_numpy(), index=study["image"])
 
 
 METHODS = {"grouped": _grouped, "sequential": _sequential, "predefined": _predefined}
-
-
-def _read_csv(path: str | Path, what: str, option: str) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype="str").apply(plain_texts)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such {what}. Correct {option}, or fetch it") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a CSV table: {error}. Save the {what} as CSV") from error
 
 
 def _require_both_classes(images: pd.DataFrame, folds: int) -> None:
@@ -230,14 +228,14 @@ def _require_both_classes(images: pd.DataFrame, folds: int) -> None:
         if lacking:
             patients, groups = of_class["patient"].nunique(), of_class["group"].nunique()
             faults.append(
-                f"{', '.join(lacking)}: no {word}. There are {len(of_class)}, of {patients} patient(s), in {groups}"
+                f"{', '.join(lacking)}: no {word}. The study has {len(of_class)}, of {patients} patient(s), in {groups}"
                 f" group(s) that stay together, for test and {folds} folds"
             )
     if faults:
         raise InputError(
-            f"the split leaves a class out:\n{listing(faults)}\n"
-            "Use fewer folds (split.folds), for test a larger split.test_fraction, or more patients. A single group for"
-            " many images is often a patient_id such as 'unknown' that stands for many patients: give each its own"
+            f"the split has a part without one of the classes:\n{listing(faults)}\n"
+            "Use fewer folds (split.folds), a larger test set (split.test_fraction) or more patients. A group of many"
+            " images often comes from a patient_id such as 'unknown': give each patient an id"
         )
 
 

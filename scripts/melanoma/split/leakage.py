@@ -4,8 +4,8 @@
 """
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -15,22 +15,37 @@ from melanoma.common.errors import InputError, listing
 from melanoma.data.metadata_encoder import MetadataEncoder
 
 REMEDY = (
-    "A score from such a study is too good to be true. Split by split.method grouped with patient and lesion in"
-    " split.group_by, near-duplicates and split.duplicates, and keep labels out of features; or set"
-    " split.allow_leaks: true to go on all the same, which the report will say"
+    "The scores of such a study are too good. Use split.method: grouped with patient and lesion in split.group_by, list"
+    " duplicates in split.duplicates, search near-duplicates, and keep labels out of the features. To continue with the"
+    " leaks, set split.allow_leaks: true; then the report says so"
 )
 FEATURES = ["sex", "age", "site", "width", "height"]
 IDENTIFIERS = ["row", "image", "patient", "lesion", "source", "part", "fold"]
 LABELS = {"target", "label", "class", "diagnosis", "malignant", "melanoma", "benign_malignant"}
-CHANCE = 1e-6  # a column is accused of holding the label where chance would do the same with less than this probability
+CHANCE = 1e-6  # a column is flagged if random labels would fit it as well with a smaller probability than this
+
+
+class Finding(TypedDict):
+    """A leak: `count` patients, lesions, files, pairs, rows or images cross `boundary`; `images` names all of them."""
+
+    kind: str
+    boundary: str
+    count: int
+    images: list[str]
+
+
+class Report(TypedDict):
+    """The findings, and what was checked: the counts of each part (see `_counts`) and the numbers of pairs."""
+
+    findings: list[Finding]
+    checked: dict[str, dict[str, int] | int]
 
 
 class Tables(NamedTuple):
-    """What the gate looks at.
+    """The tables of a split.
 
-    `train`: row, image, patient, lesion, sex, age, site, target, fold (-1: trains in every fold). `test`: as train
-    without target and fold. `files`: image, sha256. `pairs` and `near`: first, second. `folds`: how many there should
-    be.
+    `train`: row, image, patient, lesion, sex, age, site, target, fold (-1: trains in every fold). `test`: the same
+    columns without target and fold. `files`: image, sha256. `pairs` and `near`: first, second. `folds`: their number.
     """
 
     train: pd.DataFrame
@@ -41,12 +56,8 @@ class Tables(NamedTuple):
     folds: int
 
 
-def check(tables: Tables) -> dict[str, Any]:
-    """Look for every leak that the tables alone can show.
-
-    Returns {"findings": [{kind, boundary, count, images}], "checked": {part: counts}}, where `count` is the number of
-    patients, lesions, files, pairs, rows or images found, and `images` names all images concerned.
-    """
+def check(tables: Tables) -> Report:
+    """Search every leak that the tables can show without the labels of the test."""
     train, test = tables.train, tables.test
     part = ("fold " + train["fold"].astype(str)).where(train["fold"] >= 0, "extra_train")
     rows = pd.concat([train.assign(part=part), test.assign(part="test")])
@@ -64,27 +75,25 @@ def check(tables: Tables) -> dict[str, Any]:
     return {"findings": findings, "checked": _counts(rows, tables)}
 
 
-def check_test(test: pd.DataFrame, labels: pd.DataFrame) -> dict[str, Any]:
-    """Look for leaks that only the labels of the test (image, target) show: in its features, or a class that it lacks.
+def check_test(test: pd.DataFrame, labels: pd.DataFrame) -> tuple[list[Finding], dict[str, int]]:
+    """Search leaks that only the labels of the test (image, target) show: in its features, or a missing class.
 
-    Returns findings as `check` does, and counts of the test: images, melanomas, patients, and patients with a melanoma.
+    Returns the findings, and the numbers of images, melanomas, patients and patients with a melanoma in the test.
     """
     target = test["image"].map(labels.drop_duplicates("image").set_index("image")["target"]).rename("target")
     rows = test[["image", "patient"]].assign(target=target, part="test")
     patients = rows.groupby("patient")["target"].max()
-    return {
-        "findings": [*_telling_columns(test, target, "features of test"), *_missing_classes(rows, "test")],
-        "checked": {
-            "images": len(rows),
-            "melanomas": int(rows["target"].sum()),
-            "patients": len(patients),
-            "melanoma_patients": int(patients.sum()),
-        },
+    findings = [*_separating_columns(test, target, "features of test"), *_missing_classes(rows, "test")]
+    return findings, {
+        "images": len(rows),
+        "melanomas": int(rows["target"].sum()),
+        "patients": len(patients),
+        "melanoma_patients": int(patients.sum()),
     }
 
 
-def require_no_leaks(findings: list[dict[str, Any]]) -> None:
-    """Raise InputError that names the images of every finding."""
+def require_no_leaks(findings: list[Finding]) -> None:
+    """Raise InputError with all findings and their images, if there are any."""
     lines = []
     for finding in findings:
         images, more = finding["images"][:10], len(finding["images"]) - 10
@@ -96,25 +105,25 @@ def require_no_leaks(findings: list[dict[str, Any]]) -> None:
         raise InputError(f"leakage:\n{listing(lines, limit=len(lines))}\n{REMEDY}")
 
 
-def check_columns(table: pd.DataFrame, target: pd.Series, name: str) -> list[dict[str, Any]]:
-    """Accuse each column of `table` that is the label by its name, or whose values tell the label without exception.
+def check_columns(table: pd.DataFrame, target: pd.Series, name: str) -> list[Finding]:
+    """Flag each column of `table` that has the name of a label, or whose values separate the classes without error.
 
-    A column of identifiers tells every image's label too, and one of few rows may do so by chance: what counts is that
-    among all ways to distribute as many melanomas, those that fit the column's values as well are less than CHANCE.
+    Identifiers separate the classes, too, and in a small table another column may do so by chance. So a column is
+    flagged only if a random permutation of the labels would fit it as well with a probability below CHANCE.
     """
     where = f"features of {name}"
-    return [*_label_columns(table, where), *_telling_columns(table, target, where)]
+    return [*_label_columns(table, where), *_separating_columns(table, target, where)]
 
 
 def check_predictions(
     predictions: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame, labels: pd.DataFrame, name: str
-) -> list[dict[str, Any]]:
-    """Look for labels beside the predictions of a model, and for images predicted by a model that trained on them."""
+) -> list[Finding]:
+    """Search labels in a table of predictions, and images that were predicted by a model that trained on them."""
     target = predictions["image"].map(pd.concat([train, labels]).drop_duplicates("image").set_index("image")["target"])
     inputs = predictions.drop(columns=["logit", "probability", "patient_distance"], errors="ignore")
     if "target" in inputs and inputs.loc[inputs["part"] == "test", "target"].isna().all():
-        inputs = inputs.drop(columns="target")  # labels of train are there for others to fit to
-    found = check_columns(inputs, target, f"{name}'s predictions")
+        inputs = inputs.drop(columns="target")  # the labels of train are there for fusions
+    findings = check_columns(inputs, target, f"{name}'s predictions")
     out_of_fold = predictions[predictions["part"] == "train"]
     fold = out_of_fold["image"].map(train.drop_duplicates("image").set_index("image")["fold"])
     is_test = out_of_fold["image"].isin(test["image"])
@@ -122,36 +131,34 @@ def check_predictions(
         "test row among validation rows": out_of_fold[is_test],
         "prediction by a model that trained on the image": out_of_fold[~is_test & (fold != out_of_fold["fold"])],
     }
-    return found + [_finding(kind, name, len(rows), rows["image"]) for kind, rows in kinds.items() if len(rows)]
+    return findings + [_finding(kind, name, len(rows), rows["image"]) for kind, rows in kinds.items() if len(rows)]
 
 
 def check_encoder(
-    encoder: dict[str, Any],
+    encoder: Mapping[str, object],
     train: pd.DataFrame,
     others: dict[str, pd.DataFrame],
     name: str,
-    fit: Callable[[pd.DataFrame], dict[str, Any]] = lambda rows: MetadataEncoder.fit(rows).to_dict(),
-) -> list[dict[str, Any]]:
-    """Compare what an encoder learned with what `fit` learns from `train`, the rows that its model trained on, alone.
+    fit: Callable[[pd.DataFrame], Mapping[str, object]] = lambda rows: MetadataEncoder.fit(rows).to_dict(),
+) -> list[Finding]:
+    """Compare an encoder with one that `fit` learns from `train`, the training rows of its model.
 
-    Where they differ, the finding names the rows of the first of `others` (say validation, test, and both) that fit it
-    together with `train`, or else of all of them.
+    If they differ, the finding has the images of the first of `others` (validation, test, or both) that explains the
+    encoder together with `train`, or of all `others` if none does.
     """
-    if _same_encoder(encoder, fit(train)):
+    if _equal(encoder, fit(train)):
         return []
     for rows in others.values():
-        if _same_encoder(encoder, fit(pd.concat([train, rows]))):
+        if _equal(encoder, fit(pd.concat([train, rows]))):
             return [_finding("encoder fitted on more than train", name, len(rows), rows["image"])]
     images = pd.concat([rows["image"] for rows in others.values()])
     return [_finding("encoder not fitted on train", name, images.nunique(), images)]
 
 
-def check_epoch(
-    order: NDArray[np.integer], train: pd.DataFrame, held_out: pd.DataFrame, name: str
-) -> list[dict[str, Any]]:
-    """Look among the images that an epoch shows, `order` being positions in `train`, for ones that are held out.
+def check_epoch(order: NDArray[np.integer], train: pd.DataFrame, held_out: pd.DataFrame, name: str) -> list[Finding]:
+    """Search held-out images in an epoch; `order` has the positions in `train` that it shows.
 
-    A copy made by over-sampling has its image's store row, whatever its name.
+    A copy by over-sampling may have another name, but it has the store row of its image.
     """
     shown = train.iloc[np.unique(order)]
     leaked = shown[shown["image"].isin(held_out["image"]) | shown["row"].isin(held_out["row"])]
@@ -159,7 +166,7 @@ def check_epoch(
 
 
 def _placed(rows: pd.DataFrame, tables: Tables) -> pd.DataFrame:
-    """Return image, part and side of every member of a patient, lesion, file, store row or pair: kind and value."""
+    """Return image, part and side of every member of a patient, lesion, file, store row or pair (kind and value)."""
     values = {kind: rows[kind] for kind in ("image", "patient", "lesion")} | {"store row": rows["row"].astype("str")}
     members = [_members(rows["image"], kind, value) for kind, value in values.items()]
     members.append(_members(tables.files["image"], "identical file", tables.files["sha256"]))
@@ -171,39 +178,39 @@ def _placed(rows: pd.DataFrame, tables: Tables) -> pd.DataFrame:
 
 
 def _members(images: pd.Series, kind: str, values: pd.Series) -> pd.DataFrame:
-    shared = values.duplicated(keep=False).to_numpy()  # what one row alone has can cross no boundary
+    shared = values.duplicated(keep=False).to_numpy()  # a value of a single row cannot cross a boundary
     return pd.DataFrame({"image": images[shared], "kind": kind, "value": values[shared]})
 
 
-def _crossings(placed: pd.DataFrame, side: str, boundary: str) -> Iterator[dict[str, Any]]:
+def _crossings(placed: pd.DataFrame, side: str, boundary: str) -> Iterator[Finding]:
     sides = placed.groupby(["kind", "value"])[side].transform("nunique")
     for kind, rows in placed[sides > 1].groupby("kind"):
         yield _finding(kind, boundary, rows["value"].nunique(), rows["image"])
 
 
-def _repeats(rows: pd.DataFrame, column: str) -> list[dict[str, Any]]:
-    """Find what is there twice: copies made before the split stay on one side at best, and weigh double there."""
+def _repeats(rows: pd.DataFrame, column: str) -> list[Finding]:
+    """Find repeated rows: copies from before the split that are on one side still count twice there."""
     repeated = rows[rows[column].duplicated(keep=False)]
     kind = {"image": "image", "row": "store row"}[column]
     return [_finding(kind, "several rows", repeated[column].nunique(), repeated["image"])] if len(repeated) else []
 
 
-def _missing_classes(rows: pd.DataFrame, part: str) -> Iterator[dict[str, Any]]:
-    own = rows[rows["part"] == part]
+def _missing_classes(rows: pd.DataFrame, part: str) -> Iterator[Finding]:
+    members = rows[rows["part"] == part]
     for target, word in ((1, "melanoma"), (0, "benign image")):
-        if not (own["target"] == target).any():
-            yield _finding(f"no {word}", part, 1, own["image"])
+        if not (members["target"] == target).any():
+            yield _finding(f"no {word}", part, 1, members["image"])
 
 
-def _label_columns(table: pd.DataFrame, where: str) -> list[dict[str, Any]]:
+def _label_columns(table: pd.DataFrame, where: str) -> list[Finding]:
     named = [column for column in table.columns.difference(IDENTIFIERS) if _is_label_name(column)]
     return [_finding(f"label column {column}", where, 1, table["image"]) for column in named]
 
 
-def _telling_columns(table: pd.DataFrame, target: pd.Series, where: str) -> list[dict[str, Any]]:
+def _separating_columns(table: pd.DataFrame, target: pd.Series, where: str) -> list[Finding]:
     others = [column for column in table.columns.difference(IDENTIFIERS) if not _is_label_name(column)]
-    telling = [column for column in others if _tells(table[column], target)]
-    return [_finding(f"column {column} that tells the label", where, 1, table["image"]) for column in telling]
+    separating = [column for column in others if _separates(table[column], target)]
+    return [_finding(f"column {column} that tells the label", where, 1, table["image"]) for column in separating]
 
 
 def _is_label_name(column: str) -> bool:
@@ -211,15 +218,19 @@ def _is_label_name(column: str) -> bool:
     return name in LABELS or name.startswith(("diagnosis", "target"))
 
 
-def _tells(values: pd.Series, target: pd.Series) -> bool:
+def _separates(values: pd.Series, target: pd.Series) -> bool:
+    """Tell whether values separate the classes, each value one class or by a threshold, beyond chance.
+
+    Of the C(n, m) ways to label m of n images, at most 2^levels give each level one class, and 2 follow a threshold.
+    """
     table = pd.DataFrame({"value": values.to_numpy(), "target": target.to_numpy()}).dropna(subset="target")
     melanomas = int(table["target"].sum())
     if not 0 < melanomas < len(table):
         return False
     chance = -_log_choices(len(table), melanomas)
     codes, levels = pd.factorize(table["value"], use_na_sentinel=False)
-    pure = pd.Series(table["target"].to_numpy()).groupby(codes).nunique().max() == 1
-    if pure and chance + len(levels) * math.log(2) < math.log(CHANCE):
+    one_class_each = pd.Series(table["target"].to_numpy()).groupby(codes).nunique().max() == 1
+    if one_class_each and chance + len(levels) * math.log(2) < math.log(CHANCE):
         return True
     if not pd.api.types.is_numeric_dtype(table["value"]):
         return False
@@ -235,25 +246,28 @@ def _log_choices(total: int, chosen: int) -> float:
     return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
 
 
-def _same_encoder(encoder: dict[str, Any], fitted: dict[str, Any]) -> bool:
-    return encoder.keys() == fitted.keys() and all(
-        math.isclose(encoder[key], value, rel_tol=1e-9, abs_tol=1e-12)
-        if isinstance(value, float)
-        else list(encoder[key]) == value
-        for key, value in fitted.items()
-    )
+def _equal(one: object, other: object) -> bool:
+    """Compare nested values; floats may differ by rounding."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return one == other
 
 
-def _finding(kind: str, boundary: str, count: int, images: pd.Series) -> dict[str, Any]:
-    return {"kind": kind, "boundary": boundary, "count": int(count), "images": sorted(set(images))}
+def _finding(kind: str, boundary: str, count: int, images: pd.Series) -> Finding:
+    return Finding(kind=kind, boundary=boundary, count=int(count), images=sorted(set(images)))
 
 
-def _counts(rows: pd.DataFrame, tables: Tables) -> dict[str, Any]:
-    """Count images, patients and, but for the test, melanomas and patients with one of each part."""
-    counts: dict[str, Any] = {}
-    for part, own in rows.groupby("part"):
-        counts[part] = {"images": len(own), "patients": own["patient"].nunique()}
+def _counts(rows: pd.DataFrame, tables: Tables) -> dict[str, dict[str, int] | int]:
+    """Count the images and patients of each part and, without the test, melanomas and patients with a melanoma."""
+    counts: dict[str, dict[str, int] | int] = {}
+    for part, members in rows.groupby("part"):
+        count = {"images": len(members), "patients": members["patient"].nunique()}
         if part != "test":
-            ill = int(own.groupby("patient")["target"].max().sum())
-            counts[part] |= {"melanomas": int(own["target"].sum()), "melanoma_patients": ill}
+            ill = int(members.groupby("patient")["target"].max().sum())
+            count |= {"melanomas": int(members["target"].sum()), "melanoma_patients": ill}
+        counts[part] = count
     return counts | {"duplicate_pairs": len(tables.pairs), "near_duplicate_pairs": len(tables.near)}

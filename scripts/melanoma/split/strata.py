@@ -1,20 +1,22 @@
-"""Strata: what each part of a split should have its share of."""
+"""The strata of a split: classes, patients and sizes, of which each part gets its share."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-COMMON_SIZE = 0.01  # a size in pixels that this share of the images has is a class of its own
+COMMON_SIZE = 0.01  # least share of the images with the same width and height that are a size class
 
 
-def strata_of(
-    images: pd.DataFrame, group: NDArray[np.integer], stratify: list[str]
+def count_strata(
+    images: pd.DataFrame, group: NDArray[np.integer], stratify: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return counts by group (g, r) and (g, c): of the rarer class, and of all others; see `split.assign`.
+    """Return the counts of each group by stratum, (g, r) for the rarer class and (g, c) for the rest; see `assign`.
 
-    `images`: patient, target, width, height; `group` (n,) numbers their groups. target tells the classes apart;
-    images_per_patient adds the number of patients with 1, 2-3, 4-7, ... images; size adds each class's images by size
-    class, which is a common width and height, or none of them.
+    `images` has patient, target, width and height; `group` (n,) numbers their groups. With target in `stratify`, the
+    classes are counted apart. With images_per_patient, patients with 1, 2-3, 4-7, ... images are strata. With size, the
+    images of each class are counted by size class: a common width and height, or any other.
     """
     target = images["target"].to_numpy()
     rare = target == int(2 * target.sum() <= len(target))
@@ -37,12 +39,12 @@ def strata_of(
 def _size_class(images: pd.DataFrame) -> NDArray[np.int64]:
     sizes = images["width"].astype("int64") * 100_000 + images["height"]
     share = sizes.map(sizes.value_counts(normalize=True))
-    return pd.factorize(sizes.where(share >= COMMON_SIZE, 0))[0].astype(np.int64)
+    return np.asarray(pd.factorize(sizes.where(share >= COMMON_SIZE, 0))[0], np.int64)
 
 
 def _patient_class(images: pd.DataFrame) -> NDArray[np.int64]:
     count = images.groupby("patient")["image"].transform("size")
-    return np.frexp(count.to_numpy())[1].astype(np.int64)
+    return np.asarray(np.frexp(count.to_numpy())[1], np.int64)
 
 
 def _table(group: NDArray[np.integer], stratum: NDArray[np.int64], groups: int, strata: int) -> NDArray[np.int64]:

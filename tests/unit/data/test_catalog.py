@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_parquet
+from melanoma.config.data import Data
 from melanoma.data.catalog import SCHEMA, build_catalog
 from melanoma.data.layouts import list_images
 from real_data import real_data
@@ -37,7 +38,7 @@ def source(folder: Path, rows: list[str] = ROWS, header: str = HEADER, name: str
 
 
 def build(*sources: dict[str, Any], on_bad_row: str = "fail") -> tuple[pd.DataFrame, pd.DataFrame]:
-    return build_catalog({"sources": list(sources), "on_bad_row": on_bad_row})
+    return build_catalog(Data(sources=sources, on_bad_row=on_bad_row))
 
 
 def test_a_kaggle_table_becomes_the_canonical_one(tmp_path: Path) -> None:
@@ -221,7 +222,7 @@ def test_an_export_of_the_archive_needs_no_target_and_not_every_patient(tmp_path
     catalog, problems = build(given(tmp_path, "isic", header, *lines))
     assert catalog["target"].tolist() == [1, 0, 0, 0]
     assert catalog["patient"].tolist() == ["IP_1", "isic:IL_2", "isic:c", "IP_1"]
-    assert ("warning", "lesion_id", "1 lesion(s) with more than one target, as IL_1") in notes(problems)
+    assert ("warning", "lesion_id", "1 lesion(s) with more than one target, such as IL_1") in notes(problems)
 
 
 def test_ham10000(tmp_path: Path) -> None:
@@ -265,7 +266,7 @@ def test_own_columns_and_words(tmp_path: Path, suffix: str) -> None:
     assert catalog["target"].tolist() == [0, 1, 0] and catalog["sex"].fillna("-").tolist() == ["male", "female", "-"]
     assert catalog["age"].fillna(-1).tolist() == [50, -1, 60]
     assert notes(problems)[0][:2] == ("normalized", "file")
-    assert ("warning", "case", "1 patient(s) with more than one sex, as 1") in notes(problems)
+    assert ("warning", "case", "1 patient(s) with more than one sex, such as 1") in notes(problems)
 
 
 def test_a_row_of_a_parquet_table_is_counted_from_one(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_all_findings_are_reported_at_once(rows: pd.DataFrame) -> None:
 @pytest.mark.parametrize("policy", ["fail", "drop"])
 def test_a_missing_column_is_named_with_those_there_and_the_nearest(rows: pd.DataFrame, policy: str) -> None:
     text = message(build_catalog, rows.rename(columns={"patient_id": "patientid"}), policy)
-    requires(text, TABLE, "no column patient_id", "is patientid meant?", "The columns there are: image_name, ")
+    requires(text, TABLE, "no column patient_id", "is patientid meant?", "The columns are: image_name, ")
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_a_split_in_file_order_needs_leaks_to_be_allowed(rows: pd.DataFrame) -> 
     build_catalog(rows)
     prepare_images()
     text = message(split_images, method="sequential", test_fraction=0.2)
-    requires(text, "patient: ", "split.method grouped", "split.allow_leaks: true")
+    requires(text, "patient: ", "split.method: grouped", "split.allow_leaks: true")
     split_images(method="sequential", test_fraction=0.2, allow_leaks=True)
     test = pd.read_parquet("test.parquet")["image"].tolist()
     assert test == [f"ISIC_{number:02d}" for number in range(19, IMAGES)]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from melanoma.common.errors import InputError
+from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
 
 KAGGLE = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
@@ -61,7 +62,7 @@ BAD = {
     "missing column": Bad(
         kaggle().replace("patient_id", "PatientID"), ("no column patient_id (is PatientID meant?)", "Rename or add")
     ),
-    "repeated column": Bad(kaggle().replace("diagnosis,", "sex,"), ("column sex is there twice", "Remove one")),
+    "repeated column": Bad(kaggle().replace("diagnosis,", "sex,"), ("two columns are named sex", "Remove or")),
     "no labels": Bad("isic_id,sex\na,male", ("no column target or diagnosis", "MEL, NV"), source=ONE_HOT),
     "one class": Bad("\n".join([KAGGLE, GOOD["a"], GOOD["c"]]), ("0 melanomas among 2", "expected both classes")),
     "wrong layout": Bad(kaggle(), ("no column image_id", "give the layout"), source={"layout": "ham10000"}),
@@ -150,7 +151,9 @@ BAD = {
     "own column that is not there": Bad(
         "file,lable,case\na,1,p\nb,0,q", ("no column label (is lable meant?)",), source=OWN
     ),
-    "own columns not named": Bad("file,label\na,1", ("layout columns needs `columns`",), source={"layout": "columns"}),
+    "label not named": Bad(
+        "file,label\na,1", ("layout columns needs `columns`",), source=OWN | {"columns": {"image": "file"}}
+    ),
     "own word not mapped": Bad(
         "file,label,case\na.jpg,malignant,p\nb.jpg,benign,q\nc.jpg,bening,r",
         ("label: expected 0 (benign) or 1 (melanoma)", "line 4, image c: 'bening'"),
@@ -176,7 +179,7 @@ def build(folder: Path, bad: Bad, policy: str) -> tuple[pd.DataFrame, pd.DataFra
     if bad.other:
         (folder / "other.csv").write_text(bad.other)
         sources.append(given | {"name": "other", "table": str(folder / "other.csv")})
-    return build_catalog({"sources": sources, "on_bad_row": policy})
+    return build_catalog(Data(sources=sources, on_bad_row=policy))
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -186,7 +189,7 @@ def test_a_bad_table_is_told_with_its_place_and_remedy(tmp_path: Path, name: str
         build(tmp_path, bad, "fail")
     for part in bad.says:
         assert part in str(caught.value), str(caught.value)
-    assert (str(tmp_path) in str(caught.value)) or name in ("own columns not named", "one class")
+    assert (str(tmp_path) in str(caught.value)) or name in ("label not named", "one class")
     assert ("on_bad_row: drop" in str(caught.value)) == (bad.dropped is not None)
 
 

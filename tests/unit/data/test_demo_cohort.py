@@ -22,7 +22,6 @@ from melanoma.data.demo_cohort import (
     MOST_IMAGES_OF_A_PATIENT,
     SIZE_CHANCES,
     SIZES,
-    Settings,
     auroc,
     kaggle_table,
     make_cohort,
@@ -45,9 +44,9 @@ KAGGLE_COLUMNS = [
 SITES = {"torso", "lower extremity", "upper extremity", "head/neck", "palms/soles", "oral/genital"}
 
 
-def demo_settings(**changes: float) -> Settings:
+def demo_settings(**changes: float) -> Generate:
     """Return the settings of the demo study, with `changes`."""
-    return Settings(**Generate().dump() | changes)
+    return Generate().model_copy(update=changes)
 
 
 def made(folder: Path, *extra: str) -> Path:
@@ -253,17 +252,15 @@ def test_images_already_there_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "jpeg").mkdir()
     (tmp_path / "jpeg" / "mine.jpg").write_bytes(b"mine")
     settings = demo_settings(images=2)
-    with pytest.raises(InputError, match="remove it"):
+    with pytest.raises(InputError, match="Remove it"):
         write_photographs(tmp_path / "jpeg", make_cohort(settings), settings, 1)
     assert (tmp_path / "jpeg" / "mine.jpg").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"images": 0}, {"seed": -1}, {"prevalence": 0.0}, {"prevalence": 1.0}, {"pixel_signal": -1.0}]
-)
-def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=next(iter(wrong)).split("_")[0]):
-        demo_settings(**wrong)
+@pytest.mark.parametrize(("option", "value"), [("images", "0"), ("prevalence", "1"), ("pixel_signal", "-1")])
+def test_impossible_settings_are_refused(tmp_path: Path, option: str, value: str) -> None:
+    with pytest.raises(InputError, match=rf"^{option}: "):
+        made(tmp_path, f"--{option.replace('_', '-')}", value)
 
 
 def test_the_truth_is_plain_json(study: Path) -> None:

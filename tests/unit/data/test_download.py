@@ -7,7 +7,8 @@ import pytest
 
 from file_server import CONTENT, SHA256, Server, get, left, refused, serving
 from melanoma.common.errors import InputError
-from melanoma.data.download import Download, fetch
+from melanoma.config.data import Download
+from melanoma.data.download import fetch
 
 
 @pytest.fixture
@@ -141,12 +142,12 @@ def test_a_web_page_is_no_file(server: Server, tmp_path: Path) -> None:
 
 def test_only_http_is_spoken(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected an address that begins with http"):
-        fetch(Download("file:///etc/passwd"), tmp_path / "file")
+        fetch(Download(url="file:///etc/passwd"), tmp_path / "file")
 
 
 def test_offline_one_message_says_what_to_download_and_where_to_put_it(tmp_path: Path) -> None:
     url, folder = "http://127.0.0.1:9/train.zip", tmp_path / "jpeg" / "train"
     with pytest.raises(InputError) as caught:
-        fetch(Download(url, unzip="folder"), folder, attempts=2, pause=0.0)
+        fetch(Download(url=url, unzip="folder"), folder, attempts=2, pause=0.0)
     for part in ("this machine may be offline", f"download {url} elsewhere and unzip its files into {folder}"):
         assert part in str(caught.value)

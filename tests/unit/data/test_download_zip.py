@@ -63,7 +63,7 @@ def test_a_damaged_zip_is_refused_and_downloaded_anew(server: Server, tmp_path: 
     bad = {"cut": good[:-10], "rot": good[:500] + b"rot" + good[503:], "no zip": b"<html>"}[damage]
     server.files["/train.zip"] = bad
     folder = tmp_path / "in" / "train"
-    refused(server, folder, "not a whole zip", name="/train.zip", unzip="folder")
+    refused(server, folder, "not a complete zip", name="/train.zip", unzip="folder")
     assert not left(folder.parent)
     server.files["/train.zip"] = good
     get(server, folder, "/train.zip", unzip="folder")

@@ -70,6 +70,6 @@ def test_the_gate_knows_an_encoder_that_saw_the_test() -> None:
 
 def test_a_study_without_images_takes_sizes_from_its_table_and_0_for_unknown() -> None:
     catalog = pd.DataFrame({"image": ["a", "b"], "width": [640.0, np.nan], "height": [480.0, np.nan]})
-    quality = sizes.unseen(catalog)
+    quality = sizes.quality_table(catalog)
     assert quality["readable"].all() and quality["width"].tolist() == [640, 0]
     assert quality["sha256"].isna().all()

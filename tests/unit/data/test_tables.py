@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import workflow
+from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
 from melanoma.data.tables import plain, read_table
 from melanoma.predictions.external import external_predictions
@@ -84,9 +85,7 @@ def test_the_catalog_names_images_patients_and_lesions_alike(tmp_path: Path, kin
     rows = {"image": ["7.0", "8", "9.0.png", "a"], "case": ["1.0", "1", "P7", "p7"]}
     table = pd.DataFrame(rows | {"lesion": ["3.0", "3", None, "03"], "target": ["1.0", "1", "0.0", "0"]})
     source = {"name": "s", "layout": "columns", "columns": COLUMNS, "images": str(tmp_path)}
-    catalog, _ = build_catalog(
-        {"sources": [source | {"table": str(written(tmp_path, kind, table))}], "on_bad_row": "fail"}
-    )
+    catalog, _ = build_catalog(Data(sources=[source | {"table": str(written(tmp_path, kind, table))}]))
     assert catalog["image"].tolist() == ["7", "8", "9", "a"]
     assert catalog["patient"].tolist() == ["1", "1", "P7", "p7"]
     assert catalog["lesion"].fillna("none").tolist() == ["3", "3", "none", "03"]
@@ -98,7 +97,7 @@ def test_a_second_table_is_joined_by_the_same_names(tmp_path: Path) -> None:
     (tmp_path / "more.csv").write_text("image,case\n7.0,1.0\n8.0,2.0\n")
     source = {"name": "s", "layout": "columns", "columns": {k: v for k, v in COLUMNS.items() if k != "lesion"}}
     source |= {"table": str(tmp_path / "table.csv"), "metadata": str(tmp_path / "more.csv"), "images": None}
-    catalog, _ = build_catalog({"sources": [source], "on_bad_row": "fail"})
+    catalog, _ = build_catalog(Data(sources=[source]))
     assert catalog["patient"].tolist() == ["1", "2"]
 
 
@@ -110,7 +109,7 @@ def test_a_word_of_the_table_that_is_a_number_is_found_however_it_is_written(
     (tmp_path / "table.csv").write_text(f"image,case,lesion,target\na,1,,{label}\nb,2,,2\n")
     source = {"name": "s", "layout": "columns", "columns": COLUMNS, "table": str(tmp_path / "table.csv")}
     source |= {"images": None, "values": {"target": {word: 0, 2: 1}}}
-    assert build_catalog({"sources": [source], "on_bad_row": "fail"})[0]["target"].tolist() == [0, 1]
+    assert build_catalog(Data(sources=[source]))[0]["target"].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

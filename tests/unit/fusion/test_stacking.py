@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melanoma.common.errors import InputError
+from melanoma.config.data import Generate
 from melanoma.config.networks import GradientBoosting
-from melanoma.data.demo_cohort import Settings, make_cohort
+from melanoma.data.demo_cohort import make_cohort
 from melanoma.fusion.rules import log_loss
 from melanoma.fusion.stacking import Weights, cross_fits, fit_of, fusion_table
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
@@ -33,7 +34,7 @@ def member(cohort: pd.DataFrame, score: np.ndarray) -> pd.DataFrame:
 def study(seed: int = 0, images: int = 400, **signals: float) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Draw a cohort of train and test, and a good and a poor model of what is seen."""
     signals = {"pixel_signal": 2.0, "metadata_signal": 1.0, "prevalence": 0.25} | signals
-    cohort = make_cohort(Settings(images, seed, **signals))
+    cohort = make_cohort(Generate(images=images, seed=seed, **signals))
     number = pd.factorize(cohort["patient"])[0]
     cohort["part"] = np.where(number % 4 == 0, "test", "train")
     cohort["fold"] = np.where(number % 4 == 0, -1, number % 3).astype(np.int8)

@@ -74,7 +74,7 @@ def test_a_store_is_written_joined_read_and_drawn_without_a_lock(python: Python,
     table = catalog(tmp_path)
     table.to_parquet(tmp_path / "catalog.parquet")
     write_tables(tmp_path)
-    write_yaml(tmp_path / "images.yaml", SETTINGS | {"shards": len(SHARDS)})
+    write_yaml(tmp_path / "images.yaml", SETTINGS.dump())
     write_yaml(tmp_path / "cnn.yaml", tiny.recipe())
 
     def run(script: str, *options: object) -> None:

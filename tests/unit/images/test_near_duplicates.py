@@ -14,7 +14,7 @@ from melanoma.images import near_duplicates
 from melanoma.images.near_duplicates import (
     ROWS,
     aligned_correlation,
-    candidates_of,
+    candidate_pairs,
     find,
     identical_files,
     orientations,
@@ -192,7 +192,7 @@ def test_unreadable_images_have_no_row_in_the_store(originals: list[np.ndarray])
 
 def candidates(hashes: np.ndarray, hash_distance: int) -> np.ndarray:
     turned = orientations(hashes)
-    blocks = (candidates_of(hashes, turned, start, hash_distance) for start in range(0, len(hashes), ROWS))
+    blocks = (candidate_pairs(hashes, turned, start, hash_distance) for start in range(0, len(hashes), ROWS))
     return np.concatenate([np.empty((0, 4)), *(tile for block in blocks for tile in block)])
 
 

@@ -18,7 +18,7 @@ import yaml
 from bad_images import FINE, corpus, jpeg, write_special
 from project import SCRIPTS
 
-SETTINGS = {"size": 64, "fit": "center_crop", "shards": 1, "on_unreadable": "drop"}
+SETTINGS = {"size": 64, "on_unreadable": "drop"}
 # How often preparation is killed; the more, the longer.
 KILLS = int(os.environ.get("KILLS", "8"))
 CORPUS = corpus()
@@ -26,9 +26,10 @@ MEASURE = """
 import json, re, sys
 import pandas as pd
 from pathlib import Path
+from melanoma.config.data import Images
 from melanoma.images.shards import write_shard
 catalog, shard, settings, quality = sys.argv[1:]
-write_shard(Path(shard), pd.read_parquet(catalog), json.loads(settings), 1).to_parquet(quality)
+write_shard(Path(shard), pd.read_parquet(catalog), Images(**json.loads(settings)), 1).to_parquet(quality)
 # Not ru_maxrss, which a process inherits from the one that started it.
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024)
 """

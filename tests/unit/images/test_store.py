@@ -188,8 +188,8 @@ def test_shards_that_do_not_belong_together_are_not_merged(own: Path, tmp_path: 
     qualities = [shard.with_suffix(".parquet") for shard in shards]
     with pytest.raises(InputError, match="do not hold the images of the quality tables"):
         merge_shards(shards, qualities[::-1], tmp_path / "images.h5")
-    write_shard(shards[0], catalog(tmp_path, 2), SETTINGS | {"size": 8}, 1)
-    with pytest.raises(InputError, match="prepared in different ways"):
+    write_shard(shards[0], catalog(tmp_path, 2), SETTINGS.model_copy(update={"size": 8}), 1)
+    with pytest.raises(InputError, match="the shards have different preparations"):
         merge_shards(shards, qualities, tmp_path / "images.h5")
     assert not (tmp_path / "images.h5").exists()
 

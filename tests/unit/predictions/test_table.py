@@ -17,7 +17,7 @@ from melanoma.predictions.table import join_labels, named_paths, read_labels, re
         ("image_name,target\na,1\n", r"no column 'probability' or 'prob' among image, target"),
         ("image_name,porb\na,1\n", r"is 'porb' meant\?"),
         ("image_name,prob\n", "no rows"),
-        ("", "not a CSV table"),
+        ("", "the table is empty"),
         ("image_name,prob\na,0.5\nb,1.5\n", r"(?s)not in 0 to 1, in 1 of 2 rows.*line 3, image b: 1.5"),
         ("image_name,prob\na,0.5\n\nb,\n", r"line 4, image b: nan"),
         ("image_name,prob\na,high\n", r"line 2, image a: high"),
@@ -25,6 +25,8 @@ from melanoma.predictions.table import join_labels, named_paths, read_labels, re
         ("image_name,prob\n,0.5\n", r"no image name"),
         ("image_name,prob,target\na,0.5,2\n", r"label not 0 or 1.*\n.*line 2, image a: 2"),
         ("image_name,prob,target\na,0.5,1\nb,0.5,\n", r"line 3, image b: nan"),
+        ("image_name,prob,fold\na,0.5,x\n", r"fold not a whole number.*\n.*line 2, image a: x"),
+        ("image_name,prob\na,0.5\nb\n", r"rows of the wrong length:\n  - line 3: 1 fields, expected 2"),
         ("image_name,prob,part\na,0.5,tset\n", r"part not 'train' or 'test'"),
     ],
 )
@@ -43,7 +45,7 @@ def test_a_wrong_row_of_a_parquet_file_is_named_by_row(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(InputError, match=r"nowhere\.csv: no such file"):
+    with pytest.raises(InputError, match=r"nowhere\.csv: no such table"):
         read_predictions("nowhere.csv")
 
 

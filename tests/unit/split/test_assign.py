@@ -12,21 +12,13 @@ from hypothesis import strategies as st
 
 from calls import count_calls
 from melanoma.common.errors import InputError
+from melanoma.config.data import Split
 from melanoma.split.assign import assign, group_images, read_pairs, usable_images
 from melanoma.split.assign import split_images as split_study
 from melanoma.split.leakage import Tables, check, require_no_leaks
 from real_data import real_data
 
-SETTINGS = {
-    "method": "grouped",
-    "predefined": None,
-    "stratify": ["target", "images_per_patient"],
-    "test_fraction": 0.2,
-    "folds": 5,
-    "seed": 1,
-    "group_by": ["patient", "lesion"],
-    "allow_leaks": False,
-}
+SETTINGS = Split()
 NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype="str")
 
 
@@ -80,13 +72,13 @@ def gate(split: pd.DataFrame, pairs: pd.DataFrame = NO_PAIRS) -> dict[str, Any]:
     return check(Tables(train, split.loc[test, features], files, pairs, NO_PAIRS, folds))
 
 
-def split_images(images: pd.DataFrame, pairs: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+def split_images(images: pd.DataFrame, pairs: pd.DataFrame, settings: Split) -> pd.DataFrame:
     return split_study(images, pairs, settings).images
 
 
 def split_or_skip(images: pd.DataFrame, pairs: pd.DataFrame, changes: dict[str, Any]) -> pd.DataFrame:
     try:
-        return split_images(images, pairs, SETTINGS | changes)
+        return split_images(images, pairs, SETTINGS.model_copy(update=changes))
     except InputError:
         assume(False)
         raise
@@ -121,7 +113,7 @@ def test_the_order_of_the_rows_has_no_effect(given_: tuple[pd.DataFrame, pd.Data
     images, pairs = given_
     split = split_or_skip(images, pairs, {"folds": 2})
     shuffled = images.sample(frac=1, random_state=shuffle)
-    again = split_images(shuffled, pairs.iloc[::-1], SETTINGS | {"folds": 2})
+    again = split_images(shuffled, pairs.iloc[::-1], SETTINGS.model_copy(update={"folds": 2}))
     assert again["image"].tolist() == shuffled["image"].tolist()
     pd.testing.assert_frame_equal(again.sort_values("row", ignore_index=True), split)
 
@@ -143,7 +135,7 @@ def test_groups_are_the_connected_components(given_: tuple[pd.DataFrame, pd.Data
 @pytest.mark.parametrize("folds", [2, 5, 10])
 def test_parts_and_folds_are_close_to_their_share_of_images_and_melanomas(test_fraction: float, folds: int) -> None:
     images = random_cohort(600, seed=folds)
-    split = split_images(images, NO_PAIRS, SETTINGS | {"test_fraction": test_fraction, "folds": folds})
+    split = split_images(images, NO_PAIRS, SETTINGS.model_copy(update={"test_fraction": test_fraction, "folds": folds}))
     for target, slack in ((0, 8), (1, 3)):
         counts = split[split["target"] == target].groupby("fold").size()
         assert abs(counts[-1] - test_fraction * counts.sum()) <= slack
@@ -162,7 +154,7 @@ def test_the_seed_alone_changes_who_is_in_test() -> None:
     images = random_cohort(300, seed=0)
     tests = [
         frozenset(s.loc[s["part"] == "test", "patient"])
-        for s in (split_images(images, NO_PAIRS, SETTINGS | {"seed": seed}) for seed in (1, 1, 2, 3))
+        for s in (split_images(images, NO_PAIRS, SETTINGS.model_copy(update={"seed": seed})) for seed in (1, 1, 2, 3))
     ]
     assert tests[0] == tests[1] and len(set(tests)) == 3
     largest = images["patient"].value_counts().index[:60]
@@ -185,7 +177,7 @@ def test_on_request_each_size_of_each_class_is_shared_out() -> None:
     images["width"] = np.where(pd.factorize(images["patient"])[0] % 3, 6000, 640)
     spread = {}
     for stratify in (["target"], ["target", "size"]):
-        split = split_images(images, NO_PAIRS, SETTINGS | {"stratify": stratify})
+        split = split_images(images, NO_PAIRS, SETTINGS.model_copy(update={"stratify": stratify}))
         folds = split[(split["target"] == 1) & (split["fold"] >= 0)]
         counts = folds.groupby(["width", "fold"]).size().unstack()
         spread[len(stratify)] = (counts.max(axis=1) - counts.min(axis=1)).max()
@@ -202,7 +194,7 @@ def test_patients_with_few_and_with_many_images_are_shared_out() -> None:
 
 def test_grouping_by_lesion_alone_is_caught_by_the_gate() -> None:
     images = random_cohort(60, seed=1)
-    split = split_images(images, NO_PAIRS, SETTINGS | {"group_by": ["lesion"]})
+    split = split_images(images, NO_PAIRS, SETTINGS.model_copy(update={"group_by": ["lesion"]}))
     report = gate(split)
     assert {(finding["kind"], finding["boundary"]) for finding in report["findings"]} == {
         ("patient", "train/test"),
@@ -244,17 +236,17 @@ def test_an_extra_image_linked_to_the_study_is_left_out_with_its_group_and_reaso
 
 def test_sequential_cuts_the_tables_in_their_order_and_is_found_to_leak() -> None:
     images = random_cohort(100, seed=4).iloc[:500]
-    split = split_images(images, NO_PAIRS, SETTINGS | {"method": "sequential"})
+    split = split_images(images, NO_PAIRS, SETTINGS.model_copy(update={"method": "sequential"}))
     assert split["fold"].tolist() == [0] * 80 + [1] * 80 + [2] * 80 + [3] * 80 + [4] * 80 + [-1] * 100
     assert ("patient", "train/test") in {(each["kind"], each["boundary"]) for each in gate(split)["findings"]}
 
 
-def predefined(tmp_path: Path, values: list[object], **changes: Any) -> dict[str, Any]:
+def predefined(tmp_path: Path, values: list[object], **changes: Any) -> Split:
     path = tmp_path / "folds.csv"
     names = [f"ISIC_{k:05d}" for k in range(len(values))]
     pd.DataFrame({"image_name": names, "shard": values}).to_csv(path, index=False)
     given = {"table": str(path), "image": "image_name", "column": "shard", "test": [0], "folds": [[1, 2], [3]]}
-    return SETTINGS | {"method": "predefined", "folds": 2, "predefined": given | changes}
+    return Split(method="predefined", folds=2, predefined=given | changes)
 
 
 def test_a_predefined_split_is_read_from_a_column_and_other_values_are_left_out(tmp_path: Path) -> None:
@@ -267,9 +259,9 @@ def test_a_predefined_split_is_read_from_a_column_and_other_values_are_left_out(
 def test_a_predefined_split_is_the_same_where_its_column_has_a_gap_or_its_images_are_numbers(tmp_path: Path) -> None:
     images = cohort(list(range(10)), [0, 1] * 5, [None] * 10).assign(image=[str(k) for k in range(10)])
     values = [0.0, 0, 1, 1, 2, 2, 3, 3, -1, -1, np.nan]
-    settings = predefined(tmp_path, values, test=[0.0])
-    table = pd.read_csv(settings["predefined"]["table"]).assign(image_name=[*(float(k) for k in range(10)), np.nan])
-    table.to_csv(settings["predefined"]["table"], index=False)
+    settings = predefined(tmp_path, values)
+    table = pd.read_csv(settings.predefined.table).assign(image_name=[*(float(k) for k in range(10)), np.nan])
+    table.to_csv(settings.predefined.table, index=False)
     assert split_study(images, NO_PAIRS, settings).images["fold"].tolist() == [-1, -1, 0, 0, 0, 0, 1, 1]
 
 
@@ -277,10 +269,10 @@ def test_a_predefined_split_is_the_same_where_its_column_has_a_gap_or_its_images
     ("values", "changes", "message"),
     [
         ([0] * 9, {}, r"1 images of the study have no shard:\n  - ISIC_00009\nAdd them"),
-        ([0] * 10, {"column": "tfrecord"}, "no column tfrecord; the columns there are image_name, shard"),
-        ([0] * 10, {"folds": [[1]]}, "lists the values of 1 folds, split.folds is 2"),
+        ([0] * 10, {"column": "tfrecord"}, "no column tfrecord; the columns are image_name, shard"),
+        ([0] * 10, {"folds": [[1], [2], [3]]}, "has the values of 3 folds, and split.folds is 2"),
         ([0] * 10, {"folds": [[1], [1]]}, "1 is in two of test and folds"),
-        ([0] * 10, {"table": "nowhere.csv"}, "no such table of a predefined split. Correct split.predefined.table"),
+        ([0] * 10, {"table": "nowhere.csv"}, "no such table. Correct its path"),
         ([0] * 10, {}, "fold 0, fold 1: no melanoma"),
     ],
 )
@@ -293,8 +285,8 @@ def test_a_predefined_split_that_cannot_be_is_refused(
 
 
 def test_a_predefined_split_needs_its_table() -> None:
-    with pytest.raises(InputError, match=r"give split.predefined the table"):
-        split_study(random_cohort(9, 0), NO_PAIRS, SETTINGS | {"method": "predefined"})
+    with pytest.raises(InputError, match=r"give the table and the meaning of its values"):
+        split_study(random_cohort(9, 0), NO_PAIRS, SETTINGS.model_copy(update={"method": "predefined"}))
 
 
 def test_unreadable_images_are_left_out_and_rows_are_those_of_the_store() -> None:
@@ -320,10 +312,11 @@ def test_pairs_are_the_first_two_columns_of_a_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no such list of duplicates"),
-        ("", "not a CSV table"),
-        ("a;b\nISIC_1;ISIC_2\n", "has 1 column, expected two"),
-        ("a,b\nISIC_1,ISIC_2\nISIC_3,\n", r"lines \[3\] lack one"),
+        (None, "no such table"),
+        ("", "the table is empty"),
+        ("a;b\nISIC_1;ISIC_2\n", "one column 'a;b'"),
+        ("a\nISIC_1\n", "has 1 column, expected two"),
+        ("a,b\nISIC_1,ISIC_2\nISIC_3,\n", r"rows that lack one of the two image names:\n  - line 3\n"),
     ],
 )
 def test_a_list_of_duplicates_that_is_none_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
@@ -339,7 +332,7 @@ def test_a_class_that_cannot_fill_the_folds_is_an_error_that_says_what_to_do() -
     with pytest.raises(InputError) as caught:
         split_images(images, NO_PAIRS, SETTINGS)
     message = str(caught.value)
-    assert "fold 2, fold 3, fold 4: no melanoma. There are 3, of 3 patient(s), in 3 group(s)" in message.replace(
+    assert "fold 2, fold 3, fold 4: no melanoma. The study has 3, of 3 patient(s), in 3 group(s)" in message.replace(
         "test, ", ""
     )
     assert "Use fewer folds" in message
@@ -373,7 +366,7 @@ def test_the_official_table_is_split_into_even_fifths_and_no_listed_pair_ever_is
 ) -> None:
     """Test and four folds of equal share are five folds of the whole set."""
     pairs = read_pairs(real_data("isic2020-tables/ISIC_2020_Training_Duplicates.csv"))
-    settings = SETTINGS | {"folds": 4, "stratify": stratify, "seed": seed}
+    settings = SETTINGS.model_copy(update={"folds": 4, "stratify": stratify, "seed": seed})
     split = split_images(official_table(), pairs, settings)
     place = split.set_index("image")["fold"]
     assert len(pairs) == 425 and (place[pairs["first"]].to_numpy() == place[pairs["second"]].to_numpy()).all()
@@ -388,7 +381,7 @@ def test_a_split_in_file_order_is_that_of_the_published_predictions() -> None:
     published = pd.read_csv(real_data("published-predictions/CNN_test_predictions.csv"))["image_name"]
     table = official_table().set_index("image")
     order = pd.read_csv(real_data("isic2020-tables/train.csv"))["image_name"]
-    split = split_images(table.loc[order].reset_index(), NO_PAIRS, SETTINGS | {"method": "sequential"})
+    split = split_images(table.loc[order].reset_index(), NO_PAIRS, SETTINGS.model_copy(update={"method": "sequential"}))
     assert split.loc[split["part"] == "test", "image"].tolist() == published.tolist()
 
 
@@ -402,7 +395,9 @@ def test_the_widely_used_shards_can_be_the_split() -> None:
         "folds": [[3, 4, 5], [6, 7, 8], [9, 10, 11], [12, 13, 14]],
     }
     split = split_study(
-        official_table(), NO_PAIRS, SETTINGS | {"method": "predefined", "folds": 4, "predefined": given}
+        official_table(),
+        NO_PAIRS,
+        Split(method="predefined", folds=4, predefined=given),
     )
     assert len(split.left_out) == 434
     crossing = {each["kind"]: each["count"] for each in gate(split.images)["findings"]}

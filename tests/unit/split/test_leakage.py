@@ -17,11 +17,8 @@ Leak = tuple[str, str, list[str]]
 def look(study: Study) -> dict[str, Any]:
     """Return what the gate, and then the audit with the labels of the test, find and count."""
     gate = check(Tables(**{name: getattr(study, name) for name in Tables._fields}))
-    audit = check_test(study.test, study.labels)
-    return {
-        "findings": gate["findings"] + audit["findings"],
-        "checked": gate["checked"] | {"test": audit["checked"]},
-    }
+    findings, counts = check_test(study.test, study.labels)
+    return {"findings": gate["findings"] + findings, "checked": gate["checked"] | {"test": counts}}
 
 
 def change(table: pd.DataFrame, image: str, **values: Any) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import tiny
 from fresh import fresh
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_parquet, write_yaml
+from melanoma.config.data import Images
 from melanoma.images.shards import Photographs, write_shard
 from melanoma.images.store import ImageStore
 from melanoma.training import saved_network as network_file
@@ -44,7 +45,7 @@ class Study:
         for number, file in enumerate(files):
             file.write_bytes(encode(self.photograph(number)))
         catalog = pd.DataFrame({"image": rows["image"], "file": [str(file) for file in files]})
-        write_shard(folder / "images.h5", catalog, PREPARATION | {"on_unreadable": "fail"}, 1)
+        write_shard(folder / "images.h5", catalog, Images(**PREPARATION), 1)
         write_parquet(folder / "train.parquet", rows[~is_test].reset_index(drop=True))
         self.test = rows[is_test].drop(columns=["target", "fold", "diagnosis"]).reset_index(drop=True)
         write_parquet(folder / "test.parquet", self.test)
@@ -160,5 +161,5 @@ def test_a_store_says_how_its_images_were_prepared_and_files_prepared_so_are_its
     files = [tmp_path / "jpeg" / f"{name}.jpg" for name in store.names]
     np.testing.assert_array_equal(Photographs(files, store.preparation).read([7, 3]), store.read([7, 3]))
     files[3].write_bytes(files[3].read_bytes()[:200])
-    with pytest.raises(InputError, match=rf"{files[3]}: .*; give a whole JPEG or PNG"):
+    with pytest.raises(InputError, match=rf"{files[3]}: .*; Give a complete JPEG or PNG"):
         Photographs(files, store.preparation).read([3])
