@@ -24,7 +24,7 @@ def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[
         "catalog": {"on_bad_row": study.data.on_bad_row, "sources": read},
         "images": section_read(study, "images"),
         "split": section_read(study, "split"),
-        "fuse": fuse,
+        "fuse": fuse.dump(),
         "evaluate": {key: value for key, value in evaluate.items() if key != "max_test_configurations"},
         "shortcuts": {key: evaluate[key] for key in ("replicates", "confidence_level", "seed")},
         **study_sections(study),
