@@ -245,9 +245,10 @@ def cross_fits(table: pd.DataFrame, fit: Fit, folds: int, seed: int) -> CrossFit
 
 def _classifier(settings: dict[str, Any]) -> Any:
     if settings["method"] == "gradient_boosting":
+        from melanoma.config.networks import GradientBoosting
         from melanoma.models.tabular import build_boosting
 
-        return build_boosting(settings["gradient_boosting"], settings["seed"])
+        return build_boosting(GradientBoosting.model_validate(settings["gradient_boosting"]), settings["seed"])
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
