@@ -19,9 +19,9 @@ from torchvision.transforms import v2
 
 from melanoma.augment.pixelwise import PIXELWISE, apply_pixelwise
 from melanoma.augment.transforms import random_transforms, warp
+from melanoma.config.augmentation import Augmentation
 from melanoma.config.data import Images
-from melanoma.config.facts import training_recipe
-from melanoma.config.study import resolve
+from melanoma.config.recipe import Recipe
 from melanoma.data.demo_images import draw_photograph
 from melanoma.images.shards import write_shard
 from melanoma.images.store import ImageStore
@@ -80,7 +80,7 @@ def training_examples(folder: Path, files: list[Path]) -> Examples:
     )
 
 
-def measured_recipe() -> dict:
+def measured_recipe() -> Recipe:
     """Return the recipe of the measurement."""
     model = {
         "network": "baseline_cnn",
@@ -88,11 +88,10 @@ def measured_recipe() -> dict:
         "augmentation": AUGMENTATION,
         "sampling": {"name": "none"},
     }
-    study = {"study": "loader", "data": {"sources": [{"name": "a", "table": "a", "images": "a"}]}}
-    return training_recipe(resolve(study | {"models": {"model": model}}).models["model"])
+    return Recipe.model_validate(model)
 
 
-def workflow_batches(examples: Examples, recipe: dict, epoch: int) -> Iterator[torch.Tensor]:
+def workflow_batches(examples: Examples, recipe: Recipe, epoch: int) -> Iterator[torch.Tensor]:
     """Yield the batches of an epoch as the network reads them."""
     dataset = EpochBatches(examples, recipe, epoch)
     for batch in loader(dataset, range(len(dataset)), workers=0, pinned=False):
@@ -109,13 +108,13 @@ def measured(examples: Examples, files: list[Path]) -> dict[str, float]:
     """Return ms per image of both loaders, of each part of ours, and of the lower bounds."""
     sources, epochs = Files(files), iter(range(1, 1000))
     recipe = measured_recipe()
-    transforms = random_transforms(recipe["augmentation"], 1, 0, np.arange(BATCH), STORED, SEEN)
+    transforms = random_transforms(recipe.augmentation, 1, 0, np.arange(BATCH), STORED, SEEN)
     rows = np.random.default_rng(0).permutation(len(files))[:BATCH]
     pixels = examples.store.read(rows)
     copy, batch = np.empty_like(pixels), EpochBatches(examples, recipe, 0)[0]
     warped = np.empty((SEEN, SEEN, 3), np.uint8)
-    warped_images, settings = warp(pixels, transforms.affine, SEEN), recipe["augmentation"]
-    always = {name: settings | {name: settings[name] | {"probability": 1.0}} for name in PIXELWISE}
+    warped_images = warp(pixels, transforms.affine, SEEN)
+    always = {name: Augmentation.model_validate({name: {"probability": 1.0}}) for name in PIXELWISE}
     flags = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REFLECT_101}
 
     def plain_warp() -> None:
@@ -126,7 +125,7 @@ def measured(examples: Examples, files: list[Path]) -> dict[str, float]:
         {
             "read with checksum": lambda: examples.store.read(rows, copy),
             "augmentation transforms": lambda: random_transforms(
-                recipe["augmentation"], 1, next(epochs), np.arange(BATCH), STORED, SEEN
+                recipe.augmentation, 1, next(epochs), np.arange(BATCH), STORED, SEEN
             ),
             "our warp": lambda: warp(pixels, transforms.affine, SEEN),
             "colors": lambda: to_device(batch, CPU),

@@ -23,6 +23,7 @@ import pandas as pd
 import torch
 from loader import AUGMENTATION, Files, stored_jpegs
 from measurement import Stopwatch, conditions, markdown, parser, peak_memory, publish
+from melanoma.training.run import Run
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
@@ -31,12 +32,11 @@ from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preemption
 from melanoma.config.data import Images
-from melanoma.config.facts import training_recipe
-from melanoma.config.study import resolve
+from melanoma.config.recipe import Recipe
 from melanoma.images.shards import write_shard
 from melanoma.models.classifier import build_network
 from melanoma.training.checkpoint import Checkpoints
-from melanoma.training.trainer import Run, Trainer
+from melanoma.training.trainer import Trainer
 
 STORED, TURNS, CPU_IMAGES = 512, 3, 64
 METHODS = ("workflow", "network alone", "plain loop")
@@ -70,7 +70,7 @@ GPU_CASES = [
 ]
 
 
-def recipe_of(case: Case, gpus: int) -> dict[str, Any]:
+def recipe_of(case: Case, gpus: int) -> Recipe:
     """Return the recipe of a case."""
     model = {
         "network": case.network,
@@ -81,8 +81,7 @@ def recipe_of(case: Case, gpus: int) -> dict[str, Any]:
         "sampling": {"name": "none"},
         "resources": {"gpus": gpus},
     }
-    study = {"study": "benchmark", "data": {"sources": [{"name": "a", "table": "a", "images": "a"}]}}
-    return training_recipe(resolve(study | {"models": {"model": model | dict(case.variant)}}).models["model"])
+    return Recipe.model_validate(model | dict(case.variant))
 
 
 def table(files: list[Path]) -> pd.DataFrame:
@@ -96,37 +95,38 @@ def table(files: list[Path]) -> pd.DataFrame:
     return pd.DataFrame(columns).assign(age=50.0, sex="male", site="torso", diagnosis=None)
 
 
-def workflow_epochs(recipe: dict[str, Any], files: list[Path], folder: Path, threads: int) -> Iterator[int]:
+def workflow_epochs(recipe: Recipe, files: list[Path], folder: Path, threads: int) -> Iterator[int]:
     """Train epochs as the workflow does. Yield the number of images of each epoch."""
-    workers = max(threads - 1, 1) if recipe["gpus"] else 0
+    workers = max(threads - 1, 1) if recipe.resources.gpus else 0
     run = Run(recipe, table(files), None, folder / "shard.h5", 1000, workers)
     trainer = Trainer(run, Checkpoints(folder / "resume", ""), Preemption(None), Processes())
     for epoch in range(1000):
-        trainer.state |= {"epoch": epoch, "batch": 0}
+        trainer.position |= {"epoch": epoch, "batch": 0}
         trainer.train_epoch(epoch)
         yield len(files)
 
 
-def network_epochs(recipe: dict[str, Any], files: list[Path], folder: Path, threads: int) -> Iterator[int]:
+def network_epochs(recipe: Recipe, files: list[Path], folder: Path, threads: int) -> Iterator[int]:
     """Train the network on one batch on the device. Yield the number of images of each epoch."""
     device, step = _plain_training(recipe)
-    images = torch.randn(recipe["batch_size"], 3, recipe["input_size"], recipe["input_size"], device=device)
+    size = recipe.input_size or STORED
+    images = torch.randn(recipe.batch_size, 3, size, size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
-    targets = (torch.arange(recipe["batch_size"], device=device) % 3 == 0).float()
-    batches = len(files) // recipe["batch_size"]
+    targets = (torch.arange(recipe.batch_size, device=device) % 3 == 0).float()
+    batches = len(files) // recipe.batch_size
     while True:
         for _ in range(batches):
             step(images, targets)
-        yield batches * recipe["batch_size"]
+        yield batches * recipe.batch_size
 
 
-def plain_epochs(recipe: dict[str, Any], files: list[Path], folder: Path, threads: int) -> Iterator[int]:
+def plain_epochs(recipe: Recipe, files: list[Path], folder: Path, threads: int) -> Iterator[int]:
     """Train on JPEG files with torchvision's transforms. Yield the number of images of each epoch."""
     device, step = _plain_training(recipe)
-    workers = max(threads - 1, 1) if recipe["gpus"] else 0
+    workers = max(threads - 1, 1) if recipe.resources.gpus else 0
     batches = DataLoader(
-        Files(files, recipe["input_size"]),
-        recipe["batch_size"],
+        Files(files, recipe.input_size or STORED),
+        recipe.batch_size,
         shuffle=True,
         num_workers=workers,
         pin_memory=workers > 0,
@@ -137,17 +137,17 @@ def plain_epochs(recipe: dict[str, Any], files: list[Path], folder: Path, thread
         yield len(files)
 
 
-def _plain_training(recipe: dict[str, Any]) -> tuple[torch.device, Callable[[Tensor, Tensor], None]]:
+def _plain_training(recipe: Recipe) -> tuple[torch.device, Callable[[Tensor, Tensor], None]]:
     """Return the device and a function that trains one step."""
-    device = torch.device("cuda" if recipe["gpus"] else "cpu")
-    model = build_network(recipe, recipe["input_size"], 3).to(device, memory_format=torch.channels_last).train()
-    forward = torch.compile(model) if recipe["compile"] else model
+    device = torch.device("cuda" if recipe.resources.gpus else "cpu")
+    model = build_network(recipe, recipe.input_size or STORED, 3).to(device, memory_format=torch.channels_last).train()
+    forward = torch.compile(model) if recipe.compile else model
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    metadata = torch.zeros(recipe["batch_size"], 3, device=device)
+    metadata = torch.zeros(recipe.batch_size, 3, device=device)
 
     def step(images: Tensor, targets: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe["precision"] == "bfloat16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             logits = forward(images, metadata[: len(images)])[:, 0]
         binary_cross_entropy_with_logits(logits.float(), targets).backward()
         optimizer.step()

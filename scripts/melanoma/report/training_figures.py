@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from melanoma.config.optimization import Optimizer
 from melanoma.config.recipe import Recipe
 from melanoma.report.style import BENIGN, DASHES, FAINT, INK, MELANOMA, PALETTE, line, styled
-from melanoma.training.early_stopping import best_epoch
+from melanoma.training.early_stopping import Monitor, best_epoch
 from melanoma.training.schedules import rate_factor
 
 TRAINING, VALIDATION = DASHES[1], DASHES[0]
@@ -21,7 +21,7 @@ MARKER: dict[str, Any] = {"marker": "o", "linestyle": "", "markeredgecolor": "wh
 
 
 @styled
-def learning_curves(histories: Mapping[str, Mapping[str, pd.DataFrame]], monitors: Mapping[str, str]) -> Figure:
+def learning_curves(histories: Mapping[str, Mapping[str, pd.DataFrame]], monitors: Mapping[str, Monitor]) -> Figure:
     """Draw the loss (left) and the validation AUROC (right) by epoch: a row for each model, a color for each run.
 
     `histories` maps model -> run -> history.csv with epoch, train_loss, validation_loss and validation_auroc. A run
@@ -46,7 +46,7 @@ def learning_curves(histories: Mapping[str, Mapping[str, pd.DataFrame]], monitor
     return figure
 
 
-def _learning_curve(loss: Axes, auroc: Axes, history: pd.DataFrame, run: str, color: str, monitor: str) -> None:
+def _learning_curve(loss: Axes, auroc: Axes, history: pd.DataFrame, run: str, color: str, monitor: Monitor) -> None:
     """Draw one run, and a mark at its best epoch."""
     loss.plot(history["epoch"], history["train_loss"], color=color, linestyle=TRAINING, linewidth=1.3)
     validated = history.dropna(subset=["validation_loss"])
