@@ -18,7 +18,7 @@ from melanoma.common.errors import InputError
 from melanoma.config.study import FusionSettings
 from melanoma.data.metadata_columns import InputEncoder, InputValues
 from melanoma.fusion.rules import KEYS, aligned, finite_logits, simplex_minimum
-from melanoma.models.plain_classifiers import Classifier, Linear, classifier_of, learned
+from melanoma.models.plain_classifiers import Classifier, ClassifierValues, Linear, plain_classifier, read_classifier
 from melanoma.predictions.patient_context import (
     DISTANCE_NAMES,
     NAMES,
@@ -47,7 +47,7 @@ class StackValues(TypedDict):
 
     columns: list[str]  # of `fusion_table`
     encoder: InputValues  # of the metadata
-    classifier: dict[str, Any]  # see `plain_classifiers`
+    classifier: ClassifierValues
 
 
 class Combination(Protocol):
@@ -108,7 +108,7 @@ class Stack:
     @classmethod
     def from_dict(cls, values: StackValues) -> Self:
         """Rebuild the stack from `to_dict`."""
-        encoder, classifier = InputEncoder.from_dict(values["encoder"]), classifier_of(values["classifier"])
+        encoder, classifier = InputEncoder.from_dict(values["encoder"]), read_classifier(values["classifier"])
         return cls(tuple(values["columns"]), encoder, classifier)
 
     def to_dict(self) -> StackValues:
@@ -123,7 +123,8 @@ class Stack:
         """Fit encoder and classifier to labeled rows."""
         encoder = InputEncoder.fit(table, inputs)
         inputs_read = _encoded(table, columns, encoder)
-        return cls(tuple(columns), encoder, learned(classifier().fit(inputs_read, table["target"].to_numpy())))
+        fitted = classifier().fit(inputs_read, table["target"].to_numpy())
+        return cls(tuple(columns), encoder, plain_classifier(fitted))
 
     def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Return the classifier's probabilities."""
@@ -254,7 +255,7 @@ def _classifier(settings: FusionSettings) -> Any:
     if settings.method == "gradient_boosting":
         from melanoma.models.tabular import build_boosting
 
-        return build_boosting(settings.gradient_boosting.dump(), settings.seed)
+        return build_boosting(settings.gradient_boosting, settings.seed)
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
