@@ -19,9 +19,10 @@ from melanoma.config.checks import WITHOUT_CONTEXT
 from melanoma.config.facts import start_of
 from melanoma.config.recipe import read_recipe
 from melanoma.config.study import Study, resolve
+from melanoma.evaluation.results import ModelMetrics
 from melanoma.evaluation.summary import interval_note
 from melanoma.predictions.test_access_log import accesses, read_access_log
-from melanoma.report.results import Finding, ModelMetrics
+from melanoma.split.leakage import Finding
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
 PACKAGES = [
