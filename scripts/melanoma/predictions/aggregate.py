@@ -29,7 +29,7 @@ def aggregated(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.Data
     return with_targets(pd.concat([out_of_fold, test], ignore_index=True), train)
 
 
-def seeds_of(names: Iterable[str]) -> list[str]:
+def seed_names(names: Iterable[str]) -> list[str]:
     """Return the seeds in the names of trainings, each once, in their order."""
     return list(dict.fromkeys(name.partition(SEED)[2] for name in names if SEED in name))
 
