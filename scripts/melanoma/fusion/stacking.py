@@ -29,6 +29,7 @@ from melanoma.predictions.patient_context import (
 )
 from melanoma.predictions.table import join_labels
 from melanoma.stats.calibration import patient_folds
+from melanoma.stats.metrics import Floats
 
 STACKED = ("logistic", "gradient_boosting")
 METADATA = ("age", "sex", "site", "width", "height")
@@ -53,7 +54,7 @@ class StackValues(TypedDict):
 class Combination(Protocol):
     """A fitted fusion."""
 
-    def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
+    def predict(self, table: pd.DataFrame) -> Floats:
         """Return the fused probabilities of a table of `fusion_table`, (n,)."""
 
     def summary(self) -> dict[str, float]:
@@ -87,7 +88,7 @@ class Weights:
         columns = table[[f"probability {name}" for name in members]].to_numpy()
         return cls(dict(zip(members, simplex_minimum(columns, table["target"].to_numpy()).tolist(), strict=True)))
 
-    def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
+    def predict(self, table: pd.DataFrame) -> Floats:
         """Return the weighted mean."""
         columns = table[[f"probability {name}" for name in self.weights]].to_numpy()
         return np.asarray(columns @ np.array(list(self.weights.values()))).clip(0.0, 1.0)
@@ -126,7 +127,7 @@ class Stack:
         fitted = classifier().fit(inputs_read, table["target"].to_numpy())
         return cls(tuple(columns), encoder, plain_classifier(fitted))
 
-    def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
+    def predict(self, table: pd.DataFrame) -> Floats:
         """Return the classifier's probabilities."""
         return self.classifier.predict(_encoded(table, self.columns, self.encoder))
 
@@ -143,7 +144,7 @@ def combination_from(values: WeightsValues | StackValues) -> Combination:
     return Stack.from_dict(values) if "classifier" in values else Weights.from_dict(values)
 
 
-def _encoded(table: pd.DataFrame, columns: Sequence[str], encoder: InputEncoder) -> NDArray[np.float64]:
+def _encoded(table: pd.DataFrame, columns: Sequence[str], encoder: InputEncoder) -> Floats:
     """Return what the classifier of a stack reads, (n, columns)."""
     return np.concatenate([table[list(columns)].to_numpy(float), encoder.transform(table)], axis=1)
 
@@ -177,7 +178,7 @@ def read_table(members: dict[str, pd.DataFrame], known: pd.DataFrame, context: b
     known = known[["image", *(column for column in ("target", *METADATA) if column in known)]]
     table = first[[*KEYS, "patient"]].reset_index(drop=True).merge(known, on="image", how="left", validate="1:1")
     owner = patients_of_part(table)
-    columns: dict[str, NDArray[Any]] = {"images_per_patient": images_per_patient(owner)}
+    columns: dict[str, Floats | NDArray[np.int64]] = {"images_per_patient": images_per_patient(owner)}
     distances = aligned(members, "patient_distance").T
     by_member = zip(members, aligned(members).T, finite_logits(members).T, distances, strict=True)
     for name, probability, logit, distance in by_member:
@@ -187,7 +188,7 @@ def read_table(members: dict[str, pd.DataFrame], known: pd.DataFrame, context: b
     return pd.concat([table, pd.DataFrame(columns)], axis=1)
 
 
-def _context(logit: NDArray[Any], distance: NDArray[Any], owner: pd.Series) -> dict[str, NDArray[np.float64]]:
+def _context(logit: Floats, distance: Floats, owner: pd.Series) -> dict[str, Floats]:
     """Return the patient context of a member by its kind, without distances if the member has none (NaN)."""
     context = dict(zip(NAMES, within_patient(logit, owner).T, strict=True))
     if np.isnan(distance).any():
@@ -217,7 +218,7 @@ def _columns(table: pd.DataFrame, members: Sequence[str], context: bool) -> list
 class CrossFits(NamedTuple):
     """The fused predictions and the fits that they come from."""
 
-    probability: NDArray[np.float64]  # of each row, (n,)
+    probability: Floats  # of each row, (n,)
     combination: Combination  # fitted to all of train; it fuses the test
     folds: list[Combination]  # for each fold, fitted to the other folds; it fuses the fold
 

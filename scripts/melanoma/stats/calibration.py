@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -150,7 +150,7 @@ def held_out(fit: Fit, target: Labels, probability: Floats, fold: NDArray[np.int
     return calibrated
 
 
-def patient_folds(target: Labels, clusters: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
+def patient_folds(target: Labels, clusters: NDArray[np.str_], folds: int, seed: int) -> NDArray[np.int64]:
     """Return the fold of each row, int64 (n,); all rows of a patient are in one fold.
 
     Patients are assigned in a random order, first those with a melanoma, then the others, to the folds in turn. So each

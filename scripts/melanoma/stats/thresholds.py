@@ -24,10 +24,10 @@ def choose_thresholds(target: ArrayLike, probability: ArrayLike, sensitivity: fl
     """
     false, true, thresholds = outcomes_by_threshold(target, probability)
     cells = Confusion(tp=true, fp=false, tn=false[-1] - false, fn=true[-1] - true)
-    chosen = {
+    places = {
         "g_mean": np.argmax(cells.g_mean),
         "youden": np.argmax(cells.balanced_accuracy),
         "f2": np.argmax(cells.f2),
         f"sensitivity_{100 * sensitivity:g}": np.argmax(cells.sensitivity >= sensitivity),
     }
-    return {rule: float(thresholds[place]) for rule, place in chosen.items()}
+    return {rule: float(thresholds[place]) for rule, place in places.items()}
