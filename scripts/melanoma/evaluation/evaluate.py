@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError, listing
 from melanoma.config.study import Evaluate
-from melanoma.evaluation.results import AtThreshold, Comparisons, Counts, ModelMetrics, Reliability
+from melanoma.evaluation.results import AtThreshold, BootstrapSettings, Comparisons, Counts, ModelMetrics, Reliability
 from melanoma.stats.bootstrap import Estimate, estimate
 from melanoma.stats.calibration import Choice, choose_calibrator
 from melanoma.stats.comparison import common_images, compare
@@ -21,14 +21,6 @@ from melanoma.stats.thresholds import choose_thresholds
 Place = tuple[str, ...]  # the keys from the entry of a model down to the metrics of a measure
 LEAST_IMAGES = 10  # in the smallest bin of a reliability curve, unless there are ties
 MOST_BINS = 8
-
-
-class Resampling(TypedDict):
-    """Settings of the bootstrap."""
-
-    replicates: int
-    confidence_level: float
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -156,7 +148,7 @@ def reliability_bins(probability: Floats) -> list[NDArray[np.bool_]]:
     return [members for members in bins if members.any()]
 
 
-def resampling(settings: Evaluate) -> Resampling:
+def resampling(settings: Evaluate) -> BootstrapSettings:
     """Return the settings of the bootstrap."""
     return {
         "replicates": settings.replicates,

@@ -17,12 +17,17 @@ class Counts(TypedDict):
     patients: int | None  # null if a patient is unknown
 
 
-class Bootstrap(TypedDict):
-    """How the intervals of a model are computed."""
+class BootstrapSettings(TypedDict):
+    """Settings of the bootstrap."""
 
     replicates: int
     confidence_level: float
     seed: int
+
+
+class Bootstrap(BootstrapSettings):
+    """How the intervals of a model are computed."""
+
     clusters: str  # what is drawn: patient or, if a patient is unknown, image
     degenerate_replicates: int  # replicates of a single class, which have no AUROC
 

@@ -82,7 +82,8 @@ class Steps(NamedTuple):
         # The melanomas of each step above the sensitivity: of one step a part, of the later ones all.
         above = np.clip(self.true - sensitivity * self.positives, 0.0, self.gained)
         share = above / np.maximum(self.gained, np.finfo(np.float64).tiny)
-        # On the slope of the step, they are its last part: the mean of the benign images they pass is share / 2.
+        # On the straight slope of the step they are the last `share` of it: on average, share / 2 of the benign images
+        # that tie count as lower.
         lower = self.negatives - self.false + self.tied * share / 2
         return ratio((above * lower).sum(axis=0), self.positives * self.negatives)
 
