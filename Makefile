@@ -1,6 +1,6 @@
-# make demo: the demo study, from nothing to its report. make test: all tests but those of make test-cluster, which brings
-# up a real Slurm and a real Grid Engine as root. make install: the environment alone, .venv from the lock file, which
-# each of the others sets up, too.
+# make install: the environment .venv, from the lock file; every other target makes it, too.
+# make demo: the demo study, to its report. make lint: linters and types. make test: all tests but tests/cluster.
+# make test-cluster: the tests on a real Slurm and a real Grid Engine, which they install as root.
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,29 +14,30 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n $(CORES) $(PYTEST_OPTIONS)
-	@echo "tests/cluster was left out: make test-cluster runs it, as root and where apt-get can install Slurm and Grid Engine"
+	@echo "tests/cluster did not run: make test-cluster runs it, as root, and apt-get installs Slurm and Grid Engine"
 
-# The two schedulers side by side, where there are cores for both.
+# With four cores, the two schedulers are tested side by side.
 test-cluster: .venv/installed
 	$(BIN)/python -m pytest tests/cluster -n $(if $(filter 1 2 3,$(CORES)),1,2) $(PYTEST_OPTIONS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
 docs: .venv/installed
 	$(BIN)/python scripts/configuration.py --page docs/configuration.md --schema schemas/config.schema.json
 
-# The lock file in the environment, made anew when it changes; a half-made one is made again.
+# The environment is made again when the lock file changes, and after an installation that failed.
 .venv/installed: envs/requirements.lock
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed; this is " + sys.version)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/requirements.lock
 	touch $@
 
-# Resolves envs/requirements.in anew; uv writes one lock for every Python and system, with the hash of each one's files.
+# Resolve envs/requirements.in again. uv writes one lock file for every Python and system, with the hash of each file.
 lock:
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
 	.venv-lock/bin/uv pip compile --universal --upgrade --generate-hashes --python-version 3.11 \

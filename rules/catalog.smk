@@ -1,14 +1,15 @@
 """Catalog: every source's table as one, each row checked, each dropped row with its reason."""
 
 MADE_FOLDERS = [*FETCHED, *(f"{RESULTS}/demo/{name}/jpeg" for name in GENERATED)]
+# The time of a folder says nothing about its images.
+IMAGE_FOLDERS = ancient(sources.image_folders(SOURCES, MADE_FOLDERS))
 
 
 rule build_catalog:
     input:
+        sources.tables(SOURCES),
+        IMAGE_FOLDERS,
         settings=settings("catalog"),
-        tables=sources.tables(SOURCES),
-        # A folder's time says nothing about its images.
-        folders=ancient(sources.image_folders(SOURCES, MADE_FOLDERS)),
     output:
         catalog=CATALOG,
         issues=f"{RESULTS}/catalog/issues.csv",
@@ -21,5 +22,4 @@ rule build_catalog:
     params:
         **code("build_catalog"),
     shell:
-        "python {params.script:q} --settings {input.settings} --output {output.catalog}"
-        " --issues {output.issues} --log {log}"
+        "python {params.script:q} {params.inputs} --output {output.catalog} --issues {output.issues} --log {log}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from melanoma.config.facts import configuration_digest, training_recipe
 from melanoma.snakefile import sources
 from melanoma.snakefile.dependencies import code_params, file_digest, script_param
-from melanoma.snakefile.jobs import NetworkJobs, growing, named, one_of, option
+from melanoma.snakefile.jobs import ModelJobs, growing, input_options, named, one_of
 from melanoma.snakefile.programs import find_programs
 from melanoma.snakefile.records import keep_record
 from melanoma.snakefile.retries import failures, retry_what_may_pass
@@ -46,18 +46,25 @@ CATALOG = f"{RESULTS}/catalog/catalog.parquet"
 SPLIT = {
     "train": f"{RESULTS}/split/train.parquet",
     "test": f"{RESULTS}/split/test.parquet",
-    "labels": f"{RESULTS}/split/test_labels.parquet",
+    "test_labels": f"{RESULTS}/split/test_labels.parquet",
     "left_out": f"{RESULTS}/split/left_out.csv",
     "leakage": f"{RESULTS}/split/leakage.json",
 }
 AUDIT = f"{RESULTS}/evaluate/leakage.json"
-# No output of any rule: Snakemake would delete it.
+# This file is no output of a rule, because Snakemake would delete it.
 TEST_ACCESS_LOG = f"{RESULTS}/test_access_log.jsonl"
 TRIAL = f"{RESULTS}/tune/{{untuned}}/trial-{{trial}}"
 REPORT = f"{RESULTS}/report"
-NETWORK_JOBS = NetworkJobs(TRAININGS.recipe_of_job, SCRIPTS, STORE)
+MODEL_JOBS = ModelJobs(TRAININGS.recipe_of_job, SCRIPTS, STORE)
 script = partial(script_param, SCRIPTS)
-code = partial(code_params, SCRIPTS)
+
+
+def code(name):
+    """The params of a script. These are its path, the digest of its code, and the options of its inputs.
+
+    The script takes each input that has a name as the option of that name. The others are dependencies alone.
+    """
+    return code_params(SCRIPTS, name) | {"inputs": input_options}
 
 
 def settings(section):
@@ -85,11 +92,7 @@ def trained(model, file):
 
 def all_trained(file):
     """A file of each run of all networks, by MODEL:RUN."""
-    return {
-        f"{model}:{run}": path
-        for model in NETWORKS
-        for run, path in trained(model, file).items()
-    }
+    return {f"{model}:{run}": path for model in NETWORKS for run, path in trained(model, file).items()}
 
 
 def predictions(*names):
@@ -99,14 +102,19 @@ def predictions(*names):
 
 
 def test_access_log(wildcards, output):
-    """The options that name the test-set access log, and the configuration that reads it.
+    """The options that name the test-set access log and the configuration that reads the labels.
 
-    It takes `output`: Snakemake compares no param that does.
+    Snakemake does not compare a param that takes `output`.
     """
     return f"--test-access-log {TEST_ACCESS_LOG} --configuration {configuration_digest(study)}"
 
 
-def of_trials(training, file):
+def code_and_log(name):
+    """The params of a script that reads test labels. These are those of `code`, and the test-set access log."""
+    return code(name) | {"access_log": test_access_log}
+
+
+def trial_files(training, file):
     """A file of each trial of a tuned training."""
     trials = TRAININGS.trials[training]
     return expand(f"{TRIAL}/{file}", untuned=TRAININGS.untuned[training], trial=trials)
@@ -127,6 +135,8 @@ wildcard_constraints:
     model=one_of(MODELS),
     training=one_of(TRAININGS.recipes),
     untuned=one_of(TRAININGS.untuned_recipes),
+    external=one_of(EXTERNAL),
+    source=one_of(GENERATED),
     fusion=one_of(FUSIONS),
     run="(fold-[0-9]+|refit)(-seed-[0-9]+)?",
     trial="[0-9a-f]{8}",

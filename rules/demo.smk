@@ -1,4 +1,4 @@
-"""Demo: photographs of lesions drawn by the workflow, in Kaggle's layout, with a known best possible AUROC."""
+"""Demo: photographs of lesions that the workflow draws, in Kaggle's layout, with a known best possible AUROC."""
 
 
 rule draw_lesions:
@@ -10,17 +10,12 @@ rule draw_lesions:
         f"{LOGS}/draw_lesions/{{source}}.log",
     benchmark:
         f"{LOGS}/draw_lesions/{{source}}.tsv"
-    wildcard_constraints:
-        source=one_of(GENERATED),
     conda:
         ENVIRONMENT
     threads: 4
     params:
         **code("draw_lesions"),
-        options=lambda wildcards: [
-            f"--{name.replace('_', '-')}={value}"
-            for name, value in GENERATED[wildcards.source]
-        ],
+        options=lambda wildcards: [f"--{name.replace('_', '-')}={value}" for name, value in GENERATED[wildcards.source]],
     shell:
         "python {params.script:q} {params.options:q} --processes {threads} --output-table {output.table}"
         " --output-images {output.images} --output-truth {output.truth} --log {log}"

@@ -1,23 +1,22 @@
-"""Evaluate: every model and fusion on the test images; once nothing was found to leak.
+"""Evaluate: every model and fusion on the test images, once the audit has found no leak.
 
-Only rules of this file open test labels, and each time is a line of the test-set access log.
+Only the rules of this file read test labels. Each reading adds a line to the test-set access log.
 """
 
 PREDICTIONS = predictions(*MODELS, *FUSIONS)
+TARGETS = {"train": SPLIT["train"], "labels": SPLIT["test_labels"]}
 METADATA_MODELS = {name: f"{RESULTS}/train/{name}/model.json" for name in TABULAR}
 SEED_RUNS = {
-    f"{model}:{run}": f"{RESULTS}/predict/{model}/{run}.parquet"
-    for model in REPEATED
-    for run in TRAININGS.runs(model)
+    f"{model}:{run}": f"{RESULTS}/predict/{model}/{run}.parquet" for model in REPEATED for run in TRAININGS.runs(model)
 }
 
 
 rule audit_models:
     input:
-        **from_split("leakage", "train", "test", "labels"),
+        all_trained("weights.pt").values(),
+        METADATA_MODELS.values(),
+        **from_split("leakage", "train", "test", "test_labels"),
         settings=settings("split"),
-        weights=all_trained("weights.pt").values(),
-        tabular=METADATA_MODELS.values(),
         predictions=predictions(*MODELS),
     output:
         AUDIT,
@@ -28,23 +27,20 @@ rule audit_models:
     conda:
         ENVIRONMENT
     params:
-        **code("audit_models"),
+        **code_and_log("audit_models"),
         weights=named(all_trained("weights.pt")),
         tabular=named(METADATA_MODELS),
-        test_access_log=test_access_log,
     shell:
-        "python {params.script:q} --settings {input.settings} --leakage {input.leakage}"
-        " --train {input.train} --test {input.test} --test-labels {input.labels}"
-        " --weights {params.weights} --metadata-models {params.tabular}"
-        " --predictions {input.predictions} {params.test_access_log} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} --weights {params.weights} --metadata-models {params.tabular}"
+        " {params.access_log} --output {output} --log {log}"
 
 
 rule evaluate:
     input:
-        **from_split("train", "labels"),
+        AUDIT,
+        **TARGETS,
         settings=settings("evaluate"),
         predictions=PREDICTIONS,
-        audit=AUDIT,
     output:
         metrics=report(
             f"{RESULTS}/evaluate/metrics.json",
@@ -65,23 +61,21 @@ rule evaluate:
     resources:
         **growing(mem_mb=4000, runtime=60),
     params:
-        **code("evaluate"),
-        test_access_log=test_access_log,
-        most=study.evaluate.max_test_configurations,
+        **code_and_log("evaluate"),
+        max=study.evaluate.max_test_configurations,
     shell:
-        "python {params.script:q} --predictions {input.predictions} --labels {input.labels}"
-        " --train {input.train} --settings {input.settings} {params.test_access_log}"
-        " --max-test-configurations {params.most} --output {output.metrics}"
-        " --comparisons {output.comparisons} --calibration {output.calibration}"
+        "python {params.script:q} {params.inputs} {params.access_log} --max-test-configurations {params.max}"
+        " --output {output.metrics} --comparisons {output.comparisons} --calibration {output.calibration}"
         " --curves {output.curves} --summary {output.summary} --log {log}"
 
 
 rule analyze_shortcuts:
     input:
-        **from_split("train", "test", "labels"),
+        AUDIT,
+        **TARGETS,
+        **from_split("test"),
         settings=settings("shortcuts"),
         predictions=PREDICTIONS,
-        audit=AUDIT,
     output:
         f"{RESULTS}/evaluate/shortcuts.json",
     log:
@@ -93,20 +87,18 @@ rule analyze_shortcuts:
     resources:
         **growing(mem_mb=4000, runtime=120),
     params:
-        **code("analyze_shortcuts"),
+        **code_and_log("analyze_shortcuts"),
         **OPTIONS,
-        test_access_log=test_access_log,
     shell:
-        "python {params.script:q} --settings {input.settings} --predictions {input.predictions}"
-        " --folds {params.folds} --test-by {params.test} --train {input.train}"
-        " --test {input.test} --labels {input.labels} {params.test_access_log} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} --folds {params.folds} --test-by {params.test}"
+        " {params.access_log} --output {output} --log {log}"
 
 
 rule compare_seeds:
     input:
-        **from_split("train", "labels"),
-        runs=[f"{RESULTS}/predict/{model}" for model in REPEATED],
-        audit=AUDIT,
+        AUDIT,
+        [f"{RESULTS}/predict/{model}" for model in REPEATED],
+        **TARGETS,
     output:
         f"{RESULTS}/evaluate/seeds.json",
     log:
@@ -116,9 +108,7 @@ rule compare_seeds:
     conda:
         ENVIRONMENT
     params:
-        **code("compare_seeds"),
+        **code_and_log("compare_seeds"),
         runs=named(SEED_RUNS),
-        test_access_log=test_access_log,
     shell:
-        "python {params.script:q} --runs {params.runs} --train {input.train}"
-        " --labels {input.labels} {params.test_access_log} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} --runs {params.runs} {params.access_log} --output {output} --log {log}"

@@ -1,6 +1,6 @@
-"""Fetch: what the configuration names, is not there and can be downloaded, each as one job where the network is.
+"""Fetch: one job for each file that the configuration names, that is missing and that can be downloaded.
 
-What is there has no rule: Snakemake can neither download it again nor delete it.
+A file that exists has no rule, so Snakemake can neither download it again nor delete it.
 """
 
 import re
@@ -22,8 +22,6 @@ for path, download in FETCHED.items():
             ENVIRONMENT
         params:
             **script("fetch"),
-            download=[
-                f"--{key}={value}" for key, value in download if value is not None
-            ],
+            download=[f"--{key}={value}" for key, value in download if value is not None],
         shell:
             "python {params.script:q} {params.download:q} --output {output:q} --log {log:q}"

@@ -1,4 +1,4 @@
-"""Fuse: late fusions of models, fitted on out-of-fold predictions; and the selected model, chosen on them."""
+"""Fuse: late fusions of models, and the selected model. Both are fitted on out-of-fold predictions."""
 
 
 rule fuse:
@@ -18,9 +18,7 @@ rule fuse:
     params:
         **code("fuse"),
     shell:
-        "python {params.script:q} --settings {input.settings} --members {input.members}"
-        " --train {input.train} --test {input.test} --output {output.predictions}"
-        " --weights {output.weights} --log {log}"
+        "python {params.script:q} {params.inputs} --output {output.predictions} --weights {output.weights} --log {log}"
 
 
 rule select_model:
@@ -40,5 +38,4 @@ rule select_model:
     params:
         **code("select_model"),
     shell:
-        "python {params.script:q} --settings {input.settings} --models {input.models}"
-        " --fusions {input.fusions} --train {input.train} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} --output {output} --log {log}"

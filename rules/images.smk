@@ -1,7 +1,10 @@
-"""Images: JPEGs decoded, cropped and resized in shards, and one store over all shards; or their sizes without them."""
+"""Images: JPEGs are decoded, cropped and resized in shards; one store links all shards.
+
+A study without images has the sizes that its tables state.
+"""
 
 THREADS = study.images.threads
-# No output of any rule. Images that were prepared in another number of shards are not prepared anew.
+# This file is no output of a rule. So another number of shards does not prepare the images again.
 SHARD_COUNT = Path(f"{RESULTS}/images/shard_count")
 SHARDS = int(SHARD_COUNT.read_text() if SHARD_COUNT.exists() else study.images.shards)
 SHARD_NAMES = [f"{shard:03d}" for shard in range(SHARDS)]
@@ -22,7 +25,7 @@ rule list_sizes:
     params:
         **code("list_sizes"),
     shell:
-        "python {params.script:q} --catalog {input.catalog} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} --output {output} --log {log}"
 
 
 rule prepare_shard:
@@ -40,20 +43,19 @@ rule prepare_shard:
         ENVIRONMENT
     threads: THREADS
     resources:
-        # A progressive JPEG of images.max_pixels is decoded in 500 MB, one in each thread.
+        # Each thread decodes one JPEG. A progressive one of images.max_pixels takes 500 MB.
         **growing(mem_mb=1000 + 500 * THREADS, runtime=120),
     params:
         **code("prepare_shard"),
         shards=SHARDS,
     shell:
-        "python {params.script:q} --settings {input.settings} --catalog {input.catalog}"
-        " --shard {wildcards.shard} --shards {params.shards} --processes {threads}"
-        " --output {output.images} --quality {output.quality} --log {log}"
+        "python {params.script:q} {params.inputs} --shard {wildcards.shard} --shards {params.shards}"
+        " --processes {threads} --output {output.images} --quality {output.quality} --log {log}"
 
 
 rule merge_shards:
     input:
-        images=expand(f"{SHARD}.h5", shard=SHARD_NAMES),
+        shards=expand(f"{SHARD}.h5", shard=SHARD_NAMES),
         qualities=expand(f"{SHARD}.parquet", shard=SHARD_NAMES),
     output:
         images=STORE,
@@ -68,6 +70,5 @@ rule merge_shards:
         **code("merge_shards"),
         shard_count=SHARD_COUNT,
     shell:
-        "python {params.script:q} --shards {input.images} --qualities {input.qualities}"
-        " --output {output.images} --quality {output.quality} --shard-count {params.shard_count}"
-        " --log {log}"
+        "python {params.script:q} {params.inputs} --output {output.images} --quality {output.quality}"
+        " --shard-count {params.shard_count} --log {log}"

@@ -1,4 +1,4 @@
-"""Report: the figures, and one self-contained page that holds all of a study."""
+"""Report: the figures, and one self-contained page with all results of a study."""
 
 EVALUATION = ["roc.svg", "precision_recall.svg", "reliability.svg", "decision.svg"]
 OF_NETWORKS = ["learning_curves.svg", "schedules.svg", "sampling.svg"]
@@ -12,14 +12,10 @@ SHOWN = {
 }
 FIGURES = {name: f"{REPORT}/{file}" for name, file in SHOWN.items()}
 RECIPES = {model: recipe_file(TRAININGS.names[model]) for model in MODELS}
-TRIAL_TABLES = {
-    model: f"{RESULTS}/tune/{TRAININGS.names[model]}/trials.csv" for model in TUNED
-}
+TRIAL_TABLES = {model: f"{RESULTS}/tune/{TRAININGS.names[model]}/trials.csv" for model in TUNED}
+TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 TEXTS = [
-    *(
-        f"scripts/melanoma/report/templates/{name}.html.j2"
-        for name in ("report", "selected_model", "shortcuts")
-    ),
+    *(f"scripts/melanoma/report/templates/{name}.html.j2" for name in ("report", "selected_model", "shortcuts")),
     *dict.fromkeys(f"report/{name.partition(':')[0]}.rst" for name in SHOWN),
 ]
 
@@ -42,18 +38,16 @@ rule plot_evaluation:
         **code("plot"),
         folder=lambda wildcards, output: REPORT,
     shell:
-        "python {params.script:q} --log {log} evaluation --curves {input.curves}"
-        " --metrics {input.metrics} --calibration {input.calibration} --selected-model {input.selected_model}"
-        " --output {params.folder}"
+        "python {params.script:q} --log {log} evaluation {params.inputs} --output {params.folder}"
 
 
 if NETWORKS:
 
     rule plot_training:
         input:
+            all_trained("history.csv").values(),
+            [RECIPES[model] for model in NETWORKS],
             **from_split("train"),
-            histories=all_trained("history.csv").values(),
-            recipes=[RECIPES[model] for model in NETWORKS],
             images=STORE if SEEING else [],
         output:
             [figure("Training", file) for file in [*OF_NETWORKS, *SHEETS.values()]],
@@ -68,11 +62,9 @@ if NETWORKS:
             folder=lambda wildcards, output: REPORT,
             histories=named(all_trained("history.csv")),
             recipes=named({model: RECIPES[model] for model in NETWORKS}),
-            images=option("images"),
         shell:
-            "python {params.script:q} --log {log} training --histories {params.histories}"
-            " --recipes {params.recipes} --train {input.train} {params.images}"
-            " --output {params.folder}"
+            "python {params.script:q} --log {log} training {params.inputs} --histories {params.histories}"
+            " --recipes {params.recipes} --output {params.folder}"
 
 
 rule plot_data:
@@ -91,29 +83,27 @@ rule plot_data:
     params:
         **code("plot"),
         folder=lambda wildcards, output: REPORT,
-        images=option("images"),
     shell:
-        "python {params.script:q} --log {log} data --train {input.train} --audit {input.audit}"
-        " {params.images} --output {params.folder}"
+        "python {params.script:q} --log {log} data {params.inputs} --output {params.folder}"
 
 
 rule write_report:
     input:
+        FIGURES.values(),
+        RECIPES.values(),
+        TRIAL_TABLES.values(),
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
         selected_model=f"{RESULTS}/fuse/selected_model.json",
         shortcuts=f"{RESULTS}/evaluate/shortcuts.json",
-        figures=FIGURES.values(),
         leakage=AUDIT,
         issues=f"{RESULTS}/catalog/issues.csv",
         quality=QUALITY if HAS_IMAGES else [],
-        recipes=RECIPES.values(),
-        trials=TRIAL_TABLES.values(),
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
         study=[settings(section) for section in study_sections(study)],
-        truths=[f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED],
+        truths=TRUTHS,
     output:
         f"{REPORT}/report.html",
     log:
@@ -128,17 +118,10 @@ rule write_report:
         figures=named(FIGURES),
         recipes=named(RECIPES),
         trials=named(TRIAL_TABLES),
-        seeds=option("seeds"),
-        test_access_log=TEST_ACCESS_LOG,
-        quality=option("quality"),
+        access_log=TEST_ACCESS_LOG,
     shell:
-        "python {params.script:q} --study {input.study} --metrics {input.metrics}"
-        " --comparisons {input.comparisons} --calibration {input.calibration}"
-        " --selected-model {input.selected_model} --shortcuts {input.shortcuts} --figures {params.figures}"
-        " --leakage {input.leakage} --issues {input.issues} {params.quality}"
-        " --recipes {params.recipes} --trials {params.trials} {params.seeds}"
-        " --fusions {input.fusions} --test-access-log {params.test_access_log}"
-        " --truths {input.truths} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} --figures {params.figures} --recipes {params.recipes}"
+        " --trials {params.trials} --test-access-log {params.access_log} --output {output} --log {log}"
 
 
 onerror:

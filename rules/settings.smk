@@ -1,7 +1,11 @@
-"""Settings: each section of the configuration and each recipe as one file, so that a change reruns what reads it."""
+"""Settings: a file for each section of the configuration and for each recipe, so a change reruns only its readers."""
 
 SOURCES = sources.for_catalog(study, f"{RESULTS}/demo")
 SECTIONS = sections(study, SOURCES, TRAININGS)
+
+
+wildcard_constraints:
+    section=one_of(SECTIONS),
 
 
 localrules:
@@ -16,8 +20,6 @@ rule write_settings:
         f"{LOGS}/write_settings/{{section}}.log",
     benchmark:
         f"{LOGS}/write_settings/{{section}}.tsv"
-    wildcard_constraints:
-        section=one_of(SECTIONS),
     conda:
         ENVIRONMENT
     params:
@@ -35,6 +37,4 @@ use rule write_settings as write_recipe with:
     benchmark:
         f"{LOGS}/write_recipe/{{training}}.tsv"
     params:
-        values=lambda wildcards: json.dumps(
-            training_recipe(TRAININGS.recipes[wildcards.training])
-        ),
+        values=lambda wildcards: json.dumps(training_recipe(TRAININGS.recipes[wildcards.training])),

@@ -1,20 +1,13 @@
-"""Split: near-duplicates found, test and folds drawn, and the leakage gate that training depends on.
+"""Split: the search for near-duplicates, the test set and the folds, and the leakage check before training.
 
-Test labels leave this stage in a file of their own, which training and prediction never see.
+The test labels are in a file of their own, which training and prediction never read.
 """
 
+PREDEFINED = study.split.predefined
 NEAR_DUPLICATES = study.split.near_duplicates
-FOUND_PAIRS = (
-    f"{RESULTS}/split/near_duplicates.csv"
-    if HAS_IMAGES and NEAR_DUPLICATES.search
-    else []
-)
-NEAR_DUPLICATES_OPTION = f"--near-duplicates {FOUND_PAIRS}" if FOUND_PAIRS else ""
-# The pairs that the search finds, and the user's.
-PAIRS = {
-    "near_duplicates": FOUND_PAIRS,
-    "duplicates": study.split.duplicates or [],
-}
+FOUND_PAIRS = f"{RESULTS}/split/near_duplicates.csv" if HAS_IMAGES and NEAR_DUPLICATES.search else []
+DUPLICATES = study.split.duplicates or []
+SPLIT_INPUT = {"settings": settings("split"), "quality": QUALITY, "near_duplicates": FOUND_PAIRS}
 
 
 rule find_near_duplicates:
@@ -37,23 +30,18 @@ rule find_near_duplicates:
         hash_distance=NEAR_DUPLICATES.hash_distance,
         max_difference=NEAR_DUPLICATES.max_difference,
     shell:
-        "python {params.script:q} --quality {input.quality} --images {input.images}"
-        " --hash-distance {params.hash_distance} --max-difference {params.max_difference}"
-        " --threads {threads} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} --hash-distance {params.hash_distance}"
+        " --max-difference {params.max_difference} --threads {threads} --output {output} --log {log}"
 
 
 rule split_study:
     input:
-        **PAIRS,
-        settings=settings("split"),
+        DUPLICATES,
+        PREDEFINED.table if study.split.method == "predefined" else [],
+        **SPLIT_INPUT,
         catalog=CATALOG,
-        quality=QUALITY,
-        predefined=branch(
-            study.split.method == "predefined",
-            then=study.split.predefined and study.split.predefined.table,
-        ),
     output:
-        **from_split("train", "test", "labels", "left_out"),
+        **from_split("train", "test", "test_labels", "left_out"),
         split=f"{RESULTS}/split/split.parquet",
     log:
         f"{LOGS}/split_study.log",
@@ -63,20 +51,16 @@ rule split_study:
         ENVIRONMENT
     params:
         **code("split_study"),
-        near_duplicates=NEAR_DUPLICATES_OPTION,
     shell:
-        "python {params.script:q} --settings {input.settings} --catalog {input.catalog}"
-        " --quality {input.quality} {params.near_duplicates} --split {output.split}"
-        " --train {output.train} --test {output.test} --test-labels {output.labels}"
-        " --left-out {output.left_out} --log {log}"
+        "python {params.script:q} {params.inputs} --split {output.split} --train {output.train} --test {output.test}"
+        " --test-labels {output.test_labels} --left-out {output.left_out} --log {log}"
 
 
 rule check_leakage:
     input:
-        **PAIRS,
+        DUPLICATES,
+        **SPLIT_INPUT,
         **from_split("train", "test", "left_out"),
-        settings=settings("split"),
-        quality=QUALITY,
     output:
         SPLIT["leakage"],
     log:
@@ -87,8 +71,5 @@ rule check_leakage:
         ENVIRONMENT
     params:
         **code("check_leakage"),
-        near_duplicates=NEAR_DUPLICATES_OPTION,
     shell:
-        "python {params.script:q} --settings {input.settings} --train {input.train}"
-        " --test {input.test} --left-out {input.left_out} --quality {input.quality}"
-        " {params.near_duplicates} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} --output {output} --log {log}"

@@ -1,21 +1,18 @@
-"""Train: one job per network and fold, then a refit on all of train for the number of epochs that the folds chose.
+"""Train: a job for each network, fold and seed; then the refit, for as many epochs as the folds selected.
 
-A killed job goes on from its last checkpoint, in the folder `resume`, which is no output: Snakemake would delete it. Under
-a scheduler a job stops itself before its time is over, and the profile's retry goes on. With seeds, each is a job.
+The refit trains on all training images. A job that was killed continues from its last checkpoint, in the folder
+`resume`. That folder is no output, because Snakemake would delete it. Under a scheduler, a job stops before its time
+limit, and the profile's retry continues it.
 """
 
 TRAINING = f"{RESULTS}/train/{{training}}/{{run}}"
-
-
-TRAIN_INPUT = dict(
-    **from_split("train", "leakage"),
-    images=NETWORK_JOBS.images,
-    pretrained=NETWORK_JOBS.pretrained,
-)
+TRAIN_AFTER = [SPLIT["leakage"], MODEL_JOBS.pretrained]
+TRAIN_INPUT = from_split("train") | {"images": MODEL_JOBS.images}
 
 
 rule train_fold:
     input:
+        *TRAIN_AFTER,
         **TRAIN_INPUT,
         recipe=lambda wildcards: recipe_file(wildcards.training),
     output:
@@ -29,36 +26,35 @@ rule train_fold:
         run="fold-[0-9]+(-seed-[0-9]+)?",
     conda:
         ENVIRONMENT
-    threads: NETWORK_JOBS.threads
+    threads: MODEL_JOBS.threads
     resources:
-        **NETWORK_JOBS.resources(),
+        **MODEL_JOBS.resources(),
     params:
         **code("train"),
-        launch=NETWORK_JOBS.launch,
-        devices=NETWORK_JOBS.devices,
-        checkpoints=NETWORK_JOBS.checkpoints,
-        images=option("images"),
-        rows=lambda wildcards: f"--fold {wildcards.run.split('-')[1]}",
+        launch=MODEL_JOBS.launch,
+        devices=MODEL_JOBS.devices,
+        checkpoints=MODEL_JOBS.checkpoints,
+        fold=lambda wildcards: f"--fold {wildcards.run.split('-')[1]}",
         seed=lambda wildcards: seed_option(wildcards.run),
         weights=lambda wildcards, output: f"--weights {output.weights}",
         folder=subpath(output.history, parent=True),
         curves=f"{LOGS}/tensorboard/{{training}}/{{run}}",
     shell:
-        "{params.launch} {params.script:q} --recipe {input.recipe} --train {input.train}"
-        " {params.images} {params.rows} {params.seed} {params.devices} {params.checkpoints}"
-        " --threads {threads} --limit {resources.runtime} --resume {params.folder}/resume"
+        "{params.launch} {params.script:q} {params.inputs} {params.fold} {params.seed} {params.devices}"
+        " {params.checkpoints} --threads {threads} --limit {resources.runtime} --resume {params.folder}/resume"
         " --tensorboard {params.curves} {params.weights} --history {output.history} --log {log}"
 
 
 use rule train_fold as train_refit with:
     input:
+        *TRAIN_AFTER,
         **TRAIN_INPUT,
         recipe=lambda wildcards: recipe_file(wildcards.training),
-        folds=lambda wildcards: expand(
+        epochs_from=lambda wildcards: expand(
             f"{RESULTS}/train/{wildcards.training}/{{run}}/history.csv",
             run=TRAININGS.folds_of_refit(wildcards.run),
         ),
     wildcard_constraints:
         run="refit(-seed-[0-9]+)?",
     params:
-        rows=lambda wildcards, input: f"--epochs-from {input.folds}",
+        fold="",

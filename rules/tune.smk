@@ -1,7 +1,7 @@
-"""Tune: each trial of a recipe's search space trained as a job of its own, and the best one made the model's recipe.
+"""Tune: a job trains each trial of a recipe's search space; the best trial becomes the model's recipe.
 
-A trial is a plain recipe, named by its values; its score is that of the first fold that is run, and of nothing else.
-The folder of trials is named by the recipe without its search space: a larger space keeps the trials that are done.
+A trial is a recipe. Its name is a hash of its values, and its score is that of the first fold in split.run_folds. The
+folder of the trials is named by the recipe without its search space, so a larger space keeps the finished trials.
 """
 
 
@@ -17,13 +17,12 @@ use rule write_settings as write_trial with:
     benchmark:
         f"{LOGS}/write_trial/{{untuned}}/{{trial}}.tsv"
     params:
-        values=lambda wildcards: json.dumps(
-            training_recipe(TRAININGS.trial_recipe(wildcards.untuned, wildcards.trial))
-        ),
+        values=lambda wildcards: json.dumps(training_recipe(TRAININGS.trial_recipe(wildcards.untuned, wildcards.trial))),
 
 
 use rule train_fold as train_trial with:
     input:
+        *TRAIN_AFTER,
         **TRAIN_INPUT,
         recipe=f"{TRIAL}/recipe.yaml",
     output:
@@ -33,7 +32,7 @@ use rule train_fold as train_trial with:
     benchmark:
         f"{LOGS}/tune/{{untuned}}/{{trial}}.tsv"
     params:
-        rows=f"--fold {study.split.run_folds[0]}",
+        fold=f"--fold {study.split.run_folds[0]}",
         seed="",
         weights="",
         curves=f"{LOGS}/tensorboard/{{untuned}}/trial-{{trial}}",
@@ -41,9 +40,9 @@ use rule train_fold as train_trial with:
 
 rule select_recipe:
     input:
+        lambda wildcards: trial_files(wildcards.training, "recipe.yaml"),
+        lambda wildcards: trial_files(wildcards.training, "history.csv"),
         settings=settings("tune-{training}"),
-        recipes=lambda wildcards: of_trials(wildcards.training, "recipe.yaml"),
-        histories=lambda wildcards: of_trials(wildcards.training, "history.csv"),
     output:
         recipe=f"{RESULTS}/tune/{{training}}/recipe.yaml",
         table=f"{RESULTS}/tune/{{training}}/trials.csv",
@@ -57,5 +56,5 @@ rule select_recipe:
         **code("select_recipe"),
         folder=lambda wildcards: f"{RESULTS}/tune/{TRAININGS.untuned[wildcards.training]}",
     shell:
-        "python {params.script:q} --settings {input.settings} --trials {params.folder}"
-        " --recipe {output.recipe} --table {output.table} --log {log}"
+        "python {params.script:q} {params.inputs} --trials {params.folder} --recipe {output.recipe}"
+        " --table {output.table} --log {log}"

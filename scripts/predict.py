@@ -22,7 +22,7 @@ from melanoma.augment.tta import NO_TTA
 from melanoma.common.cli import log, run
 from melanoma.common.files import sha256, write_json, write_parquet
 from melanoma.compute.device import compute_device, set_up_torch
-from melanoma.compute.distributed import Processes, joined
+from melanoma.compute.distributed import Processes, process_group
 from melanoma.config.augmentation import TTA
 from melanoma.config.errors import read_settings
 from melanoma.data.metadata_encoder import MetadataEncoder
@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
     train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
     tta = NO_TTA if args.tta is None else read_settings(TTA, args.tta)
     done: dict[str, Path] = {}
-    with joined(args.gpus, args.nodes) as processes:
+    with process_group(args.gpus, args.nodes) as processes:
         for name, path in named_paths(args.weights).items():
             weights = path.read_bytes()
             trained: TrainedNetwork = torch.load(io.BytesIO(weights), weights_only=True)

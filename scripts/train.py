@@ -23,7 +23,7 @@ from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_bytes, write_csv
 from melanoma.compute.device import set_up_torch
-from melanoma.compute.distributed import joined
+from melanoma.compute.distributed import process_group
 from melanoma.compute.preemption import TRY_AGAIN, Preempted, Preemption, scheduler_job
 from melanoma.config.recipe import Recipe, Resources, read_recipe
 from melanoma.training.checkpoint import Checkpoints, serialize
@@ -76,7 +76,7 @@ def main(args: argparse.Namespace) -> None:
     checkpoints: Checkpoints[Checkpoint] = Checkpoints(args.resume, job.stamp())
     preemption = Preemption(args.limit * 60 if args.limit and scheduler_job() else None)
     try:
-        with joined(args.gpus, args.nodes) as processes, preemption.watching():
+        with process_group(args.gpus, args.nodes) as processes, preemption.watching():
             trained, history = train(job, checkpoints, args.tensorboard, preemption, processes)
     except Preempted as reason:
         log.warning("%s", reason)

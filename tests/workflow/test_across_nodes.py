@@ -33,7 +33,7 @@ def commands(tmp_path_factory):
     names = {training_name(recipe): name for name, recipe in resolve(study).models.items()}
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     printed = snakemake(folder, "-n", "-p", "--profile", "slurm", "--configfile", "study.yaml")
-    blocks = re.findall(r"^rule train_fold:\n((?:    .*\n)+)(.*scripts/train\.py --recipe.*)$", printed, re.MULTILINE)
+    blocks = re.findall(r"^rule train_fold:\n((?:    .*\n)+)(.*scripts/train\.py --train.*)$", printed, re.MULTILINE)
     return {
         names[re.search(r"training=([\w-]+)", about)[1]]: (about, line.removeprefix("Shell command: ").strip())
         for about, line in blocks
@@ -42,7 +42,7 @@ def commands(tmp_path_factory):
 
 def test_one_process_is_started_by_python(commands):
     about, line = commands["alone"]
-    assert line.strip().startswith("python scripts/train.py --recipe") and "mpi=" not in about
+    assert line.strip().startswith("python scripts/train.py --train") and "mpi=" not in about
 
 
 def test_the_gpus_of_one_node_are_started_by_torchrun_which_leaves_the_script_its_options(commands):

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from melanoma.augment.pixelwise import augmented
+from melanoma.augment.pixelwise import augment
 from melanoma.augment.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -26,7 +26,7 @@ def contact_sheet(store: ImageStore, rows: list[int], recipe: Recipe, epochs: in
     plain = plain_transforms(len(rows), store.size, output_size)
     sheet = [_visible(warp(pixels, plain.affine, output_size), plain)]
     for epoch in range(epochs):
-        changed = augmented(pixels, recipe.augmentation, recipe.seed, epoch, sample_indices, output_size)
+        changed = augment(pixels, recipe.augmentation, recipe.seed, epoch, sample_indices, output_size)
         sheet.append(_visible(*changed))
     return np.stack(sheet, axis=1)
 

@@ -22,7 +22,7 @@ HAIR_SIDE = 512
 HAIR_POINTS, HAIR_DIGITS = 24, 4
 
 
-def augmented(
+def augment(
     pixels: NDArray[np.uint8],
     settings: Augmentation,
     seed: int,
@@ -48,9 +48,9 @@ def apply_pixelwise(
     probabilities = {name: getattr(settings, name).probability for name in PIXELWISE}
     if not any(probabilities.values()):
         return
-    drawn = draw(seed, epoch, sample_indices)
+    draws = draw(seed, epoch, sample_indices)
     for number, (name, change) in enumerate(PIXELWISE.items()):
-        for index in np.flatnonzero(drawn[name] < probabilities[name]):
+        for index in np.flatnonzero(draws[name] < probabilities[name]):
             generator = np.random.default_rng(derived_seed(seed, epoch, int(sample_indices[index]), number))
             change(images[index], settings, generator)
 

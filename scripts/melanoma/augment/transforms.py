@@ -74,11 +74,11 @@ def random_transforms(
 
     `input_size` and `output_size` are the sides in pixels of the stored image and of the network's input.
     """
-    drawn = draw(seed, epoch, sample_indices)
+    draws = draw(seed, epoch, sample_indices)
     return Transforms(
-        affine=_to_pixels(_geometry(settings, drawn), input_size, output_size),
-        color=_normalized(_color(settings, drawn)),
-        noise=_noise(settings.noise, drawn),
+        affine=_to_pixels(_geometry(settings, draws), input_size, output_size),
+        color=_normalized(_color(settings, draws)),
+        noise=_noise(settings.noise, draws),
         noise_seeds=np.array([derived_seed(seed, epoch, int(index)) for index in sample_indices], dtype=np.int64),
     )
 
@@ -138,26 +138,26 @@ def transform_colors(pixels: NDArray[np.float32], color: NDArray[np.float32]) ->
     cv2.transform(pixels, color, dst=pixels)
 
 
-def _geometry(settings: Augmentation, drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+def _geometry(settings: Augmentation, draws: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return transforms (n, 3, 3) from output to stored positions, in units of the side, from the center."""
     flip = _diagonal(
-        np.where(drawn["flip_horizontal"] < settings.flip_horizontal, -1.0, 1.0),
-        np.where(drawn["flip_vertical"] < settings.flip_vertical, -1.0, 1.0),
+        np.where(draws["flip_horizontal"] < settings.flip_horizontal, -1.0, 1.0),
+        np.where(draws["flip_vertical"] < settings.flip_vertical, -1.0, 1.0),
     )
     low, high = settings.crop.scale
-    side = np.sqrt(low + (high - low) * drawn["crop_area"])
+    side = np.sqrt(low + (high - low) * draws["crop_area"])
     crop = _diagonal(side, side)
-    crop[:, 0, 2] = (1 - side) * (drawn["crop_x"] - 0.5)
-    crop[:, 1, 2] = (1 - side) * (drawn["crop_y"] - 0.5)
-    return np.linalg.inv(_affine(settings.affine, drawn)) @ crop @ flip
+    crop[:, 0, 2] = (1 - side) * (draws["crop_x"] - 0.5)
+    crop[:, 1, 2] = (1 - side) * (draws["crop_y"] - 0.5)
+    return np.linalg.inv(_affine(settings.affine, draws)) @ crop @ flip
 
 
-def _affine(settings: Affine, drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+def _affine(settings: Affine, draws: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return transforms (n, 3, 3) of the image: zoom, then shear, then rotation, then shift."""
-    used = drawn["affine"] < settings.probability
+    used = draws["affine"] < settings.probability
 
     def amount(name: str, scale: float) -> NDArray[np.float64]:
-        return np.where(used, _spread(drawn[name], settings.distribution) * scale, 0.0)
+        return np.where(used, _spread(draws[name], settings.distribution) * scale, 0.0)
 
     zoom_x = 1 + amount("zoom_x", settings.zoom)
     zoom_y = 1 + amount("zoom_y", settings.zoom) if settings.zoom_per_axis else zoom_x
@@ -173,13 +173,13 @@ def _affine(settings: Affine, drawn: dict[str, NDArray[np.float64]]) -> NDArray[
     return rotation @ shear @ zoom
 
 
-def _color(settings: Augmentation, drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+def _color(settings: Augmentation, draws: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return transforms (n, 4, 4) of RGB in [0, 1]: hue, saturation, value, then brightness and contrast, then PCA."""
     hsv, light, pca = settings.hue_saturation_value, settings.brightness_contrast, settings.pca
-    count = len(drawn["pca"])
+    count = len(draws["pca"])
 
     def amount(group: str, probability: float, name: str, scale: float) -> NDArray[np.float64]:
-        return np.where(drawn[group] < probability, _spread(drawn[name], "uniform") * scale, 0.0)
+        return np.where(draws[group] < probability, _spread(draws[name], "uniform") * scale, 0.0)
 
     turn = np.radians(amount("hue_saturation_value", hsv.probability, "hue", hsv.hue))
     chroma = 1 + amount("hue_saturation_value", hsv.probability, "saturation", hsv.saturation)
@@ -191,8 +191,8 @@ def _color(settings: Augmentation, drawn: dict[str, NDArray[np.float64]]) -> NDA
 
     brightness = amount("brightness_contrast", light.probability, "brightness", light.brightness)
     contrast = 1 + amount("brightness_contrast", light.probability, "contrast", light.contrast)
-    weights = ndtri(np.stack([drawn["pca_1"], drawn["pca_2"], drawn["pca_3"]], axis=1).clip(1e-12, 1 - 1e-12))
-    weights = np.where(drawn["pca"][:, None] < pca.probability, weights * pca.sigma, 0.0)
+    weights = ndtri(np.stack([draws["pca_1"], draws["pca_2"], draws["pca_3"]], axis=1).clip(1e-12, 1 - 1e-12))
+    weights = np.where(draws["pca"][:, None] < pca.probability, weights * pca.sigma, 0.0)
 
     result = np.tile(np.eye(4), (count, 1, 1))
     result[:, :3, :3] = (YIQ_TO_RGB @ yiq @ RGB_TO_YIQ) * (value * contrast)[:, None, None]
@@ -200,10 +200,10 @@ def _color(settings: Augmentation, drawn: dict[str, NDArray[np.float64]]) -> NDA
     return result
 
 
-def _noise(settings: Noise, drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float32]:
+def _noise(settings: Noise, draws: dict[str, NDArray[np.float64]]) -> NDArray[np.float32]:
     low, high = settings.variance
-    deviation = np.sqrt(low + (high - low) * drawn["noise_variance"])
-    return np.where(drawn["noise"] < settings.probability, deviation, 0.0).astype(np.float32)
+    deviation = np.sqrt(low + (high - low) * draws["noise_variance"])
+    return np.where(draws["noise"] < settings.probability, deviation, 0.0).astype(np.float32)
 
 
 def _spread(draws: NDArray[np.float64], distribution: str) -> NDArray[np.float64]:

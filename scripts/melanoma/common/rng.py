@@ -4,9 +4,12 @@ A number depends on (seed, epoch, sample index, stream) alone, through the mixin
 and Flood, OOPSLA 2014), so it is the same whatever process draws it, in whatever order, however often a run was killed.
 """
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+Keys = TypeVar("Keys", np.uint64, NDArray[np.uint64])
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -27,7 +30,7 @@ def derived_seed(*parts: int) -> int:
     return int(key >> np.uint64(33))
 
 
-def _mix(key: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64] | np.uint64:
+def _mix(key: Keys) -> Keys:
     with np.errstate(over="ignore"):
         key = key + _STEP
         key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -64,10 +64,10 @@ class Processes:
                 f"sync_batchnorm: {self.count} processes on the CPU cannot synchronize batch norm, as torch does it on"
                 " GPUs only. Set sync_batchnorm to false, or resources.gpus to the GPUs of a node."
             )
-        return synchronized(network)
+        return convert_batch_norm(network)
 
 
-def synchronized(network: Network) -> Network:
+def convert_batch_norm(network: Network) -> Network:
     """Return `network` with each batch norm replaced by torch's SyncBatchNorm, with the same weights."""
     # torch's own conversion would drop the activation that timm's layers of batch norm contain.
     from timm.layers import norm_act
@@ -77,7 +77,7 @@ def synchronized(network: Network) -> Network:
 
 
 @contextmanager
-def joined(gpus: int, nodes: int) -> Iterator[Processes]:
+def process_group(gpus: int, nodes: int) -> Iterator[Processes]:
     """Join the processes that torchrun started, and leave them at the end. Without torchrun there is one process.
 
     `gpus` is the number of GPUs on each of `nodes` nodes. Raises InputError unless there is one process for each GPU,

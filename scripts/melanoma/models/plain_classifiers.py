@@ -73,7 +73,7 @@ class Classifier(Protocol):
         ...
 
     def to_dict(self) -> ClassifierValues:
-        """Return plain values, from which `classifier_of` makes the same classifier."""
+        """Return plain values, from which `read_classifier` makes the same classifier."""
         ...
 
 
@@ -222,7 +222,7 @@ class Boosting:
         return _vector(expit(_sum(self.trees, columns, self.baseline)))
 
 
-def classifier_of(values: ClassifierValues) -> Classifier:
+def read_classifier(values: ClassifierValues) -> Classifier:
     """Return the classifier whose `to_dict` gave these values."""
     match values["kind"]:
         case "linear":
@@ -235,7 +235,7 @@ def classifier_of(values: ClassifierValues) -> Classifier:
             return Boosting.from_dict(values)
 
 
-def learned(fitted: Any) -> Classifier:
+def plain_classifier(fitted: Any) -> Classifier:
     """Return a classifier of scikit-learn, fitted to targets 0 and 1, as plain values.
 
     It is a LogisticRegression, alone or last in a pipeline after a StandardScaler, a GaussianNB, a

@@ -23,7 +23,7 @@ from melanoma.config.facts import training_recipe
 from melanoma.config.networks import GradientBoosting
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_columns import COUNTS, InputEncoder, InputValues
-from melanoma.models.plain_classifiers import Classifier, ClassifierValues, classifier_of, learned
+from melanoma.models.plain_classifiers import Classifier, ClassifierValues, plain_classifier, read_classifier
 from melanoma.predictions.aggregate import with_targets
 from melanoma.predictions.patient_context import count_images, images_per_patient
 
@@ -61,7 +61,7 @@ class Fitted(NamedTuple):
     @classmethod
     def from_dict(cls, values: FittedValues) -> Self:
         """Return what these values are of."""
-        encoder, classifier = InputEncoder.from_dict(values["encoder"]), classifier_of(values["classifier"])
+        encoder, classifier = InputEncoder.from_dict(values["encoder"]), read_classifier(values["classifier"])
         return cls(encoder, classifier, values["trained_prevalence"])
 
     def to_dict(self) -> FittedValues:
@@ -176,7 +176,7 @@ def fit(recipe: Recipe, table: pd.DataFrame, threads: int) -> Fitted:
     encoder = InputEncoder.fit(table, recipe.inputs)
     classifier = build_classifier(recipe, threads).fit(encoder.transform(table), table["target"].to_numpy())
     prevalence = 0.5 if recipe.network in BALANCED else float(table["target"].mean())
-    return Fitted(encoder, learned(classifier), prevalence)
+    return Fitted(encoder, plain_classifier(classifier), prevalence)
 
 
 def out_of_fold_and_test(

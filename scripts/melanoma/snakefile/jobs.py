@@ -11,8 +11,8 @@ from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
 
 from melanoma.config.recipe import Recipe
 
-# What network_resources may ask for.
-NETWORK_RESOURCES = ("mem_mb", "runtime", "gpu", "nodes", "mpi", "tasks", "tasks_per_gpu", "slurm_extra")
+# The resources that `model_resources` may return.
+RESOURCES = ("mem_mb", "runtime", "gpu", "nodes", "mpi", "tasks", "tasks_per_gpu", "slurm_extra")
 
 
 def growing(mem_mb: int, runtime: int) -> dict[str, Callable[[Wildcards, int], int]]:
@@ -25,24 +25,24 @@ def growing(mem_mb: int, runtime: int) -> dict[str, Callable[[Wildcards, int], i
 
 
 @dataclass(frozen=True)
-class NetworkJobs:
-    """The jobs that train networks or predict with them, by their wildcards.
+class ModelJobs:
+    """The jobs that train models or predict with them, by their wildcards.
 
-    How a network is computed decides no result. So `launch`, `devices` and `checkpoints` take `output`: Snakemake
-    compares no param that does.
+    How a model is computed changes no result. So `launch`, `devices` and `checkpoints` take `output`: Snakemake does
+    not compare a param that takes it.
     """
 
     recipe_of_job: Callable[[Wildcards], Recipe]
     scripts: str
     store: str
 
-    def resources(self) -> dict[str, Callable[[Wildcards], Any]]:
-        """Return what a job asks for, see `network_resources`."""
+    def resources(self) -> dict[str, Callable[[Wildcards], int | str | None]]:
+        """Return the resources of a job, see `model_resources`."""
 
-        def resource(name: str, wildcards: Wildcards) -> Any:
-            return network_resources(self.recipe_of_job(wildcards)).get(name)
+        def resource(name: str, wildcards: Wildcards) -> int | str | None:
+            return model_resources(self.recipe_of_job(wildcards)).get(name)
 
-        return {name: partial(resource, name) for name in NETWORK_RESOURCES}
+        return {name: partial(resource, name) for name in RESOURCES}
 
     def threads(self, wildcards: Wildcards) -> int:
         """Return the threads that a job asks for."""
@@ -71,14 +71,14 @@ class NetworkJobs:
         return self.recipe_of_job(wildcards).weights_file or []
 
 
-def network_resources(recipe: Recipe) -> dict[str, int | str]:
-    """Return what a network's job asks for: memory in MB and run time in minutes, GPUs, nodes.
+def model_resources(recipe: Recipe) -> dict[str, int | str]:
+    """Return the resources of a model's job: memory in MB, run time in minutes, GPUs and nodes.
 
-    On several nodes, Slurm starts one process on each, which gets the GPUs of its node. The Slurm plugin would count
-    tasks by GPU, so tasks_per_gpu is 0.
+    On several nodes, Slurm starts one process on each node, which gets the GPUs of its node. The Slurm plugin would
+    count tasks by GPU, so tasks_per_gpu is 0.
     """
     asked = recipe.resources
-    nodes, gpus = asked.nodes, asked.gpus
+    nodes, gpus = asked.nodes if recipe.is_trained else 1, asked.gpus
     resources: dict[str, int | str] = {"mem_mb": asked.mem_mb, "runtime": asked.runtime}
     resources |= {"gpu": gpus * nodes, "nodes": nodes}
     if nodes > 1:
@@ -100,14 +100,13 @@ def launcher(recipe: Recipe, scripts: str) -> str:
     return "python" if asked.gpus <= 1 else f"torchrun --standalone --nproc-per-node={asked.gpus} --"
 
 
-def option(name: str) -> Callable[[Wildcards, InputFiles], str]:
-    """Return a function that gives the option --NAME with the input of that name, or nothing where it is empty."""
+def input_options(wildcards: Wildcards, input: InputFiles, output: OutputFiles) -> str:
+    """Return the option --NAME FILE ... for each input that has a name, but not for an empty one.
 
-    def given(wildcards: Wildcards, input: InputFiles) -> str:
-        path = getattr(input, name)
-        return f"--{name.replace('_', '-')} {path}" if path else ""
-
-    return given
+    Snakemake does not compare a param that takes `output`. It compares the inputs themselves.
+    """
+    given = {name: [paths] if isinstance(paths, str) else paths for name, paths in input.items()}
+    return " ".join(f"--{name.replace('_', '-')} {shlex.join(paths)}" for name, paths in given.items() if paths)
 
 
 def named(paths: Mapping[str, str]) -> list[str]:

@@ -13,16 +13,18 @@ LARGEST_PIECE = 64_000
 
 def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[str, dict[str, Any]]:
     """Return each section's values by its name; `sources` are those that the catalog reads."""
-    evaluate, fuse = study.evaluate.dump(), study.fuse.dump()
-    fits = {key: fuse[key] for key in ("folds", "seed")}
-    fusions = {name: FusionSettings(**fusion.as_read().dump(), **fits) for name, fusion in study.all_fusions.items()}
+    evaluate, fuse = study.evaluate.dump(), study.fuse
+    fusions = {
+        name: FusionSettings(**fusion.as_read().dump(), folds=fuse.folds, seed=fuse.seed)
+        for name, fusion in study.all_fusions.items()
+    }
     networks = {name: recipe for name, recipe in study.models.items() if recipe.is_trained}
     read = [source.model_dump(exclude={"generate"}) for source in sources]
     return {
         "catalog": {"on_bad_row": study.data.on_bad_row, "sources": read},
         "images": section_read(study, "images"),
         "split": section_read(study, "split"),
-        "fuse": fuse,
+        "fuse": fuse.dump(),
         "evaluate": {key: value for key, value in evaluate.items() if key != "max_test_configurations"},
         "shortcuts": {key: evaluate[key] for key in ("replicates", "confidence_level", "seed")},
         **study_sections(study),

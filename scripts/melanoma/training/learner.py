@@ -42,7 +42,7 @@ class Learner:
         self.forward = self._parallel_network()
 
     @property
-    def evaluated(self) -> Classifier:
+    def evaluation_network(self) -> Classifier:
         """The network to evaluate and keep: that of the averaged weights if the recipe averages them."""
         return self.network if self.average is None else self.average.module
 

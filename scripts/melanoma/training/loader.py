@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from melanoma.augment.pixelwise import augmented
+from melanoma.augment.pixelwise import augment
 from melanoma.augment.transforms import Transforms, transform_colors, warp
 from melanoma.augment.tta import view_count, views
 from melanoma.common.errors import InputError
@@ -154,7 +154,7 @@ class EpochBatches(Dataset[Batch]):
         if examples.store is not None:
             pixels, sample_indices = examples.store.read(examples.rows[indices]), np.arange(part.start, part.stop)
             settings, seed = self.recipe.augmentation, self.recipe.seed
-            images, transforms = augmented(pixels, settings, seed, self.epoch, sample_indices, examples.output_size)
+            images, transforms = augment(pixels, settings, seed, self.epoch, sample_indices, examples.output_size)
         return _batch(examples, indices, images, transforms)
 
 

@@ -66,14 +66,14 @@ def _rates(parameters: dict[str, nn.Parameter], settings: Optimizer) -> Iterator
 
 def _group_by_name(names: list[str], groups: Sequence[ParameterGroup]) -> dict[str, ParameterGroup]:
     """Return for each name the first of `groups` whose pattern matches."""
-    found: dict[str, ParameterGroup] = {}
+    by_name: dict[str, ParameterGroup] = {}
     for group in groups:
-        remaining = [name for name in names if name not in found]
+        remaining = [name for name in names if name not in by_name]
         matches = [name for name in remaining if re.search(group.match, name)]
         if not matches:
             raise InputError(
                 f"optimizer.groups: no parameter's name matches {group.match!r}, or an earlier pattern matches all that"
                 f" do. The remaining names are:\n{listing(remaining)}"
             )
-        found |= dict.fromkeys(matches, group)
-    return found
+        by_name |= dict.fromkeys(matches, group)
+    return by_name

@@ -106,9 +106,9 @@ class Predictor:
             logits = outputs[:, 0].double().cpu().numpy().reshape(-1, batches.views)
             yield number, average(logits, tta.mean_of), embedding
 
-    def _all_batches(self, own: dict[int, NDArray[Scalar]]) -> NDArray[Scalar]:
+    def _all_batches(self, of_process: dict[int, NDArray[Scalar]]) -> NDArray[Scalar]:
         """Return the batches of all processes, which have them by number, concatenated in their order."""
-        batches = {number: batch for part in self.processes.gather(own) for number, batch in part.items()}
+        batches = {number: batch for part in self.processes.gather(of_process) for number, batch in part.items()}
         return np.concatenate([batches[number] for number in range(len(batches))])
 
 

@@ -86,11 +86,11 @@ def batch_slices(length: int, batch_size: int) -> list[slice]:
 
 def _balanced(targets: NDArray[np.integer], generator: np.random.Generator) -> NDArray[np.int64]:
     classes = generator.integers(0, 2, len(targets))
-    drawn = np.empty(len(targets), np.int64)
+    result = np.empty(len(targets), np.int64)
     for label in (0, 1):
         members = classes == label
-        drawn[members] = generator.choice(np.flatnonzero(targets == label), int(members.sum()))
-    return drawn
+        result[members] = generator.choice(np.flatnonzero(targets == label), int(members.sum()))
+    return result
 
 
 def _oversampled(

@@ -81,7 +81,7 @@ def train(
                 break
             trainer.train_epoch(epoch)
             report_epoch(trainer.finish_epoch(epoch), run.epochs, writer)
-    return trainer.trained(), pd.DataFrame(trainer.position["history"], columns=HISTORY)
+    return trainer.result(), pd.DataFrame(trainer.position["history"], columns=HISTORY)
 
 
 class Trainer:
@@ -142,7 +142,7 @@ class Trainer:
 
     def finish_epoch(self, epoch: int) -> EpochRow:
         """Evaluate the epoch, keep its weights if they are the best, save a checkpoint; return its row."""
-        network, history = self.learner.evaluated, self.position["history"]
+        network, history = self.learner.evaluation_network, self.position["history"]
         self.processes.share_buffers(network)
         predictor = Predictor(network, self.recipe, self.device, self.run.workers, self.processes)
         validation: ValidationFigures = {} if self.held_out is None else predictor.evaluate(self.held_out)
@@ -160,7 +160,7 @@ class Trainer:
         self._save()
         return row
 
-    def trained(self) -> TrainedNetwork:
+    def result(self) -> TrainedNetwork:
         """Return the network of the best epoch. At least one epoch must be finished."""
         best = self.position["best"]
         assert best is not None

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment.pixelwise import MEAN_COLOR, PIXELWISE, apply_pixelwise, augmented
+from melanoma.augment.pixelwise import MEAN_COLOR, PIXELWISE, apply_pixelwise, augment
 from melanoma.augment.transforms import plain_transforms, random_transforms, warp
 from pictures import noisy
 
@@ -55,7 +55,7 @@ def test_another_epoch_and_another_seed_change_other_images(name):
 def test_without_pixelwise_augmentation_the_loader_gives_the_warped_image():
     images, plain = noisy(5, SIDE), tiny.augmentation(flip_horizontal=0.5, affine={"probability": 1.0, "rotate": 90})
     sample_indices = np.arange(5)
-    result, transforms = augmented(images, plain, 1, 0, sample_indices, 32)
+    result, transforms = augment(images, plain, 1, 0, sample_indices, 32)
     np.testing.assert_array_equal(result, warp(images, transforms.affine, 32))
     np.testing.assert_array_equal(transforms.affine, random_transforms(plain, 1, 0, sample_indices, SIDE, 32).affine)
 
@@ -114,7 +114,7 @@ def test_cutout_fills_squares_of_the_size_asked_with_the_mean_color():
 def test_pixelwise_augmentations_come_after_the_warp_in_pixels_of_the_networks_input():
     """A square is upright and of the same size whatever the image's turn and zoom."""
     turned = tiny.augmentation(affine={"probability": 1.0, "rotate": 180}, cutout={"probability": 1.0, "size": 0.5})
-    result, _ = augmented(np.zeros((40, 64, 64, 3), np.uint8), turned, 1, 0, np.arange(40), 32)
+    result, _ = augment(np.zeros((40, 64, 64, 3), np.uint8), turned, 1, 0, np.arange(40), 32)
     for image in result:
         rows, columns = np.nonzero((image == MEAN_COLOR).all(axis=2))
         assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)

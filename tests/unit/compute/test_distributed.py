@@ -9,7 +9,7 @@ import torch
 import quick
 import tiny
 from melanoma.common.errors import InputError
-from melanoma.compute.distributed import Processes, joined, synchronized
+from melanoma.compute.distributed import Processes, convert_batch_norm, process_group
 from melanoma.models.classifier import build_network
 from melanoma.models.layers import batch_norms
 from small_training import TinyStudy
@@ -63,7 +63,7 @@ def test_synchronized_batch_norm_has_the_same_weights_and_keeps_the_activations_
     network = build_network(recipe, 32, 5).eval()
     images, metadata = torch.rand(2, 3, 32, 32), torch.rand(2, 5)
     expected = network(images, metadata)
-    converted = synchronized(network)
+    converted = convert_batch_norm(network)
     assert all(isinstance(layer, torch.nn.SyncBatchNorm) for layer in batch_norms(converted))
     torch.testing.assert_close(converted(images, metadata), expected)
 
@@ -98,7 +98,7 @@ def test_a_number_of_processes_that_the_recipe_does_not_ask_for_is_an_error(monk
         pytest.raises(
             InputError, match=r"2 node\(s\) with 4 GPU\(s\) each, so 8 processes, and there are 1.*--nnodes=2"
         ),
-        joined(gpus=4, nodes=2),
+        process_group(gpus=4, nodes=2),
     ):
         pass
 

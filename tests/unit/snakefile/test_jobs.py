@@ -4,7 +4,7 @@ import pytest
 from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
 
 from melanoma.config.recipe import Recipe
-from melanoma.snakefile.jobs import NetworkJobs, growing, launcher, named, network_resources, one_of, option
+from melanoma.snakefile.jobs import ModelJobs, growing, input_options, launcher, model_resources, named, one_of
 
 WILDCARDS = Wildcards()
 
@@ -21,12 +21,12 @@ def test_memory_and_time_grow_with_each_attempt_up_to_four_times():
 
 
 def test_a_job_on_one_node_asks_for_its_gpus_and_nothing_of_mpi():
-    assert network_resources(recipe(gpus=2)) == {"mem_mb": 8000, "runtime": 60, "gpu": 2, "nodes": 1}
+    assert model_resources(recipe(gpus=2)) == {"mem_mb": 8000, "runtime": 60, "gpu": 2, "nodes": 1}
 
 
 @pytest.mark.parametrize(("gpus", "extra"), [(2, {"slurm_extra": "--gpus-per-node=2"}), (0, {})])
 def test_a_job_on_several_nodes_is_started_by_srun_with_the_gpus_of_each_node(gpus, extra):
-    asked = network_resources(recipe(gpus=gpus, nodes=3))
+    asked = model_resources(recipe(gpus=gpus, nodes=3))
     assert asked["gpu"] == 3 * gpus
     assert {name: asked[name] for name in asked if name not in ("mem_mb", "runtime", "gpu", "nodes")} == {
         "mpi": "srun",
@@ -44,7 +44,7 @@ def test_python_starts_one_process_and_torchrun_one_for_each_of_several_gpus():
 
 
 def test_a_network_job_takes_everything_from_its_recipe():
-    jobs = NetworkJobs(lambda wildcards: recipe(gpus=1), "scripts", "images.h5")
+    jobs = ModelJobs(lambda wildcards: recipe(gpus=1), "scripts", "images.h5")
     assert jobs.resources()["gpu"](WILDCARDS) == 1
     assert jobs.resources()["mpi"](WILDCARDS) is None
     assert jobs.threads(WILDCARDS) == 4
@@ -56,12 +56,14 @@ def test_a_network_job_takes_everything_from_its_recipe():
 
 @pytest.mark.parametrize(("network", "images"), [("baseline_cnn", "images.h5"), ("metadata_mlp", [])])
 def test_only_a_network_that_reads_images_is_given_the_store(network, images):
-    assert NetworkJobs(lambda wildcards: recipe(network), "scripts", "images.h5").images(WILDCARDS) == images
+    assert ModelJobs(lambda wildcards: recipe(network), "scripts", "images.h5").images(WILDCARDS) == images
 
 
-def test_an_option_is_given_where_its_input_is():
-    assert option("image_store")(WILDCARDS, InputFiles(fromdict={"image_store": "a.h5"})) == "--image-store a.h5"
-    assert option("image_store")(WILDCARDS, InputFiles(fromdict={"image_store": []})) == ""
+def test_each_input_with_a_name_is_an_option_unless_it_is_empty():
+    files = {"image_store": "a.h5", "models": InputFiles(["b", "c d"]), "quality": InputFiles()}
+    options = "--image-store a.h5 --models b 'c d'"
+    assert input_options(WILDCARDS, InputFiles(fromdict=files), OutputFiles()) == options
+    assert input_options(WILDCARDS, InputFiles(["a"]), OutputFiles()) == ""
 
 
 def test_files_are_given_by_name():
