@@ -12,14 +12,14 @@ import analyze_shortcuts as script
 import tiny
 from in_process import call
 from melanoma.common.files import read_json, write_parquet, write_yaml
-from melanoma.evaluation.evaluate import Settings
+from melanoma.config.study import Evaluate
 from melanoma.evaluation.shortcuts import acquisition_score, baselines, find_shortcuts, subgroups
 from melanoma.predictions.table import read_predictions
 from melanoma.stats.metrics import auroc, measured
 from melanoma.stats.within import FEWEST_TO_RANK, RSquared, WithinPatient, WithinStrata
 from real_data import real_data
 
-FAST = Settings(replicates=100)
+FAST = Evaluate(replicates=100)
 
 labeled = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30

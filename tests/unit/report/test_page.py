@@ -14,7 +14,7 @@ from finished_study import draw
 from in_process import call
 from melanoma.common.files import read_json, write_json, write_text, write_yaml
 from melanoma.common.provenance import ROOT
-from melanoma.evaluation.evaluate import Settings
+from melanoma.config.study import Evaluate
 from melanoma.evaluation.shortcuts import areas, find_shortcuts
 from melanoma.report.page import Sources, render
 from minimal_config import MINIMAL
@@ -172,7 +172,7 @@ def test_the_report_holds_shortcuts_and_subgroups(study: Path, tmp_path: Path) -
     train = pd.read_parquet(study / "train.parquet").drop(columns=["row", "fold"])
     known = {"age": 40.0, "sex": "male", "site": "torso", "source": "demo", "width": 640, "height": 480}
     rows = train.assign(probability=np.random.default_rng(0).random(len(train)), **known)
-    settings = Settings(replicates=100)
+    settings = Evaluate(replicates=100)
     for label, table in (("known", rows), ("unknown", rows.assign(patient=None, width=0, height=0))):
         found = find_shortcuts({"cnn": table}, settings) | {"baselines": areas({"age, sex and site": table}, settings)}
         write_json(tmp_path / "shortcuts.json", {"test": found, "out_of_fold": {"models": {}}})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -16,12 +16,12 @@ from melanoma.stats.calibration import (
     Calibrator,
     choose_calibrator,
     isotonic,
-    log_odds,
     patient_folds,
     platt,
     prior_shift,
     temperature,
 )
+from melanoma.stats.log_odds import logit
 from melanoma.stats.metrics import Calibration, confusion, log_loss, measured
 from melanoma.stats.thresholds import choose_thresholds
 
@@ -85,7 +85,7 @@ def test_the_method_of_least_log_loss_is_chosen_and_one_that_fits_the_distortion
 def test_platt_is_a_logistic_regression_on_log_odds() -> None:
     target, value, _ = honest(4)
     probability = expit(2 * value + 1)
-    fitted = LogisticRegression(C=1e9, tol=1e-9).fit(log_odds(probability)[:, None], target)
+    fitted = LogisticRegression(C=1e9, tol=1e-9).fit(logit(probability)[:, None], target)
     made = platt(target, probability)
     # Platt's targets are a little off 0 and 1, so the two differ a little.
     assert made.slope == pytest.approx(fitted.coef_.item(), abs=0.02)
