@@ -79,9 +79,8 @@ def adopted(seed: int, target: NDArray[np.int64], patient: NDArray[np.int64], co
     rows = pd.DataFrame({"image": np.arange(len(target)).astype(str), "patient": patient.astype(str), "target": target})
     drawn = scores(np.random.default_rng([seed, count]), target, patient, correlation, count + 1)
     models = {str(number): rows.assign(probability=expit(score)) for number, score in enumerate(drawn)}
-    return select_model({"0": models.pop("0")}, models, Fuse(significance_level=LEVEL, replicates=500, seed=seed))[
-        "adopted"
-    ]
+    settings = Fuse(significance_level=LEVEL, replicates=500, seed=seed)
+    return select_model({"0": models.pop("0")}, models, settings)["adopted"]
 
 
 def main() -> None:
