@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 from melanoma.common.files import sha256
+from melanoma.config.base import Plain
 from melanoma.config.recipe import Recipe
 from melanoma.config.study import Study
 
@@ -13,7 +14,7 @@ INDIFFERENT = ("resources", "checkpoint_batches", "checkpoint_minutes")
 INDIFFERENT_TO_IMAGES = ("shards", "threads")
 
 
-def section_read(study: Study, section: str) -> Any:
+def section_read(study: Study, section: str) -> Plain:
     """Return what decides the results of a section's stage, with the options that nothing reads at their defaults."""
     read = study.as_read().dump()[section]
     return {key: value for key, value in read.items() if section != "images" or key not in INDIFFERENT_TO_IMAGES}
@@ -28,7 +29,7 @@ def training_name(recipe: Recipe) -> str:
     return f"{recipe.network.replace('/', '_')}-{_digest(decides)[:8]}"
 
 
-def training_recipe(recipe: Recipe) -> dict[str, Any]:
+def training_recipe(recipe: Recipe) -> Plain:
     """Return what decides the weights of a recipe: not how it is computed, nor what is another network's."""
     options = recipe.as_read().dump()
     if recipe.is_external:
@@ -46,7 +47,7 @@ def training_recipe(recipe: Recipe) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key not in unread}
 
 
-def computing(recipe: Recipe) -> dict[str, Any]:
+def computing(recipe: Recipe) -> Plain:
     """Return how a training is computed: its GPUs and nodes, and how often it saves itself."""
     devices = {"gpus": recipe.resources.gpus, "nodes": recipe.resources.nodes}
     times = {"checkpoint_batches": recipe.checkpoint_batches, "checkpoint_minutes": recipe.checkpoint_minutes}
@@ -71,16 +72,16 @@ def start_of(recipe: Recipe) -> str:
     return "random weights" if file is None else f"pretrained weights {PurePath(file).name}"
 
 
-def pieces(study: Study, most: int) -> list[dict[str, Any]]:
+def pieces(study: Study, most: int) -> list[Plain]:
     """Return a configuration in parts that together are it, each of at most `most` characters as JSON.
 
     A model, a fusion, a download, and any other section are never divided: one that is larger is a part of its own.
     """
-    items: list[dict[str, Any]] = []
+    items: list[Plain] = []
     for section, value in study.dump().items():
         named = section in ("models", "fusions", "fetch") and value
         items += [{section: {name: item}} for name, item in value.items()] if named else [{section: value}]
-    parts: list[dict[str, Any]] = []
+    parts: list[Plain] = []
     size = most
     for item in items:
         added = len(json.dumps(item))

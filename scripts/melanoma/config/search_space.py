@@ -21,6 +21,8 @@ FIXED = (
     "network", "file", "seed", "seeds", "tune", "tta", "resources", "checkpoint_batches", "checkpoint_minutes",
     "backbone.pretrained", "backbone.weights",
 )  # fmt: skip
+# The values of a trial, by the dotted names of their options. A value has the type of its option.
+Values = dict[str, Any]
 SCORES = {"auroc": 1, "average_precision": 1, "loss": -1}
 
 
@@ -43,7 +45,7 @@ def space_errors(tune: Tune) -> Iterator[str]:
         yield f"trials: method {tune.method} needs a number of trials"
 
 
-def trials(tune: Tune) -> dict[str, dict[str, Any]]:
+def trials(tune: Tune) -> dict[str, Values]:
     """Return the values of each trial by its name: option, named with dots, -> value. Equal trials are one.
 
     The search space must have no `space_errors`.
@@ -60,12 +62,12 @@ def trials(tune: Tune) -> dict[str, dict[str, Any]]:
     return {trial_name(values): values for values in named}
 
 
-def trial_name(values: dict[str, Any]) -> str:
+def trial_name(values: Values) -> str:
     """Return the name of the trial with these values: 8 hexadecimal digits."""
     return sha256(json.dumps(values, sort_keys=True).encode())[:8]
 
 
-def with_values(recipe: Recipe, values: dict[str, Any]) -> Recipe:
+def with_values(recipe: Recipe, values: Values) -> Recipe:
     """Return the recipe with each value at its dotted name, and without a search space.
 
     Raises LookupError if the recipe has no such place.

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from melanoma.common.errors import InputError, listing
-from melanoma.config.base import accepts, type_below
+from melanoma.config.base import Plain, accepts, type_below
 from melanoma.config.study import Study, resolve
 
 MERGE = "tag:yaml.org,2002:merge"
@@ -17,7 +17,7 @@ CONFIGFILE = re.compile(r"--configfiles?(=|$)")
 
 
 def given_study(
-    config: dict[str, Any], files: Iterable[str | Path], options: Mapping[str, Any], arguments: Sequence[str]
+    config: Plain, files: Iterable[str | Path], options: Mapping[str, Any], arguments: Sequence[str]
 ) -> Study:
     """Return the study that Snakemake was given, checked and with its defaults.
 
@@ -60,12 +60,12 @@ def key_places(files: Iterable[str | Path], options: Mapping[str, Any]) -> dict[
     return places | dict.fromkeys(_names(options, ""), "--config")
 
 
-def with_typed_options(config: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def with_typed_options(config: Plain, options: Mapping[str, Any]) -> Plain:
     """Return `config` with the values of --config, `options`, as YAML reads them; what has to be a text stays one.
 
     Snakemake leaves all nested values as texts.
     """
-    typed: dict[str, Any] = _typed(config, options, Study)
+    typed: Plain = _typed(config, options, Study)
     return typed
 
 

@@ -1,7 +1,6 @@
 """The parts of a configuration that a stage reads, each written to a file: a change reruns only what reads it."""
 
-from typing import Any
-
+from melanoma.config.base import Plain
 from melanoma.config.data import Source
 from melanoma.config.facts import pieces, section_read
 from melanoma.config.study import FusionSettings, Study
@@ -11,7 +10,7 @@ from melanoma.snakefile.trainings import Trainings
 LARGEST_PIECE = 64_000
 
 
-def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[str, dict[str, Any]]:
+def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[str, Plain]:
     """Return each section's values by its name; `sources` are those that the catalog reads."""
     evaluate, fuse = study.evaluate.dump(), study.fuse
     fusions = {
@@ -34,7 +33,7 @@ def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[
     }
 
 
-def study_sections(study: Study) -> dict[str, dict[str, Any]]:
+def study_sections(study: Study) -> dict[str, Plain]:
     """Return all of the configuration in sections that a command line can carry: study, study-1, and so on."""
     parts = enumerate(pieces(study, LARGEST_PIECE))
     return {f"study-{number}" if number else "study": part for number, part in parts}
