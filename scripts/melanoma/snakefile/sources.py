@@ -29,7 +29,7 @@ def tables(sources: Collection[Source]) -> list[str]:
 
 
 def image_folders(sources: Collection[Source], later: Collection[str]) -> list[str]:
-    """Return the folders of images that exist, and those in `later`, which jobs make. The catalog reports the others."""
+    """Return the folders of images that exist, and those in `later`, which jobs make. The catalog reports others."""
     folders = [folder for source in sources for folder in _listed(source.images)]
     return [folder for folder in folders if folder in later or Path(folder).is_dir()]
 
