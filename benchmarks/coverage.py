@@ -1,28 +1,25 @@
-"""How often a 95 % interval holds the truth, and how often a paired test finds a difference that is not there.
+"""Simulates the coverage of the 95 % confidence intervals and the type I error of the paired tests.
 
 python benchmarks/coverage.py --processes 4        writes results/coverage.md
 
-Cohorts are drawn from a binormal model: a melanoma's score is `SHIFT` standard deviations higher, and the images of a
-patient share a part of their score, the intra-patient correlation. Probabilities are over-confident on purpose, so that
-the calibration error to be covered is not 0. The truth is the same code's metric on the quantiles of the model. The
-kind of interval was chosen on cohorts of other seeds; docs/evaluation.md has how.
+Cohorts are drawn from a binormal model: the score of a melanoma is `SHIFT` standard deviations higher, and the scores
+of a patient's images are correlated (intra-patient correlation). Probabilities are over-confident, so that the true
+calibration error is not 0. The true metrics are computed by the same code on the quantiles of the model. The kind of
+interval was selected on cohorts of other seeds; see docs/evaluation.md.
 """
 
-import argparse
 import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
-from conditions import conditions, markdown
+from measurement import conditions, markdown, parser, publish
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from melanoma.common.files import write_text
 from melanoma.stats.bootstrap import Resampling, independent_clusters, interval_of
 from melanoma.stats.comparison import paired_test
 from melanoma.stats.delong import delong_test
@@ -35,11 +32,11 @@ COHORTS = {  # patients, with 16 images each on average, and correlations
     "the whole of ISIC 2020": (2056, (0.0, 0.7)),
 }
 REQUIRED = (0.935, 0.965)
-FIRST_SEED = 2_000_000  # of cohorts on which nothing was chosen
+FIRST_SEED = 2_000_000  # nothing was selected on the cohorts from this seed on
 
 
-def measures(target: np.ndarray, score: np.ndarray) -> dict[str, Measure]:
-    """Return what is estimated: all metrics, with rates at one threshold and net benefit at two."""
+def measures(target: NDArray[np.integer], score: NDArray[np.float64]) -> dict[str, Measure]:
+    """Return all measures, with the rates at one threshold and the net benefit at two threshold probabilities."""
     probability = expit(OVERCONFIDENCE * SHIFT * (score - SHIFT / 2) + logit(PREVALENCE))
     return {
         "": Ranking(target, score),
@@ -50,16 +47,18 @@ def measures(target: np.ndarray, score: np.ndarray) -> dict[str, Measure]:
 
 
 def truth() -> dict[str, float]:
-    """Return each metric of the model itself."""
+    """Return the true value of each metric."""
     quantiles = norm.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES)
     target = np.repeat([1, 0], QUANTILES)
     weight = np.repeat([PREVALENCE, 1 - PREVALENCE], QUANTILES)
-    made = measures(target, np.concatenate([quantiles + SHIFT, quantiles]))
-    return {f"{kind}{name}": float(value) for kind, m in made.items() for name, value in measured(m, weight).items()}
+    kinds = measures(target, np.concatenate([quantiles + SHIFT, quantiles]))
+    return {f"{kind}{name}": float(value) for kind, m in kinds.items() for name, value in measured(m, weight).items()}
 
 
-def cohort(seed: int, patients: int, correlation: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw labels (n,), the scores of two equally good models (2, n), and patients (n,)."""
+def cohort(
+    seed: int, patients: int, correlation: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Draw labels (n,), the scores of two models of equal performance (2, n), and patients (n,)."""
     random = np.random.default_rng([seed, patients, round(100 * correlation)])
     images = np.minimum(1 + random.geometric(1 / 15.5, patients), 115)
     patient = np.repeat(np.arange(patients), images)
@@ -68,41 +67,45 @@ def cohort(seed: int, patients: int, correlation: float) -> tuple[np.ndarray, np
 
 
 def scores(
-    random: np.random.Generator, target: np.ndarray, patient: np.ndarray, correlation: float, models: int
-) -> np.ndarray:
-    """Draw the scores of so many equally good models that know nothing of each other: (models, n)."""
+    random: np.random.Generator,
+    target: NDArray[np.int64],
+    patient: NDArray[np.int64],
+    correlation: float,
+    models: int,
+) -> NDArray[np.float64]:
+    """Draw the scores of `models` independent models of equal performance: (models, n)."""
     shared = random.normal(size=(models, patient.max() + 1))[:, patient]
-    own = random.normal(size=(models, len(patient)))
-    return SHIFT * target + np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
+    independent = random.normal(size=(models, len(patient)))
+    return SHIFT * target + np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * independent
 
 
 def covered(seed: int, patients: int, correlation: float, replicates: int, expected: dict[str, float]) -> list[bool]:
-    """Return whether each interval of one cohort holds the truth, then whether each test rejects equality."""
+    """Return for one cohort whether each interval covers the true value, and whether each test rejects equality."""
     target, (score, other), patient = cohort(seed, patients, correlation)
-    made = measures(target, score)
-    resampling = Resampling({**made, "other": Ranking(target, other)}, patient)
+    kinds = measures(target, score)
+    resampling = Resampling({**kinds, "other": Ranking(target, other)}, patient)
     replicated, left_out = resampling.replicate(replicates, seed), resampling.leave_out(seed)
     n_clusters = independent_clusters(target, patient)
-    held = []
-    for kind, measure in made.items():
+    results = []
+    for kind, measure in kinds.items():
         for name, value in measured(measure).items():
-            made = interval_of(name)(value, replicated[kind][name], left_out[kind][name], 0.95, n_clusters)
-            held.append(made.low <= expected[f"{kind}{name}"] <= made.high)
+            bounds = interval_of(name)(value, replicated[kind][name], left_out[kind][name], 0.95, n_clusters)
+            results.append(bounds.low <= expected[f"{kind}{name}"] <= bounds.high)
     delong = delong_test(target, score, other)
     clustered = paired_test(delong.difference, replicated[""]["auroc"] - replicated["other"]["auroc"], n_clusters)
-    return [*held, clustered.p < 0.05, delong.p < 0.05]
+    return [*results, clustered.p < 0.05, delong.p < 0.05]
 
 
 def main() -> None:
     """Simulate and publish."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cohorts", type=int, default=8000)
-    parser.add_argument("--replicates", type=int, default=1000)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--cohorts", type=int, default=8000)
+    options.add_argument("--replicates", type=int, default=1000)
+    options.add_argument("--processes", type=int, default=os.cpu_count())
+    args = options.parse_args()
     expected = truth()
     seeds = range(FIRST_SEED, FIRST_SEED + args.cohorts)
-    page = ["# Coverage of 95 % intervals\n"]
+    page = ["# Coverage of the 95 % confidence intervals\n"]
     with ProcessPoolExecutor(args.processes) as pool:
         for size, (patients, correlations) in COHORTS.items():
             columns = []
@@ -120,10 +123,10 @@ def main() -> None:
             page.append(f"## {patients:,} patients, {size}\n\n{markdown(header, rows)}")
     how = f"{args.cohorts:,} cohorts each, {args.replicates:,} replicates, 2 % melanomas, 16 images a patient"
     page.append(
-        f"Required of AUROC: {REQUIRED[0]:.1%} to {REQUIRED[1]:.1%}. One entry is known to about ±"
+        f"The coverage of the AUROC must be {REQUIRED[0]:.1%} to {REQUIRED[1]:.1%}. The simulation error is about ±"
         f"{1.96 * np.sqrt(0.05 * 0.95 / args.cohorts):.1%}. {conditions(how)}"
     )
-    write_text(RESULTS, "\n".join(page))
+    publish(RESULTS, *page)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,32 @@
-"""The clustered bootstrap of all metrics against a loop over scikit-learn, and its memory at 400,000 images.
+"""Measures the clustered bootstrap of all metrics against a loop over scikit-learn, and its memory at 400,000 images.
 
 python benchmarks/evaluation.py        writes results/evaluation.md
 """
 
 import multiprocessing
-import resource
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
-from conditions import conditions, markdown
+from measurement import Stopwatch, conditions, markdown, peak_memory, publish
+from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn import metrics as sklearn_metrics
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from melanoma.common.files import write_text
 from melanoma.stats.bootstrap import draw, estimate
 from melanoma.stats.metrics import BINS, Calibration, Measure, NetBenefit, Outcomes, Ranking
 
 RESULTS = Path(__file__).parent / "results" / "evaluation.md"
 IMAGES, PATIENTS, MELANOMAS, MODELS, REPLICATES = 33_126, 2_056, 584, 20, 2_000
 MANY, MANY_PATIENTS, MANY_MODELS = 400_000, 24_000, 20
-THRESHOLDS = (0.01, 0.02, 0.05, 0.1)  # of four rules
+THRESHOLDS = (0.01, 0.02, 0.05, 0.1)  # one for each of four rules
 NET_BENEFIT = (0.01, 0.02, 0.05, 0.1, 0.2)
-LOOPED = 8  # replicates of the loop over scikit-learn that are timed
-LIMIT, LEAST_RATIO, LEAST_MEMORY = 60, 50, 4
+LOOPED = 8  # replicates of scikit-learn that are timed
+LIMIT, MIN_RATIO, MAX_MEMORY = 60, 50, 4  # seconds, times as fast as scikit-learn, GB
 
 
-def cohort(images: int, patients: int, melanomas: int, models: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cohort(
+    images: int, patients: int, melanomas: int, models: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Draw labels (n,), patients (n,), and probabilities (models, n)."""
     random = np.random.default_rng(0)
     target = np.zeros(images, np.int64)
@@ -37,19 +35,19 @@ def cohort(images: int, patients: int, melanomas: int, models: int) -> tuple[np.
     return target, patient, expit(-5 + 2 * target + random.normal(size=(models, images)))
 
 
-def measures(target: np.ndarray, probabilities: np.ndarray) -> dict[tuple[int, str], Measure]:
-    """Return all that the workflow measures of each model, but for what it measures again after calibration."""
-    made: dict[tuple[int, str], Measure] = {}
+def measures(target: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[tuple[int, str], Measure]:
+    """Return all measures of each model before calibration, as the workflow computes them."""
+    found: dict[tuple[int, str], Measure] = {}
     for model, probability in enumerate(probabilities):
-        made[model, "ranking"] = Ranking(target, probability)
-        made[model, "calibration"] = Calibration(target, probability)
-        made[model, "net benefit"] = NetBenefit(target, probability, NET_BENEFIT)
+        found[model, "ranking"] = Ranking(target, probability)
+        found[model, "calibration"] = Calibration(target, probability)
+        found[model, "net benefit"] = NetBenefit(target, probability, NET_BENEFIT)
         for threshold in THRESHOLDS:
-            made[model, f"at {threshold}"] = Outcomes(target, probability, threshold)
-    return made
+            found[model, f"at {threshold}"] = Outcomes(target, probability, threshold)
+    return found
 
 
-def by_scikit_learn(target: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> None:
+def by_scikit_learn(target: NDArray[np.int64], probability: NDArray[np.float64], weight: NDArray[np.int64]) -> None:
     """Compute the same metrics of one model in one replicate."""
     weighted = {"sample_weight": weight}
     sklearn_metrics.roc_auc_score(target, probability, **weighted)
@@ -72,26 +70,25 @@ def by_scikit_learn(target: np.ndarray, probability: np.ndarray, weight: np.ndar
 
 
 def bootstrap_seconds(images: int, patients: int, melanomas: int, models: int) -> tuple[float, float, float]:
-    """Return seconds on the clock and of the processor, and peak memory in GB, in a process of its own."""
+    """Return the seconds on the clock and of the processor, and the peak memory of this process in GB."""
     target, patient, probabilities = cohort(images, patients, melanomas, models)
-    clock, processor = time.perf_counter(), time.process_time()
-    estimate(measures(target, probabilities), target, patient, REPLICATES)
-    clock, processor = time.perf_counter() - clock, time.process_time() - processor
-    return clock, processor, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    with Stopwatch() as watch:
+        estimate(measures(target, probabilities), target, patient, REPLICATES)
+    return watch.wall, watch.cpu, peak_memory()
 
 
 def loop_seconds() -> float:
-    """Return processor seconds of scikit-learn's functions for one model and replicate."""
+    """Return the processor seconds of scikit-learn for one model and one replicate."""
     target, patient, (probability,) = cohort(IMAGES, PATIENTS, MELANOMAS, 1)
     drawn = next(draw(PATIENTS, LOOPED, seed=1)).T
-    start = time.process_time()
-    for counts in drawn:
-        by_scikit_learn(target, probability, counts[patient])
-    return (time.process_time() - start) / LOOPED
+    with Stopwatch() as watch:
+        for counts in drawn:
+            by_scikit_learn(target, probability, counts[patient])
+    return watch.cpu / LOOPED
 
 
 def main() -> None:
-    """Measure, each in a fresh process, and publish."""
+    """Measure each case in a fresh process, and publish."""
     fresh = multiprocessing.get_context("spawn")
     with fresh.Pool(1, maxtasksperchild=1) as pool:
         clock, processor, memory = pool.apply(bootstrap_seconds, (IMAGES, PATIENTS, MELANOMAS, MODELS))
@@ -109,13 +106,12 @@ def main() -> None:
         [f"{MANY:,} images, {MANY_PATIENTS:,} patients, {MANY_MODELS} models", f"{many[0]:.0f} s"],
         ["peak memory", f"{many[2]:.2f} GB"],
     ]
-    limits = f"Limits: {LIMIT} s and {LEAST_RATIO} times for the first, {LEAST_MEMORY} GB for the last."
+    limits = f"Limits: {LIMIT} s and {MIN_RATIO} times for the first, {MAX_MEMORY} GB for the last. "
     what = (
         "AUROC, average precision, partial AUROC, 6 operating points, 3 of calibration, 9 rates at each of 4 thresholds"
     )
     how = f"one run; {what}, net benefit at 5"
-    write_text(RESULTS, f"# Evaluation\n\n{markdown(['what', 'measured'], rows)}\n{limits} {conditions(how)}")
-    print(RESULTS.read_text())
+    publish(RESULTS, "# Evaluation\n", markdown(["measure", "value"], rows), limits + conditions(how))
 
 
 if __name__ == "__main__":

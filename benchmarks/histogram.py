@@ -1,35 +1,33 @@
-"""Compares a study's out-of-fold predictions with a color histogram and gradient boosting on the same folds.
+"""Compares the out-of-fold predictions of a network with gradient boosting of color histograms on the same folds.
 
 snakemake --cores 4 --configfile tests/studies/isic2020_image.yaml
 python benchmarks/histogram.py --study results/isic2020_image --model image --output benchmarks/results/histogram.md
 
-The peer sees each stored image as its histogram of 8 x 8 x 8 RGB colors and of 32 levels of each channel of RGB, HSV
-and Lab, and is scikit-learn's HistGradientBoostingClassifier as it comes. Both train on the same images and are
-evaluated on the same held-out ones, pooled over the folds; intervals resample patients, and the difference is paired.
+The inputs of gradient boosting are histograms of each stored image: of 8 x 8 x 8 RGB colors, and of 32 levels of each
+channel of RGB, HSV and Lab. It is scikit-learn's HistGradientBoostingClassifier with default settings. Both models are
+trained and evaluated on the same images of each fold. The confidence intervals resample patients; the difference is
+paired.
 """
 
-import argparse
 import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import cv2
 import numpy as np
 import pandas as pd
-from conditions import conditions, markdown
+from measurement import conditions, markdown, parser, publish
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from melanoma.common.files import read_yaml, write_text
+from melanoma.common.files import read_yaml
 from melanoma.images.store import ImageStore
 
 REPLICATES, CONFIDENCE = 2000, 0.95
 
 
 def features(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the color histograms of an image, uint8 (S, S, 3) RGB, each summing to 1."""
+    """Return the color histograms of an image, uint8 (S, S, 3) RGB. The sum of each is 1."""
     joint = np.histogramdd(image.reshape(-1, 3), bins=8, range=[(0, 256)] * 3)[0].ravel()
     spaces = (image, cv2.cvtColor(image, cv2.COLOR_RGB2HSV), cv2.cvtColor(image, cv2.COLOR_RGB2LAB))
     single = [np.histogram(space[..., channel], bins=32, range=(0, 256))[0] for space in spaces for channel in range(3)]
@@ -37,44 +35,44 @@ def features(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def out_of_fold(train: pd.DataFrame, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the peer's probability for each image by a model that did not see its fold."""
-    found = np.empty(len(train))
+    """Return the probability of each image by a model that is fitted to the other folds."""
+    probability = np.empty(len(train))
     for fold in sorted(train["fold"].unique()):
         held_out = (train["fold"] == fold).to_numpy()
         model = HistGradientBoostingClassifier(random_state=0).fit(inputs[~held_out], train["target"][~held_out])
-        found[held_out] = model.predict_proba(inputs[held_out])[:, 1]
-    return found
+        probability[held_out] = model.predict_proba(inputs[held_out])[:, 1]
+    return probability
 
 
 def resampled(train: pd.DataFrame, scores: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the AUROC of each score in each replicate of the patients, (replicates, scores)."""
+    """Return the AUROC of each score in each bootstrap replicate of the patients, (replicates, scores)."""
     rows = list(train.groupby("patient").indices.values())
-    draw, target = np.random.default_rng(1), train["target"].to_numpy()
-    found = []
+    random, target = np.random.default_rng(1), train["target"].to_numpy()
+    aurocs = []
     for _ in range(REPLICATES):
-        picked = np.concatenate([rows[patient] for patient in draw.integers(0, len(rows), len(rows))])
-        found.append([roc_auc_score(target[picked], score[picked]) for score in scores])
-    return np.array(found)
+        picked = np.concatenate([rows[patient] for patient in random.integers(0, len(rows), len(rows))])
+        aurocs.append([roc_auc_score(target[picked], score[picked]) for score in scores])
+    return np.array(aurocs)
 
 
 def shown(value: float, replicates: NDArray[np.float64]) -> str:
-    """Return a figure with its percentile interval."""
+    """Return a value with its percentile interval."""
     low, high = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return f"{value:.4f} [{low:.4f}, {high:.4f}]"
 
 
 def main() -> None:
     """Compare and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--study", type=Path, required=True, help="results of a study with all its folds run")
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--study", type=Path, required=True, help="results of a study with all folds run")
+    options.add_argument("--model", required=True)
+    options.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
+    args = options.parse_args()
     train = pd.read_parquet(args.study / "split" / "train.parquet")
     predictions = pd.read_parquet(args.study / "predict" / f"{args.model}.parquet")
     ours = train[["image"]].merge(predictions[predictions["part"] == "train"], on="image")["probability"].to_numpy()
     if len(ours) != len(train):
-        sys.exit(f"{len(ours)} of {len(train)} training images have an out-of-fold prediction: run all folds")
+        sys.exit(f"{len(ours)} of {len(train)} training images have an out-of-fold prediction; run all folds")
     store = ImageStore(args.study / "images" / "images.h5")
     peer = out_of_fold(train, np.stack([features(store.read(np.array([row]))[0]) for row in train["row"]]))
     replicates = resampled(train, [ours, peer])
@@ -87,16 +85,15 @@ def main() -> None:
         ["difference", shown(values[0] - values[1], replicates[:, 0] - replicates[:, 1])],
     ]
     size, folds = store.size, train["fold"].nunique()
-    text = [
+    publish(
+        args.output,
         "# A network from random weights against a color histogram\n",
         conditions(f"{len(list(history))} trainings of {recipe['epochs']} epochs at {size} px"),
         f"Pooled out-of-fold AUROC of {len(train)} images, {train['target'].sum()} melanomas,"
-        f" {train['patient'].nunique()} patients, in {folds} folds; in brackets 95 % percentile intervals over"
-        f" {REPLICATES} resamples of patients.\n",
-        markdown(["way", "AUROC"], rows),
-    ]
-    write_text(args.output, "\n".join(text))
-    print(args.output.read_text())
+        f" {train['patient'].nunique()} patients, in {folds} folds. In brackets: 95 % percentile intervals"
+        f" over {REPLICATES} bootstrap resamples of patients.\n",
+        markdown(["model", "AUROC"], rows),
+    )
 
 
 if __name__ == "__main__":

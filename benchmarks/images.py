@@ -1,9 +1,8 @@
-"""Measures the preparation of images against OpenCV's usual way and against the floor, decoding alone.
+"""Compares the preparation of images with full decoding and area resize by OpenCV, and with decoding alone.
 
-python benchmarks/images.py --images ../shared/data/isic2020-subset/jpeg/train --output benchmarks/results/images.md
+python benchmarks/images.py --images FOLDER_OF_JPEGS --output benchmarks/results/images.md
 """
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -11,15 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
 import cv2
 import numpy as np
 import pandas as pd
 import simplejpeg
-from conditions import conditions, markdown, medians
+from measurement import ROOT, conditions, markdown, medians, parser, publish
+from numpy.typing import NDArray
 
-from melanoma.common.files import sha256, write_text
+from melanoma.common.files import sha256
 from melanoma.config.data import Images
 from melanoma.data.demo_images import draw_photograph
 from melanoma.images.header import read_header
@@ -29,10 +27,10 @@ from melanoma.images.shards import prepare_file
 
 SIZE = 512
 SETTINGS = Images(size=SIZE)
-# Width, height, standard deviation of the noise, JPEG quality: the last two make the size of the file.
+# Width, height, standard deviation of the noise, JPEG quality. The last two determine the size of the file.
 PHOTOGRAPHS = {
     "24 Mpx, large file": (6000, 4000, 4.0, 95),
-    "24 Mpx, middling file": (6000, 4000, 2.0, 95),
+    "24 Mpx, medium file": (6000, 4000, 2.0, 95),
     "24 Mpx, small file": (6000, 4000, 2.0, 90),
     "1080p": (1920, 1080, 4.0, 95),
     "640 x 480": (640, 480, 4.0, 95),
@@ -40,16 +38,16 @@ PHOTOGRAPHS = {
 REPEATS = 11
 
 
-def photograph(source: np.ndarray, width: int, height: int, noise: float, quality: int) -> bytes:
-    """Enlarge RGB pixels, add a sensor's noise and encode them as a camera would."""
+def photograph(source: NDArray[np.uint8], width: int, height: int, noise: float, quality: int) -> bytes:
+    """Enlarge RGB pixels, add noise like that of a sensor, and encode them as JPEG."""
     large = cv2.resize(source, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
     large += np.random.default_rng(0).standard_normal(large.shape, dtype=np.float32) * noise
     bgr = large.clip(0, 255).astype(np.uint8)[..., ::-1]
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
-def full_and_area(data: bytes) -> np.ndarray:
-    """Decode and shrink as is usual: at full size, then by area."""
+def full_and_area(data: bytes) -> NDArray[np.uint8]:
+    """Decode at full size, crop the center, and resize by area."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     height, width = pixels.shape[:2]
     side = min(height, width)
@@ -58,8 +56,8 @@ def full_and_area(data: bytes) -> np.ndarray:
     return cv2.cvtColor(prepared, cv2.COLOR_BGR2RGB)
 
 
-def one_core(source: np.ndarray, folder: Path) -> tuple[list[list[str]], list[list[str]]]:
-    """Return the rows of the table of ratios and of the table of parts."""
+def one_core(source: NDArray[np.uint8], folder: Path) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the rows of the table of ratios and of the table of the parts of preparation."""
     ratios, parts = [], []
     for label, (width, height, noise, quality) in PHOTOGRAPHS.items():
         data = photograph(source, width, height, noise, quality)
@@ -99,13 +97,13 @@ def one_core(source: np.ndarray, folder: Path) -> tuple[list[list[str]], list[li
 
 
 def several_processes(folder: Path, count: int) -> list[list[str]]:
-    """Return the time of a shard of `count` 24 Mpx images by 1, 2 and 4 at a time, by the script's own function."""
+    """Return images per second of a shard of `count` 24 Mpx images with 1, 2 and 4 threads."""
     path = folder / f"{next(iter(PHOTOGRAPHS))}.jpg"
     catalog = pd.DataFrame({"image": [f"i{k}" for k in range(count)], "file": [str(path)] * count})
     catalog.to_parquet(folder / "catalog.parquet")
     code = (
-        "import sys, time, pandas as pd; from pathlib import Path; from melanoma.images.shards import write_shard\n"
         "from melanoma.config.data import Images\n"
+        "import sys, time, pandas as pd; from pathlib import Path; from melanoma.images.shards import write_shard\n"
         "catalog = pd.read_parquet(sys.argv[1]); start = time.perf_counter()\n"
         f"write_shard(Path(sys.argv[2]), catalog, {SETTINGS!r}, int(sys.argv[3])); print(time.perf_counter() - start)"
     )
@@ -113,8 +111,9 @@ def several_processes(folder: Path, count: int) -> list[list[str]]:
     for _ in range(3):
         for at_a_time, values in times.items():
             command = [sys.executable, "-c", code, folder / "catalog.parquet", folder / "s.h5", at_a_time]
-            where = Path(__file__).parents[1] / "scripts"
-            result = subprocess.run(list(map(str, command)), cwd=where, check=True, capture_output=True, text=True)
+            result = subprocess.run(
+                list(map(str, command)), cwd=ROOT / "scripts", check=True, capture_output=True, text=True
+            )
             values.append(float(result.stdout))
     took = {at_a_time: statistics.median(values) for at_a_time, values in times.items()}
     return [[str(k), f"{count / v:.1f}", f"{took[1] / v:.2f}"] for k, v in took.items()]
@@ -122,13 +121,13 @@ def several_processes(folder: Path, count: int) -> list[list[str]]:
 
 def main() -> None:
     """Measure and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, help="folder of JPEGs to enlarge; without it a lesion is drawn")
-    parser.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
-    parser.add_argument(
-        "--count", type=int, default=192, help="images of the shard that is written by 1, 2, 4 at a time"
+    options = parser(__doc__)
+    options.add_argument(
+        "--images", type=Path, help="folder of JPEGs, the first of which is enlarged; default: a drawn lesion"
     )
-    args = parser.parse_args()
+    options.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
+    options.add_argument("--count", type=int, default=192, help="images of the shard that 1, 2 and 4 threads write")
+    args = options.parse_args()
     cv2.setNumThreads(1)
     if args.images:
         source = cv2.imread(str(min(args.images.iterdir())))[..., ::-1]
@@ -137,24 +136,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ratios, parts = one_core(source, Path(folder))
         scaling = several_processes(Path(folder), args.count) if len(os.sched_getaffinity(0)) >= 4 else []
-    columns = ["image", "MB", "ours, ms", "full decode + area, ms", "floor, ms", "full / ours", "floor / ours"]
+    columns = ["image", "MB", "preparation, ms", "full decode + area resize, ms", "scaled decode, ms"]
+    columns += ["full / preparation", "scaled / preparation", "scaled / decode and resize"]
     text = [
         "# Preparation of images\n",
-        conditions(f"median CPU time of {REPEATS}, taken in turns"),
-        "Ours is everything: read, SHA-256, strict decode, crop, resize, perceptual hash, quality. The floor is",
-        "the scaled decode alone, by the same library, not strict. `floor / prepared` leaves out reading, hashes and",
-        "quality.\n",
-        markdown([*columns, "floor / prepared", "mean difference, gray levels"], ratios),
-        "What is in it, ms an image:\n",
-        markdown(["image", "strict checking", "SHA-256", "perceptual hash and quality"], parts),
+        conditions(f"median CPU time of {REPEATS} runs, in turns"),
+        "Preparation reads the file and computes SHA-256, strict decode, crop, resize, perceptual hash and quality.",
+        "Scaled decode is decoding alone by the same library, without strict checks. The last ratio leaves out",
+        "reading, hashes and quality. The difference is that of the pixels after both ways to resize.\n",
+        markdown([*columns, "mean difference, gray levels"], ratios),
+        "Parts of preparation, ms per image:\n",
+        markdown(["image", "strict checks", "SHA-256", "perceptual hash and quality"], parts),
     ]
     if scaling:
         text += [
-            f"A shard of {args.count} images of 24 Mpx, wall time, median of 3:\n",
-            markdown(["at a time", "images a second", "times one"], scaling),
+            f"A shard of {args.count} images of 24 Mpx, wall time, median of 3 runs:\n",
+            markdown(["threads", "images per second", "speedup"], scaling),
         ]
-    write_text(args.output, "\n".join(text))
-    print(args.output.read_text())
+    publish(args.output, *text)
 
 
 if __name__ == "__main__":

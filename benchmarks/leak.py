@@ -1,25 +1,21 @@
-"""What a split by image seems to gain over one that keeps patients together, on the tables of ISIC 2020.
+"""Compares the out-of-fold AUROC of a leaky split with that of a split by patient, on the tables of ISIC 2020.
 
 python benchmarks/leak.py --tables FOLDER        writes results/leak.md
 
-The same models on the same images, out of five folds that keep patients and listed duplicates together, and out of five
-that cut the table in its order, as a published protocol did, whose test patients are nearly all in train as well. No
-model here sees a pixel; what networks make of a patient they know, studies/s1_as_published.yaml shows on the images.
+The same models predict the same images out of fold with two splits. One keeps patients and listed duplicates together.
+The other one divides the table in file order, as a published protocol does, so nearly every patient is in training and
+in validation. These models read no pixels; studies/s1_as_published.yaml shows the effect on networks.
 """
 
-import argparse
 import os
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import numpy as np
 import pandas as pd
-from conditions import conditions, markdown
+from measurement import ROOT, conditions, markdown, parser, publish
 
 from list_sizes import quality_table
-from melanoma.common.files import read_yaml, write_text
+from melanoma.common.files import read_yaml
 from melanoma.config.facts import training_recipe
 from melanoma.config.recipe import Recipe
 from melanoma.config.study import Study, resolve
@@ -30,7 +26,7 @@ from melanoma.stats.bootstrap import estimate
 from melanoma.stats.comparison import compare
 from melanoma.stats.metrics import Ranking
 
-STUDY = Path(__file__).parents[1] / "studies" / "isic2020_tables.yaml"
+STUDY = ROOT / "studies" / "isic2020_tables.yaml"
 RESULTS = Path(__file__).parent / "results" / "leak.md"
 FOLDS = range(5)
 INPUTS = ["age", "sex", "site", "images_per_patient", "size"]
@@ -43,7 +39,7 @@ MODELS = {
 
 
 def configuration(tables: Path) -> Study:
-    """Return the study of the tables, with these models, its tables in `tables`."""
+    """Return the study of the tables with MODELS and with the tables in the folder `tables`."""
     config = read_yaml(STUDY) | {"models": {f"model_{n}": recipe for n, recipe in enumerate(MODELS.values())}}
     source = config["data"]["sources"][0]
     source |= {key: str(tables / Path(source[key]).name) for key in ("table", "metadata")}
@@ -52,7 +48,7 @@ def configuration(tables: Path) -> Study:
 
 
 def split(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return train, with folds that keep patients together, and test."""
+    """Return the training images, with folds that keep patients together, and the test images."""
     catalog, _ = build_catalog(study.data)
     pairs = read_pairs(Path(study.split.duplicates))
     images = split_images(usable_images(catalog, quality_table(catalog)), pairs, study.split).images
@@ -61,26 +57,26 @@ def split(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def in_file_order(train: pd.DataFrame) -> pd.DataFrame:
-    """Return the same images, each in the fold of its place in the table, whoever the patient is."""
+    """Return the same images with folds in file order, whatever the patient."""
     return train.assign(fold=np.arange(len(train), dtype=np.int64) * len(FOLDS) // len(train))
 
 
 def out_of_fold(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
-    """Return the held-out predictions of a model by these folds, in the order of the images' names."""
+    """Return the out-of-fold predictions of a model, sorted by image."""
     predictions, _ = out_of_fold_and_test(training_recipe(recipe), train, test, FOLDS, "fold_mean", os.cpu_count())
     return predictions[predictions["part"] == "train"].sort_values("image", ignore_index=True)
 
 
 def shown(bounds: dict[str, float]) -> str:
-    """Return a value with its interval."""
+    """Return a value with its confidence interval."""
     return f"{bounds['value']:.4f} [{bounds['low']:.4f}, {bounds['high']:.4f}]"
 
 
 def main() -> None:
-    """Measure and publish."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tables", type=Path, required=True, help="folder of ISIC 2020's tables")
-    study = configuration(parser.parse_args().tables)
+    """Compare and publish."""
+    options = parser(__doc__)
+    options.add_argument("--tables", type=Path, required=True, help="folder of ISIC 2020's tables")
+    study = configuration(options.parse_args().tables)
     train, test = split(study)
     shared = in_file_order(train).groupby("patient")["fold"].nunique().gt(1).mean()
     rows = []
@@ -92,16 +88,16 @@ def main() -> None:
         (row,) = compare(target, scores, patient, 2000, 0.95, 1)
         rows.append([name, *(shown(found[key]["auroc"].bounds) for key in scores), shown(row["difference"])])
         print(*rows[-1], flush=True)
-    page = [
-        "# What a split by image seems to gain\n",
-        "AUROC out of five folds, with 95 % intervals over patients; the differences are paired.\n",
-        markdown(["model", "file order", "patients together", "the split's worth"], rows),
+    publish(
+        RESULTS,
+        "# The optimism of a leaky split\n",
+        "Out-of-fold AUROC in five folds, with 95 % confidence intervals over patients. The differences are paired.\n",
+        markdown(["model", "file order", "patients together", "difference"], rows),
         conditions(
             f"{len(train):,} images of {train['patient'].nunique():,} patients, {shared:.0%} of whom have images in"
             " more than one fold of the file order"
         ),
-    ]
-    write_text(RESULTS, "\n".join(page))
+    )
 
 
 if __name__ == "__main__":

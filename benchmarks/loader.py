@@ -1,32 +1,27 @@
-"""Measures loading of augmented training batches against a torchvision chain over JPEG files, and against the floor.
+"""Compares the loading of augmented training batches with torchvision transforms over JPEG files.
 
-python benchmarks/loader.py --images ../shared/data/isic2020-subset/jpeg/train --output benchmarks/results/loader.md
+python benchmarks/loader.py --images FOLDER_OF_JPEGS --output benchmarks/results/loader.md
 """
 
-import argparse
-import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
 import cv2
 import numpy as np
 import pandas as pd
 import torch
-from conditions import conditions, markdown, medians
+from measurement import conditions, markdown, medians, parser, publish
 from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, read_image
 from torchvision.transforms import v2
 
 from melanoma.augment.pixelwise import PIXELWISE, apply_pixelwise
 from melanoma.augment.transforms import random_transforms, warp
-from melanoma.common.files import write_text
+from melanoma.config.augmentation import Augmentation
 from melanoma.config.data import Images
-from melanoma.config.facts import training_recipe
-from melanoma.config.study import resolve
+from melanoma.config.recipe import Recipe
 from melanoma.data.demo_images import draw_photograph
 from melanoma.images.shards import write_shard
 from melanoma.images.store import ImageStore
@@ -44,8 +39,8 @@ AUGMENTATION = {
 }
 
 
-class Files(Dataset):
-    """JPEG files, each augmented as a torchvision training script does."""
+class Files(Dataset[torch.Tensor]):
+    """JPEG files, augmented by torchvision's v2 transforms."""
 
     def __init__(self, files: list[Path], side: int = SEEN) -> None:
         self.files = files
@@ -71,7 +66,7 @@ class Files(Dataset):
 
 
 def training_examples(folder: Path, files: list[Path]) -> Examples:
-    """Prepare the files to a store and return all of it as examples."""
+    """Prepare the files as a store, and return all of it as examples."""
     catalog = pd.DataFrame({"image": [path.stem for path in files], "file": [str(path) for path in files]})
     write_shard(folder / "shard.h5", catalog, Images(size=STORED), 1)
     count = len(files)
@@ -85,42 +80,41 @@ def training_examples(folder: Path, files: list[Path]) -> Examples:
     )
 
 
-def measured_recipe() -> dict:
-    """Return a recipe with the augmentation that is measured."""
+def measured_recipe() -> Recipe:
+    """Return the recipe of the measurement."""
     model = {
         "network": "baseline_cnn",
         "batch_size": BATCH,
         "augmentation": AUGMENTATION,
         "sampling": {"name": "none"},
     }
-    study = {"study": "loader", "data": {"sources": [{"name": "a", "table": "a", "images": "a"}]}}
-    return training_recipe(resolve(study | {"models": {"model": model}}).models["model"])
+    return Recipe.model_validate(model)
 
 
-def ours(examples: Examples, recipe: dict, epoch: int) -> Iterator[torch.Tensor]:
-    """Yield the batches of an epoch as the network sees them."""
+def workflow_batches(examples: Examples, recipe: Recipe, epoch: int) -> Iterator[torch.Tensor]:
+    """Yield the batches of an epoch as the network reads them."""
     dataset = EpochBatches(examples, recipe, epoch)
     for batch in loader(dataset, range(len(dataset)), workers=0, pinned=False):
         yield to_device(batch, CPU)[0]
 
 
-def theirs(files: Files, epoch: int) -> Iterator[torch.Tensor]:
+def torchvision_batches(files: Files, epoch: int) -> Iterator[torch.Tensor]:
     """Yield the batches of a shuffled DataLoader."""
     generator = torch.Generator().manual_seed(epoch)
     yield from DataLoader(files, batch_size=BATCH, shuffle=True, num_workers=0, generator=generator)
 
 
 def measured(examples: Examples, files: list[Path]) -> dict[str, float]:
-    """Return ms an image of both ways, of each part of ours, and of the floors."""
+    """Return ms per image of both loaders, of each part of ours, and of the lower bounds."""
     sources, epochs = Files(files), iter(range(1, 1000))
     recipe = measured_recipe()
-    transforms = random_transforms(recipe["augmentation"], 1, 0, np.arange(BATCH), STORED, SEEN)
+    transforms = random_transforms(recipe.augmentation, 1, 0, np.arange(BATCH), STORED, SEEN)
     rows = np.random.default_rng(0).permutation(len(files))[:BATCH]
     pixels = examples.store.read(rows)
     copy, batch = np.empty_like(pixels), EpochBatches(examples, recipe, 0)[0]
     warped = np.empty((SEEN, SEEN, 3), np.uint8)
-    warped_images, settings = warp(pixels, transforms.affine, SEEN), recipe["augmentation"]
-    always = {name: settings | {name: settings[name] | {"probability": 1.0}} for name in PIXELWISE}
+    warped_images = warp(pixels, transforms.affine, SEEN)
+    always = {name: Augmentation.model_validate({name: {"probability": 1.0}}) for name in PIXELWISE}
     flags = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REFLECT_101}
 
     def plain_warp() -> None:
@@ -131,7 +125,7 @@ def measured(examples: Examples, files: list[Path]) -> dict[str, float]:
         {
             "read with checksum": lambda: examples.store.read(rows, copy),
             "augmentation transforms": lambda: random_transforms(
-                recipe["augmentation"], 1, next(epochs), np.arange(BATCH), STORED, SEEN
+                recipe.augmentation, 1, next(epochs), np.arange(BATCH), STORED, SEEN
             ),
             "our warp": lambda: warp(pixels, transforms.affine, SEEN),
             "colors": lambda: to_device(batch, CPU),
@@ -143,8 +137,8 @@ def measured(examples: Examples, files: list[Path]) -> dict[str, float]:
     )
     whole = medians(
         {
-            "ours": lambda: [images.shape for images in ours(examples, recipe, next(epochs))],
-            "theirs": lambda: [images.shape for images in theirs(sources, next(epochs))],
+            "ours": lambda: [images.shape for images in workflow_batches(examples, recipe, next(epochs))],
+            "theirs": lambda: [images.shape for images in torchvision_batches(sources, next(epochs))],
         },
         REPEATS,
     )
@@ -154,10 +148,10 @@ def measured(examples: Examples, files: list[Path]) -> dict[str, float]:
 
 def main() -> None:
     """Measure and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, help="folder of JPEGs; without it lesions are drawn")
-    parser.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--images", type=Path, help="folder of JPEGs; default: drawn lesions")
+    options.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
+    args = options.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -168,8 +162,8 @@ def main() -> None:
     whole = [
         ["ours", f"{took['ours']:.2f}", f"{1e3 / took['ours']:.0f}", "1"],
         ["torchvision v2 over JPEGs", f"{took['theirs']:.2f}", f"{1e3 / took['theirs']:.0f}", "**%.1f**"],
-        ["floor: copy + cv2.warpAffine", f"{floor:.2f}", f"{1e3 / floor:.0f}", "**%.2f**"],
-        ["floor: copy + our warp", f"{best:.2f}", f"{1e3 / best:.0f}", "%.2f"],
+        ["lower bound: copy + cv2.warpAffine", f"{floor:.2f}", f"{1e3 / floor:.0f}", "**%.2f**"],
+        ["lower bound: copy + our warp", f"{best:.2f}", f"{1e3 / best:.0f}", "%.2f"],
     ]
     for row, value in zip(whole[1:], (took["theirs"], floor, best), strict=True):
         row[3] %= value / took["ours"]
@@ -184,18 +178,17 @@ def main() -> None:
     )
     text = [
         "# Loading of training batches\n",
-        conditions(f"one thread, median CPU time of {REPEATS} epochs of {IMAGES} images, taken in turns"),
+        conditions(f"one thread, median CPU time of {REPEATS} epochs of {IMAGES} images, in turns"),
         f"Shuffled batches of {BATCH} images of {STORED} px, augmented to {SEEN} px, float32, ready for the network.\n",
-        markdown(["way", "ms an image", "images a second", "its time / ours"], whole),
-        "Parts and floors; hair, blur and cutout are no part of ours above, and are timed on every image:\n",
-        markdown(["part", "ms an image"], [[name, f"{took[name]:.3f}"] for name in names]),
+        markdown(["loader", "ms per image", "images per second", "time / ours"], whole),
+        "Parts and lower bounds. The recipe above has no hair, blur and cutout; here they change every image.\n",
+        markdown(["part", "ms per image"], [[name, f"{took[name]:.3f}"] for name in names]),
     ]
-    write_text(args.output, "\n".join(text))
-    print(args.output.read_text())
+    publish(args.output, *text)
 
 
 def stored_jpegs(images: Path | None, folder: Path) -> list[Path]:
-    """Write JPEGs of the stored size, as others keep them, and return their paths."""
+    """Write JPEGs of the stored size and return their paths."""
     sources = sorted(images.iterdir())[:IMAGES] if images else [None] * IMAGES
     files = []
     for number, source in enumerate(sources):

@@ -1,15 +1,13 @@
-"""How often two equally good models seem to differ, by the test in use and by others, and how often one is adopted.
+"""Simulates the type I error of the paired test over patients, of other tests, and of the choice of a fusion.
 
 python benchmarks/paired_test.py --processes 4        writes results/paired_test.md
 
-Cohorts are drawn as in coverage.py. The other tests are the normal one without the correction for few patients, and
-Student's t with the error and the degrees of freedom of the interval. The selected model is chosen between a model and
-one or four "fusions" that are as good as it and know nothing of each other.
+Cohorts are drawn as in coverage.py. The other tests are the normal test without the correction for few patients, and
+Student's t test with the standard error and the degrees of freedom of the confidence interval. The selected model is
+chosen among a single model and one or four independent "fusions" of equal performance.
 """
 
-import argparse
 import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,12 +15,11 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
-from conditions import conditions, markdown
 from coverage import cohort, scores
+from measurement import conditions, markdown, parser, publish
+from numpy.typing import NDArray
 from scipy.special import expit, stdtr
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from melanoma.common.files import write_text
 from melanoma.fusion.select_model import Area, select_model
 from melanoma.stats.bootstrap import Resampling, effective_clusters, independent_clusters, interval, jackknife_error
 from melanoma.stats.comparison import paired_test
@@ -33,21 +30,23 @@ RESULTS = Path(__file__).parent / "results" / "paired_test.md"
 PATIENTS, CORRELATIONS = (20, 60, 411), (0.0, 0.7)
 FIRST_SEED = 3_000_000
 LEVEL = 0.05
-TESTS = ("the test in use", "normal, not corrected", "Student's t", "the interval leaves 0 out")
-COLUMNS = [*TESTS, "test and interval agree", "of 1 such model 1 adopted", "of 4 one or more"]
+TESTS = ("paired test of the workflow", "normal test, not corrected", "Student's t test", "interval excludes 0")
+COLUMNS = [*TESTS, "test and interval agree", "fusion selected, of 1", "fusion selected, of 4"]
 
 
-def student_t(difference: float, replicated: np.ndarray, left_out: np.ndarray, n_clusters: int) -> float:
-    """Return p of Student's t with the error and the degrees of freedom that `interval` has."""
+def student_t(
+    difference: float, replicated: NDArray[np.float64], left_out: NDArray[np.float64], n_clusters: int
+) -> float:
+    """Return p of Student's t test with the standard error and the degrees of freedom of `interval`."""
     error = np.sqrt((np.nanvar(replicated) + jackknife_error(left_out) ** 2) / 2)
-    resting = min(n_clusters, effective_clusters(left_out))
+    size = min(n_clusters, effective_clusters(left_out))
     if error == 0:
         return float(difference == 0)
-    return float(2 * stdtr(resting - 1, -abs(difference) / (error * np.sqrt(resting / (resting - 1)))))
+    return float(2 * stdtr(size - 1, -abs(difference) / (error * np.sqrt(size / (size - 1)))))
 
 
 def rejects(seed: int, patients: int, correlation: float) -> list[float]:
-    """Return, for one cohort, what each of `COLUMNS` says, 0 or 1; NaN for all where one patient has a melanoma."""
+    """Return each of `COLUMNS` for one cohort as 0 or 1; NaN if fewer than two patients have a melanoma."""
     target, drawn, patient = cohort(seed, patients, correlation)
     n_clusters = independent_clusters(target, patient)
     if n_clusters < 2:
@@ -56,21 +55,26 @@ def rejects(seed: int, patients: int, correlation: float) -> list[float]:
     resampling = Resampling(measures, patient)
     first, second = (float(measured(measure)["auroc"]) for measure in measures.values())
     replicated, left_out = (
-        made[0]["auroc"] - made[1]["auroc"] for made in (resampling.replicate(1000, seed), resampling.leave_out(seed))
+        values[0]["auroc"] - values[1]["auroc"]
+        for values in (resampling.replicate(1000, seed), resampling.leave_out(seed))
     )
-    made = interval(first - second, replicated, left_out, 1 - LEVEL, n_clusters)
-    outside = not made.low <= 0 <= made.high
+    bounds = interval(first - second, replicated, left_out, 1 - LEVEL, n_clusters)
+    outside = not bounds.low <= 0 <= bounds.high
     p = [
         paired_test(first - second, replicated, n_clusters).p,
         z_test(first - second, float(np.nanstd(replicated))).p,
         student_t(first - second, replicated, left_out, n_clusters),
     ]
-    found = [*(one < LEVEL for one in p), outside]
-    return [*found, found[0] == outside, *(adopted(seed, target, patient, correlation, count) for count in (1, 4))]
+    rejections = [*(one < LEVEL for one in p), outside]
+    return [
+        *rejections,
+        rejections[0] == outside,
+        *(adopted(seed, target, patient, correlation, count) for count in (1, 4)),
+    ]
 
 
-def adopted(seed: int, target: np.ndarray, patient: np.ndarray, correlation: float, count: int) -> bool:
-    """Return whether any of `count` models, as good as a first one, is chosen over it."""
+def adopted(seed: int, target: NDArray[np.int64], patient: NDArray[np.int64], correlation: float, count: int) -> bool:
+    """Return whether one of `count` fusions is selected, although all have the performance of the single model."""
     rows = pd.DataFrame({"image": np.arange(len(target)).astype(str), "patient": patient.astype(str), "target": target})
     drawn = scores(np.random.default_rng([seed, count]), target, patient, correlation, count + 1)
     models = {str(number): rows.assign(probability=expit(score)) for number, score in enumerate(drawn)}
@@ -79,10 +83,10 @@ def adopted(seed: int, target: np.ndarray, patient: np.ndarray, correlation: flo
 
 def main() -> None:
     """Simulate and publish."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cohorts", type=int, default=2000)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--cohorts", type=int, default=2000)
+    options.add_argument("--processes", type=int, default=os.cpu_count())
+    args = options.parse_args()
     seeds = range(FIRST_SEED, FIRST_SEED + args.cohorts)
     rows = []
     with ProcessPoolExecutor(args.processes) as pool:
@@ -94,8 +98,7 @@ def main() -> None:
                 print(*rows[-1], flush=True)
     header = ["patients", "intra-patient correlation", *COLUMNS]
     how = f"{args.cohorts:,} cohorts each, 16 images a patient, 2 % melanomas, level {LEVEL:.0%}"
-    page = f"# A difference that is not there\n\n{markdown(header, rows)}\n{conditions(how)}"
-    write_text(RESULTS, page)
+    publish(RESULTS, "# Type I error of the paired tests\n", markdown(header, rows), conditions(how))
 
 
 if __name__ == "__main__":

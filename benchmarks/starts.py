@@ -1,4 +1,4 @@
-"""What a study's processes pay before they begin: CPU seconds of imports against those of work, for each rule.
+"""Measures the start of each rule's jobs (imports and command line) beside their work, in CPU seconds.
 
 python benchmarks/starts.py --study demo --checkouts before=../before after=. --output benchmarks/results/starts.md
 
@@ -15,11 +15,9 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from conditions import conditions, markdown
+from measurement import conditions, markdown, publish
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from melanoma.common.cli import run
-from melanoma.common.files import write_text
 from melanoma.predictions.table import named_paths
 
 RULE = re.compile(r"^ *(?:use rule (\w+) as|rule) (\w+)(?: with)?:\n((?:(?!^ *(?:use )?rule ).*\n)+)", re.MULTILINE)
@@ -40,7 +38,7 @@ def main(args: argparse.Namespace) -> None:
     parts = [f"# Starts of the study {args.study}\n", conditions(how)]
     for name, folder in named_paths(args.checkouts).items():
         parts += [f"## {name}\n", table(folder, args.study, args.turns)]
-    write_text(args.output, "\n".join(parts))
+    publish(args.output, *parts)
 
 
 def table(checkout: Path, study: str, turns: int) -> str:

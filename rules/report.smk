@@ -92,7 +92,6 @@ rule write_report:
         FIGURES.values(),
         RECIPES.values(),
         TRIAL_TABLES.values(),
-        TRUTHS,
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
@@ -103,7 +102,8 @@ rule write_report:
         quality=QUALITY if HAS_IMAGES else [],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
-        config=[settings(section) for section in study_sections(study)],
+        study=[settings(section) for section in study_sections(study)],
+        truths=TRUTHS,
     output:
         f"{REPORT}/report.html",
     log:
@@ -115,16 +115,13 @@ rule write_report:
     params:
         **code("write_report"),
         text=file_digest(Path(workflow.basedir, text) for text in TEXTS),
-        study=study.study,
         figures=named(FIGURES),
         recipes=named(RECIPES),
         trials=named(TRIAL_TABLES),
         access_log=TEST_ACCESS_LOG,
-        truths=[f"--truth {path}" for path in TRUTHS],
     shell:
-        "python {params.script:q} {params.inputs} --study {params.study:q} --figures {params.figures}"
-        " --recipes {params.recipes} --trials {params.trials} --test-access-log {params.access_log}"
-        " {params.truths} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} --figures {params.figures} --recipes {params.recipes}"
+        " --trials {params.trials} --test-access-log {params.access_log} --output {output} --log {log}"
 
 
 onerror:

@@ -2,7 +2,7 @@
 
 python scripts/across_nodes.py --nodes 2 --gpus 4 --threads 32 scripts/train.py --recipe recipe.yaml ...
 
-For one node torchrun --standalone does the same under any scheduler.
+For one node, torchrun --standalone does the same under any scheduler.
 """
 
 import argparse
@@ -16,34 +16,34 @@ from melanoma.common.cli import log, start_logging
 from melanoma.common.errors import InputError
 from melanoma.compute.preemption import scheduler_job
 
-# Rendezvous ports follow from the job's number, so that two jobs whose first node is the same do not meet.
+# The rendezvous port follows from the job number, so that two jobs with the same first node have different ports.
 FIRST_PORT, PORTS = 20_000, 20_000
 
 
 def command_line(nodes: int, gpus: int, threads: int, command: list[str]) -> list[str]:
-    """Return what starts `command`, a script and its options, on `nodes` nodes with `gpus` GPUs each; 0 is the CPU.
+    """Return the command line that starts a script with its options on `nodes` nodes with `gpus` GPUs each, or 0.
 
-    Everything is said in full, because Snakemake's job step hides the allocation's own figures from srun.
+    All numbers are given, because srun cannot see those of the allocation inside Snakemake's job step.
     """
     job = os.environ["SLURM_JOB_ID"]
-    meeting = f"{socket.gethostname()}:{FIRST_PORT + int(job) % PORTS}"
+    endpoint = f"{socket.gethostname()}:{FIRST_PORT + int(job) % PORTS}"
     srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads}"]
     srun += [f"--gpus-per-node={gpus}"] if gpus else []
-    # When one node's processes have failed, the others would wait for them.
+    # Otherwise the other nodes would wait for one whose processes have failed.
     srun += ["--kill-on-bad-exit=1"]
     torchrun = ["torchrun", f"--nnodes={nodes}", f"--nproc-per-node={max(gpus, 1)}"]
-    torchrun += [f"--rdzv-id={job}", "--rdzv-backend=c10d", f"--rdzv-endpoint={meeting}"]
-    # Without --, torchrun takes the script's --log for an abbreviation of an option of its own.
+    torchrun += [f"--rdzv-id={job}", "--rdzv-backend=c10d", f"--rdzv-endpoint={endpoint}"]
+    # Without --, torchrun would read the script's --log as an abbreviation of its own option.
     return [*srun, *torchrun, "--", *command]
 
 
 def log_file(command: list[str]) -> Path | None:
-    """Return the log that the script's own option names: what cannot be started is to be found there, too."""
+    """Return the log file that the script's option names, so that an error before its start is there too."""
     return Path(command[command.index("--log") + 1]) if "--log" in command[:-1] else None
 
 
 def main() -> None:
-    """Become srun; exit 1 with a message where this is no Slurm job."""
+    """Become srun; exit 1 with a message if this is no Slurm job."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("nodes", "gpus", "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)

@@ -15,6 +15,7 @@ import torch
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, read_yaml, write_json
+from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_columns import InputEncoder, InputValues
 from melanoma.predictions.patient_context import count_images
 from melanoma.predictions.table import named_paths
@@ -88,8 +89,8 @@ def check_network(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str
     trained = torch.load(path, weights_only=True)
     held_out = train[train["fold"] == trained["fold"]] if trained["fold"] is not None else train.iloc[:0]
     seen = train.drop(held_out.index).reset_index(drop=True)
-    recipe = trained["recipe"]
-    order = epoch_order(seen["target"].to_numpy(), recipe["sampling"], recipe["seed"], 0)
+    recipe = Recipe.model_validate(trained["recipe"])
+    order = epoch_order(seen["target"].to_numpy(), recipe.sampling, recipe.seed, 0)
     others = {"validation": held_out, "test": test, "both": pd.concat([held_out, test])}
     unseen = others["both"]
     return check_encoder(trained["encoder"], seen, others, name) + check_epoch(order, seen, unseen, name)

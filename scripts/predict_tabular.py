@@ -1,4 +1,4 @@
-"""Fit a metadata model to each fold's training rows and to all of train, and predict out of fold and test.
+"""Fit a metadata model to the training rows of each fold and to all of train; predict out of fold and test.
 
 python scripts/predict_tabular.py --recipe recipe.yaml --train split/train.parquet --test split/test.parquet \\
     --folds 0 --test-by refit --output predict/forest.parquet --model train/forest/model.json
@@ -10,26 +10,27 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.cli import run
-from melanoma.common.files import read_yaml, write_json, write_parquet
+from melanoma.common.files import write_json, write_parquet
+from melanoma.config.recipe import read_recipe
 from melanoma.models.tabular import out_of_fold_and_test
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("--recipe", type=Path, required=True)
-    parser.add_argument("--train", type=Path, required=True, help="the training images, with their folds")
-    parser.add_argument("--test", type=Path, required=True, help="the test images, without labels")
-    parser.add_argument("--folds", type=int, nargs="+", required=True)
+    parser.add_argument("--train", type=Path, required=True, help="table of the training images, with their folds")
+    parser.add_argument("--test", type=Path, required=True, help="table of the test images, without labels")
+    parser.add_argument("--folds", type=int, nargs="+", required=True, help="the folds to predict")
     parser.add_argument("--test-by", choices=["refit", "fold_mean"], default="refit")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--model", type=Path, help="all that every run has learned, JSON to write")
+    parser.add_argument("--output", type=Path, required=True, help="table of predictions to write")
+    parser.add_argument("--model", type=Path, help="JSON to write, with all that the runs have learned")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write the predictions, and the model whole."""
+    """Write the predictions and the model."""
     predictions, model = out_of_fold_and_test(
-        read_yaml(args.recipe),
+        read_recipe(args.recipe),
         pd.read_parquet(args.train),
         pd.read_parquet(args.test),
         args.folds,

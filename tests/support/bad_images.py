@@ -1,4 +1,4 @@
-"""A corpus of image files that are damaged, strange or hostile, each with what preparation must say of it.
+"""A corpus of image files that are damaged, strange or hostile, each with the expected result of preparation.
 
 Every file is a function of this module alone, so that a failure can be reproduced anywhere.
 """
@@ -23,7 +23,7 @@ CORRUPT = "cannot be decoded: "
 
 
 def picture() -> Image.Image:
-    """A smooth picture with some noise, as a photograph of skin is."""
+    """Return a smooth image with some noise, similar to skin."""
     random = np.random.default_rng(0)
     coarse = Image.fromarray(random.integers(64, 192, (6, 8, 3), np.uint8)).resize((WIDTH, HEIGHT), Image.BICUBIC)
     noise = random.normal(0, 4, (HEIGHT, WIDTH, 3))
@@ -61,14 +61,14 @@ def deflated(data: bytes) -> bytes:
 
 
 def deflated_zeros(count: int) -> bytes:
-    """Compress `count` zeros without ever holding them."""
+    """Compress `count` zeros in little memory."""
     packer, block = zlib.compressobj(1), bytes(2**20)
     parts = [packer.compress(block) for _ in range(count // len(block))]
     return b"".join([*parts, packer.compress(bytes(count % len(block))), packer.flush()])
 
 
 def png_of(width: int, height: int, packed: bytes, depth: int = 8, color: int = 2) -> bytes:
-    """Return a PNG with these compressed pixels, whatever its header says."""
+    """Return a PNG with these compressed pixels, even if its header states others."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     data = chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + data
@@ -110,7 +110,7 @@ def many_scans() -> bytes:
 
 
 def corpus() -> dict[str, tuple[bytes, str | None]]:
-    """Return the name of each file with its content and what must be said of it.
+    """Return the content and the expected result of each file, by its name.
 
     FINE is a readable file; any other text is the beginning, a regular expression, of the problem of an unreadable one.
     """
@@ -123,7 +123,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
     crc = bytearray(still)
     crc[still.index(b"IDAT") + 40] ^= 1
     return {
-        # Unusual, but whole.
+        # Unusual, but complete.
         "baseline": (base, FINE),
         "progressive": (progressive, FINE),
         "gray": (gray, FINE),
@@ -149,7 +149,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "png_1_bit": (png(picture().convert("1")), FINE),
         "png_tail": (still + b"tail", FINE),
         "jpeg_named_as_what_it_is_not": (still, FINE),
-        # Cut off.
+        # Truncated.
         "empty": (b"", "empty file"),
         "one_byte": (base[:1], NOT_AN_IMAGE),
         "three_bytes": (base[:3], ENDS_IN_HEADER),
@@ -169,7 +169,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "png_signature_only": (still[:8], ENDS_IN_HEADER),
         "png_end_missing": (still[:-12], ENDS_EARLY),
         "png_pixels_missing": (png_of(WIDTH, HEIGHT, deflated(rows[: len(rows) // 2])), CORRUPT),
-        # Rotten inside.
+        # Damaged inside.
         "rot_at_a_third": (rotten(base, 0.33, 64), CORRUPT),
         "rot_at_the_end": (rotten(base, 0.9, 64, seed=1), CORRUPT),
         "rot_in_restart_markers": (rotten(restarts, 0.5, 64), CORRUPT),
@@ -184,7 +184,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "no_quantization_tables": (re.sub(rb"\xff\xdb", b"\xff\xe9", base), CORRUPT),
         "one_bit_of_a_png": (bytes(crc), "damaged: the checksum of its chunk IDAT does not match"),
         "png_header_changed": (still.replace(b"\x01\x2c", b"\x01\x2d", 1), "damaged: the checksum of its chunk IHDR"),
-        # Not what they seem.
+        # Of another format.
         "web_page": (b"<html>404 Not Found</html>", NOT_AN_IMAGE),
         "git_lfs_pointer": (b"version https://git-lfs.github.com/spec/v1\n", NOT_AN_IMAGE),
         "zeros": (bytes(10_000), NOT_AN_IMAGE),
@@ -205,7 +205,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "png_zero_width": (png_of(0, 10, deflated(b"")), "cannot be decoded: its header gives no width and height"),
         "png_of_an_unknown_kind": (png_of(WIDTH, HEIGHT, deflated(rows), color=5), CORRUPT),
         "unknown_subsampling": (subsampled(3, 1), CORRUPT),
-        # Bombs.
+        # Decompression bombs.
         "jpeg_bomb": (sized(base, 65_500, 65_500), TOO_LARGE),
         "png_bomb": (png_of(50_000, 50_000, deflated_zeros(10_000_000)), TOO_LARGE),
         "png_bomb_of_bits": (png_of(2**31 - 1, 2**31 - 1, deflated(b""), depth=1, color=0), TOO_LARGE),
@@ -226,7 +226,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
 
 
 def write_special(folder: Path) -> dict[str, tuple[Path, str]]:
-    """Make what is in a folder but no file of bytes; return each with what must be said of it."""
+    """Create entries of a folder that cannot be read as image files; return each with its expected result."""
     special = {name: folder / f"{name}.jpg" for name in ("missing", "folder", "pipe", "loop", "dangling", "sparse")}
     special["folder"].mkdir()
     os.mkfifo(special["pipe"])

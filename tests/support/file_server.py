@@ -1,4 +1,4 @@
-"""A file server on this machine that fails as it is told to, and downloads from it."""
+"""A local file server that fails on request, and downloads from it."""
 
 import hashlib
 import threading
@@ -19,11 +19,11 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server:
-    """A file server on this machine that can be told how to fail; `asked` lists the Range of each request."""
+    """A local file server that fails on request; `asked` lists the Range of each request."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.cuts: list[int] = []  # how many bytes each of the next answers sends before it breaks off
+        self.cuts: list[int] = []  # number of bytes that each of the next answers sends before it ends
         self.statuses: list[int] = []  # of the next answers
         self.ranges = self.heeds_if_range = True
         self.headers = {"ETag": '"1"'}
@@ -86,7 +86,7 @@ def get(server: Server, path: Path, name: str = "/file", **options: Any) -> None
 
 
 def refused(server: Server, path: Path, *parts: str, name: str = "/file", **options: Any) -> None:
-    """Check that a download ends in a message with all `parts`, and makes nothing at `path`."""
+    """Check that a download raises an error with all `parts`, and writes nothing at `path`."""
     with pytest.raises(InputError) as caught:
         get(server, path, name, **options)
     for part in (server.url + name, *parts):

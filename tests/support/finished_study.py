@@ -11,6 +11,7 @@ from in_process import call
 from melanoma.common.files import write_csv, write_json, write_parquet, write_text, write_yaml
 from melanoma.evaluation.curves import curves
 from melanoma.evaluation.evaluate import Settings, comparisons, decide, evaluate, reliability, validate
+from minimal_config import MINIMAL
 
 RUNS = ("fold-0", "fold-1", "refit")
 
@@ -61,9 +62,9 @@ def write_study(folder: Path) -> Path:
     for run in RUNS:
         write_csv(folder / f"{run}.csv", history(run != "refit"))
     tiny.write_store(folder / "images.h5", table)
-    write_yaml(folder / "cnn.yaml", tiny.recipe(monitor="loss"))
+    write_yaml(folder / "cnn.yaml", {"network": "baseline_cnn", "epochs": 5, "monitor": "loss"})
     split = {"test_fraction": 0.25, "folds": 3, "run_folds": [0, 1], "group_by": ["patient"], "seed": 7}
-    write_yaml(folder / "config.yaml", {"study": "demo", "split": {**split, "allow_leaks": False}})
+    write_yaml(folder / "study.yaml", MINIMAL | {"split": split})
     checked = {
         "test": {"images": 52, "melanomas": 17, "patients": 13, "melanoma_patients": 9},
         "fold 0": {"images": 52, "patients": 13},

@@ -12,18 +12,18 @@ from melanoma.images.preprocess import crop_and_resize
 
 
 def smooth(width: int, height: int, seed: int = 0) -> np.ndarray:
-    """A smooth random RGB image, as skin is."""
+    """Return a smooth random RGB image, similar to skin."""
     coarse = np.random.default_rng(seed).integers(64, 192, (6, 6, 3), np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def noisy(count: int, side: int) -> np.ndarray:
-    """Images of noise, uint8 (count, side, side, 3): whatever moves or changes a pixel shows."""
+    """Return images of noise, uint8 (count, side, side, 3), in which every change of a pixel is visible."""
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
 def encode(pixels: np.ndarray, suffix: str = ".jpg", quality: int = 95) -> bytes:
-    """Encode RGB pixels; 4:4:4, as subsampled colors would blur the comparison."""
+    """Encode RGB pixels, with 4:4:4 colors: subsampled ones would blur the comparison."""
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
         quality,
@@ -34,7 +34,7 @@ def encode(pixels: np.ndarray, suffix: str = ".jpg", quality: int = 95) -> bytes
 
 
 def jpeg_with(pixels: np.ndarray, **options: object) -> bytes:
-    """Encode RGB pixels by another encoder, with what OpenCV cannot write: EXIF, thumbnail, CMYK."""
+    """Encode RGB pixels by Pillow, which writes EXIF, thumbnails and CMYK."""
     file = io.BytesIO()
     Image.fromarray(pixels).convert(str(options.pop("mode", "RGB"))).save(file, "JPEG", quality=95, **options)
     return file.getvalue()

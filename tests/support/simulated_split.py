@@ -1,4 +1,4 @@
-"""Simulated studies after their split, in which nothing leaks, for tests to plant leaks in."""
+"""Simulated studies after their split, without leaks; tests plant leaks in them."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ from melanoma.config.data import Split
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, split_images
 
 SETTINGS = Split(test_fraction=0.25, folds=3)
-# The places of what `members` names.
+# The positions in the list of `members`.
 TEST, OTHER_TEST, FOLD_0, OTHER_FOLD_0, FOLD_1, EXTRA = range(6)
 
 
 class Study(NamedTuple):
-    """The tables that the gate looks at, and the labels of the test, which only the audit sees."""
+    """The tables of the check, and the labels of the test, which only the audit reads."""
 
     train: pd.DataFrame
     test: pd.DataFrame
@@ -44,7 +44,7 @@ def study(patients: int = 60, seed: int = 0) -> Study:
 
 
 def catalog(patients: int, seed: int) -> pd.DataFrame:
-    """Simulate a study: patients of some images, lesions photographed twice, values missing, one image in six extra."""
+    """Simulate a study: several images of a patient or a lesion, missing values, every sixth patient extra_train."""
     random = np.random.default_rng(seed)
     patient = np.repeat(np.arange(patients), np.minimum(random.geometric(0.3, patients), 20))
     count = len(patient)
@@ -76,7 +76,7 @@ def pairs_of(images: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
 
 
 def members(tables: Study) -> list[str]:
-    """Name two test images, two of fold 0, one of fold 1 and an extra one: all of patients with one image."""
+    """Name two images of test, two of fold 0, one of fold 1 and one of extra_train, all of patients with one image."""
     alone = lambda table: table[~table["patient"].duplicated(keep=False) & table["lesion"].isna()]  # noqa: E731
     train, linked = alone(tables.train), pd.concat([tables.pairs, tables.near]).stack().tolist()
     shared = tables.files.loc[tables.files["sha256"].duplicated(keep=False), "image"].tolist()

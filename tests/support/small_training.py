@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 import quick
 import tiny
@@ -19,14 +18,14 @@ class TinyStudy:
         self.rows.to_parquet(folder / "train.parquet")
         self.images = tiny.write_store(folder / "images.h5", self.rows)
         self.recipe = tiny.recipe(**changes)
-        (folder / "recipe.yaml").write_text(yaml.safe_dump(self.recipe))
+        tiny.write_recipe(folder / "recipe.yaml", **changes)
 
     def options(self, name: str) -> list[object]:
         out = self.folder / name
         return [
             *("--recipe", self.folder / "recipe.yaml", "--train", self.folder / "train.parquet"),
             *("--images", self.images, "--resume", out / "resume"),
-            *("--checkpoint-batches", self.recipe["checkpoint_batches"]),
+            *("--checkpoint-batches", self.recipe.checkpoint_batches),
             *("--weights", out / "weights.pt", "--history", out / "history.csv"),
         ]
 

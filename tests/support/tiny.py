@@ -7,14 +7,16 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from melanoma.config.facts import computing, training_recipe
-from melanoma.config.study import resolve
+from melanoma.common.files import write_yaml
+from melanoma.config.augmentation import Augmentation
+from melanoma.config.facts import training_recipe
+from melanoma.config.recipe import Recipe
 
 SIZE = 32
 
 
-def recipe(**changes: Any) -> dict[str, Any]:
-    """Return a complete training recipe of a small network, with `changes`."""
+def recipe(**changes: Any) -> Recipe:
+    """Return a recipe of a small network, with `changes`."""
     small = {
         "network": "baseline_cnn",
         "baseline_cnn": {
@@ -35,19 +37,17 @@ def recipe(**changes: Any) -> dict[str, Any]:
             "noise": {"probability": 0.2},
         },
     }
-    config = {
-        "study": "tiny",
-        "data": {"sources": [{"name": "tiny", "table": "t", "images": "i"}]},
-        "images": {"size": SIZE},
-        "models": {"model": small | changes},
-    }
-    complete = resolve(config).models["model"]
-    return training_recipe(complete) | computing(complete)
+    return Recipe.model_validate(small | changes)
 
 
-def augmentation(**only: Any) -> dict[str, Any]:
-    """Return a complete augmentation that does `only` this."""
-    return recipe(augmentation=only)["augmentation"]
+def write_recipe(path: Path, **changes: Any) -> None:
+    """Write the recipe with `changes` as the workflow writes it."""
+    write_yaml(path, training_recipe(recipe(**changes)))
+
+
+def augmentation(**only: Any) -> Augmentation:
+    """Return an augmentation that does `only` this."""
+    return Augmentation.model_validate(only)
 
 
 def table(count: int = 60, seed: int = 0) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def test_no_test_imports_another():
 
 
 def test_each_file_of_unit_tests_has_the_name_of_a_module_in_the_package_of_its_folder():
-    for file in (TESTS / "unit").rglob("*.py"):
+    for file in (TESTS / "unit").rglob("test_*.py"):
         package = file.parent.relative_to(TESTS / "unit").name
         subjects = [path.stem for path in (LIBRARY / package).glob("*.py") if path.name != "__init__.py"]
         assert any(f"{file.stem}_".startswith(f"test_{subject}_") for subject in subjects), file

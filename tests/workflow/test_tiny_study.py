@@ -10,7 +10,7 @@ import yaml
 
 from melanoma.config.facts import pieces, training_name
 from melanoma.config.study import resolve
-from melanoma.report.page import configuration
+from melanoma.report.page import read_study
 from workflow import (
     LABELS,
     PROJECT,
@@ -55,7 +55,7 @@ def test_a_configuration_larger_than_a_command_line_is_written_in_parts(tmp_path
     files = [f"results/tiny/config/{name}.yaml" for name in ("study", *(f"study-{n}" for n in range(1, count)))]
     snakemake(project, *files, "--cores", 2, "--configfile", "large.yaml")
     assert sum((project / file).stat().st_size for file in files) > 131_072
-    assert configuration([project / file for file in files]) == resolve(study).dump()
+    assert read_study([project / file for file in files]) == resolve(study)
 
 
 @on_finished

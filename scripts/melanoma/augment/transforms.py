@@ -1,15 +1,11 @@
-"""Augmentation as two small matrices per image: one affine transform of positions, one of colors.
+"""Augmentation as two small matrices for each image: one affine transform of positions, and one of colors.
 
-What is neither, such as hair and blur, is in `pixelwise`; what needs other images of the batch is in `mix`.
-
-Every geometric change (crop, flips, rotation, shear, zoom, shift) composes into one transform, applied once to the
-uint8 image, so an image is resampled once however many changes there are. Every color change and the normalization
-compose into one 3x4 matrix, applied on the training device. Cost: one cv2.warpAffine per image, one
-matrix product per batch.
+All geometric changes (crop, flips, rotation, shear, zoom, shift) compose into one transform of the uint8 image. So an
+image is resampled once, and the cost is one cv2.warpAffine. All color changes and the normalization compose into one
+3x4 matrix. The training device multiplies the images of a batch by it. What no matrix can express is in `pixelwise`.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from melanoma.common.rng import derived_seed, uniforms
+from melanoma.config.augmentation import Affine, Augmentation, Noise
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
@@ -28,7 +25,7 @@ PCA_VECTORS = np.array(
 RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ)
 
-# One stream of random numbers per quantity: a new one goes to the end, so that the others stay as they were.
+# One stream of random numbers for each quantity. Append a new one at the end, so that the others do not change.
 STREAMS = {
     name: number
     for number, name in enumerate(
@@ -46,8 +43,11 @@ STREAMS = {
 
 @dataclass(frozen=True)
 class Transforms:
-    """What happens to n images: `affine` (n, 2, 3) from output to stored pixels, `color` (n, 3, 4) from gray levels
-    0-255 to what the network sees, `noise` (n,) standard deviation in gray levels, all float32; `noise_seeds` (n,).
+    """The transforms of n images.
+
+    `affine` (n, 2, 3) maps pixels of the output to stored pixels. `color` (n, 3, 4) maps gray levels 0 to 255 to the
+    normalized input of the network. `noise` (n,) is the standard deviation in gray levels, and `noise_seeds` (n,) are
+    the seeds of the noise.
     """
 
     affine: NDArray[np.float32]
@@ -57,35 +57,36 @@ class Transforms:
 
 
 def draw(seed: int, epoch: int, sample_indices: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
-    """Return the numbers in [0, 1) of each stream for the images `sample_indices` (n,) of an epoch, (n,) each."""
+    """Return by stream the random numbers in [0, 1), (n,), of the images `sample_indices` (n,) of an epoch."""
     numbers = uniforms(seed, epoch, sample_indices, len(STREAMS))
     return {name: numbers[:, stream] for name, stream in STREAMS.items()}
 
 
 def random_transforms(
-    settings: dict[str, Any],
+    settings: Augmentation,
     seed: int,
     epoch: int,
     sample_indices: NDArray[np.integer],
     input_size: int,
     output_size: int,
 ) -> Transforms:
-    """Return the transforms of the images `sample_indices` of an epoch; a function of the arguments alone.
+    """Return the transforms of the images `sample_indices` of an epoch. They depend on the arguments alone.
 
-    `input_size` and `output_size` are the sides in pixels of the stored image and of what the network sees.
+    `input_size` and `output_size` are the sides in pixels of the stored image and of the network's input.
     """
-    drawn = draw(seed, epoch, sample_indices)
+    draws = draw(seed, epoch, sample_indices)
     return Transforms(
-        affine=_to_pixels(_geometry(settings, drawn), input_size, output_size),
-        color=_normalized(_color(settings, drawn)),
-        noise=_noise(settings["noise"], drawn),
+        affine=_to_pixels(_geometry(settings, draws), input_size, output_size),
+        color=_normalized(_color(settings, draws)),
+        noise=_noise(settings.noise, draws),
         noise_seeds=np.array([derived_seed(seed, epoch, int(index)) for index in sample_indices], dtype=np.int64),
     )
 
 
 def fixed_transforms(geometry: NDArray[np.float64], input_size: int, output_size: int) -> Transforms:
-    """Return transforms of a given `geometry` (n, 3, 3), from output to stored positions in units of the side with the
-    center at 0, which otherwise only normalize the colors.
+    """Return transforms of a given geometry that only normalize the colors.
+
+    `geometry` (n, 3, 3) maps positions in the output to stored positions, in units of the side, from the center.
     """
     count = len(geometry)
     return Transforms(
@@ -104,8 +105,8 @@ def plain_transforms(count: int, input_size: int, output_size: int) -> Transform
 def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], output_size: int) -> NDArray[np.uint8]:
     """Resample `images` (n, S, S, 3) by `affine` (n * views, 2, 3), the views of each image one after another.
 
-    Returns (n * views, output_size, output_size, 3). Beyond the edge the image is mirrored. Images more than twice as
-    large are first shrunk by area, since one linear resampling would alias.
+    Returns (n * views, output_size, output_size, 3). The image is mirrored at its edge. An image at least twice as
+    large as the output is first reduced by averaging areas, because linear resampling alone would alias.
     """
     factor = max(images.shape[1] // output_size, 1)
     side = images.shape[1] // factor
@@ -133,65 +134,65 @@ def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], output_size: in
 
 
 def transform_colors(pixels: NDArray[np.float32], color: NDArray[np.float32]) -> None:
-    """Replace `pixels` (height, width, 3), gray levels 0-255, by what the transform `color` (3, 4) makes of them."""
+    """Apply the color transform `color` (3, 4) to `pixels` (height, width, 3) in place, gray levels 0 to 255."""
     cv2.transform(pixels, color, dst=pixels)
 
 
-def _geometry(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Transforms (n, 3, 3) from output to stored positions, in units of the side with the center at 0."""
+def _geometry(settings: Augmentation, draws: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return transforms (n, 3, 3) from output to stored positions, in units of the side, from the center."""
     flip = _diagonal(
-        np.where(drawn["flip_horizontal"] < settings["flip_horizontal"], -1.0, 1.0),
-        np.where(drawn["flip_vertical"] < settings["flip_vertical"], -1.0, 1.0),
+        np.where(draws["flip_horizontal"] < settings.flip_horizontal, -1.0, 1.0),
+        np.where(draws["flip_vertical"] < settings.flip_vertical, -1.0, 1.0),
     )
-    low, high = settings["crop"]["scale"]
-    side = np.sqrt(low + (high - low) * drawn["crop_area"])
+    low, high = settings.crop.scale
+    side = np.sqrt(low + (high - low) * draws["crop_area"])
     crop = _diagonal(side, side)
-    crop[:, 0, 2] = (1 - side) * (drawn["crop_x"] - 0.5)
-    crop[:, 1, 2] = (1 - side) * (drawn["crop_y"] - 0.5)
-    return np.linalg.inv(_affine(settings["affine"], drawn)) @ crop @ flip
+    crop[:, 0, 2] = (1 - side) * (draws["crop_x"] - 0.5)
+    crop[:, 1, 2] = (1 - side) * (draws["crop_y"] - 0.5)
+    return np.linalg.inv(_affine(settings.affine, draws)) @ crop @ flip
 
 
-def _affine(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Transforms (n, 3, 3) of the picture: zoom, then shear, then rotation, then shift."""
-    used = drawn["affine"] < settings["probability"]
+def _affine(settings: Affine, draws: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return transforms (n, 3, 3) of the image: zoom, then shear, then rotation, then shift."""
+    used = draws["affine"] < settings.probability
 
     def amount(name: str, scale: float) -> NDArray[np.float64]:
-        return np.where(used, _spread(drawn[name], settings["distribution"]) * scale, 0.0)
+        return np.where(used, _spread(draws[name], settings.distribution) * scale, 0.0)
 
-    zoom_x = 1 + amount("zoom_x", settings["zoom"])
-    zoom_y = 1 + amount("zoom_y", settings["zoom"]) if settings["zoom_per_axis"] else zoom_x
-    # A normal draw can go below zero, which would mirror the picture or shrink it to nothing.
+    zoom_x = 1 + amount("zoom_x", settings.zoom)
+    zoom_y = 1 + amount("zoom_y", settings.zoom) if settings.zoom_per_axis else zoom_x
+    # A normal draw can be below -1. Then the image would be mirrored or reduced to nothing.
     zoom = _diagonal(np.maximum(zoom_x, 0.1), np.maximum(zoom_y, 0.1))
     shear = _diagonal(np.ones(len(used)), np.ones(len(used)))
-    shear[:, 0, 1] = np.tan(np.radians(amount("shear", settings["shear"])))
-    angle = np.radians(amount("rotate", settings["rotate"]))
+    shear[:, 0, 1] = np.tan(np.radians(amount("shear", settings.shear)))
+    angle = np.radians(amount("rotate", settings.rotate))
     rotation = _diagonal(np.cos(angle), np.cos(angle))
     rotation[:, 0, 1], rotation[:, 1, 0] = np.sin(angle), -np.sin(angle)
-    rotation[:, 0, 2] = amount("shift_x", settings["shift"])
-    rotation[:, 1, 2] = amount("shift_y", settings["shift"])
+    rotation[:, 0, 2] = amount("shift_x", settings.shift)
+    rotation[:, 1, 2] = amount("shift_y", settings.shift)
     return rotation @ shear @ zoom
 
 
-def _color(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Transforms (n, 4, 4) of RGB in [0, 1]: hue, saturation and value, then brightness and contrast, then PCA."""
-    hsv, light, pca = settings["hue_saturation_value"], settings["brightness_contrast"], settings["pca"]
-    count = len(drawn["pca"])
+def _color(settings: Augmentation, draws: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return transforms (n, 4, 4) of RGB in [0, 1]: hue, saturation, value, then brightness and contrast, then PCA."""
+    hsv, light, pca = settings.hue_saturation_value, settings.brightness_contrast, settings.pca
+    count = len(draws["pca"])
 
     def amount(group: str, probability: float, name: str, scale: float) -> NDArray[np.float64]:
-        return np.where(drawn[group] < probability, _spread(drawn[name], "uniform") * scale, 0.0)
+        return np.where(draws[group] < probability, _spread(draws[name], "uniform") * scale, 0.0)
 
-    turn = np.radians(amount("hue_saturation_value", hsv["probability"], "hue", hsv["hue"]))
-    chroma = 1 + amount("hue_saturation_value", hsv["probability"], "saturation", hsv["saturation"])
-    value = 1 + amount("hue_saturation_value", hsv["probability"], "value", hsv["value"])
+    turn = np.radians(amount("hue_saturation_value", hsv.probability, "hue", hsv.hue))
+    chroma = 1 + amount("hue_saturation_value", hsv.probability, "saturation", hsv.saturation)
+    value = 1 + amount("hue_saturation_value", hsv.probability, "value", hsv.value)
     yiq = np.zeros((count, 3, 3))
     yiq[:, 0, 0] = 1
     yiq[:, 1, 1] = yiq[:, 2, 2] = np.cos(turn) * chroma
     yiq[:, 1, 2], yiq[:, 2, 1] = -np.sin(turn) * chroma, np.sin(turn) * chroma
 
-    brightness = amount("brightness_contrast", light["probability"], "brightness", light["brightness"])
-    contrast = 1 + amount("brightness_contrast", light["probability"], "contrast", light["contrast"])
-    weights = ndtri(np.stack([drawn["pca_1"], drawn["pca_2"], drawn["pca_3"]], axis=1).clip(1e-12, 1 - 1e-12))
-    weights = np.where(drawn["pca"][:, None] < pca["probability"], weights * pca["sigma"], 0.0)
+    brightness = amount("brightness_contrast", light.probability, "brightness", light.brightness)
+    contrast = 1 + amount("brightness_contrast", light.probability, "contrast", light.contrast)
+    weights = ndtri(np.stack([draws["pca_1"], draws["pca_2"], draws["pca_3"]], axis=1).clip(1e-12, 1 - 1e-12))
+    weights = np.where(draws["pca"][:, None] < pca.probability, weights * pca.sigma, 0.0)
 
     result = np.tile(np.eye(4), (count, 1, 1))
     result[:, :3, :3] = (YIQ_TO_RGB @ yiq @ RGB_TO_YIQ) * (value * contrast)[:, None, None]
@@ -199,14 +200,14 @@ def _color(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> N
     return result
 
 
-def _noise(settings: dict[str, Any], drawn: dict[str, NDArray[np.float64]]) -> NDArray[np.float32]:
-    low, high = settings["variance"]
-    deviation = np.sqrt(low + (high - low) * drawn["noise_variance"])
-    return np.where(drawn["noise"] < settings["probability"], deviation, 0.0).astype(np.float32)
+def _noise(settings: Noise, draws: dict[str, NDArray[np.float64]]) -> NDArray[np.float32]:
+    low, high = settings.variance
+    deviation = np.sqrt(low + (high - low) * draws["noise_variance"])
+    return np.where(draws["noise"] < settings.probability, deviation, 0.0).astype(np.float32)
 
 
 def _spread(draws: NDArray[np.float64], distribution: str) -> NDArray[np.float64]:
-    """Turn uniform draws into ones on [-1, 1), or into standard normal ones."""
+    """Map uniform draws in [0, 1) to uniform draws in [-1, 1), or to standard normal ones."""
     return 2 * draws - 1 if distribution == "uniform" else ndtri(draws.clip(1e-12, 1 - 1e-12))
 
 
@@ -217,16 +218,17 @@ def _diagonal(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def _to_pixels(transforms: NDArray[np.float64], input_size: int, output_size: int) -> NDArray[np.float32]:
-    """Turn transforms in units of the side to pixel indices; the center of pixel 0 lies half a pixel inside."""
+    """Return transforms of pixel indices for transforms in units of the side; the center of pixel 0 is at 0.5."""
     into = np.array([[input_size, 0, (input_size - 1) / 2], [0, input_size, (input_size - 1) / 2], [0, 0, 1]])
     side = output_size
     out_of = np.array([[1 / side, 0, -(side - 1) / (2 * side)], [0, 1 / side, -(side - 1) / (2 * side)], [0, 0, 1]])
-    return (into @ transforms @ out_of)[:, :2].astype(np.float32)
+    affine: NDArray[np.float64] = into @ transforms @ out_of
+    return affine[:, :2].astype(np.float32)
 
 
 def _normalized(transforms: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Append ImageNet's normalization and prepend the scaling of gray levels to [0, 1]; return (n, 3, 4)."""
-    result = transforms[:, :3] / IMAGENET_STD[:, None]
+    """Scale gray levels to [0, 1] before the transforms and normalize by ImageNet after them; return (n, 3, 4)."""
+    result: NDArray[np.float64] = transforms[:, :3] / IMAGENET_STD[:, None]
     result[:, :, 3] -= IMAGENET_MEAN / IMAGENET_STD
     result[:, :, :3] /= 255
     return result.astype(np.float32)

@@ -1,67 +1,76 @@
 """Test-time augmentation: the views of an image whose predictions are averaged.
 
-Views are transforms like those of training, so an image is read once and each view resampled once. Flips and quarter
-turns are exact permutations of the pixels where the network sees the stored size.
+Views are transforms like those of training. So an image is read once, and each view is resampled once. If the network's
+input has the stored size, flips and quarter turns only permute the pixels.
 """
 
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_expit, logsumexp
 
 from melanoma.augment.transforms import Transforms, fixed_transforms, random_transforms
+from melanoma.config.augmentation import TTA, Augmentation
 
-NO_TTA = {"name": "none", "mean_of": "logit"}
-# Random views are drawn as those of an epoch that no training reaches; each image has this many sample indices in it.
+NO_TTA = TTA()
+# Random views are drawn as those of an epoch that no training has. Each image has this many sample indices in it.
 TTA_EPOCH = 2**32
-MOST_VIEWS = 2**20
+MAX_VIEWS = 2**20
 
 
-def view_count(tta: dict[str, Any]) -> int:
+def view_count(tta: TTA) -> int:
     """Return the number of views of an image."""
-    return tta["n"] if tta["name"] == "random" else len(_geometry(tta))
+    return tta.n if tta.name == "random" else len(_geometry(tta))
 
 
 def views(
-    tta: dict[str, Any], recipe: dict[str, Any], indices: NDArray[np.integer], input_size: int, output_size: int
+    tta: TTA,
+    augmentation: Augmentation,
+    seed: int,
+    indices: NDArray[np.integer],
+    input_size: int,
+    output_size: int,
 ) -> Transforms:
-    """Return the transforms of all views of the images `indices`, (images * views, ...), those of an image together.
+    """Return the transforms of all views of the images `indices`, (images * views, ...), image after image.
 
-    `input_size` and `output_size` are the sides in pixels of the stored image and of what the network sees. Random
-    views have the geometry, colors and noise of the recipe's augmentation, but not its hair, blur, cutout, mixup and
-    cutmix: these hide what the prediction is to see. They are functions of (seed, index, view), so more
-    views begin with the same ones. Of `recipe`, seed and augmentation are read, and for random views alone.
+    `input_size` and `output_size` are the sides in pixels of the stored image and of the network's input. Only random
+    views read `augmentation` and `seed`, which are those of the recipe. They have its geometry, colors and noise, but
+    not its hair, blur and cutout, which hide parts of the image. They depend on (seed, index, view) alone, so a larger
+    `n` adds views to the same ones.
     """
-    if tta["name"] == "random":
-        samples = indices.astype(np.int64)[:, None] * MOST_VIEWS + np.arange(tta["n"])
-        settings, seed = recipe["augmentation"], recipe["seed"]
-        return random_transforms(settings, seed, TTA_EPOCH, samples.ravel(), input_size, output_size)
+    if tta.name == "random":
+        samples = indices.astype(np.int64)[:, None] * MAX_VIEWS + np.arange(tta.n)
+        return random_transforms(augmentation, seed, TTA_EPOCH, samples.ravel(), input_size, output_size)
     return fixed_transforms(np.tile(_geometry(tta), (len(indices), 1, 1)), input_size, output_size)
 
 
-def average(logits: NDArray[np.float64], mean_of: str) -> NDArray[np.float64]:
+def average(logits: NDArray[np.float64], mean_of: Literal["logit", "probability"]) -> NDArray[np.float64]:
     """Return the mean over views of `logits` (n, views), as logits (n,).
 
-    `mean_of` is logit or probability; the latter is computed in logarithms, so that none is rounded to 0 or 1.
+    `mean_of` is logit or probability. The mean of probabilities is computed through logarithms, so that no probability
+    is rounded to 0 or 1.
     """
+    mean: NDArray[np.float64]
     if mean_of == "logit":
-        return logits.mean(axis=1)
-    return logsumexp(log_expit(logits), axis=1) - logsumexp(log_expit(-logits), axis=1)
+        mean = logits.mean(axis=1)
+    else:
+        mean = logsumexp(log_expit(logits), axis=1) - logsumexp(log_expit(-logits), axis=1)
+    return mean
 
 
-def _geometry(tta: dict[str, Any]) -> NDArray[np.float64]:
-    """Transforms (views, 3, 3) from output to stored positions, in units of the side with the center at 0."""
-    match tta["name"]:
+def _geometry(tta: TTA) -> NDArray[np.float64]:
+    """Return transforms (views, 3, 3) from output to stored positions, in units of the side, from the center."""
+    match tta.name:
         case "flips":
             return _flips()
         case "dihedral":
             transposed = np.eye(3)[[1, 0, 2]]
             return np.concatenate([_flips(), transposed @ _flips()])
         case "crops":
-            reach = (1 - tta["scale"]) / 2
+            reach = (1 - tta.scale) / 2
             corners = [(x, y) for y in (-reach, reach) for x in (-reach, reach)]
-            return np.stack([np.eye(3), *(_crop(tta["scale"], *middle) for middle in [(0, 0), *corners])])
+            return np.stack([np.eye(3), *(_crop(tta.scale, *middle) for middle in [(0, 0), *corners])])
         case _:
             return np.eye(3)[None]
 

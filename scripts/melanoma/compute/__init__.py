@@ -1,1 +1,1 @@
-"""Where a training runs: its device, its processes, its end."""
+"""The device and the processes of a training, and its end before time."""

@@ -1,11 +1,11 @@
-"""The processes of one training: one by itself, or several that torchrun started, a GPU or a share of the CPU each."""
+"""The processes of one training: a single one, or several that torchrun started, each with a GPU or CPU threads."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,21 +13,23 @@ from torch import Tensor, nn
 
 from melanoma.common.errors import InputError
 
-# A process that hears nothing of another for so long takes it for dead, and the job fails instead of hanging.
-PATIENCE = timedelta(minutes=30)
+# A process that waits for another one for so long fails, and the job with it, instead of waiting forever.
+TIMEOUT = timedelta(minutes=30)
+Value = TypeVar("Value")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process's number among all (`rank`) and on its node (`local`), and how many there are (`count`)."""
+    """The number of this process among all (`rank`) and on its node (`local_rank`), and how many there are."""
 
     rank: int = 0
     count: int = 1
-    local: int = 0
+    local_rank: int = 0
 
     @property
-    def first(self) -> bool:
-        """Whether this is the process that writes files and speaks."""
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files and logs."""
         return self.rank == 0
 
     def total(self, values: Tensor) -> Tensor:
@@ -36,99 +38,67 @@ class Processes:
             dist.all_reduce(values)
         return values
 
-    def gather(self, value: Any) -> list[Any]:
-        """Return what each process gave, in the order of their ranks, in each process."""
+    def gather(self, value: Value) -> list[Value]:
+        """Return the values of all processes in the order of their ranks, in each process."""
         if self.count == 1:
             return [value]
-        values = [None] * self.count
+        values = [value] * self.count
         dist.all_gather_object(values, value)
         return values
 
-    def share_buffers(self, model: nn.Module) -> None:
-        """Give every process the first one's buffers, such as the statistics of batch norm."""
+    def share_buffers(self, network: nn.Module) -> None:
+        """Copy the first process's buffers of a network, such as batch norm statistics, to every process."""
         if self.count > 1:
-            for buffer in model.buffers():
+            for buffer in network.buffers():
                 dist.broadcast(buffer, src=0)
+
+    def synchronize_batch_norm(self, network: Network, device: torch.device) -> Network:
+        """Return `network` with batch norm over the images of all processes; one process leaves it as it is.
+
+        Raises InputError on the CPU, for which torch has no such batch norm.
+        """
+        if self.count == 1:
+            return network
+        if device.type == "cpu":
+            raise InputError(
+                f"sync_batchnorm: {self.count} processes on the CPU cannot synchronize batch norm, as torch does it on"
+                " GPUs only. Set sync_batchnorm to false, or resources.gpus to the GPUs of a node."
+            )
+        return convert_batch_norm(network)
+
+
+def convert_batch_norm(network: Network) -> Network:
+    """Return `network` with each batch norm replaced by torch's SyncBatchNorm, with the same weights."""
+    # torch's own conversion would drop the activation that timm's layers of batch norm contain.
+    from timm.layers import norm_act
+
+    converted: Network = norm_act.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # timm has no types
+    return converted
 
 
 @contextmanager
-def joined(recipe: dict[str, Any]) -> Iterator[Processes]:
-    """Join the processes that torchrun started, or be alone; leave them at the end.
+def process_group(gpus: int, nodes: int) -> Iterator[Processes]:
+    """Join the processes that torchrun started, and leave them at the end. Without torchrun there is one process.
 
-    Raises InputError where their number is not what the recipe asks for: one for each GPU, or one for each node. A
-    recipe for the CPU of one node takes any number.
+    `gpus` is the number of GPUs on each of `nodes` nodes. Raises InputError unless there is one process for each GPU,
+    or on CPUs one for each node. On the CPU of one node, any number is right.
     """
-    found = Processes(*(int(os.environ.get(name, default)) for name, default in _VARIABLES))
-    on_a_node = max(recipe["gpus"], 1)
-    wanted = recipe["nodes"] * on_a_node
-    if (recipe["gpus"] or recipe["nodes"] > 1) and found.count != wanted:
+    rank, count, local_rank = (
+        int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+    )
+    node_processes = max(gpus, 1)
+    expected = nodes * node_processes
+    if (gpus or nodes > 1) and count != expected:
         raise InputError(
-            f"The recipe asks for {recipe['nodes']} node(s) with {recipe['gpus']} GPU(s) each, so {wanted} processes,"
-            f" and there are {found.count}. Start it through torchrun --nnodes={recipe['nodes']}"
-            f" --nproc-per-node={on_a_node} scripts/train.py ..., or change the model's resources.gpus and nodes."
+            f"The recipe asks for {nodes} node(s) with {gpus} GPU(s) each, so {expected} processes, and there are"
+            f" {count}. Start it by torchrun --nnodes={nodes} --nproc-per-node={node_processes} scripts/train.py ...,"
+            " or change the model's resources.gpus and nodes."
         )
-    if found.count == 1:
-        yield found
+    if count == 1:
+        yield Processes()
         return
-    dist.init_process_group("nccl" if recipe["gpus"] else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if gpus else "gloo", timeout=TIMEOUT)
     try:
-        yield found
+        yield Processes(rank, count, local_rank)
     finally:
         dist.destroy_process_group()
-
-
-class SynchronizedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over the images of all processes: Ioffe and Szegedy (2015) as if one process had the whole batch.
-
-    torch's own runs on GPUs alone.
-    """
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return normalized `inputs` (n, channels, ...)."""
-        if not self.training:
-            return super().forward(inputs)
-        over = [axis for axis in range(inputs.dim()) if axis != 1]
-        shape = [1, -1] + [1] * (inputs.dim() - 2)
-        count = _Sum.apply(inputs.new_tensor(inputs.numel() / inputs.shape[1]))
-        mean = _Sum.apply(inputs.sum(over)) / count
-        centered = inputs - mean.view(shape)
-        variance = _Sum.apply(centered.square().sum(over)) / count
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centered * scale.view(shape) + self.bias.view(shape)
-
-    def _check_input_dim(self, inputs: Tensor) -> None:
-        """Take images and vectors alike."""
-
-
-class _Sum(torch.autograd.Function):
-    """The sum over all processes, whose gradient is the sum of theirs."""
-
-    @staticmethod
-    def forward(context: Any, values: Tensor) -> Tensor:
-        """Return the sum of `values`."""
-        total = values.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        """Return the sum of `gradient`."""
-        return _Sum.forward(context, gradient)
-
-
-def synchronize_batch_norm(module: nn.Module) -> nn.Module:
-    """Return `module` with every batch norm in it, or it itself, replaced by one over all processes, same weights."""
-    if isinstance(module, nn.modules.batchnorm._BatchNorm):
-        synchronized = SynchronizedBatchNorm(module.num_features, module.eps, module.momentum)
-        synchronized.load_state_dict(module.state_dict())
-        return synchronized
-    for name, child in module.named_children():
-        setattr(module, name, synchronize_batch_norm(child))
-    return module
-
-
-_VARIABLES = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))

@@ -1,4 +1,4 @@
-"""When training has to stop before its end: a signal came, or its time is nearly over."""
+"""When training must stop before its end: after a signal, or when its time is nearly over."""
 
 import os
 import signal
@@ -6,35 +6,34 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Of sysexits.h: a failure that goes away by trying again, which is what a profile's retries do.
+# EX_TEMPFAIL of sysexits.h: a failure that another try can cure. The profiles retry such a job.
 TRY_AGAIN = 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
-MARGIN, MOST_MARGIN = 0.1, 300.0
-STARTING = 20.0
+MARGIN_SHARE, MAX_MARGIN, MIN_MARGIN = 0.1, 300.0, 20.0
 JOB_NUMBERS = ("SLURM_JOB_ID", "JOB_ID", "PBS_JOBID", "LSB_JOBID")
 _imported = time.monotonic()
 
 
 def margin(limit: float) -> float:
-    """Return how many seconds before the end of `limit` seconds to leave."""
-    return min(max(MARGIN * limit, min(STARTING, limit / 3)), MOST_MARGIN)
+    """Return how many seconds before the end of `limit` seconds training stops."""
+    # The scheduler's clock runs from before Snakemake starts this process, so a short limit has a minimum too.
+    return min(max(MARGIN_SHARE * limit, min(MIN_MARGIN, limit / 3)), MAX_MARGIN)
 
 
 def scheduler_job() -> str | None:
-    """Return the number of the scheduler's job that this process is in (Slurm, Grid Engine, PBS, LSF), or None."""
+    """Return the job number that the scheduler gave this process (Slurm, Grid Engine, PBS, LSF), or None."""
     return next((os.environ[name] for name in JOB_NUMBERS if name in os.environ), None)
 
 
 class Preempted(Exception):
-    """Training stopped before its end, after a checkpoint; the same command goes on from there."""
+    """Training stopped before its end, after a checkpoint. The same command continues it."""
 
 
 class Preemption:
-    """Watches for signals, and for the end of the time of `limit` seconds since this process started.
+    """Watches for signals, and for the end of `limit` seconds since this process started; None is no limit.
 
-    A scheduler kills what runs out of its time, often without a signal, so training leaves by its own clock: a tenth
-    of the limit, at most five minutes, and as long as its longest step so far before the end. The scheduler's clock
-    has run since before Snakemake started this process, so of short limits it is 20 seconds, or a third.
+    A scheduler kills a job at the end of its time, often without a signal. So training stops by its own clock, `margin`
+    seconds and the time of its longest step before the end.
     """
 
     def __init__(self, limit: float | None) -> None:
@@ -44,7 +43,7 @@ class Preemption:
 
     @contextmanager
     def watching(self) -> Iterator["Preemption"]:
-        """Take the signals that schedulers send, instead of dying by them; give them back at the end."""
+        """Remember the signals that schedulers send, and restore their handlers at the end."""
         before = {number: signal.signal(number, self._remember) for number in SIGNALS}
         try:
             yield self
@@ -53,15 +52,15 @@ class Preemption:
                 signal.signal(number, handler)
 
     def reason(self) -> str | None:
-        """Return why to stop now, or None. To be asked after every step, since it takes the time between."""
+        """Return why to stop now, or None. Call it after every step, because it measures the time between calls."""
         now = time.monotonic()
         self._longest, self._last = max(self._longest, now - self._last), now
         if self.signal is not None:
             return f"signal {self.signal.name}"
         if self.limit is None:
             return None
-        left = self.limit - (now - _imported) - margin(self.limit) - self._longest
-        return f"the end of its {self.limit / 60:g} minutes" if left < 0 else None
+        remaining = self.limit - (now - _imported) - margin(self.limit) - self._longest
+        return f"the end of its {self.limit / 60:g} minutes" if remaining < 0 else None
 
     def _remember(self, number: int, _frame: object) -> None:
         self.signal = signal.Signals(number)

@@ -96,20 +96,6 @@ class Cutout(Section):
     size: Number = Field(default=0.375, gt=0, le=1, description="Side of a square, as a share of the image's side.")
 
 
-class Mixup(Section):
-    """A blend of two images of a batch, and of their labels (Zhang et al. 2018)."""
-
-    probability: Probability = Field(default=0.0, description="Probability that a batch is blended.")
-    alpha: Number = Field(default=0.2, gt=0, description="Parameter of the Beta distribution of the share.")
-
-
-class CutMix(Section):
-    """A rectangle of one image of a batch put into another, with its share of the label (Yun et al. 2019)."""
-
-    probability: Probability = Field(default=0.0, description="Probability that a batch without mixup gets CutMix.")
-    alpha: Number = Field(default=1.0, gt=0, description="Parameter of the Beta distribution of the share.")
-
-
 class Augmentation(Section):
     """Random changes of the training images, drawn anew in every epoch. The defaults change nothing."""
 
@@ -128,8 +114,6 @@ class Augmentation(Section):
     hair: Hair = Field(default_factory=Hair, description=Hair.__doc__)
     blur: Blur = Field(default_factory=Blur, description=Blur.__doc__)
     cutout: Cutout = Field(default_factory=Cutout, description=Cutout.__doc__)
-    mixup: Mixup = Field(default_factory=Mixup, description=Mixup.__doc__)
-    cutmix: CutMix = Field(default_factory=CutMix, description=CutMix.__doc__)
 
 
 class TTA(Section):

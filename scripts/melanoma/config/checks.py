@@ -46,7 +46,6 @@ def recipe_errors(where: str, recipe: Recipe, stored: int) -> Iterator[str]:
     yield from _option_errors(where, recipe)
     yield from _network_errors(where, recipe, stored)
     yield from _training_errors(where, recipe)
-    yield from _mixing_errors(where, recipe)
 
 
 def _source_errors(study: Study) -> Iterator[str]:
@@ -174,22 +173,6 @@ def _training_errors(where: str, recipe: Recipe) -> Iterator[str]:
             f" (gradient_accumulation_steps) on each of {processes} process(es); take a larger batch_size or fewer"
             " parts"
         )
-
-
-def _mixing_errors(where: str, recipe: Recipe) -> Iterator[str]:
-    """Find mixed images whose metadata or diagnosis cannot be mixed."""
-    for kind in ("mixup", "cutmix"):
-        if getattr(recipe.augmentation, kind).probability > 0:
-            if recipe.head == "image_and_metadata":
-                yield (
-                    f"{where}.augmentation.{kind}: not with head image_and_metadata: the metadata of two patients"
-                    " cannot be mixed; set its probability to 0 or head to image_only"
-                )
-            if recipe.aux_loss_weight > 0:
-                yield (
-                    f"{where}.augmentation.{kind}: not with aux_loss_weight above 0: a diagnosis cannot be mixed; set"
-                    " either to 0"
-                )
 
 
 def _tuning_errors(where: str, recipe: Recipe, tune: Tune, stored: int) -> Iterator[str]:

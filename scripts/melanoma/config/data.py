@@ -72,7 +72,7 @@ class Source(Section):
     )
     table: Text | None = Field(
         default=None,
-        description="The table: CSV in UTF-8, or Parquet if its suffix is .parquet.",
+        description="The table: CSV in UTF-8, TSV (.tsv, .tab) or Parquet (.parquet, .pq).",
         examples=["data/train.csv"],
     )
     metadata: Text | None = Field(
@@ -239,7 +239,7 @@ class NearDuplicates(Section):
 class Predefined(Section):
     """A split that a table gives."""
 
-    table: Text = Field(description="CSV table with one row for each image.")
+    table: Text = Field(description="Table with one row for each image: CSV, TSV or Parquet.")
     image: Text = Field(default="image_name", description="The column of image names.")
     column: Text = Field(description="The column that says where an image belongs.")
     test: tuple[Text | Whole, ...] = Field(min_length=1, description="Values of the column that are test.")
@@ -296,7 +296,7 @@ class Split(Section):
     )
     duplicates: Text | None = Field(
         default=None,
-        description="CSV of known duplicates: two columns of image names. Each pair stays together. `null` is none.",
+        description="Table of known duplicates, whose first two columns are image names. Each pair stays together.",
     )
     near_duplicates: NearDuplicates = Field(
         default_factory=NearDuplicates,

@@ -147,19 +147,18 @@ class Schedule(Section):
 class Sampling(Section):
     """How the images of an epoch are drawn."""
 
-    name: Literal["none", "oversample", "bootstrap", "balanced"] = Field(
+    name: Literal["none", "oversample", "balanced"] = Field(
         default="oversample",
         description=(
             "`none` takes each training image once. `oversample` repeats random images of the rarer class, until it has"
-            " ratio times as many images as the other one. `bootstrap` draws from each class as many images as the"
-            " larger class has, with replacement. `balanced` draws as many images as there are, with replacement; both"
-            " classes have the same probability."
+            " ratio times as many images as the other one. `balanced` draws as many images as there are, with"
+            " replacement; both classes have the same probability."
         ),
     )
     ratio: Number = Field(
         default=1.0,
         gt=0,
         le=1,
-        json_schema_extra=unread_if(name=["none", "bootstrap", "balanced"]),
+        json_schema_extra=unread_if(name=["none", "balanced"]),
         description="For oversample, images of the rarer class for each image of the other.",
     )

@@ -221,7 +221,11 @@ class Recipe(Section):
         default=False, description="Compile the network by torch.compile. This takes minutes; then training is faster."
     )
     sync_batchnorm: Flag = Field(
-        default=False, description="On several GPUs, batch norm over the images of all of them."
+        default=False,
+        description=(
+            "On several GPUs, batch norm over the images of all of them. On the CPU, several processes with this option"
+            " are an error."
+        ),
     )
     sampling: Sampling = Field(default_factory=Sampling, description=Sampling.__doc__)
     augmentation: Augmentation = Field(default_factory=Augmentation, description=Augmentation.__doc__)

@@ -148,10 +148,7 @@ def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFra
 def find_problems(
     cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
 ) -> pd.DataFrame:
-    """Check every row; return one row for each wrong cell, with the index of `cells` and the columns of `Issue`.
-
-    The column action is not yet there.
-    """
+    """Check every row; return the columns of `Issue` without action, a row for each wrong cell, indexed as `cells`."""
     rules = [
         pd.DataFrame({"index": cells.index[broken], "column": column, "problem": problem})
         for broken, column, problem in [*_rules(cells, typed, words, sources), *_unknown_words(cells, words)]
@@ -179,10 +176,9 @@ def describe(problems: pd.DataFrame) -> str:
             break
         shown = [
             f"{row_name(table)} {row.row}, image {row.image}" + (f": {row.value!r}" if pd.notna(row.value) else "")
-            for row in rows.head(5).itertuples()
+            for row in rows.itertuples()
         ]
-        more = f"\n  ... and {len(rows) - 5} more" if len(rows) > 5 else ""
-        kinds.append(f"{table}: {column}: {problem} ({_rows(len(rows))})\n{listing(shown)}{more}")
+        kinds.append(f"{table}: {column}: {problem} ({_rows(len(rows))})\n{listing(shown, limit=5)}")
     return "\n".join(kinds)
 
 
@@ -295,12 +291,12 @@ def _unknown_words(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> Itera
     """Yield the texts that are not in the vocabulary, each with the nearest word."""
     for column, translated in words.items():
         unknown = ~translated["known"]
-        meant = nearest(cells[column][unknown].unique(), VOCABULARIES[column])
+        words_meant = nearest(cells[column][unknown].unique(), VOCABULARIES[column])
         remedy = "correct it, map it under `values` of the source, or leave it empty"
-        for text, word in meant.items():
+        for text, word in words_meant.items():
             hint = f"is {word!r} meant? " if word != UNKNOWN else ""
             yield unknown & (cells[column] == text), column, f"{EXPECTED[column]}; {hint}{remedy}"
-        yield unknown & ~cells[column].isin(list(meant)), column, f"{EXPECTED[column]}; {remedy}"
+        yield unknown & ~cells[column].isin(list(words_meant)), column, f"{EXPECTED[column]}; {remedy}"
 
 
 def _against_schema(typed: pd.DataFrame) -> pd.DataFrame:

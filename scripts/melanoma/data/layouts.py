@@ -265,15 +265,15 @@ def _decoded(table: Table, classes: dict[str, str]) -> dict[str, pd.Series]:
     numbers = np.column_stack([pd.to_numeric(column, errors="coerce").astype(float) for column in columns])
     words = np.array([*classes.values(), "nevus"], dtype=object)
     total = numbers.sum(axis=1)
-    right = np.isin(numbers, (0, 1)).all(axis=1) & ((total == 1) | ((total == 0) & (classes is ONE_HOT_2017)))
+    valid = np.isin(numbers, (0, 1)).all(axis=1) & ((total == 1) | ((total == 0) & (classes is ONE_HOT_2017)))
     choice = np.where(total == 1, np.nan_to_num(numbers).argmax(axis=1), len(classes))
-    diagnosis = pd.Series(words[choice], dtype="str").where(right)
+    diagnosis = pd.Series(words[choice], dtype="str").where(valid)
     target = (diagnosis == "melanoma").map({True: "1", False: "0"}).astype("str")
-    for row in np.flatnonzero(~right):
+    for row in np.flatnonzero(~valid):
         cells = {name: column.iloc[row] for name, column in zip(classes, columns, strict=True)}
         shown = [f"{n}={'' if pd.isna(c) else c}" for n, c in cells.items() if c not in ("0", "0.0")]
         target[row] = ", ".join(shown) or "all 0"
-    return {"diagnosis": diagnosis, "target": target, "one_hot_fault": pd.Series(~right)}
+    return {"diagnosis": diagnosis, "target": target, "one_hot_fault": pd.Series(~valid)}
 
 
 def _joined(
@@ -295,7 +295,7 @@ def _joined(
 
 def _replaced(texts: pd.Series, words: dict[Any, str | float | None]) -> pd.Series:
     """Replace the texts that are keys of `words`, in upper or lower case; None makes a text missing."""
-    lower = {plain(str(theirs).strip()).lower(): None if ours is None else str(ours) for theirs, ours in words.items()}
+    lower = {plain(str(text).strip()).lower(): None if word is None else str(word) for text, word in words.items()}
     return texts.map({text: lower.get(text.lower(), text) for text in texts.dropna().unique()}).astype("str")
 
 

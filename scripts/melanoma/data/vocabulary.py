@@ -91,12 +91,12 @@ def harmonize(texts: pd.Series, vocabulary: dict[str, tuple[str, ...]]) -> pd.Da
     ours = {name.lower(): name for name in vocabulary}
     others = {alias: name for name, aliases in vocabulary.items() for alias in aliases}
     words = {text: (ours | others).get(text.lower()) for text in texts.dropna().unique()}
-    found = {text: word for text, word in words.items() if word}
+    known = {text: word for text, word in words.items() if word}
     return pd.DataFrame(
         {
-            "word": texts.map({text: None if word == UNKNOWN else word for text, word in found.items()}).astype("str"),
-            "known": texts.isna() | texts.isin(list(found)),
-            "alias": texts.isin([text for text in found if text.lower() in others]),
+            "word": texts.map({text: None if word == UNKNOWN else word for text, word in known.items()}).astype("str"),
+            "known": texts.isna() | texts.isin(list(known)),
+            "alias": texts.isin([text for text in known if text.lower() in others]),
         }
     )
 
@@ -105,5 +105,5 @@ def nearest(texts: Iterable[str], vocabulary: dict[str, tuple[str, ...]]) -> dic
     """Map texts to the nearest word of the vocabulary; a text without a near word is left out."""
     ours = {name.lower(): name for name in vocabulary}
     ours |= {alias: name for name, aliases in vocabulary.items() for alias in aliases}
-    found = {text: difflib.get_close_matches(text.lower(), ours, n=1) for text in list(texts)[:SEARCHED]}
-    return {text: ours[match[0]] for text, match in found.items() if match}
+    matches = {text: difflib.get_close_matches(text.lower(), ours, n=1) for text in list(texts)[:SEARCHED]}
+    return {text: ours[match[0]] for text, match in matches.items() if match}

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from melanoma.config.networks import GradientBoosting
+from melanoma.config.recipe import Recipe
 from melanoma.evaluation.evaluate import Settings, cohorts, count_images, resampled
 from melanoma.fusion.select_model import Area
 from melanoma.models.tabular import boosting_parameters, out_of_fold_and_test
@@ -64,16 +66,9 @@ def areas(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, A
     return {name: metrics["auroc"].bounds for name, metrics in estimated.items()}
 
 
-def boosting(images: int) -> dict[str, float]:
+def boosting(images: int) -> GradientBoosting:
     """Return the settings of gradient boosting on so many images."""
-    min_samples_leaf = min(LEAF_SAMPLES, max(2, int(LEAF_SHARE * images)))
-    return {
-        "max_iter": 100,
-        "learning_rate": 0.05,
-        "max_leaf_nodes": 8,
-        "min_samples_leaf": min_samples_leaf,
-        "l2_regularization": 1.0,
-    }
+    return GradientBoosting(min_samples_leaf=min(LEAF_SAMPLES, max(2, int(LEAF_SHARE * images))))
 
 
 def baselines(
@@ -81,9 +76,11 @@ def baselines(
 ) -> dict[str, pd.DataFrame]:
     """Return predictions, as `tabular.out_of_fold_and_test`, by gradient boosting of what is known without a pixel."""
     sized = bool((train["width"] > 0).any())
-    recipe = {"network": "gradient_boosting", "gradient_boosting": boosting(len(train)), "seed": seed}
+    recipe = Recipe(network="gradient_boosting", gradient_boosting=boosting(len(train)), seed=seed)
     return {
-        name: out_of_fold_and_test(recipe | {"inputs": inputs}, train, test, folds, test_by, threads=1)[0]
+        name: out_of_fold_and_test(
+            recipe.model_copy(update={"inputs": inputs}), train, test, folds, test_by, threads=1
+        )[0]
         for name, inputs in BASELINES.items()
         if sized or "size" not in inputs
     }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from melanoma.common.errors import InputError
 from melanoma.data.metadata_columns import InputEncoder
 from melanoma.fusion.rules import KEYS, aligned, finite_logits, simplex_minimum
-from melanoma.models.plain_classifiers import Classifier, Linear, classifier_of, learned
+from melanoma.models.plain_classifiers import Classifier, Linear, plain_classifier, read_classifier
 from melanoma.predictions.patient_context import (
     DISTANCE_NAMES,
     NAMES,
@@ -94,7 +94,7 @@ class Stack:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Rebuild it from `to_dict`."""
-        encoder, classifier = InputEncoder.from_dict(values["encoder"]), classifier_of(values["classifier"])
+        encoder, classifier = InputEncoder.from_dict(values["encoder"]), read_classifier(values["classifier"])
         return cls(tuple(values["columns"]), encoder, classifier)
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Stack:
         """Fit encoder and classifier to labeled rows."""
         encoder = InputEncoder.fit(table, inputs)
         read = _encoded(table, columns, encoder)
-        return cls(tuple(columns), encoder, learned(classifier().fit(read, table["target"].to_numpy())))
+        return cls(tuple(columns), encoder, plain_classifier(classifier().fit(read, table["target"].to_numpy())))
 
     def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Return the classifier's probabilities."""
@@ -245,9 +245,10 @@ def cross_fits(table: pd.DataFrame, fit: Fit, folds: int, seed: int) -> CrossFit
 
 def _classifier(settings: dict[str, Any]) -> Any:
     if settings["method"] == "gradient_boosting":
+        from melanoma.config.networks import GradientBoosting
         from melanoma.models.tabular import build_boosting
 
-        return build_boosting(settings["gradient_boosting"], settings["seed"])
+        return build_boosting(GradientBoosting.model_validate(settings["gradient_boosting"]), settings["seed"])
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -114,13 +114,13 @@ def candidate_pairs(
     """
     for left in range(start, len(hashes), TILE):
         others = hashes[left : left + TILE]
-        found = []
+        parts = []
         for orientation, rows in enumerate(turned[:, start : start + ROWS]):
             distance = np.bitwise_count(rows[:, None] ^ others)
             row, column = np.divmod(np.flatnonzero(distance <= hash_distance), len(others))
             first, second, hamming = row + start, column + left, distance[row, column]
-            found.append(np.stack([first, second, np.full(len(row), orientation), hamming])[:, first < second])
-        candidates = np.concatenate(found, axis=1).T
+            parts.append(np.stack([first, second, np.full(len(row), orientation), hamming])[:, first < second])
+        candidates = np.concatenate(parts, axis=1).T
         if len(candidates):
             yield candidates
 

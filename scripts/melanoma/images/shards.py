@@ -64,21 +64,21 @@ class Prepared(NamedTuple):
 
 def prepare_file(path: str | Path, settings: Images) -> Prepared:
     """Read, hash, check, decode, resize and measure an image file; an error is returned in `problem`, not raised."""
-    found = Prepared(None)
+    result = Prepared(None)
     try:
         data = _read(Path(path))
-        found = found._replace(bytes=len(data), sha256=sha256(data))
+        result = result._replace(bytes=len(data), sha256=sha256(data))
         header = read_header(data)
-        found = found._replace(format=header.format, width=header.width, height=header.height)
+        result = result._replace(format=header.format, width=header.width, height=header.height)
         if header.width * header.height > settings.max_pixels:
             limit = f"more than images.max_pixels = {settings.max_pixels}"
             raise Unreadable(f"{header.width} x {header.height} pixels, {limit}")
         pixels = crop_and_resize(data, header, settings)
-        return found._replace(pixels=pixels, quality=measure(pixels))
+        return result._replace(pixels=pixels, quality=measure(pixels))
     except OSError as error:
-        return found._replace(problem=f"cannot be opened: {error.strerror}")
+        return result._replace(problem=f"cannot be opened: {error.strerror}")
     except Unreadable as error:
-        return found._replace(problem=str(error))
+        return result._replace(problem=str(error))
 
 
 class Photographs:
@@ -93,10 +93,10 @@ class Photographs:
         return np.stack([self._prepared(self.files[row]) for row in rows])
 
     def _prepared(self, path: str | Path) -> NDArray[np.uint8]:
-        found = prepare_file(path, self.settings)
-        if found.pixels is None:
-            raise InputError(f"{path}: {found.problem}. Give a complete JPEG or PNG")
-        return found.pixels
+        result = prepare_file(path, self.settings)
+        if result.pixels is None:
+            raise InputError(f"{path}: {result.problem}. Give a complete JPEG or PNG")
+        return result.pixels
 
 
 def shard_rows(images: int, shard: int, shards: int) -> slice:

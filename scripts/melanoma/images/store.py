@@ -5,7 +5,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypedDict
+from typing import Literal, NamedTuple, Protocol, TypedDict
 
 import h5py
 import numpy as np
@@ -156,7 +156,7 @@ class ImageStore:
         """Return the number of images."""
         return len(self.names)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state to pickle, without the open files."""
         return {**self.__dict__, "_process": None, "_open": OrderedDict()}
 

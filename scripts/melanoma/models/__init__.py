@@ -1,1 +1,1 @@
-"""Networks and metadata models."""
+"""Networks of images and metadata, and the classifiers of scikit-learn."""

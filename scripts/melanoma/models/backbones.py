@@ -1,27 +1,27 @@
 """Published networks that turn images into features: ResNeSt by its authors, EfficientNet of torchvision, all of timm.
 
-A library's network, its forward pass and the names of its parameters stay as they are, so that its weights files fit;
-only its pooling and its classifier are exchanged. Each library has a module of its own, imported where a network of it
-is built: the three together take longer to import than torch.
+The forward pass and the names of the parameters stay those of the library, so that its weights files fit. Only the
+pooling and the classifier are replaced. Each library has a module here, which is imported only when it is needed,
+because the three together take longer to import than torch.
 """
 
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from melanoma.augment.transforms import IMAGENET_MEAN, IMAGENET_STD
 from melanoma.common.errors import InputError
-from melanoma.models.layers import batch_norms, exponents
+from melanoma.config import networks as options
+from melanoma.models.layers import FeatureNetwork, batch_norms, exponents
 
 
-class Backbone(nn.Module):
-    """A published network: images (n, 3, size, size), normalized by ImageNet's statistics, to features (n, width).
+class Backbone(FeatureNetwork):
+    """A published network, from images (n, 3, size, size), normalized by ImageNet, to features (n, width).
 
-    `normalize` goes from ImageNet's statistics to those that the network was trained with.
+    `normalize` changes the normalization to the one that the network was trained with.
     """
 
     def __init__(self, network: nn.Module, width: int, normalize: nn.Module) -> None:
@@ -31,19 +31,20 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of `images`."""
-        return self.network(self.normalize(images))
+        features: Tensor = self.network(self.normalize(images))
+        return features
 
     def freeze(self, frozen: bool) -> None:
-        """Keep the published network as it is, as in prediction, or train it again; its pooling learns anyway."""
+        """Freeze the published weights and the statistics of batch norm, or release them. GeM learns in both cases."""
         self.frozen = frozen
-        learning = exponents(self.network)
+        learned = exponents(self.network)
         for name, parameter in self.network.named_parameters():
-            if name not in learning:
+            if name not in learned:
                 parameter.requires_grad_(not frozen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Set training or prediction; what is frozen stays in prediction."""
+        """Set training or prediction mode. A frozen network stays in prediction mode."""
         super().train(mode)
         if self.frozen:
             self.network.eval()
@@ -51,10 +52,10 @@ class Backbone(nn.Module):
 
 
 class CheckpointedBackbone(Backbone):
-    """A backbone whose blocks are computed again in the backward pass, where batch norm must not count a batch twice.
+    """A backbone with gradient checkpointing, whose second forward pass must not update batch norm again.
 
-    So between one forward pass and the next, the momentum of its batch norm is 0. (Its `num_batches_tracked`, which
-    nothing reads where there is a momentum, does count twice.)
+    So the momentum of batch norm is 0 except in the first forward pass. (`num_batches_tracked` counts both passes, but
+    batch norm with a momentum does not read it.)
     """
 
     def __init__(self, network: nn.Module, width: int, normalize: nn.Module) -> None:
@@ -64,7 +65,7 @@ class CheckpointedBackbone(Backbone):
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of `images`."""
         norms = list(batch_norms(self.network))
-        # Read at the first call: a conversion to synchronized batch norm has exchanged the layers before it.
+        # Read in the first call, because synchronized batch norm replaces the layers after the network is built.
         self.momenta = self.momenta or [norm.momentum for norm in norms]
         for norm, momentum in zip(norms, self.momenta, strict=True):
             norm.momentum = momentum
@@ -75,7 +76,10 @@ class CheckpointedBackbone(Backbone):
 
 
 class Renormalize(nn.Module):
-    """Turns images normalized by ImageNet's mean and standard deviation into ones normalized by others, in [0, 1]."""
+    """Changes images normalized by ImageNet's mean and standard deviation to the given ones, of values in [0, 1]."""
+
+    factor: Tensor
+    shift: Tensor
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
@@ -89,52 +93,57 @@ class Renormalize(nn.Module):
         return images * self.factor + self.shift
 
 
-def build_backbone(name: str, size: int, settings: dict[str, Any]) -> Backbone:
-    """Return the network `name` with random weights, by the recipe's settings of the backbone.
+def build_backbone(name: str, size: int, settings: options.Backbone) -> Backbone:
+    """Return the network `name` with random weights, for images of side `size`.
 
-    Raises InputError for a name that timm does not know, for images of a size that the network cannot take, and for
-    GeM where the network has no feature map to pool.
+    Raises InputError for a name that timm does not have, for a size that the network cannot take, and for GeM if the
+    network has no feature map to pool.
     """
     build = partial(_library(name).build, name, size, settings)
     width = _width(build, name, size)
     network = build()
-    kind = CheckpointedBackbone if settings["gradient_checkpointing"] else Backbone
+    kind = CheckpointedBackbone if settings.gradient_checkpointing else Backbone
     return kind(network, width, _normalization(network))
 
 
-def classifier_of(name: str, network: nn.Module) -> tuple[str, ...]:
-    """Return the names of the output layers that `network`, the library's of this name, was published with."""
-    return _library(name).classifier(network)
+def published_classifier(name: str, network: nn.Module) -> tuple[str, ...]:
+    """Return the names of the published output layers of `network`, which a library has under `name`."""
+    layers: tuple[str, ...] = _library(name).classifier(network)
+    return layers
 
 
 def _library(name: str) -> ModuleType:
     if name.startswith("timm/"):
-        from melanoma.models import timm_networks as library
-    elif name.startswith("resnest"):
-        from melanoma.models import resnest_networks as library
-    else:
-        from melanoma.models import torchvision_networks as library
-    return library
+        from melanoma.models import timm_networks
+
+        return timm_networks
+    if name.startswith("resnest"):
+        from melanoma.models import resnest_networks
+
+        return resnest_networks
+    from melanoma.models import torchvision_networks
+
+    return torchvision_networks
 
 
 def _width(build: Callable[[], nn.Module], name: str, size: int) -> int:
-    """Return the number of features, from a pass on torch's meta device: shapes without values, in no time."""
+    """Return the number of features, from a forward pass on torch's meta device, which computes shapes only."""
     try:
         with torch.device("meta"), torch.no_grad():
-            shape = build().eval()(torch.zeros(2, 3, size, size)).shape
+            features: Tensor = build().eval()(torch.zeros(2, 3, size, size))
     except InputError:
         raise
-    except Exception as error:  # libraries refuse a size by any kind of exception
+    except Exception as error:  # The libraries raise exceptions of any kind for a size.
         raise InputError(
-            f"{name} cannot take images of {size} x {size} pixels ({error}). Set the model's input_size to one that it"
-            " can, such as that of its published weights"
+            f"{name} cannot take images of {size} x {size} pixels ({error}). Set the model's input_size to a size that"
+            " it can take, such as that of its published weights"
         ) from error
-    return shape[1]
+    return features.shape[1]
 
 
 def _normalization(network: nn.Module) -> nn.Module:
-    """Return what goes from ImageNet's normalization to that which the network was trained with."""
+    """Return a layer from ImageNet's normalization to the one that the network was trained with."""
     published = getattr(network, "pretrained_cfg", {})
     mean, std = tuple(published.get("mean", IMAGENET_MEAN)), tuple(published.get("std", IMAGENET_STD))
-    same = mean == tuple(IMAGENET_MEAN) and std == tuple(IMAGENET_STD)
-    return nn.Identity() if same else Renormalize(mean, std)
+    is_imagenet = mean == tuple(IMAGENET_MEAN) and std == tuple(IMAGENET_STD)
+    return nn.Identity() if is_imagenet else Renormalize(mean, std)

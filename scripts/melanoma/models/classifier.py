@@ -1,42 +1,43 @@
 """Networks by name. To add one: a module with `width`, and its name in `image_network`."""
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from melanoma.config import networks as options
 from melanoma.config.recipe import Recipe
 from melanoma.models.backbones import Backbone, build_backbone
 from melanoma.models.baseline_cnn import BaselineCNN
-from melanoma.models.layers import hidden_layer
+from melanoma.models.layers import FeatureNetwork, hidden_layer
 
 
-class MetadataNetwork(nn.Module):
-    """Linear layers with batch norm, ReLU and dropout: metadata (n, inputs) to features (n, width)."""
+class MetadataNetwork(FeatureNetwork):
+    """Linear layers with batch norm, ReLU and dropout, from metadata (n, inputs) to features (n, width)."""
 
-    def __init__(self, inputs: int, settings: dict[str, Any]) -> None:
+    def __init__(self, inputs: int, settings: options.MetadataNetwork) -> None:
         super().__init__()
-        widths = [inputs, *settings["widths"]]
+        widths = [inputs, *settings.widths]
         self.layers = nn.Sequential(
-            *(nn.Sequential(hidden_layer(*pair), nn.Dropout(settings["dropout"])) for pair in pairwise(widths))
+            *(nn.Sequential(hidden_layer(*pair), nn.Dropout(settings.dropout)) for pair in pairwise(widths))
         )
         self.width = widths[-1]
 
     def forward(self, metadata: Tensor) -> Tensor:
         """Return the features of `metadata`."""
-        return self.layers(metadata)
+        features: Tensor = self.layers(metadata)
+        return features
 
 
 class Classifier(nn.Module):
-    """Features of the image, of the metadata, or both side by side, then dropout and one linear layer to all outputs.
+    """Features of the image, of the metadata, or both concatenated, then dropout and one linear layer to all outputs.
 
-    In training the outputs are the mean of those under `samples` dropout masks (multi-sample dropout, Inoue 2019, with
-    outputs averaged instead of losses).
+    In training the outputs are the mean over `samples` dropout masks (multi-sample dropout, Inoue 2019, but with the
+    mean of the outputs instead of the losses).
     """
 
     def __init__(
-        self, image: nn.Module | None, metadata: MetadataNetwork | None, outputs: int, dropout: float, samples: int
+        self, image: FeatureNetwork | None, metadata: FeatureNetwork | None, outputs: int, dropout: float, samples: int
     ) -> None:
         super().__init__()
         self.image, self.metadata = image, metadata
@@ -46,16 +47,16 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor | None, metadata: Tensor) -> Tensor:
         """Return outputs (n, 1 + diagnoses) of images (n, 3, size, size) and metadata (n, columns).
 
-        Column 0 is the logit of melanoma, the others are the logits of the diagnoses.
+        Column 0 is the logit of melanoma. The others are the logits of the diagnoses.
         """
         return self.classify(self.embed(images), metadata)
 
     def embed(self, images: Tensor | None) -> Tensor | None:
-        """Return the embedding of images, (n, width), their features in the last layer; None where it sees none."""
+        """Return the features of images, (n, width), or None if the network reads no images."""
         return None if self.image is None else self.image(images)
 
     def classify(self, embedding: Tensor | None, metadata: Tensor) -> Tensor:
-        """Return the outputs of `forward` for images of this embedding."""
+        """Return the outputs as `forward` does, for the features that `embed` returned."""
         parts = [] if embedding is None else [embedding]
         if self.metadata is not None:
             parts.append(self.metadata(metadata))
@@ -64,32 +65,29 @@ class Classifier(nn.Module):
         return torch.stack([self.last(self.dropout(features)) for _ in range(masks)]).mean(dim=0)
 
     def freeze(self, frozen: bool) -> None:
-        """Keep the weights and batch norm statistics of the backbone as they are, or train them again.
-
-        Without effect on the pooling, the metadata network, the last layer, and networks that are no backbone.
-        """
+        """Freeze or release the backbone, as `Backbone.freeze` does. Other networks have none to freeze."""
         if isinstance(self.image, Backbone):
             self.image.freeze(frozen)
 
 
-def build_network(recipe: dict[str, Any], size: int, columns: int, diagnoses: int = 0) -> Classifier:
+def build_network(recipe: Recipe, size: int, columns: int, diagnoses: int = 0) -> Classifier:
     """Return the recipe's network with random weights.
 
-    It is for images of side `size`, `columns` of metadata, and `diagnoses` classes of an auxiliary task. Raises
-    InputError where the network is not known or cannot take images of that size.
+    It is for images of side `size`, `columns` of metadata, and `diagnoses` classes of the auxiliary loss. Raises
+    InputError if the network does not exist or cannot take images of that size.
     """
-    reads_metadata = recipe["head"] == "image_and_metadata" or recipe["network"] == "metadata_mlp"
+    reads_metadata = recipe.head == "image_and_metadata" or not recipe.reads_images
     return Classifier(
-        image=None if recipe["network"] == "metadata_mlp" else image_network(recipe, size),
-        metadata=MetadataNetwork(columns, recipe["metadata"]) if reads_metadata else None,
+        image=image_network(recipe, size) if recipe.reads_images else None,
+        metadata=MetadataNetwork(columns, recipe.metadata) if reads_metadata else None,
         outputs=1 + diagnoses,
-        dropout=recipe["dropout"],
-        samples=recipe["multi_sample_dropout"],
+        dropout=recipe.dropout,
+        samples=recipe.multi_sample_dropout,
     )
 
 
-def image_network(recipe: dict[str, Any], size: int) -> nn.Module:
-    """Return the part of the recipe's network that turns images of side `size` into features."""
-    if Recipe(network=recipe["network"]).is_backbone:
-        return build_backbone(recipe["network"], size, recipe["backbone"])
-    return BaselineCNN(size, recipe["baseline_cnn"])
+def image_network(recipe: Recipe, size: int) -> FeatureNetwork:
+    """Return the network from images of side `size` to features."""
+    if recipe.is_backbone:
+        return build_backbone(recipe.network, size, recipe.backbone)
+    return BaselineCNN(size, recipe.baseline_cnn)

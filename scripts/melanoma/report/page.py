@@ -1,11 +1,12 @@
-"""The study's report: one HTML page that needs nothing but itself."""
+"""The report of a study: one HTML page that contains all that it shows."""
 
 import base64
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 import yaml
@@ -17,8 +18,10 @@ from melanoma.common.provenance import ROOT, commit
 from melanoma.config.checks import WITHOUT_CONTEXT
 from melanoma.config.facts import start_of
 from melanoma.config.recipe import read_recipe
+from melanoma.config.study import Study, resolve
 from melanoma.evaluation.summary import interval_note
 from melanoma.predictions.test_access_log import accesses, read_access_log
+from melanoma.report.results import Finding, ModelMetrics
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
 PACKAGES = [
@@ -34,37 +37,102 @@ PACKAGES = [
     "h5py",
     "matplotlib",
 ]
-FEW = 20  # melanomas or patients, below which a test says little
-SHOWN_ROWS = 200  # of a table of issues; the file holds all
+FEW = 20  # melanomas or patients: with fewer, the report warns that the test set is too small
+SHOWN_ROWS = 200  # rows of a table of issues; the file has all of them
+SHOWN_SIZES = 5
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The files that a report is made of; those that are None or empty leave their section out."""
+    """The files of a report. A section whose file is None or whose files are empty is left out.
+
+    `study` has the parts of the resolved configuration. `figures`, `recipes`, `trials` and `fusions` are by name.
+    """
 
     metrics: Path
-    config: list[Path]
+    study: Sequence[Path]
     comparisons: Path | None = None
     calibration: Path | None = None
     selected_model: Path | None = None
     shortcuts: Path | None = None
-    figures: dict[str, Path] = field(default_factory=dict)
+    figures: Mapping[str, Path] = field(default_factory=dict)
     leakage: Path | None = None
     issues: Path | None = None
     quality: Path | None = None
-    recipes: dict[str, Path] = field(default_factory=dict)
-    trials: dict[str, Path] = field(default_factory=dict)
+    recipes: Mapping[str, Path] = field(default_factory=dict)
+    trials: Mapping[str, Path] = field(default_factory=dict)
     seeds: Path | None = None
     test_access_log: Path | None = None
-    fusions: dict[str, Path] = field(default_factory=dict)
-    truths: list[Path] = field(default_factory=list)
-    captions: Path = ROOT / "report"
-    command: str | None = None
+    fusions: Mapping[str, Path] = field(default_factory=dict)
+    truths: Sequence[Path] = ()
 
 
-def render(study: str, sources: Sources) -> str:
-    """Return the report as HTML with every image inside; the same sources give the same text."""
-    metrics = read_json(sources.metrics)
+class Figure(TypedDict):
+    """A figure of the page. `uri` holds the image itself."""
+
+    name: str
+    uri: str
+    caption: str
+
+
+class RecipeEntry(TypedDict):
+    """A model of the page. `weights` says what the network starts from; it is empty if nothing is trained by epochs."""
+
+    name: str
+    network: str
+    weights: str
+    path: Path
+    text: str
+
+
+class Leakage(TypedDict):
+    """The result of the leakage check: the leaks, the counts of each part as a table, and other counts by name."""
+
+    findings: list[Finding]
+    header: list[str]
+    rows: list[tuple[str, list[object]]]
+    others: dict[str, int]
+
+
+class Issues(TypedDict):
+    """The issues of the tables: their number, the number of each kind, and the first rows."""
+
+    total: int
+    counts: list[dict[str, object]]
+    rows: list[dict[str, object]]
+
+
+class Quality(TypedDict):
+    """The quality of the image files: counts, the most common sizes with their counts, and the first bad files."""
+
+    total: int
+    unreadable: int
+    sizes: list[tuple[str, int]]
+    n_sizes: int
+    bad: int
+    problems: list[dict[str, object]]
+
+
+class Trials(TypedDict):
+    """The trials of a tuning as a table, the best trial first."""
+
+    header: list[str]
+    rows: list[list[str]]
+
+
+class AccessCounts(TypedDict):
+    """How often the test labels were read, for how many configurations, and whether the study allows so many."""
+
+    accesses: int
+    configurations: int
+    first: str | None
+    many: bool
+
+
+def render(sources: Sources) -> str:
+    """Return the report as HTML with all images inside. The same sources give the same text."""
+    metrics: dict[str, ModelMetrics] = read_json(sources.metrics)
+    study = read_study(sources.study)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
@@ -72,7 +140,6 @@ def render(study: str, sources: Sources) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    config = configuration(sources.config)
     return environment.get_template("report.html.j2").render(
         study=study,
         metrics=metrics,
@@ -81,24 +148,23 @@ def render(study: str, sources: Sources) -> str:
         one_test=len({(entry["n"], entry["melanomas"], entry["patients"]) for entry in metrics.values()}) == 1,
         axis=axis(metrics),
         thresholded={name: entry["thresholds"] for name, entry in metrics.items() if "thresholds" in entry},
-        comparisons=read_json(sources.comparisons) if sources.comparisons else {"pairs": []},
-        calibration=read_json(sources.calibration) if sources.calibration else {},
-        selected_model=read_json(sources.selected_model) if sources.selected_model else None,
+        comparisons=_json(sources.comparisons) or {"pairs": []},
+        calibration=_json(sources.calibration) or {},
+        selected_model=_json(sources.selected_model),
         contexts=contexts(metrics),
-        shortcuts=read_json(sources.shortcuts) if sources.shortcuts else None,
-        figures=[figure(name, path, sources.captions) for name, path in sources.figures.items()],
+        shortcuts=_json(sources.shortcuts),
+        figures=[figure(name, path) for name, path in sources.figures.items()],
         truth=best_possible(sources.truths),
-        split=config.get("split") or {},
-        leakage=leakage(sources.leakage),
-        issues=issues(sources.issues),
-        quality=quality(sources.quality),
-        recipes=[(name, start_of(read_recipe(path)), path, path.read_text()) for name, path in sources.recipes.items()],
+        leakage=leakage(sources.leakage) if sources.leakage else None,
+        issues=issues(sources.issues) if sources.issues else None,
+        quality=quality(sources.quality) if sources.quality else None,
+        recipes=[recipe_entry(name, path) for name, path in sources.recipes.items()],
         trials={name: trials(path) for name, path in sources.trials.items()},
-        seeds=read_json(sources.seeds) if sources.seeds else {},
-        test_access_log=test_access_log(sources.test_access_log, config),
+        seeds=_json(sources.seeds) or {},
+        test_access_log=access_counts(sources.test_access_log, study.evaluate.max_test_configurations),
         fusions={name: read_json(path) for name, path in sources.fusions.items()},
-        config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
-        command=sources.command or f"snakemake --cores all --configfile {' '.join(map(str, sources.config))}",
+        config=yaml.safe_dump(study.dump(), sort_keys=False, allow_unicode=True),
+        command=f"snakemake --cores all --configfile {' '.join(map(str, sources.study))}",
         versions=versions(),
         commit=commit(),
         shown_rows=SHOWN_ROWS,
@@ -106,86 +172,87 @@ def render(study: str, sources: Sources) -> str:
     )
 
 
-def configuration(paths: list[Path]) -> dict[str, Any]:
-    """Return the configuration that files hold together, as Snakemake joins several: a section may be in several."""
+def read_study(paths: Sequence[Path]) -> Study:
+    """Return the study whose configuration is divided among YAML files. A section may be in several of them."""
     joined: dict[str, Any] = {}
     for part in map(read_yaml, paths):
         for section, value in part.items():
             known = joined.get(section)
             joined[section] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
-    return joined
+    return resolve(joined)
 
 
-def contexts(metrics: dict[str, Any]) -> dict[str, str]:
-    """Return the fusions that were made with and without patient context, with the name of the one without."""
+def contexts(metrics: Mapping[str, ModelMetrics]) -> dict[str, str]:
+    """Return the fusions with patient context, each with the name of the same fusion without context."""
     pairs = {name.removesuffix(WITHOUT_CONTEXT): name for name in metrics if name.endswith(WITHOUT_CONTEXT)}
     return {name: without for name, without in pairs.items() if name in metrics}
 
 
-def figure(name: str, path: Path, captions: Path) -> dict[str, str]:
-    """Return name, title, data URI and caption of a figure; a `name` of several, such as augmentation:cnn, has the
-    caption of its kind, augmentation.rst in `captions`.
+def figure(name: str, path: Path) -> Figure:
+    """Return a figure with its caption, report/NAME.rst. Figures NAME:MODEL share a caption.
+
+    Raises InputError if the file is neither SVG nor PNG.
     """
     if path.suffix not in MEDIA:
-        raise InputError(f"{path}: a figure must be one of {', '.join(MEDIA)}")
-    caption = captions / f"{name.partition(':')[0]}.rst"
+        raise InputError(f"{path}: a figure of the report must be one of {', '.join(MEDIA)}")
+    caption = ROOT / "report" / f"{name.partition(':')[0]}.rst"
     return {
         "name": name,
-        "title": name.replace("_", " "),
         "uri": f"data:{MEDIA[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}",
-        "caption": caption.read_text().strip() if caption.exists() else "",
+        "caption": caption.read_text().strip() if caption.exists() else name.replace("_", " "),
     }
 
 
-def axis(metrics: dict[str, Any]) -> tuple[float, float]:
-    """Return the axis of the bars in the table: in tenths, from 0.5 or the least AUROC bound, to 1."""
-    bounds = [entry["auroc"][key] for entry in metrics.values() for key in ("low", "value")]
+def axis(metrics: Mapping[str, ModelMetrics]) -> tuple[float, float]:
+    """Return the axis of the AUROC bars. It starts at 0.5 or at the lowest value or bound, rounded down to a tenth."""
+    bounds = [bound for entry in metrics.values() for bound in (entry["auroc"]["low"], entry["auroc"]["value"])]
     lowest = min(0.5, *(bound for bound in bounds if bound is not None))
     return int(lowest * 10) / 10, 1.0
 
 
-def best_possible(paths: list[Path]) -> dict[str, float]:
-    """Return the AUROCs that the best possible model reaches on made-up images, by what it may look at.
+def best_possible(paths: Sequence[Path]) -> dict[str, float]:
+    """Return the AUROC of the best possible model on generated images by what it reads: joint, image or metadata.
 
-    Empty without made-up images, and with several sources of them, whose truths do not add up to one number.
+    Empty unless there is exactly one source of generated images: the values of several sources cannot be combined.
     """
-    return read_json(paths[0])["bayes_auroc"]["cohort"] if len(paths) == 1 else {}
+    truth: dict[str, float] = read_json(paths[0])["bayes_auroc"]["cohort"] if len(paths) == 1 else {}
+    return truth
 
 
-def leakage(path: Path | None) -> dict[str, Any] | None:
-    """Return the findings of the leakage gate, and what it checked as a table: header and rows."""
-    if path is None:
-        return None
-    found = read_json(path)
-    checked = found.get("checked", {})
-    parts = {name: counts for name, counts in checked.items() if isinstance(counts, dict)}
-    columns = list(dict.fromkeys(column for counts in parts.values() for column in counts))
+def recipe_entry(name: str, path: Path) -> RecipeEntry:
+    """Return a model's entry: its network, what weights it starts from, and the text of its recipe."""
+    recipe = read_recipe(path)
     return {
-        "findings": found["findings"],
-        "header": columns,
-        "rows": [(name, [counts.get(column, "") for column in columns]) for name, counts in parts.items()],
-        "facts": {name: value for name, value in checked.items() if not isinstance(value, dict)},
+        "name": name,
+        "network": recipe.network,
+        "weights": start_of(recipe),
+        "path": path,
+        "text": path.read_text(),
     }
 
 
-def issues(path: Path | None) -> dict[str, Any] | None:
-    """Return the problem rows of the tables: how many of each kind, and the first of them."""
-    if path is None:
-        return None
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except pd.errors.EmptyDataError:
-        table = pd.DataFrame()
-    if table.empty:
-        return {"total": 0}
+def leakage(path: Path) -> Leakage:
+    """Return the result of the leakage check as tables."""
+    result = read_json(path)
+    parts = {name: counts for name, counts in result["checked"].items() if isinstance(counts, dict)}
+    columns = list(dict.fromkeys(column for counts in parts.values() for column in counts))
+    return {
+        "findings": result["findings"],
+        "header": columns,
+        "rows": [(name, [counts.get(column, "") for column in columns]) for name, counts in parts.items()],
+        "others": {name: count for name, count in result["checked"].items() if name not in parts},
+    }
+
+
+def issues(path: Path) -> Issues:
+    """Count the issues of the tables by kind, and return the first of them."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
     counts = table.groupby(["source", "column", "problem", "action"], as_index=False).size()
     return {"total": len(table), "counts": _records(counts), "rows": _records(table.head(SHOWN_ROWS))}
 
 
-def quality(path: Path | None) -> dict[str, Any] | None:
-    """Return how many image files were read, their commonest sizes, and those with a problem."""
-    if path is None:
-        return None
+def quality(path: Path) -> Quality:
+    """Count the image files and their most common sizes, and return the files with a problem."""
     table = pd.read_parquet(path)
     readable = table["readable"].astype(bool)
     bad = table[~readable | table["problem"].notna()]
@@ -193,45 +260,54 @@ def quality(path: Path | None) -> dict[str, Any] | None:
     return {
         "total": len(table),
         "unreadable": int((~readable).sum()),
-        "sizes": [(f"{width} x {height}", int(count)) for (width, height), count in sizes.head(5).items()],
-        "kinds": len(sizes),
-        "problems": _records(bad[["image", "file", "readable", "problem"]].head(SHOWN_ROWS)),
+        "sizes": [(f"{width} x {height}", int(count)) for (width, height), count in sizes.head(SHOWN_SIZES).items()],
+        "n_sizes": len(sizes),
         "bad": len(bad),
+        "problems": _records(bad[["image", "file", "readable", "problem"]].head(SHOWN_ROWS)),
     }
 
 
-def trials(path: Path) -> dict[str, Any]:
-    """Return the trials of a tuning as a table: header and rows, the chosen one first."""
-    table = pd.read_csv(path, dtype={"trial": str})
-    shown = table.drop(columns="chosen")
-    header = [column.removeprefix("validation_") for column in shown.columns]
-    return {"header": header, "rows": [list(map(_short, row)) for row in shown.itertuples(index=False)]}
+def trials(path: Path) -> Trials:
+    """Return the trials of a tuning with shortened numbers."""
+    table = pd.read_csv(path, dtype={"trial": str}).drop(columns="chosen")
+    header = [column.removeprefix("validation_") for column in table.columns]
+    return {"header": header, "rows": [list(map(_short, row)) for row in table.itertuples(index=False)]}
 
 
-def test_access_log(path: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
-    """Return how often this study's test was read, for how many configurations, and whether those are too many."""
+def access_counts(path: Path | None, max_configurations: int) -> AccessCounts | None:
+    """Count the accesses to the latest test set in the access log. None without a log or without an entry."""
     entries = read_access_log(path) if path is not None else []
     if not entries:
         return None
-    most = config.get("evaluate", {}).get("max_test_configurations")
     counts = accesses(entries, entries[-1].get("test"))
-    return counts | {"first": entries[0].get("time"), "many": most is not None and counts["configurations"] > most}
+    return {
+        "accesses": counts["accesses"],
+        "configurations": counts["configurations"],
+        "first": entries[0].get("time"),
+        "many": counts["configurations"] > max_configurations,
+    }
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide results, without importing them."""
-    found = {"python": sys.version.split()[0]}
+    """Return the versions of Python and of the packages that decide results, without an import of them."""
+    installed = {"python": sys.version.split()[0]}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            installed[package] = "not installed"
+    return installed
 
 
-def _short(value: Any) -> str:
+def _json(path: Path | None) -> Any:
+    return None if path is None else read_json(path)
+
+
+def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return table.astype(object).where(table.notna(), "").to_dict("records")
+def _records(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the rows by column, with an empty text for a missing value."""
+    records: list[dict[str, object]] = table.astype(object).where(table.notna(), "").to_dict("records")
+    return records

@@ -1,1 +1,1 @@
-"""Test and folds, and the gate that looks for leaks."""
+"""The split into test and folds, and the search for leaks."""

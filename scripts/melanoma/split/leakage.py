@@ -1,6 +1,6 @@
-"""The leakage gate: looks at the tables that train and predict read, not at how they were made.
+"""Searches the tables of a split for leaks: images of one patient in two parts, labels in features, and more.
 
-`check` knows no label of the test; what needs them is `check_test`, which runs once all models have predicted.
+`check` does not read the labels of the test. `check_test` does; it runs when all models have predicted.
 """
 
 import math
@@ -160,8 +160,8 @@ def check_epoch(order: NDArray[np.integer], train: pd.DataFrame, held_out: pd.Da
 
     A copy by over-sampling may have another name, but it has the store row of its image.
     """
-    shown = train.iloc[np.unique(order)]
-    leaked = shown[shown["image"].isin(held_out["image"]) | shown["row"].isin(held_out["row"])]
+    rows = train.iloc[np.unique(order)]
+    leaked = rows[rows["image"].isin(held_out["image"]) | rows["row"].isin(held_out["row"])]
     return [_finding("over-sampled copy", name, len(leaked), leaked["image"])] if len(leaked) else []
 
 

@@ -1,11 +1,11 @@
-"""Checkpoints that survive being killed at any moment and notice any damage.
+"""Checkpoints that survive a kill at any moment, and whose damage is noticed.
 
-A checkpoint is one file: the SHA-256 of the rest in hexadecimal and a line feed, then what torch.save wrote.
-torch.load alone loads most bit-flipped files without an error. Files are written whole or not at all, the newest three
-are kept, and the newest good one of the same stamp is used.
+A checkpoint is one file: the SHA-256 of the rest in hexadecimal, a line feed, and the bytes of torch.save. (torch.load
+alone reads most files with flipped bits without an error.) A file is written whole or not at all. The newest three are
+kept, and the newest one that is intact and has the right stamp is used.
 
-A scheduler can start a job again while the old one still runs. The one that came last owns the folder; the other finds
-that out before it writes, and stops.
+A scheduler can restart a job while the old process still runs. The process that came last owns the folder. The other
+one notices that before it writes, and stops.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import io
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -21,12 +21,13 @@ from melanoma.common.cli import log
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_bytes, write_text
 
-KEPT = 3
-_HEADER = 65
-_OWNER = "owner"
+MAX_CHECKPOINTS = 3
+HEADER_SIZE = 65
+OWNER = "owner"
+State = TypeVar("State")
 
 
-class Checkpoints:
+class Checkpoints(Generic[State]):
     """The checkpoints in one folder that belong to one `stamp`: a hash of all that the training depends on."""
 
     def __init__(self, folder: Path, stamp: str) -> None:
@@ -34,55 +35,54 @@ class Checkpoints:
         self.token = uuid.uuid4().hex
 
     def claim(self) -> None:
-        """Own the folder from now on: another job that still trains the same stops at its next checkpoint."""
-        write_text(self.folder / _OWNER, self.token)
+        """Own the folder. Another process of the same training then stops at its next checkpoint."""
+        write_text(self.folder / OWNER, self.token)
 
-    def save(self, state: dict[str, Any], step: int) -> None:
-        """Write `state`, which is the state after optimizer step `step`, and drop all but the newest three.
+    def save(self, state: State, step: int) -> None:
+        """Write `state`, the state after optimizer step `step`, and delete all but the newest three.
 
-        Raises InputError where another job has claimed the folder, or where it cannot be written, by which nothing that
-        was saved before is lost.
+        Raises InputError if another process owns the folder, or if the file cannot be written. Earlier checkpoints are
+        then kept.
         """
-        self._check_owner()
+        if self._owner() != self.token:
+            raise InputError(f"{self.folder}: another job has taken over this training; this one stops.")
         payload = serialize({"stamp": self.stamp, "step": step, "state": state})
         path = self.folder / f"step-{step:09d}.pt"
         try:
             write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         except OSError as error:
             raise InputError(
-                f"The checkpoint {path} of {len(payload) / 1e6:.0f} MB cannot be written: {error.strerror}. Those"
-                " before it are kept. Make room or raise the quota; the same command then goes on from the newest."
+                f"The checkpoint {path} of {len(payload) / 1e6:.0f} MB cannot be written: {error.strerror}. Earlier"
+                " checkpoints are kept. Free space or raise the quota; the same command then continues from the newest"
+                " checkpoint."
             ) from error
-        for old in self._newest_first()[KEPT:]:
+        for old in self._newest_first()[MAX_CHECKPOINTS:]:
             old.unlink(missing_ok=True)
 
-    def load(self) -> dict[str, Any] | None:
-        """Return the newest good state of this stamp, or None."""
+    def load(self) -> State | None:
+        """Return the newest intact state of this stamp, or None."""
         for path in self._newest_first():
-            payload = _verified(path)
+            payload = _payload(path)
             if payload is None:
                 log.warning("%s is damaged; trying the checkpoint before it", path)
                 continue
             content = torch.load(io.BytesIO(payload), weights_only=True)
             if content["stamp"] != self.stamp:
-                log.warning("%s belongs to another recipe, data or split; not used", path)
+                log.warning("%s belongs to another recipe, data or split; it is not used", path)
                 continue
-            log.info("going on from %s", path)
-            return content["state"]
+            log.info("continuing from %s", path)
+            state: State = content["state"]
+            return state
         return None
 
     def clear(self) -> None:
-        """Remove the folder, once its training is finished, unless another job has claimed it."""
+        """Delete the folder at the end of the training, unless another process owns it."""
         if self._owner() == self.token:
             shutil.rmtree(self.folder)
 
-    def _check_owner(self) -> None:
-        if self._owner() != self.token:
-            raise InputError(f"{self.folder}: another job has taken over this training; this one stops.")
-
     def _owner(self) -> str | None:
         try:
-            return (self.folder / _OWNER).read_text()
+            return (self.folder / OWNER).read_text()
         except FileNotFoundError:
             return None
 
@@ -91,13 +91,14 @@ class Checkpoints:
 
 
 def serialize(content: Any) -> bytes:
-    """Return what torch.save writes for `content`; the same content gives the same bytes."""
+    """Return the bytes that torch.save writes for `content`; the same content gives the same bytes."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
 
 
-def _verified(path: Path) -> bytes | None:
+def _payload(path: Path) -> bytes | None:
+    """Return the content of a checkpoint after its hash, or None if it is damaged."""
     data = path.read_bytes()
-    header, payload = data[:_HEADER], data[_HEADER:]
+    header, payload = data[:HEADER_SIZE], data[HEADER_SIZE:]
     return payload if header == hashlib.sha256(payload).hexdigest().encode() + b"\n" else None

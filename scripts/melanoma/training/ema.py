@@ -1,58 +1,27 @@
-"""The exponential mean of a network's weights over the steps of its training."""
+"""The exponential moving average of the weights of a network over the steps of its training."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-import torch
-from torch import Tensor, nn
+from melanoma.models.classifier import Classifier
 
 
-class WeightAverage:
-    """The exponential moving average of the parameters and buffers of `model`, the network itself without any wrapper.
+class WeightAverage(AveragedModel):
+    """torch's average of the parameters and buffers of a network, in `module`, with a decay that grows at first.
 
-    In step t the average keeps min(decay, (1 + t) / (10 + t)) of itself, as TensorFlow's does, so that it soon forgets
-    where training began. Buffers of whole numbers, as batch norm's count of batches, are copied.
+    In step t the average keeps the share min(decay, (1 + t) / (10 + t)) of its value, as in TensorFlow. So it soon
+    forgets the initial weights. The network must have no wrapper, such as that of torch.compile.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    module: Classifier
+
+    def __init__(self, network: Classifier, decay: float) -> None:
+        super().__init__(network, use_buffers=True)
         self.decay = decay
-        self.tensors = {name: tensor.clone() for name, tensor in _tensors(model).items()}
+        self.update_parameters(network)  # The first call only copies.
 
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights of `model` after optimizer step `step`."""
-        current = _tensors(model)
-        averaged = [name for name, tensor in current.items() if tensor.is_floating_point()]
-        means, values = ([tensors[name] for name in averaged] for tensors in (self.tensors, current))
-        torch._foreach_lerp_(means, values, 1 - min(self.decay, (1 + step) / (10 + step)))
-        for name in current.keys() - averaged:
-            self.tensors[name].copy_(current[name])
-
-    @contextmanager
-    def swapped_in(self, model: nn.Module) -> Iterator[None]:
-        """Give `model` the averaged weights, and its own back, to the bit, when the context ends."""
-        current = _tensors(model)
-        own = {name: tensor.clone() for name, tensor in current.items()}
-        _copy(self.tensors, current)
-        try:
-            yield
-        finally:
-            _copy(own, current)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the averaged tensors by name; not copies."""
-        return dict(self.tensors)
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take the averaged tensors from `state`, on whatever device they are."""
-        _copy(state, self.tensors)
-
-
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter and buffer of `model` once, by name, without its gradient."""
-    return {name: tensor.detach() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
-
-
-@torch.no_grad()
-def _copy(source: dict[str, Tensor], target: dict[str, Tensor]) -> None:
-    torch._foreach_copy_(list(target.values()), [source[name] for name in target])
+    def update(self, network: Classifier, step: int) -> None:
+        """Add the weights of `network` after optimizer step `step`, counted from 1."""
+        # torch would pass the step as a tensor, and reading that would wait for the GPU in each step.
+        decay = min(self.decay, (1 + step) / (10 + step))
+        self.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch lacks its types
+        self.update_parameters(network)

@@ -16,25 +16,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from melanoma.augment.pixelwise import augmented
+from melanoma.augment.pixelwise import augment
 from melanoma.augment.transforms import Transforms, transform_colors, warp
 from melanoma.augment.tta import view_count, views
 from melanoma.common.errors import InputError
+from melanoma.config.augmentation import TTA
+from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import Images, ImageStore
 from melanoma.training.sampling import batch_slices, epoch_order
 
 
 def diagnosis_classes(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the distinct diagnoses of the training rows, sorted: the classes of the auxiliary task."""
+    """Return the distinct diagnoses of the training rows, sorted: the classes of the auxiliary loss."""
     return tuple(sorted(table["diagnosis"].dropna().unique()))
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows that a model is trained on or predicts: metadata (n, columns) float32, targets (n,) float32, diagnoses (n,)
-    int64 as indices of classes or -1, and for a model that sees images the store, each image's row in it, and the side
-    in pixels that the network sees. `first` is the place that the first of them has among all that are predicted.
+    """The rows that a model is trained on or predicts.
+
+    `metadata` (n, columns) float32, `targets` (n,) float32, and `diagnoses` (n,) int64, indices of classes or -1. A
+    model that reads images has the `store`, the row of each image in it (`rows`), and the side in pixels of the
+    network's input (`output_size`). `first` is the number of the first example among all that are predicted.
     """
 
     metadata: NDArray[np.float32]
@@ -54,16 +58,17 @@ class Examples:
         input_size: int | None,
         diagnoses: tuple[str, ...] = (),
     ) -> "Examples":
-        """Return the examples of `table`; targets are 0 where it has none, and diagnoses -1 where they are not of the
-        classes `diagnoses`.
+        """Return the examples of `table`.
+
+        Targets are 0 if the table has none. Diagnoses are -1 if they are not among the classes `diagnoses`.
         """
         store = ImageStore(images) if images is not None else None
         targets = table["target"] if "target" in table else np.zeros(len(table))
-        found = table["diagnosis"].astype(object) if "diagnosis" in table else [None] * len(table)
+        classes = table["diagnosis"].astype(object) if "diagnosis" in table else [None] * len(table)
         return cls(
             metadata=encoder.transform(table),
             targets=np.asarray(targets, np.float32),
-            diagnoses=pd.Index(diagnoses, dtype=object).get_indexer(found).astype(np.int64),
+            diagnoses=pd.Index(diagnoses, dtype=object).get_indexer(classes).astype(np.int64),
             store=store,
             rows=table["row"].to_numpy(np.int64),
             output_size=input_size or (store.size if store is not None else 0),
@@ -72,7 +77,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch as it leaves the loader: images (n, side, side, 3) uint8 or None, their color transforms and noise."""
+    """A batch on the CPU: images (n, side, side, 3) uint8 or None, and their color transforms and noise."""
 
     images: Tensor | None
     color: Tensor
@@ -83,20 +88,20 @@ class Batch:
     diagnoses: Tensor
 
     def __len__(self) -> int:
-        """Return the number of images, or of rows where there are no images."""
+        """Return the number of images, or of rows if there are no images."""
         return len(self.targets)
 
     def parts(self, count: int) -> list["Batch"]:
-        """Cut the batch into `count` contiguous parts whose sizes differ by one at most; InputError if one is empty."""
+        """Cut the batch into `count` contiguous parts whose sizes differ by at most one; InputError if one is empty."""
         if count > len(self):
             raise InputError(
-                f"A batch of {len(self)} images cannot be cut into {count} parts; take a larger batch_size or fewer"
+                f"A batch of {len(self)} images cannot be cut into {count} parts; set a larger batch_size or fewer"
                 " gradient_accumulation_steps"
             )
         return [self._cut(_part(slice(0, len(self)), number, count)) for number in range(count)]
 
     def pin_memory(self) -> "Batch":
-        """Let the DataLoader move the batch to pinned memory."""
+        """Return the batch in pinned memory, for the DataLoader."""
         return Batch(
             None if self.images is None else self.images.pin_memory(),
             self.color.pin_memory(),
@@ -120,21 +125,21 @@ class Batch:
 
 
 class EpochBatches(Dataset[Batch]):
-    """The batches of one training epoch, each a function of (recipe, seed, epoch, number of the batch) alone.
+    """The batches of one training epoch. Each depends on (recipe, seed, epoch, number of the batch) alone.
 
-    Of each batch, process `rank` of `ranks` gets its contiguous part, whose images are augmented as in the whole.
-    `global_sizes` are the numbers of images of the whole batches. Raises InputError if one is less than `ranks`.
+    Process `rank` of `ranks` gets its contiguous part of each batch, whose images are augmented as in the whole batch.
+    `global_sizes` are the numbers of images of the whole batches. Raises InputError if one is smaller than `ranks`.
     """
 
-    def __init__(self, examples: Examples, recipe: dict[str, Any], epoch: int, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(self, examples: Examples, recipe: Recipe, epoch: int, rank: int = 0, ranks: int = 1) -> None:
         self.examples, self.recipe, self.epoch = examples, recipe, epoch
         self.rank, self.ranks = rank, ranks
-        self.order = epoch_order(examples.targets.astype(np.int64), recipe["sampling"], recipe["seed"], epoch)
-        self.slices = batch_slices(len(self.order), recipe["batch_size"])
+        self.order = epoch_order(examples.targets.astype(np.int64), recipe.sampling, recipe.seed, epoch)
+        self.slices = batch_slices(len(self.order), recipe.batch_size)
         self.global_sizes = [part.stop - part.start for part in self.slices]
         if min(self.global_sizes, default=ranks) < ranks:
             raise InputError(
-                f"A batch of {min(self.global_sizes)} images cannot be cut over {ranks} processes; take a larger"
+                f"A batch of {min(self.global_sizes)} images cannot be cut over {ranks} processes; set a larger"
                 " batch_size or fewer GPUs"
             )
 
@@ -148,30 +153,22 @@ class EpochBatches(Dataset[Batch]):
         examples, indices, images, transforms = self.examples, self.order[part], None, None
         if examples.store is not None:
             pixels, sample_indices = examples.store.read(examples.rows[indices]), np.arange(part.start, part.stop)
-            settings, seed = self.recipe["augmentation"], self.recipe["seed"]
-            images, transforms = augmented(pixels, settings, seed, self.epoch, sample_indices, examples.output_size)
+            settings, seed = self.recipe.augmentation, self.recipe.seed
+            images, transforms = augment(pixels, settings, seed, self.epoch, sample_indices, examples.output_size)
         return _batch(examples, indices, images, transforms)
 
 
 class PredictionBatches(Dataset[Batch]):
-    """The examples `indices`, or all, in their order and with all the views of `tta`, one after another.
+    """The examples in their order, each with all its views of `tta`, of which there are `views`.
 
-    Each image is read once and metadata, targets and diagnoses are repeated with its views, of which there are `views`;
-    a model without images has one. A batch has at most `batch_size` views, but always all of an image.
+    Each image is read once, and its metadata, target and diagnosis are repeated for each view. A model without images
+    has one view. A batch has at most `batch_size` views, but always all views of an image.
     """
 
-    def __init__(
-        self,
-        examples: Examples,
-        batch_size: int,
-        tta: dict[str, Any],
-        recipe: dict[str, Any],
-        indices: NDArray[np.int64] | None = None,
-    ) -> None:
+    def __init__(self, examples: Examples, batch_size: int, tta: TTA, recipe: Recipe) -> None:
         self.examples, self.tta, self.recipe = examples, tta, recipe
-        self.indices = np.arange(len(examples.rows)) if indices is None else indices
         self.views = view_count(tta) if examples.store is not None else 1
-        self.slices = batch_slices(len(self.indices), max(batch_size // self.views, 1))
+        self.slices = batch_slices(len(examples.rows), max(batch_size // self.views, 1))
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -179,17 +176,18 @@ class PredictionBatches(Dataset[Batch]):
 
     def __getitem__(self, number: int) -> Batch:
         """Return batch `number`."""
-        indices = self.indices[self.slices[number]]
+        indices = np.arange(len(self.examples.rows))[self.slices[number]]
         examples, images, transforms = self.examples, None, None
         if examples.store is not None:
-            places = indices + examples.first
-            transforms = views(self.tta, self.recipe, places, examples.store.size, examples.output_size)
+            settings, seed = self.recipe.augmentation, self.recipe.seed
+            sizes = examples.store.size, examples.output_size
+            transforms = views(self.tta, settings, seed, indices + examples.first, *sizes)
             images = warp(examples.store.read(examples.rows[indices]), transforms.affine, examples.output_size)
         return _batch(examples, np.repeat(indices, self.views), images, transforms)
 
 
 def loader(dataset: Dataset[Batch], numbers: Sequence[int], workers: int, pinned: bool) -> DataLoader[Batch]:
-    """Return a loader of the batches `numbers`, in that order whatever the number of workers."""
+    """Return a loader of the batches `numbers`, in this order for any number of workers."""
     return DataLoader(
         dataset,
         sampler=numbers,
@@ -203,9 +201,9 @@ def loader(dataset: Dataset[Batch], numbers: Sequence[int], workers: int, pinned
 
 
 def _end_with(process: int, worker: int) -> None:
-    """End this worker when `process` has ended, however that was.
+    """End this worker soon after `process` has ended, for whatever reason.
 
-    torch's own watch is on the worker's parent, which may be a fork server that lives for as long as its workers.
+    torch itself watches the parent of the worker. But that may be a fork server, which lives as long as its workers.
     """
 
     def watch() -> None:
@@ -220,8 +218,10 @@ def _end_with(process: int, worker: int) -> None:
 
 
 class DeviceBatch(NamedTuple):
-    """A batch on its device: images (n, 3, side, side) float32 as the network sees them or None, metadata (n, columns)
-    and targets (n,) float32, diagnoses (n,) int64.
+    """A batch on its device.
+
+    Images (n, 3, side, side) float32, normalized, or None; metadata (n, columns) and targets (n,) float32; diagnoses
+    (n,) int64.
     """
 
     images: Tensor | None
@@ -233,46 +233,47 @@ class DeviceBatch(NamedTuple):
 def to_device(batch: Batch, device: torch.device) -> DeviceBatch:
     """Put a batch on `device` and transform its colors there.
 
-    The images lie in memory as they were stored, channels last, which convolutions are faster on.
+    The images keep the memory layout of the store, channels last, in which convolutions are faster.
     """
     images = None
     if batch.images is not None:
-        transformed = _transform_colors_on_cpu if device.type == "cpu" else _transform_colors
-        images = transformed(batch, device).unflatten(1, batch.images.shape[1:3]).permute(0, 3, 1, 2)
-    rest = (part.to(device, non_blocking=True) for part in (batch.metadata, batch.targets, batch.diagnoses))
-    return DeviceBatch(images, *rest)
+        transform = _transform_colors_on_cpu if device.type == "cpu" else _transform_colors
+        count, *sides, channels = batch.images.shape
+        images = transform(batch.images, batch, device).view(count, *sides, channels).permute(0, 3, 1, 2)
+    metadata, targets, diagnoses = (
+        part.to(device, non_blocking=True) for part in (batch.metadata, batch.targets, batch.diagnoses)
+    )
+    return DeviceBatch(images, metadata, targets, diagnoses)
 
 
-def _transform_colors(batch: Batch, device: torch.device) -> Tensor:
+def _transform_colors(images: Tensor, batch: Batch, device: torch.device) -> Tensor:
     """Add the noise to the images and apply their color transforms; return (n, pixels, 3) float32."""
-    pixels = batch.images.to(device, non_blocking=True).flatten(1, 2).float()
+    pixels = images.to(device, non_blocking=True).flatten(1, 2).float()
     color = batch.color.to(device, non_blocking=True)
     for index in torch.nonzero(batch.noise).flatten().tolist():
-        pixels[index] += _noise(batch, index, device)
+        pixels[index] += _noise(batch, index, pixels[index])
     return torch.baddbmm(color[:, None, :, 3], pixels, color[:, :, :3].mT)
 
 
-def _transform_colors_on_cpu(batch: Batch, device: torch.device) -> Tensor:
-    """Do the same image by image, which stays in the cache, by OpenCV: torch takes ten times as long on a CPU."""
-    result = torch.empty(len(batch.images), batch.images[0].numel() // 3, 3)
+def _transform_colors_on_cpu(images: Tensor, batch: Batch, device: torch.device) -> Tensor:
+    """Do the same image by image in OpenCV, which stays in the cache. torch takes ten times as long on a CPU."""
+    result = torch.empty(len(images), images[0].numel() // 3, 3)
     for index, pixels in enumerate(result):
-        pixels.copy_(batch.images[index].flatten(0, 1))
+        pixels.copy_(images[index].flatten(0, 1))
         if batch.noise[index]:
-            pixels += _noise(batch, index, device)
+            pixels += _noise(batch, index, pixels)
         transform_colors(pixels.numpy()[None], batch.color[index].numpy())
     return result
 
 
-def _noise(batch: Batch, index: int, device: torch.device) -> Tensor:
-    """Draw the noise of one image, (pixels, 3) in gray levels: a function of its seed."""
-    generator = torch.Generator(device).manual_seed(batch.noise_seeds[index])
-    return (
-        torch.randn(batch.images[index].numel() // 3, 3, generator=generator, device=device) * batch.noise[index].item()
-    )
+def _noise(batch: Batch, index: int, pixels: Tensor) -> Tensor:
+    """Draw the noise of one image, in gray levels, of the shape of its `pixels`. It depends on its seed alone."""
+    generator = torch.Generator(pixels.device).manual_seed(batch.noise_seeds[index])
+    return torch.randn(pixels.shape, generator=generator, device=pixels.device) * batch.noise[index].item()
 
 
 def _part(whole: slice, number: int, count: int) -> slice:
-    """Return part `number` of `count` contiguous parts of a slice, whose lengths differ by one at most."""
+    """Return part `number` of `count` contiguous parts of a slice, whose lengths differ by at most one."""
     bounds = np.linspace(whole.start, whole.stop, count + 1).round().astype(int)
     return slice(int(bounds[number]), int(bounds[number + 1]))
 
@@ -291,5 +292,5 @@ def _batch(
     )
 
 
-def _unchanged(batch: Batch) -> Batch:
+def _unchanged(batch: Any) -> Any:
     return batch

@@ -1,22 +1,22 @@
-"""The optimizer of a recipe: which parameters learn at which rate, and how far one step may go."""
+"""The optimizer of a recipe: the learning rate of each parameter, and the largest gradient of a step."""
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from melanoma.common.errors import InputError, listing
+from melanoma.config.optimization import Optimizer, ParameterGroup
 
 
-def build_optimizer(model: nn.Module, settings: dict[str, Any]) -> torch.optim.Optimizer:
-    """Return the optimizer of the recipe's `settings` for all parameters of `model`, also those that are frozen now.
+def build_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
+    """Return the optimizer of all parameters of `model`, also of those that are frozen now.
 
-    Parameters of the same learning rate and weight decay form a group, in the order of the model's parameters, with the
-    rate that a schedule multiplies as `base_rate`. Raises InputError for a pattern of `groups` that is no parameter's
-    first match.
+    Parameters with the same learning rate and weight decay form a group, in the order of the model's parameters. The
+    rate that a schedule multiplies is the group's `base_rate`. Raises InputError for a pattern of `groups` that is no
+    parameter's first match.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter, rate, decay in _rates(dict(model.named_parameters()), settings):
@@ -25,13 +25,12 @@ def build_optimizer(model: nn.Module, settings: dict[str, Any]) -> torch.optim.O
         {"params": group, "lr": rate, "base_rate": rate, "weight_decay": decay}
         for (rate, decay), group in groups.items()
     ]
-    match settings["name"]:
+    match settings.name:
         case "sgd":
-            momentum = settings["momentum"]
-            return torch.optim.SGD(parameters, momentum=momentum, nesterov=momentum > 0)
+            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=settings.momentum > 0)
         case "adamw":
             return torch.optim.AdamW(parameters)
-        case _:
+        case "adam":
             return torch.optim.Adam(parameters)
 
 
@@ -42,36 +41,39 @@ def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def clip(parameters: Iterable[nn.Parameter], norm: float | None) -> Tensor:
-    """Scale all gradients so that their norm is at most `norm`, if given. Return their norm before, a scalar."""
+    """Scale all gradients to a norm of at most `norm`, unless it is None. Return their norm before, a scalar."""
     learning = [parameter for parameter in parameters if parameter.grad is not None]
-    total = get_total_norm([parameter.grad for parameter in learning])
+    total = get_total_norm([parameter.grad for parameter in learning if parameter.grad is not None])
     if norm is not None:
         clip_grads_with_norm_(learning, norm, total)
     return total
 
 
-def _rates(
-    parameters: dict[str, nn.Parameter], settings: dict[str, Any]
-) -> Iterator[tuple[nn.Parameter, float, float]]:
+def _rates(parameters: dict[str, nn.Parameter], settings: Optimizer) -> Iterator[tuple[nn.Parameter, float, float]]:
     """Yield each parameter with its learning rate and its weight decay."""
-    chosen = _chosen(list(parameters), settings["groups"])
+    groups = _group_by_name(list(parameters), settings.groups)
     for name, parameter in parameters.items():
-        own = {key: value for key, value in chosen.get(name, {}).items() if value is not None}
-        group = settings | own
-        decays = parameter.ndim > 1 or not settings["no_weight_decay_on_norm_and_bias"]
-        yield parameter, group["learning_rate"], group["weight_decay"] if decays else 0.0
+        group = groups.get(name)
+        rate, decay = settings.learning_rate, settings.weight_decay
+        if group is not None and group.learning_rate is not None:
+            rate = group.learning_rate
+        if group is not None and group.weight_decay is not None:
+            decay = group.weight_decay
+        if settings.no_weight_decay_on_norm_and_bias and parameter.ndim <= 1:
+            decay = 0.0
+        yield parameter, rate, decay
 
 
-def _chosen(names: list[str], groups: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Map names to the first of `groups` whose pattern is found in them."""
-    chosen: dict[str, dict[str, Any]] = {}
+def _group_by_name(names: list[str], groups: Sequence[ParameterGroup]) -> dict[str, ParameterGroup]:
+    """Return for each name the first of `groups` whose pattern matches."""
+    by_name: dict[str, ParameterGroup] = {}
     for group in groups:
-        left = [name for name in names if name not in chosen]
-        found = [name for name in left if re.search(group["match"], name)]
-        if not found:
+        remaining = [name for name in names if name not in by_name]
+        matches = [name for name in remaining if re.search(group.match, name)]
+        if not matches:
             raise InputError(
-                f"optimizer.groups: no parameter's name matches {group['match']!r}, or an earlier pattern has taken all"
-                f" that do. Names that are left:\n{listing(left)}"
+                f"optimizer.groups: no parameter's name matches {group.match!r}, or an earlier pattern matches all that"
+                f" do. The remaining names are:\n{listing(remaining)}"
             )
-        chosen |= dict.fromkeys(found, group)
-    return chosen
+        by_name |= dict.fromkeys(matches, group)
+    return by_name

@@ -1,8 +1,8 @@
-"""Logits and embeddings of a network: for validation after an epoch, and prediction, with test-time augmentation."""
+"""Logits and embeddings of a network: on validation images after an epoch, and in prediction with views of TTA."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,49 +14,55 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from melanoma.augment.tta import NO_TTA, average
 from melanoma.common.cli import progress
 from melanoma.compute.distributed import Processes
+from melanoma.config.augmentation import TTA
+from melanoma.config.recipe import Recipe
+from melanoma.data.metadata_encoder import EncoderValues
+from melanoma.images.store import Preparation
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
 from melanoma.stats.metrics import auroc, average_precision
+from melanoma.training.early_stopping import ValidationFigures
 from melanoma.training.loader import Examples, PredictionBatches, loader, to_device
 
 VIEWS_AT_ONCE = 64
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-def restored(trained: dict[str, Any], columns: int) -> Classifier:
-    """Return the network of a file of weights, for so many columns of metadata."""
-    model = build_network(trained["recipe"], trained["size"], columns, len(trained["diagnoses"]))
-    model.load_state_dict(trained["weights"])
-    return model
+class TrainedNetwork(TypedDict):
+    """The content of a file of weights, which is all that prediction needs.
 
+    `recipe` are the options that decide the weights, `encoder` the values of the MetadataEncoder, `size` the side of
+    the network's input in pixels, `images` the preparation of the images, or None if the network reads none, `epoch`
+    the selected epoch, and `fold` the fold that was held out, or None after a training on all images.
+    """
 
-def predicted(
-    rows: pd.DataFrame,
-    logits: NDArray[np.float64],
-    embeddings: NDArray[np.float32] | None,
-    trained_prevalence: float,
-) -> pd.DataFrame:
-    """Return `rows`, with image, patient and part, as predictions by what `Predictor.predict` says of them."""
-    distance = np.nan if embeddings is None else patient_distance(embeddings, patients_of_part(rows))
-    made = {"logit": logits, "probability": 1 / (1 + np.exp(-logits)), "trained_prevalence": trained_prevalence}
-    return rows.assign(**made, patient_distance=distance)
+    recipe: dict[str, Any]
+    encoder: EncoderValues
+    size: int
+    images: Preparation | None
+    diagnoses: list[str]
+    trained_prevalence: float
+    epoch: int
+    weights: dict[str, Tensor]
+    fold: NotRequired[int | None]
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network and what it predicts with: recipe, device, loader workers, and the processes that share the images.
+    """A network on its `device`, its recipe, the number of loader workers, and the processes that share the images.
 
-    The network must be on the device. Each of the processes makes the same calls, and gets the whole result.
+    Every process makes the same calls and gets the whole result.
     """
 
-    model: Classifier
-    recipe: dict[str, Any]
+    network: Classifier
+    recipe: Recipe
     device: torch.device
     workers: int
     processes: Processes
 
-    def evaluate(self, held_out: Examples) -> dict[str, float]:
-        """Return the loss, AUROC and average precision of the model on the validation rows."""
-        logits = _joined({number: logits for number, logits, _ in self._outputs(held_out, NO_TTA)}, self.processes)
+    def evaluate(self, held_out: Examples) -> ValidationFigures:
+        """Return the loss, AUROC and average precision of the network on the validation rows."""
+        logits = self._all_batches({number: logits for number, logits, _ in self._outputs(held_out, NO_TTA)})
         targets = torch.from_numpy(held_out.targets)
         loss = binary_cross_entropy_with_logits(torch.from_numpy(logits), targets.double()).item()
         labels = held_out.targets.astype(np.int64)
@@ -66,44 +72,65 @@ class Predictor:
             "validation_average_precision": float(average_precision(labels, logits)),
         }
 
-    def predict(
-        self, examples: Examples, tta: dict[str, Any]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    def predict(self, examples: Examples, tta: TTA) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
         """Return the logits of all examples, (n,), and the embeddings of their images, (n, width), means over views.
 
-        The mean of logits is taken as `tta` says. A model that sees no images has None for embeddings.
+        The mean of logits is the one that `tta` names. The embeddings are None if the network reads no images.
         """
-        logits, embeddings = {}, {}
+        logits: dict[int, NDArray[np.float64]] = {}
+        embeddings: dict[int, NDArray[np.float32]] = {}
         for number, logit, embedding in self._outputs(examples, tta):
             logits[number] = logit
             if embedding is not None:
-                embeddings[number] = embedding.float().unflatten(0, (len(logit), -1)).mean(dim=1).cpu().numpy()
-        no_images = self.model.image is None
-        return _joined(logits, self.processes), None if no_images else _joined(embeddings, self.processes)
+                by_image = embedding.float().view(len(logit), -1, embedding.shape[1])
+                embeddings[number] = by_image.mean(dim=1).cpu().numpy()
+        reads_images = self.network.image is not None
+        return self._all_batches(logits), self._all_batches(embeddings) if reads_images else None
 
     @torch.inference_mode()
-    def _outputs(
-        self, examples: Examples, tta: dict[str, Any]
-    ) -> Iterator[tuple[int, NDArray[np.float64], Tensor | None]]:
-        """Yield number, logits and the embeddings of all views of each batch of this process: every so many-th.
+    def _outputs(self, examples: Examples, tta: TTA) -> Iterator[tuple[int, NDArray[np.float64], Tensor | None]]:
+        """Yield the number, the logits and the embeddings of all views of each batch of this process.
 
-        So what is computed together does not depend on the number of processes.
+        The batches are the same for any number of processes, and each process takes every so many-th of them.
         """
-        self.model.eval()
+        self.network.eval()
         batches = PredictionBatches(examples, VIEWS_AT_ONCE, tta, self.recipe)
-        share = range(self.processes.rank, len(batches), self.processes.count)
-        mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe["precision"] == "bfloat16")
-        loaded = loader(batches, share, self.workers, pinned=self.device.type == "cuda")
-        for number, batch in zip(share, progress(loaded, "predicting", len(share)), strict=True):
+        numbers = range(self.processes.rank, len(batches), self.processes.count)
+        mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
+        loaded = loader(batches, numbers, self.workers, pinned=self.device.type == "cuda")
+        for number, batch in zip(numbers, progress(loaded, "predicting", len(numbers)), strict=True):
             inputs = to_device(batch, self.device)
             with mixed:
-                embedding = self.model.embed(inputs.images)
-                outputs = self.model.classify(embedding, inputs.metadata)
+                embedding = self.network.embed(inputs.images)
+                outputs = self.network.classify(embedding, inputs.metadata)
             logits = outputs[:, 0].double().cpu().numpy().reshape(-1, batches.views)
-            yield number, average(logits, tta["mean_of"]), embedding
+            yield number, average(logits, tta.mean_of), embedding
+
+    def _all_batches(self, of_process: dict[int, NDArray[Scalar]]) -> NDArray[Scalar]:
+        """Return the batches of all processes, which have them by number, concatenated in their order."""
+        batches = {number: batch for part in self.processes.gather(of_process) for number, batch in part.items()}
+        return np.concatenate([batches[number] for number in range(len(batches))])
 
 
-def _joined(mine: dict[int, NDArray[Any]], processes: Processes) -> NDArray[Any]:
-    """The batches of all processes by number, put together in their order."""
-    found = {number: batch for part in processes.gather(mine) for number, batch in part.items()}
-    return np.concatenate([found[number] for number in range(len(found))])
+def predict_rows(
+    trained: TrainedNetwork,
+    rows: pd.DataFrame,
+    examples: Examples,
+    tta: TTA,
+    device: torch.device,
+    workers: int,
+    processes: Processes,
+) -> pd.DataFrame:
+    """Return `rows` (image, patient, part and others) with the predictions of a trained network for `examples`."""
+    recipe = Recipe.model_validate(trained["recipe"])
+    network = build_network(recipe, trained["size"], examples.metadata.shape[1], len(trained["diagnoses"]))
+    network.load_state_dict(trained["weights"])
+    network.to(device).to(memory_format=torch.channels_last)
+    logits, embeddings = Predictor(network, recipe, device, workers, processes).predict(examples, tta)
+    distance = np.nan if embeddings is None else patient_distance(embeddings, patients_of_part(rows))
+    return rows.assign(
+        logit=logits,
+        probability=1 / (1 + np.exp(-logits)),
+        trained_prevalence=trained["trained_prevalence"],
+        patient_distance=distance,
+    )

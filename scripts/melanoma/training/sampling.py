@@ -1,40 +1,37 @@
-"""Which training images an epoch shows, in which order, and what prevalence a model that saw them takes for true."""
+"""The training images of an epoch, their order, and the prevalence of melanoma that a model learns from them."""
 
 import warnings
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError
 from melanoma.common.rng import derived_seed
+from melanoma.config.optimization import Loss, Sampling
+from melanoma.config.recipe import Recipe
 
 
-def epoch_order(targets: NDArray[np.integer], settings: dict[str, Any], seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the indices of one epoch's images in their order; a function of the arguments alone.
+def epoch_order(targets: NDArray[np.integer], sampling: Sampling, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the indices of one epoch's images in their order. It depends on the arguments alone.
 
     none: each image once. oversample: every image, and random repeats of the rarer class until it has `ratio` times
-    as many as the other, by imbalanced-learn's RandomOverSampler; a rarer class that has more already stays as it is.
-    bootstrap: as many images of each class as the commoner has. balanced: as many images as there are, each of either
-    class with the same chance. Both draw with replacement, from `targets` (n,) of 0 and 1 that have both.
+    as many images as the other, by RandomOverSampler of imbalanced-learn; a rarer class with more images stays as it
+    is. balanced: as many images as there are, drawn with replacement, each of either class with the same probability.
+    `targets` (n,) are 0 and 1 and have both.
     """
     indices, draws = np.arange(len(targets)), derived_seed(seed, epoch, 0)
-    match settings["name"]:
+    match sampling.name:
         case "oversample":
-            indices = _oversampled(indices, targets, settings["ratio"], draws)
-        case "bootstrap":
-            most = int(np.bincount(targets).max())
-            indices = _drawn(targets, np.repeat([0, 1], most), np.random.default_rng(draws))
+            indices = _oversampled(indices, targets, sampling.ratio, draws)
         case "balanced":
-            generator = np.random.default_rng(draws)
-            indices = _drawn(targets, generator.integers(0, 2, len(targets)), generator)
+            indices = _balanced(targets, np.random.default_rng(draws))
     return np.random.default_rng(derived_seed(seed, epoch, 1)).permutation(indices)
 
 
-def epoch_counts(targets: NDArray[np.integer], recipe: dict[str, Any]) -> dict[str, int]:
-    """Return how many images of each class the first epoch of a recipe shows, the first time and again."""
-    order = epoch_order(targets, recipe["sampling"], recipe["seed"], 0)
+def epoch_counts(targets: NDArray[np.integer], recipe: Recipe) -> dict[str, int]:
+    """Return the numbers of images of the first epoch: benign and melanoma, and of their repeats, NAME_again."""
+    order = epoch_order(targets, recipe.sampling, recipe.seed, 0)
     counts = {}
     for name, label in (("benign", 0), ("melanoma", 1)):
         shown = order[targets[order] == label]
@@ -43,59 +40,57 @@ def epoch_counts(targets: NDArray[np.integer], recipe: dict[str, Any]) -> dict[s
     return counts
 
 
-def trained_prevalence(targets: NDArray[np.integer], sampling: dict[str, Any], loss: dict[str, Any]) -> float:
-    """Return the prevalence of melanoma that a model is trained on, by sampling and by the loss's weights together.
+def trained_prevalence(targets: NDArray[np.integer], sampling: Sampling, loss: Loss) -> float:
+    """Return the prevalence of melanoma that a model learns, from sampling and the weights of the loss together.
 
-    `targets` (n,) of 0 and 1, with both, are the labels of the training images. A positive weight of w counts as w
-    times the odds. The focal loss has no such closed form, since its weights change with the model: there, sampling
-    alone counts. Label smoothing moves probabilities towards one half, which is no change of prevalence.
+    `targets` (n,) of 0 and 1, with both, are the labels of the training images. A positive weight multiplies the odds.
+    The weights of the focal loss change with the model and have no such closed form, so only sampling counts there.
+    Label smoothing moves probabilities towards one half, which is no change of prevalence.
     """
     benign, melanoma = np.bincount(targets, minlength=2).astype(float)
-    match sampling["name"]:
+    match sampling.name:
         case "oversample":
-            least = sampling["ratio"] * max(benign, melanoma)
+            least = sampling.ratio * max(benign, melanoma)
             odds = max(melanoma, least) / max(benign, least)
-        case "bootstrap" | "balanced":
+        case "balanced":
             odds = 1.0
-        case _:
+        case "none":
             odds = melanoma / benign
-    if loss["name"] == "weighted_bce":
+    if loss.name == "weighted_bce":
         odds *= positive_weight(loss, targets)
     return float(odds / (1 + odds))
 
 
-def positive_weight(loss: dict[str, Any], targets: NDArray[np.integer]) -> float:
-    """Return the weight of a melanoma in weighted_bce: as given, or benign images per melanoma in `targets`."""
-    if loss["positive_weight"] is not None:
-        return float(loss["positive_weight"])
+def positive_weight(loss: Loss, targets: NDArray[np.integer]) -> float:
+    """Return the weight of a melanoma in weighted_bce: the given one, or benign images for each melanoma."""
+    if loss.positive_weight is not None:
+        return loss.positive_weight
     benign, melanoma = np.bincount(targets, minlength=2)
     if melanoma == 0:
         raise InputError(
-            f"loss.positive_weight is to follow from the training images, but none of the {benign} is a melanoma; give"
-            " a number, or add melanomas"
+            f"loss.positive_weight: null is the number of benign images for each melanoma, but none of the {benign}"
+            " training images is a melanoma; give a number, or add melanomas"
         )
     return float(benign / melanoma)
 
 
 def batch_slices(length: int, batch_size: int) -> list[slice]:
-    """Cut an epoch of `length` images into batches of at most `batch_size`, whose sizes differ by one at most.
+    """Cut an epoch of `length` images into batches of at most `batch_size`, whose sizes differ by at most one.
 
-    A last batch of a single image, for which batch norm is not defined, does not arise.
+    So there is no last batch of a single image, for which batch norm is not defined.
     """
     count = -(-length // batch_size)
     bounds = np.linspace(0, length, count + 1).round().astype(int)
     return [slice(int(start), int(stop)) for start, stop in pairwise(bounds)]
 
 
-def _drawn(
-    targets: NDArray[np.integer], classes: NDArray[np.integer], generator: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return a random image of each of `classes`, with replacement."""
-    drawn = np.empty(len(classes), np.int64)
+def _balanced(targets: NDArray[np.integer], generator: np.random.Generator) -> NDArray[np.int64]:
+    classes = generator.integers(0, 2, len(targets))
+    result = np.empty(len(targets), np.int64)
     for label in (0, 1):
-        wanted = classes == label
-        drawn[wanted] = generator.choice(np.flatnonzero(targets == label), int(wanted.sum()))
-    return drawn
+        members = classes == label
+        result[members] = generator.choice(np.flatnonzero(targets == label), int(members.sum()))
+    return result
 
 
 def _oversampled(
@@ -104,11 +99,10 @@ def _oversampled(
     counts = np.bincount(targets, minlength=2)
     if ratio * counts.max() - counts.min() < 1:
         return indices
-    from imblearn.over_sampling import RandomOverSampler  # takes seconds to import
+    from imblearn.over_sampling import RandomOverSampler  # Its import takes seconds.
 
+    sampler = RandomOverSampler(sampling_strategy=ratio, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        sampled, _ = RandomOverSampler(sampling_strategy=ratio, random_state=seed).fit_resample(
-            indices[:, None], targets
-        )
-    return sampled[:, 0]
+        sampled: NDArray[np.int64] = sampler.fit_resample(indices[:, None], targets)[0][:, 0]
+    return sampled

@@ -1,10 +1,10 @@
-"""A network kept whole in files, and applied to new photographs from these files alone.
+"""A network kept in files, and its predictions for new photographs from these files alone.
 
-    model = network_file.load("predict/cnn.json")
-    predictions = model.predict(table)
+    network = saved_network.load("predict/cnn.json")
+    predictions = network.predict(table)
 
-`predict/<model>.json` says what prediction decides: the test-time augmentation, and which trainings predict what, each
-by its file of weights. What training decides is in those files: recipe, encoder, preparation of images, weights.
+`predict/<model>.json` has all that prediction decides: the test-time augmentation, which trainings predict test, and
+the file of weights of each training. The files of weights have all that training decides (see `TrainedNetwork`).
 """
 
 import io
@@ -18,81 +18,80 @@ import torch
 
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json
-from melanoma.compute.device import device_of, set_up_torch
+from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes
+from melanoma.config.augmentation import TTA
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.shards import Photographs
 from melanoma.predictions.aggregate import aggregated
 from melanoma.predictions.prediction_file import digest_of
 from melanoma.training.loader import Examples
-from melanoma.training.predictor import Predictor, predicted, restored
+from melanoma.training.predictor import TrainedNetwork, predict_rows
 
 READ = ("image", "patient", "age", "sex", "site")
 
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """All trainings of a network by their names, as `weights.pt` holds them, and how new images are predicted.
+    """All trainings of a network by name, with the contents of their files of weights.
 
-    `test_runs` are the trainings that predict test: their seeds are averaged by logits, then folds by probabilities.
-    `test_from` is the place of the first new image to each training, by which random views are drawn.
+    `test_runs` are the trainings that predict test images. Their seeds are averaged by logits, then folds by
+    probabilities. `first_test` is the number of the first test image in each training, from which random views follow.
     """
 
-    tta: dict[str, Any]
+    tta: TTA
     test_runs: list[str]
-    runs: dict[str, dict[str, Any]]
-    test_from: dict[str, int]
+    runs: dict[str, TrainedNetwork]
+    first_test: dict[str, int]
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], folder: Path) -> Self:
-        """Read the weights that a file in `folder` names; raise InputError where one is gone or is another."""
-        runs = {name: _read(folder / kept["weights"], kept["sha256"]) for name, kept in values["runs"].items()}
-        places = {name: kept["test_from"] for name, kept in values["runs"].items()}
-        return cls(values["tta"], values["test_runs"], runs, places)
+        """Read the weights that a file in `folder` names. Raises InputError if one is missing or has changed."""
+        runs = {name: _read(folder / run["weights"], run["sha256"]) for name, run in values["runs"].items()}
+        first_test = {name: run["test_from"] for name, run in values["runs"].items()}
+        return cls(TTA.model_validate(values["tta"]), values["test_runs"], runs, first_test)
 
     def predict(self, table: pd.DataFrame, run: str | None = None, gpus: int = 0, threads: int = 1) -> pd.DataFrame:
-        """Return predictions of new photographs, in the order of `table`: by one training, or as test is predicted.
+        """Return predictions of new photographs, in the order of `table`, by one training or by those for test.
 
-        `table` has image, patient, age, sex and site (missing where unknown), and for a network that sees images
-        file, the path of a JPEG or PNG. How unlike its patient's other images one is, is told among those of the table.
-        Random views (`tta` random) depend on an image's place in the table. The predictions can be a member of a
-        fusion: they are as those of `predictions.read_predictions`. Raises InputError where a column, a file or the run
-        is missing.
+        `table` has image, patient, age, sex and site (missing if unknown), and for a network that reads images file,
+        the path of a JPEG or PNG. The distance of an image from the others of its patient is among those of the table.
+        Random views (`tta` random) depend on the place of an image in the table. The predictions can be a member of a
+        fusion: they are those of `predictions.read_predictions`. Raises InputError if a column, a file or the run is
+        missing.
         """
         if run is not None and run not in self.runs:
             raise InputError(f"the model has no run {run}: give one of {', '.join(self.runs)}")
         set_up_torch(threads)
         names = [run] if run else self.test_runs
-        found = {name: self._predict(name, table, gpus) for name in names}
-        return aggregated(found, pd.DataFrame({"image": [], "target": []}))
+        predictions = {name: self._predict(name, table, gpus) for name in names}
+        return aggregated(predictions, pd.DataFrame({"image": [], "target": []}))
 
     def _predict(self, name: str, table: pd.DataFrame, gpus: int) -> pd.DataFrame:
         trained = self.runs[name]
-        sees_images = trained["images"] is not None
-        missing = sorted({*READ, *(["file"] if sees_images else [])} - set(table))
+        preparation = trained["images"]
+        missing = sorted({*READ, *([] if preparation is None else ["file"])} - set(table))
         if missing:
             raise InputError(f"the table has no column {', '.join(missing)}, which the model reads; add it")
         table = table.assign(row=np.arange(len(table)))
-        recipe = trained["recipe"] | {"gpus": gpus, "nodes": 1}
         examples = Examples.of(table, MetadataEncoder.from_dict(trained["encoder"]), None, trained["size"])
-        if sees_images:
-            photographs = Photographs(table["file"].tolist(), trained["images"])
-            examples = replace(examples, store=photographs, first=self.test_from[name])
-        device = device_of(recipe, 0)
-        model = restored(trained, examples.metadata.shape[1]).to(device, memory_format=torch.channels_last)
-        logits, embeddings = Predictor(model, recipe, device, 0, Processes()).predict(examples, self.tta)
+        if preparation is not None:
+            photographs = Photographs(table["file"].tolist(), preparation)
+            examples = replace(examples, store=photographs, first=self.first_test[name])
+        device = compute_device(gpus, trained["recipe"]["precision"])
         rows = table[["image", "patient"]].assign(part="test", fold=np.int8(-1), source=None)
-        return predicted(rows, logits, embeddings, trained["trained_prevalence"])
+        return predict_rows(trained, rows, examples, self.tta, device, 0, Processes())
 
 
 def load(path: str | Path) -> NetworkModel:
-    """Read a network from the file that the workflow keeps it by, `predict/<model>.json`, and its files of weights."""
+    """Read a network from its file, `predict/<model>.json`, and the files of weights that it names."""
     return NetworkModel.from_dict(read_json(path), Path(path).parent)
 
 
-def _read(path: Path, digest: str) -> dict[str, Any]:
+def _read(path: Path, digest: str) -> TrainedNetwork:
     if not path.exists():
-        raise InputError(f"{path}: no such file of weights; put it there, as predict/<model>.json names it")
+        raise InputError(f"{path}: no such file of weights; put it where predict/<model>.json names it")
     if digest_of(path) != digest:
-        raise InputError(f"{path}: not the weights that predict/<model>.json was written for; run the workflow again")
-    return torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+        raise InputError(f"{path}: predict/<model>.json was written for other weights; run the workflow again")
+    trained: TrainedNetwork = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    return trained

@@ -1,37 +1,38 @@
-"""Schedules: what the learning rates are multiplied by as training goes on."""
+"""Schedules: the factor of the learning rates over the epochs of a training."""
 
 from math import cos, floor, pi
-from typing import Any
+
+from melanoma.config.optimization import Schedule
 
 ONE_CYCLE_START, ONE_CYCLE_PEAK = 1 / 25, 0.3
 
 
-def rate_factor(schedule: dict[str, Any], epochs: int, epoch: float) -> float:
-    """Return what each learning rate is multiplied by, in [0, 1], when `epoch` of `epochs` epochs are done.
+def rate_factor(schedule: Schedule, epochs: int, epoch: float) -> float:
+    """Return the factor of each learning rate, in [0, 1], after `epoch` of `epochs` epochs.
 
-    `epoch` is in [0, epochs]: 2.25 is a quarter into the third epoch. A schedule per epoch takes the whole epochs done,
-    so that it is constant within an epoch. `schedule` is the recipe's, whose warm-up is shorter than `epochs`.
+    `epoch` is in [0, epochs]: 2.25 is a quarter into the third epoch. A schedule by epoch is constant within an epoch.
+    The warm-up must be shorter than `epochs`.
 
-    A schedule reaches its end when all epochs are done, as torch's CosineAnnealingLR does: no epoch is trained at the
-    `min_lr_factor` itself, which may be 0. Warm-up grows from `warmup_start_factor`, in the first epoch or batch, to 1,
-    in the first one after it; what follows runs from there to the end. 1cycle (Smith 2018) has its own warm-up, and
-    leaves the momentum alone.
+    A schedule reaches its end after all epochs, as torch's CosineAnnealingLR does. So no epoch is trained at
+    `min_lr_factor` itself, which may be 0. The warm-up rises from `warmup_start_factor` in the first epoch or batch to
+    1 in the first one after it. The schedule then runs over the epochs after the warm-up. 1cycle (Smith 2018) has a
+    warm-up of its own, and does not change the momentum.
     """
-    done = epoch if schedule["per"] == "batch" else floor(epoch)
-    if schedule["name"] == "1cycle":
-        return _one_cycle(done / epochs, schedule["min_lr_factor"])
-    warmup = schedule["warmup_epochs"]
+    done = epoch if schedule.per == "batch" else floor(epoch)
+    if schedule.name == "1cycle":
+        return _one_cycle(done / epochs, schedule.min_lr_factor)
+    warmup = schedule.warmup_epochs
     if done < warmup:
-        return _between(schedule["warmup_start_factor"], 1, done / warmup)
+        return _between(schedule.warmup_start_factor, 1, done / warmup)
     done -= warmup
-    match schedule["name"]:
+    match schedule.name:
         case "step":
-            return schedule["gamma"] ** (done // schedule["step_size"])
+            return float(schedule.gamma ** (done // schedule.step_size))
         case "exponential":
-            return _between(schedule["min_lr_factor"], 1, schedule["gamma"] ** done)
+            return _between(schedule.min_lr_factor, 1, schedule.gamma**done)
         case "cosine":
-            return _half_cosine(1, schedule["min_lr_factor"], done / (epochs - warmup))
-        case _:
+            return _half_cosine(1, schedule.min_lr_factor, done / (epochs - warmup))
+        case "constant":
             return 1.0
 
 

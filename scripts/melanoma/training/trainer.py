@@ -1,191 +1,171 @@
-"""Training of one network by one recipe: exact to the bit however often it is killed and started again.
+"""Training of one network by one recipe: exact to the bit, also after any number of kills and restarts.
 
-Nothing random has a state: an epoch's order, an image's augmentation and a step's dropout are functions of the recipe's
-seed and of where training stands. So a checkpoint is weights, optimizer, best weights and counters, and a run that goes
-on from it ends in the same bits as one that was never stopped, given the same number of threads and processes.
+Nothing random has a state. The order of an epoch, the augmentation of an image and the dropout of a step depend only on
+the recipe's seed and on the position in the training. So a checkpoint is weights, optimizer, best weights and counters.
+A training that continues from it ends in the same bits as one that was never stopped, with the same numbers of threads
+and processes.
 """
 
-import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
-from torch.utils.tensorboard import SummaryWriter
+from torch import Tensor, stack
 
-from melanoma.augment.mix import mix
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError
-from melanoma.common.files import sha256
-from melanoma.common.rng import derived_seed
-from melanoma.compute.device import device_of, out_of_memory
-from melanoma.compute.distributed import Processes, synchronize_batch_norm
+from melanoma.compute.device import compute_device
+from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preempted, Preemption
+from melanoma.config.facts import training_recipe
+from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
-from melanoma.models.classifier import build_network
-from melanoma.models.pretrained import start_from_pretrained, weights_digest
 from melanoma.training.checkpoint import Checkpoints
-from melanoma.training.early_stopping import is_best, stops_early
-from melanoma.training.ema import WeightAverage
-from melanoma.training.loader import Batch, EpochBatches, Examples, diagnosis_classes, loader, to_device
-from melanoma.training.losses import build_loss, diagnosis_loss
-from melanoma.training.optimizer import build_optimizer, clip, set_rates
-from melanoma.training.predictor import Predictor
+from melanoma.training.curves import curves, report_epoch
+from melanoma.training.early_stopping import HISTORY, EpochRow, ValidationFigures, is_best, stops_early
+from melanoma.training.learner import Learner
+from melanoma.training.loader import EpochBatches, Examples, diagnosis_classes, loader
+from melanoma.training.predictor import Predictor, TrainedNetwork
+from melanoma.training.run import Run
 from melanoma.training.sampling import epoch_order, trained_prevalence
-from melanoma.training.schedules import rate_factor
-
-HISTORY = (
-    "epoch", "learning_rate", "train_loss", "validation_loss", "validation_auroc", "validation_average_precision",
-)  # fmt: skip
-# How a training is computed, which a recipe is given when it is run: it decides no result.
-COMPUTING = ("gpus", "nodes", "checkpoint_batches", "checkpoint_minutes")
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training: by `recipe`, on the rows of `table`, evaluated after each epoch on `validation` where there is one.
+class BestEpoch(TypedDict):
+    """The number of an epoch, from 1, and its weights on the CPU."""
 
-    `workers` processes load the batches; 0 loads them in between.
+    epoch: int
+    weights: dict[str, Tensor]
+
+
+class Position(TypedDict):
+    """How far a training has come, and its results so far.
+
+    `epoch` and `batch` are the numbers, from 0, of the next ones; `step` counts optimizer steps; `loss` is the part of
+    the epoch's mean loss that its batches have given so far.
     """
 
-    recipe: dict[str, Any]
-    table: pd.DataFrame
-    validation: pd.DataFrame | None
-    images: Path | None
-    epochs: int
-    workers: int = 0
+    epoch: int
+    batch: int
+    step: int
+    loss: float
+    history: list[EpochRow]
+    best: BestEpoch | None
 
-    def stamp(self) -> str:
-        """Return a hash of all that decides the result: recipe, pretrained weights, rows, images, number of epochs."""
-        rows = pd.util.hash_pandas_object(self.table, index=False).to_numpy().tobytes()
-        held_out = b""
-        if self.validation is not None:
-            held_out = pd.util.hash_pandas_object(self.validation, index=False).to_numpy().tobytes()
-        digest = ImageStore(self.images).digest if self.images is not None else ""
-        recipe = {key: value for key, value in self.recipe.items() if key not in COMPUTING}
-        parts = [json.dumps(recipe, sort_keys=True), weights_digest(recipe), sha256(rows), sha256(held_out), digest]
-        return sha256("\n".join([*parts, str(self.epochs)]).encode())
+
+class Checkpoint(TypedDict):
+    """The content of a checkpoint; `learner` is the state of the Learner."""
+
+    position: Position
+    learner: dict[str, Any]
 
 
 def train(
-    run: Run, checkpoints: Checkpoints, curves: Path | None, preemption: Preemption, processes: Processes
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Train and return the model, as prediction reads it, and its history, one row per epoch.
+    run: Run, checkpoints: Checkpoints[Checkpoint], folder: Path | None, preemption: Preemption, processes: Processes
+) -> tuple[TrainedNetwork, pd.DataFrame]:
+    """Train and return the network and its history, one row for each epoch with the columns `HISTORY`.
 
-    The model has the weights of the best epoch on the validation rows, or of the last where there are none. Raises
-    Preempted, after a checkpoint, when `preemption` says so.
+    The network has the weights of the best epoch on the validation rows, or of the last epoch if there are none.
+    `folder` is for TensorBoard's curves. Raises Preempted, after a checkpoint, if `preemption` has a reason.
     """
     trainer = Trainer(run, checkpoints, preemption, processes)
     trainer.restore()
-    with _writer(curves if processes.first else None, trainer.state["epoch"]) as writer:
-        for epoch in range(trainer.state["epoch"], run.epochs):
+    with curves(folder if processes.is_first else None, trainer.position["epoch"]) as writer:
+        for epoch in range(trainer.position["epoch"], run.epochs):
             if trainer.stops_early():
-                log.info("no better epoch in %d: stopping early", run.recipe["early_stopping_patience"])
+                log.info("no better epoch in %d: stopping early", run.recipe.early_stopping_patience)
                 break
             trainer.train_epoch(epoch)
             report_epoch(trainer.finish_epoch(epoch), run.epochs, writer)
-    return trainer.trained(), pd.DataFrame(trainer.state["history"], columns=HISTORY)
+    return trainer.result(), pd.DataFrame(trainer.position["history"], columns=HISTORY)
 
 
 class Trainer:
-    """One training on its way: network, optimizer, and `state`, which is where it stands and what it has found.
+    """A training in progress: the learner, the examples, and the position."""
 
-    `state` has the epoch and the batch to do next, the optimizer steps taken, the epoch's loss so far, the history, and
-    the best weights.
-    """
-
-    def __init__(self, run: Run, checkpoints: Checkpoints, preemption: Preemption, processes: Processes) -> None:
+    def __init__(
+        self, run: Run, checkpoints: Checkpoints[Checkpoint], preemption: Preemption, processes: Processes
+    ) -> None:
         self.run, self.recipe, self.checkpoints = run, run.recipe, checkpoints
         self.preemption, self.processes = preemption, processes
-        self.device = device_of(self.recipe, processes.local)
+        self.device = compute_device(self.recipe.resources.gpus, self.recipe.precision, processes.local_rank)
         self.encoder = MetadataEncoder.fit(run.table)
-        self.diagnoses = diagnosis_classes(run.table) if self.recipe["aux_loss_weight"] else ()
+        self.diagnoses = diagnosis_classes(run.table) if self.recipe.aux_loss_weight else ()
         self.examples = self._examples(run.table)
         self.held_out = self._examples(run.validation) if run.validation is not None else None
         targets = self.examples.targets.astype(np.int64)
-        _check_batch(self.recipe, targets)
-        self.loss = build_loss(self.recipe["loss"], targets)
-        self.trained_prevalence = trained_prevalence(targets, self.recipe["sampling"], self.recipe["loss"])
-        self.model = self._build_model()
-        self.optimizer = build_optimizer(self.model, self.recipe["optimizer"])
-        self.average = WeightAverage(self.model, self.recipe["ema"]) if self.recipe["ema"] else None
-        self.forward = self._wrapped()
-        self.state: dict[str, Any] = {"epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "history": [], "best": None}
-        self._unsettled: tuple[EpochBatches, int, Tensor] | None = None
+        _check_batch_size(self.recipe, targets)
+        self.trained_prevalence = trained_prevalence(targets, self.recipe.sampling, self.recipe.loss)
+        self.learner = Learner(self.recipe, self.examples, len(self.diagnoses), self.device, processes)
+        self.position: Position = {"epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "history": [], "best": None}
+        self._pending: _Report | None = None
         self._saved = time.monotonic()
 
     def restore(self) -> None:
-        """Go on from the newest good checkpoint, where there is one, and keep any other job from doing the same."""
-        found = self.checkpoints.load()
-        if self.processes.first:
+        """Continue from the newest intact checkpoint, if any, and own the folder of checkpoints."""
+        checkpoint = self.checkpoints.load()
+        if self.processes.is_first:
             self.checkpoints.claim()
-        if found is not None:
-            self.model.load_state_dict(found.pop("model"))
-            self.optimizer.load_state_dict(found.pop("optimizer"))
-            average = found.pop("average")
-            if self.average is not None:
-                self.average.load_state_dict(average)
-            self.state = found
+        if checkpoint is not None:
+            self.learner.load_state_dict(checkpoint["learner"])
+            self.position = checkpoint["position"]
 
     def stops_early(self) -> bool:
-        """Tell whether the last epochs were no better than one before them, for as long as the recipe allows."""
-        return self.held_out is not None and stops_early(
-            self.state["history"], self.recipe["monitor"], self.recipe["early_stopping_patience"]
-        )
+        """Tell whether the recipe's patience is over."""
+        patience = self.recipe.early_stopping_patience
+        return self.held_out is not None and stops_early(self.position["history"], self.recipe.monitor, patience)
 
     def train_epoch(self, epoch: int) -> None:
-        """Train on the batches of an epoch that are left, with checkpoints on the way."""
+        """Train on the remaining batches of an epoch, with checkpoints in between."""
         batches = EpochBatches(self.examples, self.recipe, epoch, self.processes.rank, self.processes.count)
-        self.model.train()
-        self.model.freeze(self._is_frozen(epoch))
-        left = range(self.state["batch"], len(batches))
-        loaded = loader(batches, left, self.run.workers, pinned=self.device.type == "cuda")
+        self.learner.start_epoch(epoch)
+        remaining = range(self.position["batch"], len(batches))
+        loaded = loader(batches, remaining, self.run.workers, pinned=self.device.type == "cuda")
         label = f"epoch {epoch + 1} of {self.run.epochs}"
-        for number, batch in zip(left, progress(loaded, label, len(left)), strict=True):
-            set_rates(self.optimizer, self._rate_factor(epoch + number / len(batches)))
-            loss = self._train_batch(batch, batches.global_sizes[number], self.state["step"] + 1)
-            self.state |= {"batch": number + 1, "step": self.state["step"] + 1}
-            report = self._report(loss / batches.global_sizes[number])
-            stop, due = self._settle()
-            self._unsettled = (batches, number, report)
+        for number, batch in zip(remaining, progress(loaded, label, len(remaining)), strict=True):
+            images, step = batches.global_sizes[number], self.position["step"] + 1
+            loss = self.learner.learn(batch, images, step, epoch + number / len(batches))
+            self.position["batch"], self.position["step"] = number + 1, step
+            report = _Report(batches, number, self._shared(loss / images))
+            stop, save = self._settle()
+            self._pending = report
             if stop:
                 self._stop()
-            if due and number + 1 < len(batches):
+            if save and number + 1 < len(batches):
                 self._save()
         if self._settle()[0]:
             self._stop()
 
-    def finish_epoch(self, epoch: int) -> dict[str, float]:
-        """Evaluate the epoch, keep its weights if they are the best, save a checkpoint; return the history's row."""
-        rate = self.recipe["optimizer"]["learning_rate"] * self._rate_factor(float(epoch))
-        row = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": self.state["loss"]}
-        with self.average.swapped_in(self.model) if self.average is not None else nullcontext():
-            self.processes.share_buffers(self.model)
-            if self.held_out is not None:
-                predictor = Predictor(self.model, self.recipe, self.device, self.run.workers, self.processes)
-                row |= predictor.evaluate(self.held_out)
-            self.state["history"].append(row)
-            if self.held_out is None or is_best(self.state["history"], self.recipe["monitor"]):
-                weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
-                self.state["best"] = {"epoch": epoch + 1, "weights": weights}
-        self.state |= {"epoch": epoch + 1, "batch": 0, "loss": 0.0}
+    def finish_epoch(self, epoch: int) -> EpochRow:
+        """Evaluate the epoch, keep its weights if they are the best, save a checkpoint; return its row."""
+        network, history = self.learner.evaluation_network, self.position["history"]
+        self.processes.share_buffers(network)
+        predictor = Predictor(network, self.recipe, self.device, self.run.workers, self.processes)
+        validation: ValidationFigures = {} if self.held_out is None else predictor.evaluate(self.held_out)
+        row: EpochRow = {
+            "epoch": epoch + 1,
+            "learning_rate": self.recipe.optimizer.learning_rate * self.learner.rate_factor(epoch),
+            "train_loss": self.position["loss"],
+            **validation,
+        }
+        history.append(row)
+        if self.held_out is None or is_best(history, self.recipe.monitor):
+            weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+            self.position["best"] = {"epoch": epoch + 1, "weights": weights}
+        self.position["epoch"], self.position["batch"], self.position["loss"] = epoch + 1, 0, 0.0
         self._save()
         return row
 
-    def trained(self) -> dict[str, Any]:
-        """Return all that prediction needs: recipe, encoder, preparation of images, the chosen epoch's weights."""
-        best = self.state["best"]
+    def result(self) -> TrainedNetwork:
+        """Return the network of the best epoch. At least one epoch must be finished."""
+        best = self.position["best"]
+        assert best is not None
         return {
-            "recipe": {key: value for key, value in self.recipe.items() if key not in COMPUTING},
+            "recipe": training_recipe(self.recipe),
             "encoder": self.encoder.to_dict(),
             "size": self.examples.output_size,
             "images": None if self.run.images is None else ImageStore(self.run.images).preparation,
@@ -196,160 +176,71 @@ class Trainer:
         }
 
     def _examples(self, table: pd.DataFrame) -> Examples:
-        return Examples.of(table, self.encoder, self.run.images, self.recipe["input_size"], self.diagnoses)
+        return Examples.of(table, self.encoder, self.run.images, self.recipe.input_size, self.diagnoses)
 
-    def _build_model(self) -> Any:
-        torch.manual_seed(derived_seed(self.recipe["seed"], 0))
-        columns = self.examples.metadata.shape[1]
-        model = build_network(self.recipe, self.examples.output_size, columns, len(self.diagnoses))
-        start_from_pretrained(model, self.recipe)
-        if self.recipe["sync_batchnorm"] and self.processes.count > 1:
-            model = synchronize_batch_norm(model)
-        return model.to(self.device, memory_format=torch.channels_last)
+    def _shared(self, loss: Tensor) -> Tensor:
+        """Return the sums over all processes of the step's loss and of the requests to stop and to save, (3,).
 
-    def _wrapped(self) -> Any:
-        """The model as training calls it: with its gradients shared among the processes, compiled if so asked."""
-        model = self.model
-        if self.processes.count > 1:
-            devices = [self.device] if self.device.type == "cuda" else None
-            # A backbone that is frozen first has gradients later, and the parts of a network that a loss does not reach
-            # have none.
-            model = DistributedDataParallel(model, device_ids=devices, find_unused_parameters=self._is_frozen(0))
-        return torch.compile(model) if self.recipe["compile"] else model
-
-    def _is_frozen(self, epoch: int) -> bool:
-        return "backbone" in self.recipe and epoch < self.recipe["backbone"]["frozen_epochs"]
-
-    def _rate_factor(self, epoch: float) -> float:
-        return rate_factor(self.recipe["schedule"], self.recipe["epochs"], epoch)
-
-    def _train_batch(self, batch: Batch, images: int, step: int) -> Tensor:
-        """Take one optimizer step on this process's part of a batch of `images`; return the sum of its losses."""
-        self.optimizer.zero_grad(set_to_none=True)
-        parts = batch.parts(self.recipe["gradient_accumulation_steps"])
-        total = torch.zeros((), device=self.device)
-        try:
-            for number, part in enumerate(parts):
-                more = number + 1 < len(parts)
-                waiting = self.forward.no_sync() if more and self.processes.count > 1 else nullcontext()
-                with waiting:
-                    losses = self._losses(part, step, number)
-                    # Gradients are averaged over the processes, so each gives the sum of its own over the mean part.
-                    (losses.sum() * self.processes.count / images).backward()
-                total += losses.detach().sum()
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            raise InputError(_no_memory(self.recipe, self.examples.output_size, len(batch.targets))) from error
-        clip(self.model.parameters(), self.recipe["optimizer"]["max_grad_norm"])
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update(self.model, step)
-        return total
-
-    def _losses(self, part: Batch, step: int, number: int) -> Tensor:
-        """Return the loss of each image of a part of a batch; dropout is seeded by where it is."""
-        seed = self.recipe["seed"]
-        torch.manual_seed(derived_seed(seed, 1, step, self.processes.rank, number))
-        inputs = to_device(part, self.device)
-        images, targets = inputs.images, inputs.targets
-        if images is not None:
-            mixing_seed = derived_seed(seed, 2, self.processes.rank, number)
-            images, targets = mix(images, targets, self.recipe["augmentation"], mixing_seed, step)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe["precision"] == "bfloat16"):
-            outputs = self.forward(images, inputs.metadata)
-        losses = self.loss(outputs[:, 0].float(), targets)
-        if self.diagnoses:
-            task = diagnosis_loss(outputs[:, 1:].float(), inputs.diagnoses)
-            losses = losses + self.recipe["aux_loss_weight"] * task
-        return losses
-
-    def _report(self, loss: Tensor) -> Tensor:
-        """Return the step's mean loss, and above 0 whether to stop and to save, as all processes see it.
-
-        It is read after the next step, so a checkpoint is asked for one step before it is due.
+        They are read after the next step, so a checkpoint is requested one step early.
         """
         stop = self.preemption.reason() is not None
-        due = self.processes.first and (
-            (self.state["batch"] + 1) % self.recipe["checkpoint_batches"] == 0
-            or time.monotonic() - self._saved >= 60 * self.recipe["checkpoint_minutes"]
+        save = self.processes.is_first and (
+            (self.position["batch"] + 1) % self.recipe.checkpoint_batches == 0
+            or time.monotonic() - self._saved >= 60 * self.recipe.checkpoint_minutes
         )
-        return self.processes.total(torch.stack([loss, loss.new_tensor(stop), loss.new_tensor(due)]))
+        return self.processes.total(stack([loss, loss.new_tensor(stop), loss.new_tensor(save)]))
 
     def _settle(self) -> tuple[bool, bool]:
-        """Read the report of the step before, while a GPU may do this one; return whether to stop, and to save."""
-        if self._unsettled is None:
+        """Read the report of the step before, while a GPU computes this one; return whether to stop, and to save."""
+        if self._pending is None:
             return False, False
-        (batches, number, report), self._unsettled = self._unsettled, None
-        loss, stop, due = report.tolist()
+        report, self._pending = self._pending, None
+        loss, stop, save = report.sums.tolist()
         if not np.isfinite(loss):
-            raise InputError(_not_finite(batches, number, self.run.table))
-        self.state["loss"] += loss * batches.global_sizes[number] / len(batches.order)
-        return stop > 0, due > 0
+            raise InputError(report.not_finite(self.run.table))
+        batches = report.batches
+        self.position["loss"] += loss * batches.global_sizes[report.number] / len(batches.order)
+        return stop > 0, save > 0
 
     def _stop(self) -> None:
         self._save()
         reason = self.preemption.reason() or "another process"
         raise Preempted(
-            f"stopped by {reason} after batch {self.state['batch']} of epoch {self.state['epoch'] + 1}; a checkpoint is"
-            f" saved in {self.checkpoints.folder}, and the same command, or the profile's retry, goes on from there"
+            f"stopped by {reason} after batch {self.position['batch']} of epoch {self.position['epoch'] + 1}; a"
+            f" checkpoint is saved in {self.checkpoints.folder}, and the same command, or a retry by the profile,"
+            " continues from there"
         )
 
     def _save(self) -> None:
         self._settle()
         self._saved = time.monotonic()
-        if self.processes.first:
-            parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-            parts["average"] = self.average.state_dict() if self.average is not None else None
-            self.checkpoints.save(self.state | parts, self.state["step"])
+        if self.processes.is_first:
+            checkpoint: Checkpoint = {"position": self.position, "learner": self.learner.state_dict()}
+            self.checkpoints.save(checkpoint, self.position["step"])
 
 
-def report_epoch(row: dict[str, float], epochs: int, writer: SummaryWriter | None) -> None:
-    """Log one epoch's figures, to the log and to TensorBoard."""
-    figures = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in row.items() if name != "epoch")
-    log.info("epoch %d of %d: %s", row["epoch"], epochs, figures)
-    if writer is not None:
-        for name, value in row.items():
-            writer.add_scalar(name, value, row["epoch"])
-        writer.flush()
+@dataclass(frozen=True)
+class _Report:
+    """The `sums` of a step, as `_shared` returns them, on the batch `number` of an epoch's `batches`."""
 
+    batches: EpochBatches
+    number: int
+    sums: Tensor
 
-@contextmanager
-def _writer(folder: Path | None, epoch: int) -> Iterator[SummaryWriter | None]:
-    """Write TensorBoard's curves to `folder`; what an earlier run wrote of later epochs is hidden."""
-    if folder is None:
-        yield None
-        return
-    writer = SummaryWriter(folder, purge_step=epoch + 1)
-    try:
-        yield writer
-    finally:
-        writer.close()
-
-
-def _check_batch(recipe: dict[str, Any], targets: NDArray[np.int64]) -> None:
-    """Raise InputError where an epoch has fewer images than a batch: what was asked for cannot be trained."""
-    shown = len(epoch_order(targets, recipe["sampling"], recipe["seed"], 0))
-    if recipe["batch_size"] > shown:
-        raise InputError(
-            f"The recipe's batch_size is {recipe['batch_size']}, and an epoch has {shown} images, from {len(targets)}"
-            f" training images by sampling {recipe['sampling']['name']}: set batch_size to {shown} or less"
+    def not_finite(self, table: pd.DataFrame) -> str:
+        names = table["image"].iloc[self.batches.order[self.batches.slices[self.number]]].tolist()
+        return (
+            f"The loss is not a finite number in epoch {self.batches.epoch + 1}, batch {self.number + 1}. Lower"
+            " optimizer.learning_rate, clip the gradient (optimizer.max_grad_norm), or look at the images of the batch:"
+            f" {', '.join(names)}"
         )
 
 
-def _not_finite(batches: EpochBatches, number: int, table: pd.DataFrame) -> str:
-    names = table["image"].iloc[batches.order[batches.slices[number]]].tolist()
-    return (
-        f"The loss is not a finite number in epoch {batches.epoch + 1}, batch {number + 1}. Lower"
-        " optimizer.learning_rate, clip the gradient (optimizer.max_grad_norm), or look at the images of the batch:"
-        f" {', '.join(names)}"
-    )
-
-
-def _no_memory(recipe: dict[str, Any], side: int, images: int) -> str:
-    return (
-        f"There is not enough memory on the device for {images} images of {side} pixels in"
-        f" {recipe['gradient_accumulation_steps']} part(s). Raise gradient_accumulation_steps, which cuts a batch into"
-        " more parts; or set backbone.gradient_checkpointing: true or precision: bfloat16; or lower"
-        " batch_size or input_size."
-    )
+def _check_batch_size(recipe: Recipe, targets: NDArray[np.int64]) -> None:
+    """Raise InputError if an epoch has fewer images than a batch."""
+    images = len(epoch_order(targets, recipe.sampling, recipe.seed, 0))
+    if recipe.batch_size > images:
+        raise InputError(
+            f"The recipe's batch_size is {recipe.batch_size}, and an epoch has {images} images, from {len(targets)}"
+            f" training images by sampling {recipe.sampling.name}: set batch_size to {images} or less"
+        )

@@ -14,7 +14,7 @@ from finished_study import history
 from in_process import call
 from melanoma.augment.contact_sheet import contact_sheet
 from melanoma.augment.transforms import IMAGENET_MEAN, IMAGENET_STD
-from melanoma.common.files import write_csv, write_yaml
+from melanoma.common.files import write_csv
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
 from melanoma.training.loader import EpochBatches, Examples, to_device
@@ -35,7 +35,7 @@ def study(tmp_path):
     rows = tiny.table()
     rows.to_parquet(tmp_path / "train.parquet")
     tiny.write_store(tmp_path / "images.h5", rows)
-    write_yaml(tmp_path / "cnn.yaml", tiny.recipe(augmentation=AUGMENTATION, input_size=24))
+    tiny.write_recipe(tmp_path / "cnn.yaml", augmentation=AUGMENTATION, input_size=24)
     return tmp_path
 
 
@@ -80,7 +80,7 @@ def test_the_same_data_draw_the_same_bytes(study):
 
 
 def test_a_model_without_images_has_no_sheet(study):
-    write_yaml(study / "mlp.yaml", tiny.recipe(network="metadata_mlp"))
+    tiny.write_recipe(study / "mlp.yaml", network="metadata_mlp")
     assert not draw(study, "mlp", "mlp").exists()
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from melanoma.augment.pixelwise import MEAN_COLOR, PIXELWISE, apply_pixelwise, augmented
+from melanoma.augment.pixelwise import MEAN_COLOR, PIXELWISE, apply_pixelwise, augment
 from melanoma.augment.transforms import plain_transforms, random_transforms, warp
 from pictures import noisy
 
@@ -18,20 +18,10 @@ ALL = {
 }
 
 
-DEFAULTS = tiny.augmentation()
-
-
-def settings(**only):
-    """Return the augmentation of a recipe that gives `only`, without reading the schema each time."""
-    return DEFAULTS | {
-        name: DEFAULTS[name] | given if isinstance(given, dict) else given for name, given in only.items()
-    }
-
-
 def pixelwise(images, seed=1, epoch=0, sample_indices=None, **only):
     result = images.copy()
     indices = np.arange(len(images)) if sample_indices is None else sample_indices
-    apply_pixelwise(result, settings(**only), seed, epoch, indices)
+    apply_pixelwise(result, tiny.augmentation(**only), seed, epoch, indices)
     return result
 
 
@@ -62,15 +52,15 @@ def test_another_epoch_and_another_seed_change_other_images(name):
     assert (first != changed(images, pixelwise(images, seed=2, **only))).any()
 
 
-def test_without_stages_the_loader_gives_the_warped_image():
-    images, plain = noisy(5, SIDE), settings(flip_horizontal=0.5, affine={"probability": 1.0, "rotate": 90})
+def test_without_pixelwise_augmentation_the_loader_gives_the_warped_image():
+    images, plain = noisy(5, SIDE), tiny.augmentation(flip_horizontal=0.5, affine={"probability": 1.0, "rotate": 90})
     sample_indices = np.arange(5)
-    result, transforms = augmented(images, plain, 1, 0, sample_indices, 32)
+    result, transforms = augment(images, plain, 1, 0, sample_indices, 32)
     np.testing.assert_array_equal(result, warp(images, transforms.affine, 32))
     np.testing.assert_array_equal(transforms.affine, random_transforms(plain, 1, 0, sample_indices, SIDE, 32).affine)
 
 
-def test_a_stage_leaves_the_draws_of_all_others_as_they_are():
+def test_one_pixelwise_augmentation_does_not_change_the_draws_of_the_others():
     """Turning an augmentation on must not turn or recolor an image differently, nor move the hairs of another."""
     images = noisy(50, SIDE)
     with_hair, with_both = (
@@ -121,10 +111,10 @@ def test_cutout_fills_squares_of_the_size_asked_with_the_mean_color():
     assert (area > 0).all() and (area <= 12 * 12).all()
 
 
-def test_stages_come_after_the_warp_in_pixels_of_what_the_network_sees():
+def test_pixelwise_augmentations_come_after_the_warp_in_pixels_of_the_networks_input():
     """A square is upright and of the same size whatever the image's turn and zoom."""
-    turned = settings(affine={"probability": 1.0, "rotate": 180}, cutout={"probability": 1.0, "size": 0.5})
-    result, _ = augmented(np.zeros((40, 64, 64, 3), np.uint8), turned, 1, 0, np.arange(40), 32)
+    turned = tiny.augmentation(affine={"probability": 1.0, "rotate": 180}, cutout={"probability": 1.0, "size": 0.5})
+    result, _ = augment(np.zeros((40, 64, 64, 3), np.uint8), turned, 1, 0, np.arange(40), 32)
     for image in result:
         rows, columns = np.nonzero((image == MEAN_COLOR).all(axis=2))
         assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)

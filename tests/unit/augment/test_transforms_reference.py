@@ -25,6 +25,7 @@ from melanoma.augment.transforms import (
     warp,
 )
 from melanoma.augment.tta import views
+from melanoma.config.augmentation import TTA
 from pictures import smooth
 
 SIDE, COUNT, SEED = 96, 8, 1
@@ -113,7 +114,7 @@ def test_flips_are_torchvisions(name):
 
 def test_crops_are_torchvisions_resized_crops():
     corners = [(24, 24), (0, 0), (0, 48), (48, 0), (48, 48)]
-    transforms = views({"name": "crops", "scale": 0.5}, {}, np.arange(1), SIDE, SIDE)
+    transforms = views(TTA(name="crops", scale=0.5), tiny.augmentation(), 1, np.arange(1), SIDE, SIDE)
     for image, corner in zip(warp(PICTURE[None], transforms.affine, SIDE)[1:], corners, strict=True):
         bilinear = InterpolationMode.BILINEAR
         assert_alike(image, functional.resized_crop(TENSOR, *corner, 48, 48, [SIDE, SIDE], bilinear), 0.5)

@@ -1,6 +1,5 @@
 """Views for prediction: exact where they can be, functions of the image's index, each image read once."""
 
-import functools
 from fractions import Fraction
 from math import log
 
@@ -11,7 +10,8 @@ from hypothesis import strategies as st
 
 import tiny
 from melanoma.augment.transforms import plain_transforms, warp
-from melanoma.augment.tta import NO_TTA, average, view_count, views
+from melanoma.augment.tta import average, view_count, views
+from melanoma.config.augmentation import TTA
 from pictures import noisy
 
 SIDES = [2, 7, 16, 33, 49, 98, 224]
@@ -23,35 +23,31 @@ AUGMENTATION = {
 }
 
 
-@functools.cache
-def recipe(**changes):
-    return tiny.recipe(augmentation=AUGMENTATION, **changes)
-
-
-def tta(name, **settings):
-    return {"name": name, "n": 15, "scale": 0.8, "mean_of": "logit"} | settings
+def transforms_of(indices, input_size, output_size, seed=1, **settings):
+    augmentation = tiny.augmentation(**AUGMENTATION)
+    return views(TTA(**settings), augmentation, seed, np.array(indices), input_size, output_size)
 
 
 def views_of(images, output_size=None, **settings):
     """Return the views as pixels, (images, views, output_size, output_size, 3)."""
     output_size = output_size or images.shape[1]
-    transforms = views(tta(**settings), recipe(), np.arange(len(images)), images.shape[1], output_size)
+    transforms = transforms_of(range(len(images)), images.shape[1], output_size, **settings)
     return warp(images, transforms.affine, output_size).reshape(len(images), -1, output_size, output_size, 3)
 
 
 @pytest.mark.parametrize("name", ["none", "random", "flips", "dihedral", "crops"])
 def test_there_are_as_many_views_as_counted_the_first_image_first(name):
-    transforms = views(tta(name), recipe(), np.array([5, 2, 9]), 32, 24)
-    count = view_count(tta(name))
+    transforms = transforms_of([5, 2, 9], 32, 24, name=name)
+    count = view_count(TTA(name=name))
     assert count == {"none": 1, "random": 15, "flips": 4, "dihedral": 8, "crops": 6}[name]
-    alone = views(tta(name), recipe(), np.array([2]), 32, 24)
+    alone = transforms_of([2], 32, 24, name=name)
     for field in ("affine", "color", "noise", "noise_seeds"):
         assert len(getattr(transforms, field)) == 3 * count
         np.testing.assert_array_equal(getattr(transforms, field)[count : 2 * count], getattr(alone, field))
 
 
 def test_without_tta_the_only_view_is_the_plain_image():
-    transforms, plain = views(NO_TTA, {}, np.arange(3), 64, 48), plain_transforms(3, 64, 48)
+    transforms, plain = transforms_of(range(3), 64, 48), plain_transforms(3, 64, 48)
     for field in ("affine", "color", "noise", "noise_seeds"):
         np.testing.assert_array_equal(getattr(transforms, field), getattr(plain, field))
 
@@ -85,8 +81,8 @@ def test_crops_are_the_whole_the_center_and_the_four_corners():
 
 
 def test_random_views_differ_by_image_view_and_seed_and_more_of_them_begin_with_the_same():
-    few, many = (views(tta("random", n=n), recipe(), np.arange(4), 32, 32) for n in (3, 9))
-    other = views(tta("random", n=9), recipe(seed=2), np.arange(4), 32, 32)
+    few, many = (transforms_of(range(4), 32, 32, name="random", n=n) for n in (3, 9))
+    other = transforms_of(range(4), 32, 32, seed=2, name="random", n=9)
     np.testing.assert_array_equal(few.affine.reshape(4, 3, 2, 3), many.affine.reshape(4, 9, 2, 3)[:, :3])
     assert len(np.unique(np.concatenate([many.affine, other.affine]), axis=0)) == 72
     assert len(np.unique(many.noise_seeds)) == 36 and (many.noise > 0).any()
@@ -95,7 +91,7 @@ def test_random_views_differ_by_image_view_and_seed_and_more_of_them_begin_with_
 def test_an_image_is_resampled_from_the_same_pixels_in_each_of_its_views():
     """One reading and one shrinking serve all views, and give what each view would give alone."""
     images = noisy(2, 70)
-    transforms = views(tta("random", n=4), recipe(), np.arange(2), 70, 24)
+    transforms = transforms_of(range(2), 70, 24, name="random", n=4)
     together, apart = warp(images, transforms.affine, 24), warp(np.repeat(images, 4, axis=0), transforms.affine, 24)
     np.testing.assert_array_equal(together, apart)
 

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 import quick
+import tiny
 from melanoma.common.errors import InputError
-from melanoma.compute.distributed import Processes, SynchronizedBatchNorm, joined, synchronize_batch_norm
+from melanoma.compute.distributed import Processes, convert_batch_norm, process_group
+from melanoma.models.classifier import build_network
+from melanoma.models.layers import batch_norms
 from small_training import TinyStudy
 
 # The first convolution has no batch norm, so cutting a batch into parts changes nothing but the order of sums.
@@ -16,7 +19,6 @@ NO_BATCH_NORM = {
     "baseline_cnn": {"channels": [8], "kernels": [3], "padding": "same", "pooling": "average", "hidden": []},
     "optimizer": {"name": "sgd", "learning_rate": 0.1},
 }
-SYNCHRONIZED = {"sync_batchnorm": True, "optimizer": {"name": "sgd", "learning_rate": 0.01}}
 # 40 training images, a quarter melanomas, over-sampled to 1:1: 60 in batches of 6 are 20 steps in two epochs.
 TWENTY_STEPS = {"epochs": 2, "batch_size": 6, "checkpoint_batches": 500}
 
@@ -47,11 +49,23 @@ def test_accumulation_and_two_and_four_processes_end_where_one_does(tmp_path):
     assert_close(trained(tmp_path, "both", 2, **NO_BATCH_NORM, gradient_accumulation_steps=2)[1], expected)
 
 
-@pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
-def test_with_synchronized_batch_norm_two_processes_end_where_one_does(tmp_path, head):
-    settings = SYNCHRONIZED | {"head": head, "metadata": {"widths": [8], "dropout": 0}}
-    _, expected = trained(tmp_path, "one", **settings)
-    assert_close(trained(tmp_path, "two", 2, **settings)[1], expected)
+def test_processes_on_the_cpu_cannot_synchronize_batch_norm():
+    cpu, network = torch.device("cpu"), torch.nn.BatchNorm1d(3)
+    assert Processes().synchronize_batch_norm(network, cpu) is network
+    with pytest.raises(InputError, match=r"2 processes on the CPU cannot.*Set sync_batchnorm to false"):
+        Processes(count=2).synchronize_batch_norm(network, cpu)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["baseline_cnn", "timm/efficientnet_lite0"])
+def test_synchronized_batch_norm_has_the_same_weights_and_keeps_the_activations_of_timm(name):
+    recipe = tiny.recipe(network=name, backbone={"pretrained": False}, head="image_and_metadata")
+    network = build_network(recipe, 32, 5).eval()
+    images, metadata = torch.rand(2, 3, 32, 32), torch.rand(2, 5)
+    expected = network(images, metadata)
+    converted = convert_batch_norm(network)
+    assert all(isinstance(layer, torch.nn.SyncBatchNorm) for layer in batch_norms(converted))
+    torch.testing.assert_close(converted(images, metadata), expected)
 
 
 def test_sharded_prediction_is_that_of_one_process_bit_for_bit(tmp_path):
@@ -84,38 +98,15 @@ def test_a_number_of_processes_that_the_recipe_does_not_ask_for_is_an_error(monk
         pytest.raises(
             InputError, match=r"2 node\(s\) with 4 GPU\(s\) each, so 8 processes, and there are 1.*--nnodes=2"
         ),
-        joined({"gpus": 4, "nodes": 2}),
+        process_group(gpus=4, nodes=2),
     ):
         pass
 
 
 def test_alone_there_is_nothing_to_share():
     alone = Processes()
-    assert alone.first and alone.gather("x") == ["x"]
+    assert alone.is_first and alone.gather("x") == ["x"]
     assert torch.equal(alone.total(torch.tensor([1.0, 2.0])), torch.tensor([1.0, 2.0]))
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape"), [(torch.nn.BatchNorm2d(3), (8, 3, 5, 5)), (torch.nn.BatchNorm1d(3), (8, 3))]
-)
-def test_synchronized_batch_norm_of_one_process_is_batch_norm(tmp_path, layer, shape):
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
-    try:
-        draw = torch.Generator().manual_seed(0)
-        torch.nn.init.normal_(layer.weight, generator=draw)
-        ours = synchronize_batch_norm(torch.nn.Sequential(layer))[0]
-        assert isinstance(ours, SynchronizedBatchNorm)
-        inputs = torch.randn(shape, generator=draw) * 3 + 7
-        twins = [inputs.clone().requires_grad_() for _ in range(2)]
-        for module, twin in zip((layer, ours), twins, strict=True):
-            module(twin).square().sum().backward()
-        assert torch.allclose(layer(inputs), ours(inputs), atol=1e-5)
-        assert torch.allclose(twins[0].grad, twins[1].grad, atol=1e-4)
-        for name, value in layer.state_dict().items():
-            assert torch.allclose(value.double(), ours.state_dict()[name].double(), atol=1e-5), name
-        assert torch.allclose(layer.eval()(inputs), ours.eval()(inputs), atol=1e-5)
-    finally:
-        torch.distributed.destroy_process_group()
 
 
 def test_predictions_of_any_number_of_processes_cover_every_image_once(tmp_path):

@@ -7,7 +7,7 @@ import yaml
 
 from melanoma.config.facts import pieces, training_name, training_recipe
 from melanoma.config.study import resolve
-from melanoma.report.page import configuration
+from melanoma.report.page import read_study
 from minimal_config import MINIMAL, with_
 
 
@@ -50,5 +50,5 @@ def test_a_configuration_in_pieces_is_the_same_joined(most, tmp_path):
         if len(json.dumps(part)) > most:
             ((section, value),) = part.items()
             assert section not in ("models", "fusions", "fetch") or len(value) == 1
-    assert configuration([tmp_path / f"{number}.yaml" for number in range(len(parts))]) == config.dump()
+    assert read_study([tmp_path / f"{number}.yaml" for number in range(len(parts))]) == config
     assert (len(parts) == 1) == (most == 10**6)

@@ -112,16 +112,6 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("models.cnn.schedule", {"warmup_epochs": 11}, r"warmup_epochs: 11 epochs of warm-up leave none of 11"),
         ("models.cnn.schedule", {"warmup_epochs": 2}, r"a learning rate of 0; give warmup_start_factor, or per: batch"),
         ("models.cnn.optimizer", {"groups": [{"match": "(image"}]}, r"'\(image' is no regular expression: missing \)"),
-        (
-            "models.cnn",
-            {"network": "baseline_cnn", "head": "image_and_metadata", "augmentation": {"cutmix": {"probability": 0.5}}},
-            r"models.cnn.augmentation.cutmix: not with head image_and_metadata",
-        ),
-        (
-            "models.cnn",
-            {"network": "baseline_cnn", "aux_loss_weight": 0.2, "augmentation": {"mixup": {"probability": 0.5}}},
-            r"models.cnn.augmentation.mixup: not with aux_loss_weight above 0",
-        ),
         ("models.mlp.inputs", ["age"], r"models.mlp.inputs: only for .*; metadata_mlp has its own"),
         (
             "data.sources",

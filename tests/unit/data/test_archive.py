@@ -1,4 +1,4 @@
-"""Zips: what is not allowed in one is refused as a whole, before anything is unpacked."""
+"""A zip with a forbidden entry is refused before anything is unpacked."""
 
 import stat
 import zipfile

@@ -1,4 +1,4 @@
-"""The catalog: one canonical, checked table from the tables of all sources."""
+"""Tables of all layouts become one checked catalog."""
 
 import math
 from pathlib import Path
@@ -27,7 +27,7 @@ ROWS = [
 
 
 def source(folder: Path, rows: list[str] = ROWS, header: str = HEADER, name: str = "a") -> dict[str, Any]:
-    """Write a source: its table, and an empty stub for each image, since the catalog opens none."""
+    """Write a source: its table, and an empty file for each image, since the catalog opens no image."""
     images = folder / name
     images.mkdir(parents=True)
     for row in rows:
@@ -124,7 +124,7 @@ def stubs(folder: Path, *names: str) -> str:
 
 
 def given(folder: Path, layout: str, *lines: str, images: str = "abcd", **more: Any) -> dict[str, Any]:
-    """Write a source of any layout, called after it."""
+    """Write a source of any layout, with the name of the layout."""
     return {
         "name": layout,
         "layout": layout,

@@ -1,4 +1,4 @@
-"""Bad input of every kind: the message names file, row, image and remedy, or the row is dropped."""
+"""The scripts from the catalog to the split report bad input with file, row, image and remedy, or leave it out."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ IMAGES = 24
 
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
-    """Make a small study in a current folder: 12 patients of 2 images, every third a melanoma patient."""
+    """Write a small study into a current folder: 12 patients with 2 images, every third with melanomas."""
     monkeypatch.chdir(tmp_path)
     JPEGS.mkdir()
     random = np.random.default_rng(0)
@@ -51,7 +51,7 @@ def jpeg(number: int) -> Path:
 
 
 def run(script: ModuleType, command: str) -> None:
-    """Run a script's main as its command line would."""
+    """Run the main function of a script with a command line."""
     call(script, *command.split())
 
 
@@ -114,42 +114,12 @@ def requires(text: str, *parts: object) -> None:
         assert str(part) in text, f"{part!r} is not in:\n{text}"
 
 
-BAD_CELLS = {
-    "age of 500": ("age_approx", "500", "expected years from 0 to 120", "leave it empty"),
-    "negative age": ("age_approx", "-1", "expected years from 0 to 120", "leave it empty"),
-    "age in words": ("age_approx", "fifty", "expected years from 0 to 120", "leave it empty"),
-    "label not 0 or 1": ("target", "2", "expected 0 (benign) or 1 (melanoma)", "remove the row"),
-    "label in words": ("target", "yes", "expected 0 (benign) or 1 (melanoma)", "remove the row"),
-    "label that contradicts": ("benign_malignant", "malignant", "contradicts the target", "correct"),
-    "diagnosis that contradicts": ("diagnosis", "melanoma", "contradicts target 0", "correct"),
-    "sex in one letter": ("sex", "m", "expected male, female or nothing", "leave it empty"),
-}
-
-
-@pytest.mark.parametrize("fault", BAD_CELLS)
-def test_a_bad_cell_is_named_with_table_line_image_value_and_remedy(rows: pd.DataFrame, fault: str) -> None:
-    column, value, expected, remedy = BAD_CELLS[fault]
-    rows.loc[5, column] = value
-    text = message(build_catalog, rows)
-    requires(text, TABLE, column, f"line 7, image ISIC_05: {value!r}", expected, remedy, "on_bad_row: drop")
-    assert not Path("catalog.parquet").exists()
-
-
-@pytest.mark.parametrize("fault", BAD_CELLS)
-def test_a_bad_row_is_dropped_and_listed_where_the_policy_is_drop(rows: pd.DataFrame, fault: str) -> None:
-    column, value, expected, _ = BAD_CELLS[fault]
-    rows.loc[5, column] = value
+def test_a_dropped_row_is_listed_with_its_place(rows: pd.DataFrame) -> None:
+    rows.loc[5, "age_approx"] = "500"
     assert "ISIC_05" not in build_catalog(rows, "drop")
-    (problem,) = pd.read_csv("issues.csv", dtype="str").to_dict("records")
-    assert expected in problem.pop("problem")
-    assert list(problem.values()) == ["isic", str(TABLE), "7", "ISIC_05", column, value, "dropped"]
-
-
-@pytest.mark.parametrize("column", ["patient_id", "image_name", "target"])
-def test_a_row_without_patient_image_or_label_is_named(rows: pd.DataFrame, column: str) -> None:
-    rows.loc[5, column] = ""
-    requires(message(build_catalog, rows), TABLE, column, "line 7", "remove the row")
-    assert len(build_catalog(rows, "drop")) == IMAGES - 1
+    (issue,) = pd.read_csv("issues.csv", dtype="str").to_dict("records")
+    assert issue.pop("problem") == "expected years from 0 to 120; correct it or leave it empty"
+    assert list(issue.values()) == ["isic", str(TABLE), "7", "ISIC_05", "age_approx", "500", "dropped"]
 
 
 def test_an_image_in_the_table_without_a_file_is_named_with_the_folder(rows: pd.DataFrame) -> None:
@@ -161,23 +131,12 @@ def test_an_image_in_the_table_without_a_file_is_named_with_the_folder(rows: pd.
     assert len(build_catalog(rows, "drop")) == IMAGES - 2
 
 
-def test_a_duplicated_image_is_named_and_its_first_row_kept(rows: pd.DataFrame) -> None:
-    rows.loc[5, "image_name"] = "ISIC_04"
-    requires(message(build_catalog, rows), TABLE, "line 7", "ISIC_04", "in an earlier row", "remove one of the two")
-    assert build_catalog(rows, "drop").count("ISIC_04") == 1
-
-
 def test_one_image_with_two_labels_is_named_and_neither_row_kept(rows: pd.DataFrame) -> None:
     twice = pd.concat([rows, rows.iloc[[0]].assign(target=str(1 - int(rows.loc[0, "target"])), benign_malignant=None)])
     twice["diagnosis"] = None
     requires(message(build_catalog, twice), rows.loc[0, "image_name"], "in several rows with different targets")
     build_catalog(twice, "drop")
     assert rows.loc[0, "image_name"] not in pd.read_parquet("catalog.parquet")["image"].tolist()
-
-
-def test_a_row_of_the_wrong_length_is_named(rows: pd.DataFrame) -> None:
-    TABLE.write_text(rows.to_csv(index=False).replace("ISIC_05,IP_2,male", "ISIC_05,IP_2"))
-    requires(message(build_catalog, None), TABLE, "line 7", "ISIC_05", "7 fields, expected 8", "comma")
 
 
 def test_all_findings_are_reported_at_once(rows: pd.DataFrame) -> None:
@@ -189,37 +148,10 @@ def test_all_findings_are_reported_at_once(rows: pd.DataFrame) -> None:
     requires(text, "4 rows cannot be used", "line 3, ", "line 4, ", "line 9, ", "line 11, ")
 
 
-@pytest.mark.parametrize("policy", ["fail", "drop"])
-def test_a_missing_column_is_named_with_those_there_and_the_nearest(rows: pd.DataFrame, policy: str) -> None:
-    text = message(build_catalog, rows.rename(columns={"patient_id": "patientid"}), policy)
-    requires(text, TABLE, "no column patient_id", "is patientid meant?", "The columns are: image_name, ")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (b"", "the table is empty"),
-        (",".join(COLUMNS).encode(), "it has a header and no row"),
-        (";".join(COLUMNS).encode(), "Columns must be separated by commas"),
-        (b"image_name,sex\nISIC_1,m\xe4nnlich\n", "Save it as CSV in UTF-8"),
-        (b'image_name,sex\n"ISIC_1,male\n', "not valid CSV"),
-    ],
-)
-def test_what_is_no_table_is_named(rows: pd.DataFrame, text: bytes, expected: str) -> None:
-    TABLE.write_bytes(text)
-    requires(message(build_catalog, None, "drop"), TABLE, expected)
-
-
 def test_a_missing_table_and_a_missing_folder_are_both_named(rows: pd.DataFrame) -> None:
     JPEGS.rename("elsewhere")
     text = message(build_catalog, None)
     requires(text, f"{TABLE}: no such table", f"{JPEGS}: no such folder", "Correct its path in the configuration")
-
-
-@pytest.mark.parametrize("label", ["benign", "malignant"])
-def test_a_source_of_one_class_is_refused(rows: pd.DataFrame, label: str) -> None:
-    text = message(build_catalog, rows[rows["benign_malignant"] == label], "drop")
-    requires(text, "source isic", "melanomas among", "expected both classes", "Give the complete table")
 
 
 BAD_FILES = {

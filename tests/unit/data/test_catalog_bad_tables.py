@@ -1,4 +1,4 @@
-"""A corpus of bad tables: each is told with file, place, what was expected and what to do, or its rows are dropped."""
+"""Every bad table is reported with its file, place, expectation and remedy, or its bad rows are dropped."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ COLUMNS = {"image": "file", "target": "label", "patient": "case"}
 
 @dataclass(frozen=True)
 class Bad:
-    """A bad table, and what comes of it: the message's parts, and the images dropped (None: it is refused anyway)."""
+    """A bad table, parts of its message, and the images that are dropped (None: the table is refused)."""
 
     text: str | bytes
     says: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The demo study: real layout, known truth, the same bytes every time."""
+"""The demo study has the layout of real data, a known truth, and the same bytes every time."""
 
 import json
 from collections.abc import Iterator

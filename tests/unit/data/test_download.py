@@ -1,4 +1,4 @@
-"""Fetch: what is missing is downloaded whole and checked, whatever the server does; what is there stays as it is."""
+"""A missing file is downloaded completely and checked, even from a bad server; an existing file is kept."""
 
 from collections.abc import Iterator
 from pathlib import Path

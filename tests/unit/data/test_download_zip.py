@@ -1,4 +1,4 @@
-"""Fetch of zips: their files and no zip are left, whatever the zip is and wherever the unpacking stops."""
+"""A downloaded zip leaves its files and no zip, even if it is damaged or its unpacking is interrupted."""
 
 import zipfile
 from collections.abc import Iterator

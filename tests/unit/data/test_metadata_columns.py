@@ -1,4 +1,4 @@
-"""What metadata models read: learned from training rows alone, what is missing marked as such."""
+"""The inputs of metadata models are encoded by training rows only, with columns for missing values."""
 
 import numpy as np
 import pandas as pd

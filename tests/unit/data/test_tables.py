@@ -1,4 +1,4 @@
-"""Patients, lesions and images have one name, however a table was written: 100.0 is 100, and nothing else changes."""
+"""A patient, lesion or image has the same name in all formats: 100.0 is 100, and no other name changes."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from melanoma.predictions.external import external_predictions
 from melanoma.predictions.table import read_labels, read_predictions
 from melanoma.split.assign import read_pairs
 
-# Pandas holds whole numbers exactly up to this one where a cell of their column is empty.
+# If a cell of a column is empty, pandas stores whole numbers exactly only up to this one.
 MOST = 2**53
 KINDS = ("csv", "tsv", "parquet")
 COLUMNS = {"image": "image", "patient": "case", "lesion": "lesion", "target": "target"}
@@ -57,6 +57,7 @@ def test_a_whole_number_with_a_fraction_is_that_whole_number(text: object, name:
         "1e3",
         "1 000.0",
         "\u0661.0",
+        "100.0\n",
         "",
     ],
 )
@@ -136,7 +137,7 @@ def test_duplicates_are_found_by_the_same_names(tmp_path: Path) -> None:
 
 
 def test_two_tables_of_the_same_patients_leak_nothing(tmp_path: Path) -> None:
-    """80 patients, two images of each in each year; in the table of the second year, one patient is missing."""
+    """80 patients have two images in each year; one patient of the second table is missing."""
     folder = workflow.clone(tmp_path)
     (folder / "data").mkdir()
     patients = pd.Series(range(100, 180)).repeat(2).reset_index(drop=True)

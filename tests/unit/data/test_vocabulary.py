@@ -1,4 +1,4 @@
-"""The common words: every name that the sources use is known, and an unknown one is brought near what was meant."""
+"""The vocabulary has every name that the sources use, and finds the nearest word for an unknown name."""
 
 import pandas as pd
 import pytest

@@ -67,8 +67,8 @@ class Study:
         self, name: str, network: str, test_by: str = "refit", inputs: Sequence[str] = ("age", "sex", "site")
     ) -> None:
         forest = {"n_estimators": 20, "max_depth": 3}
-        recipe = tiny.recipe(network=network, inputs=[*inputs], random_forest=forest, gradient_boosting=BOOSTING)
-        write_yaml(self.folder / "recipe.yaml", recipe)
+        changes = {"inputs": [*inputs], "random_forest": forest, "gradient_boosting": BOOSTING}
+        tiny.write_recipe(self.folder / "recipe.yaml", network=network, **changes)
         out = ["--output", self.folder / f"{name}.parquet", "--model", self.folder / f"{name}.json"]
         recipe_and_folds = ["--recipe", self.folder / "recipe.yaml", "--folds", 0, 1, 2, "--test-by", test_by]
         call(tabular, *recipe_and_folds, *self.split(), *out)

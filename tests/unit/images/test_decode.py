@@ -1,4 +1,4 @@
-"""Decoding: every orientation and depth read right, damage found, and the options that change what is kept."""
+"""Images of every orientation and depth are decoded, damage is detected, and the options change the pixels."""
 
 import io
 
@@ -48,7 +48,7 @@ def test_noise_inside_a_png_is_always_found(start: int, seed: int) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
 def test_most_noise_inside_a_jpeg_is_found(options: dict) -> None:
-    """No decoder finds all of it: a Huffman code can fall into step again."""
+    """No decoder detects all noise: a Huffman code can synchronize again."""
     random = np.random.default_rng(0)
     textured = (smooth(512, 384) + random.normal(0, 6, (384, 512, 3))).clip(0, 255).astype(np.uint8)
     data, found = jpeg_with(textured, **options), 0
@@ -72,7 +72,7 @@ def test_a_black_frame_is_cut_off_on_request_alone() -> None:
 
 
 def test_cutting_a_frame_off_does_not_lose_resolution() -> None:
-    """What is kept is decoded at a size of its own: the whole image allows a reduction that it does not."""
+    """The whole image could be decoded at a smaller size than the part that is kept."""
     fine = np.random.default_rng(0).integers(60, 256, (300, 300, 3), np.uint8)
     framed = cv2.copyMakeBorder(fine, 900, 900, 900, 900, cv2.BORDER_CONSTANT, value=(0, 0, 0))
     cut = decode(encode(framed, quality=100), 256, "center_crop", crop_border=True)

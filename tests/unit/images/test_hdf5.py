@@ -1,4 +1,4 @@
-"""Image stores on a file system that refuses every lock: written, joined, read and drawn all the same."""
+"""Image stores are written, merged, read and drawn on a file system that refuses every lock."""
 
 import os
 import re
@@ -40,7 +40,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=REFUSALS.values(), ids=REFUSALS.keys())
 def python(request: pytest.FixtureRequest, library: Path, tmp_path: Path) -> Python:
-    """Runs Python in the test's folder, where no lock can be had."""
+    """Runs Python in the folder of the test, where every lock is refused."""
     refused = {"LD_PRELOAD": str(library), "LOCK_ERRNO": str(request.param)}
     environment = {name: value for name, value in os.environ.items() if name != "HDF5_USE_FILE_LOCKING"}
 
@@ -58,7 +58,7 @@ def test_here_every_lock_is_refused(python: Python, lock: str) -> None:
 
 
 def write_tables(folder: Path) -> None:
-    """Write what figures are drawn of, beside the images: train, the audit's counts of the test, and a history."""
+    """Write the tables that figures need: train, the counts of the test by the audit, and a history."""
     rows = np.arange(10)
     patients = [f"IP_{row}" for row in rows]
     pd.DataFrame({"row": rows, "target": rows % 2, "fold": rows % 2, "patient": patients}).to_parquet(
@@ -75,7 +75,7 @@ def test_a_store_is_written_joined_read_and_drawn_without_a_lock(python: Python,
     table.to_parquet(tmp_path / "catalog.parquet")
     write_tables(tmp_path)
     write_yaml(tmp_path / "images.yaml", SETTINGS.dump())
-    write_yaml(tmp_path / "cnn.yaml", tiny.recipe())
+    tiny.write_recipe(tmp_path / "cnn.yaml")
 
     def run(script: str, *options: object) -> None:
         done = python(ROOT / "scripts" / f"{script}.py", *options)

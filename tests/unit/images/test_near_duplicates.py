@@ -1,4 +1,4 @@
-"""Near-duplicates: copies are found however they were made, and look-alikes are not taken for copies."""
+"""Copies of every kind are near-duplicates, and images that only look similar are not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,7 @@ class Memory:
 
 
 def photograph(seed: int, side: int = SIDE) -> np.ndarray:
-    """Draw skin with a texture of its own, a dark blob in the middle and hairs: all photographs look alike."""
+    """Draw skin with its own texture, a dark blob in the middle and hairs: all images look similar."""
     random = np.random.default_rng(seed)
     texture = sum(
         cv2.resize(
@@ -144,7 +144,7 @@ def test_copies_of_real_images_are_found_and_no_look_alikes(change: str, real_im
 
 @pytest.fixture(scope="module")
 def real_images() -> list[np.ndarray]:
-    """Read every other image of the subset: none of the listed pairs is among them."""
+    """Read every second image of the subset, which excludes the listed pairs."""
     listed = pd.read_csv(real_data("isic2020-tables/ISIC_2020_Training_Duplicates.csv")).stack()
     paths = sorted(real_data("isic2020-subset/jpeg/train").glob("*.jpg"))
     return [cv2.imread(str(path)) for path in paths[::2] if path.stem not in set(listed)]

@@ -1,4 +1,4 @@
-"""What is measured on every stored image: each number rises with what it is named after, and with nothing else."""
+"""Each measure of a stored image rises with the property in its name, and with no other."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from pictures import decode, encode, smooth
 
 
 def dct_hash(gray: np.ndarray) -> int:
-    """The perceptual hash by its definition, with SciPy's transform."""
+    """Compute the perceptual hash by its definition, with the transform of SciPy."""
     low = dctn(cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(float), norm="ortho")[:8, :8].ravel()
     return sum(1 << (63 - place) for place in np.flatnonzero(low > np.median(low)).tolist())
 

@@ -1,4 +1,4 @@
-"""Every file of the corpus of bad images has its documented outcome, within 1 GB; preparation survives any kill."""
+"""Every bad image has its documented result, in less than 1 GB; preparation can be killed at any moment."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from bad_images import FINE, corpus, jpeg, write_special
 from project import SCRIPTS
 
 SETTINGS = {"size": 64, "on_unreadable": "drop"}
-# How often preparation is killed; the more, the longer.
+# How often preparation is killed.
 KILLS = int(os.environ.get("KILLS", "8"))
 CORPUS = corpus()
 MEASURE = """
@@ -30,7 +30,7 @@ from melanoma.config.data import Images
 from melanoma.images.shards import write_shard
 catalog, shard, settings, quality = sys.argv[1:]
 write_shard(Path(shard), pd.read_parquet(catalog), Images(**json.loads(settings)), 1).to_parquet(quality)
-# Not ru_maxrss, which a process inherits from the one that started it.
+# A process inherits ru_maxrss from its parent, so it is not read.
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024)
 """
 
@@ -41,7 +41,7 @@ def catalog_of(files: dict[str, Path]) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, int, Path]:
-    """Prepare the whole corpus in a process of its own; return quality, its peak memory in bytes, and the shard."""
+    """Prepare the corpus in a new process; return the quality table, the peak memory in bytes, and the shard."""
     folder = tmp_path_factory.mktemp("corpus")
     files = {name: folder / f"{name}.jpg" for name in CORPUS}
     for name, path in files.items():
@@ -117,7 +117,7 @@ def test_killed_at_any_moment_and_run_again_the_store_is_the_same_bit_for_bit(tm
         except subprocess.TimeoutExpired:
             process.kill()
             killed += process.wait() == -9
-        # What is under its own name is whole, whenever the kill came.
+        # A file with its final name is complete, whenever the process was killed.
         whole = contents(tmp_path / "whole")
         left = contents(tmp_path / "killed") if (tmp_path / "killed").exists() else {}
         assert all(whole[name] == value for name, value in left.items() if not name.startswith("."))

@@ -1,4 +1,4 @@
-"""A damaged image store is an error that names the file and what to do: never a wrong image, never a crash."""
+"""A damaged image store raises an error with the file and the remedy, and never returns a wrong image."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from melanoma.images.store import ImageStore, merge_shards
 
 SIZE, IMAGES, SHARDS = 24, 9, 3
 SETTINGS = Images(size=SIZE, fit="resize")
-# How many single bits are flipped, in every file of the store together.
+# Number of single bits that are flipped, in all files of the store together.
 FLIPS = int(os.environ.get("FLIPS", "300"))
 
 
@@ -109,7 +109,7 @@ def take_the_next_shard(path: Path, other: Path) -> None:
 
 
 def edit(change: Callable[[h5py.File], None]) -> Callable[[Path, Path], None]:
-    """Return a damage done through HDF5 itself."""
+    """Return a function that damages a file through HDF5."""
 
     def damage(path: Path, other: Path) -> None:
         with h5py.File(path, "r+") as file:
@@ -213,7 +213,7 @@ def test_a_flipped_bit_anywhere_is_an_error_or_changes_nothing(tmp_path: Path) -
         number = int(random.integers(len(files)))
         damaged = bytearray(originals[number])
         damaged[random.integers(len(damaged))] ^= 1 << random.integers(8)
-        # A new file: HDF5 knows one that is open by its inode.
+        # A new file, since HDF5 identifies an open file by its inode.
         files[number].unlink()
         files[number].write_bytes(damaged)
         try:

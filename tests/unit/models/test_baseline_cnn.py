@@ -13,7 +13,7 @@ from melanoma.models.classifier import build_network
 
 
 def test_the_baseline_network_has_the_published_layer_shapes():
-    network = BaselineCNN(512, networks.BaselineCNN().dump()).eval()
+    network = BaselineCNN(512, networks.BaselineCNN()).eval()
     sides, images = [512], torch.zeros(1, 3, 512, 512)
     for layer in network.convolutions:
         images = layer(images)
@@ -27,14 +27,8 @@ def test_the_baseline_network_has_the_published_layer_shapes():
 
 
 def test_with_levels_the_features_are_the_means_of_every_map_normalized():
-    settings = {
-        "channels": [4, 6],
-        "kernels": [3, 3],
-        "stride": 1,
-        "padding": "same",
-        "pooling": "levels",
-        "hidden": [],
-    }
+    settings = networks.BaselineCNN(channels=(4, 6), kernels=(3, 3), padding="same", pooling="levels", hidden=())
+    torch.manual_seed(0)
     network, images = BaselineCNN(32, settings).eval(), torch.rand(5, 3, 32, 32)
     first, second = network.convolutions[:3], network.convolutions[3:]
     expected = torch.cat([first(images).mean((2, 3)), second(first(images)).mean((2, 3))], dim=1)
@@ -50,10 +44,11 @@ def test_with_levels_the_features_are_the_means_of_every_map_normalized():
     padding=st.sampled_from(["valid", "same"]),
 )
 def test_feature_maps_have_the_sides_that_are_foretold(size, kernels, stride, padding):
-    settings = {"channels": [2] * len(kernels), "kernels": kernels, "stride": stride, "padding": padding}
-    sides = networks.BaselineCNN.model_validate(settings).feature_sides(size)
+    channels = (2,) * len(kernels)
+    settings = networks.BaselineCNN(channels=channels, kernels=kernels, stride=stride, padding=padding, hidden=())
+    sides = settings.feature_sides(size)
     assume(sides[-1] > 0)
-    network = BaselineCNN(size, settings | {"pooling": "flatten", "hidden": []})
+    network = BaselineCNN(size, settings)
     images, found = torch.zeros(1, 3, size, size), []
     for layer in network.eval().convolutions:
         images = layer(images)
@@ -64,7 +59,7 @@ def test_feature_maps_have_the_sides_that_are_foretold(size, kernels, stride, pa
 
 def test_an_image_too_small_for_the_network_is_an_error_that_says_what_to_change():
     with pytest.raises(InputError, match="after convolution 3 of 3; take a larger input_size"):
-        BaselineCNN(16, {"channels": [4, 4, 4], "kernels": [5, 5, 5], "stride": 1, "padding": "valid", "hidden": []})
+        BaselineCNN(16, networks.BaselineCNN(channels=(4, 4, 4), kernels=(5, 5, 5)))
 
 
 def test_the_joint_network_puts_image_and_metadata_features_into_one_last_layer():

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 import tiny
+from melanoma.augment.transforms import IMAGENET_MEAN, IMAGENET_STD
 from melanoma.common.errors import InputError
 from melanoma.config.facts import start_of
 from melanoma.config.networks import OFFICIAL_WEIGHTS, Backbone
@@ -40,7 +41,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def recipe(network: str, backbone: dict | None = None, **changes) -> dict:
+def recipe(network: str, backbone: dict | None = None, **changes) -> Recipe:
     return tiny.recipe(network=network, backbone={"pretrained": False} | (backbone or {}), **changes)
 
 
@@ -87,7 +88,7 @@ def test_a_network_of_timm_gets_images_normalized_as_it_was_trained_with():
     model = built(TRANSFORMER, 64, backbone={"features": "classes"}).eval()
     library = library_network(TRANSFORMER, 64, model.image.network.state_dict())
     photograph = torch.rand(2, 3, 64, 64)
-    mean, std = (torch.tensor(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    mean, std = (torch.tensor(values).float()[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     features = model.image((photograph - mean) / std)
     torch.testing.assert_close(features, library((photograph - 0.5) / 0.5), rtol=1e-5, atol=1e-5)
 
@@ -232,7 +233,7 @@ def test_freezing_leaves_networks_that_are_no_backbone_alone():
 
 
 @pytest.mark.parametrize("name", ["resnest50", "efficientnet_b0", "timm/efficientnet_lite0", TRANSFORMER])
-def test_recomputing_changes_neither_gradients_nor_weights_nor_statistics(name):
+def test_gradient_checkpointing_changes_neither_gradients_nor_weights_nor_statistics(name):
     """Over two steps: what batch norm has counted twice would show in the second. Stochastic depth is drawn alike."""
     kept, checkpointed = built(name, 32), built(name, 32, backbone={"gradient_checkpointing": True})
     assert list(kept.state_dict()) == list(checkpointed.state_dict())
@@ -248,7 +249,7 @@ def test_recomputing_changes_neither_gradients_nor_weights_nor_statistics(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_recomputing_keeps_less_for_the_backward_pass(name):
+def test_gradient_checkpointing_keeps_less_for_the_backward_pass(name):
     def kept_bytes(model: Classifier) -> int:
         sizes = {}
 
@@ -291,7 +292,7 @@ def test_resnest269_takes_a_training_step():
 @pytest.mark.parametrize(
     ("name", "size", "settings", "message"),
     [
-        ("timm/resnet81", 64, {}, r"timm has no network 'resnet81' \(did you mean timm/resnet18"),
+        ("timm/resnet81", 64, {}, r"has no network 'resnet81' \(did you mean timm/resnet18"),
         (
             "timm/resnet18.a2_in2k",
             64,
@@ -300,7 +301,7 @@ def test_resnest269_takes_a_training_step():
         ),
         ("timm/vgg11", 16, {}, r"timm/vgg11 cannot take images of 16 x 16 pixels .*input_size"),
         ("timm/crossvit_tiny_240", 256, {}, r"cannot take images of 256 x 256 pixels .*input_size"),
-        (TRANSFORMER, 64, {"pooling": "gem"}, r"pools no feature map, so gem cannot; set it to average"),
+        (TRANSFORMER, 64, {"pooling": "gem"}, r"has no pooled feature map, which gem needs; set it to average"),
     ],
 )
 def test_what_cannot_be_built_is_an_error_that_says_what_to_do(name, size, settings, message):

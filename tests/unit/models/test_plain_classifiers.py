@@ -11,7 +11,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from melanoma.models.plain_classifiers import classifier_of, learned
+from melanoma.models.plain_classifiers import plain_classifier, read_classifier
 
 FITS = {
     "logistic regression": lambda: LogisticRegression(class_weight="balanced"),
@@ -35,7 +35,7 @@ def rows(seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("name", FITS)
 def test_after_a_file_the_probabilities_are_those_of_scikit_learn(name: str) -> None:
     fitted = FITS[name]().fit(*rows(0))
-    kept = classifier_of(json.loads(json.dumps(learned(fitted).to_dict())))
+    kept = read_classifier(json.loads(json.dumps(plain_classifier(fitted).to_dict())))
     new, _ = rows(1)
     for count in (400, 1):
         assert_array_equal(kept.predict(new[:count]), fitted.predict_proba(new[:count])[:, 1])

@@ -11,6 +11,7 @@ import tiny
 from melanoma.common.errors import InputError
 from melanoma.config.data import KNOWN_DOWNLOADS
 from melanoma.config.networks import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
+from melanoma.config.recipe import Recipe
 from melanoma.config.study import resolve
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.models.pretrained import load_pretrained, start_from_pretrained, weights_digest
@@ -19,7 +20,7 @@ NAME = "timm/resnet18"
 SIZE = 32
 
 
-def recipe(path: object = None, network: str = NAME, **backbone) -> dict:
+def recipe(path: object = None, network: str = NAME, **backbone) -> Recipe:
     weights = None if path is None else str(path)
     return tiny.recipe(network=network, backbone={"pretrained": weights is not None, "weights": weights} | backbone)
 
@@ -113,7 +114,7 @@ def test_the_digest_is_that_of_the_file(tmp_path):
 def test_a_missing_file_is_an_error_and_no_random_start(tmp_path):
     path = tmp_path / "none.pth"
     for act in (lambda: started(path), lambda: weights_digest(recipe(path))):
-        with pytest.raises(InputError, match=r"none.pth: the pretrained weights of timm/resnet18 are not there. Put "):
+        with pytest.raises(InputError, match=r"none.pth: the pretrained weights of timm/resnet18 do not exist. Put "):
             act()
 
 
@@ -148,7 +149,7 @@ def test_a_file_that_would_run_code_is_not_run(tmp_path):
         def __reduce__(self):
             return (Path.touch, (tmp_path / "harmed",))
 
-    with pytest.raises(InputError, match=r"holds more than weights"):
+    with pytest.raises(InputError, match=r"has other content"):
         started(saved(tmp_path / "weights.pth", {"weights": Harm()}))
     assert not (tmp_path / "harmed").exists()
 
@@ -157,7 +158,7 @@ def test_weights_of_another_network_are_refused_with_what_is_missing_and_unexpec
     other = built(network="efficientnet_b0").image.network.state_dict()
     path = saved(tmp_path / "weights.pth", other)
     message = r"not the weights of timm/resnet18:\n.* missing: conv1.weight, .*\n.* unexpected: features.0.0.weight, "
-    with pytest.raises(InputError, match=message + r"[\s\S]*Name the file of this very network in backbone.weights"):
+    with pytest.raises(InputError, match=message + r"[\s\S]*Name the file of this network in backbone.weights"):
         started(path)
 
 
@@ -180,7 +181,7 @@ def test_a_classifier_of_other_classes_is_no_matter_to_pooled_features(published
     few = published | {"fc.weight": torch.zeros(9, 512), "fc.bias": torch.zeros(9)}
     path = saved(tmp_path / "weights.pth", few)
     assert is_started_from(started(path), published)
-    with pytest.raises(InputError, match=r"Its classifier is of other classes: set backbone.features to pooled"):
+    with pytest.raises(InputError, match=r"Its classifier has other classes: set backbone.features to pooled"):
         started(path, features="classes")
 
 

@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 
 import tiny
+from melanoma.config.recipe import Recipe
 from melanoma.models.tabular import out_of_fold_and_test
 from melanoma.stats.metrics import auroc
 
 NETWORKS = ["logistic_regression", "random_forest", "naive_bayes", "gradient_boosting"]
 
 
-def recipe(network: str, **changes) -> dict:
+def recipe(network: str, **changes) -> Recipe:
     boosting = {"max_iter": 30, "min_samples_leaf": 5}
     return tiny.recipe(
         network=network, random_forest={"n_estimators": 50, "max_depth": 2}, gradient_boosting=boosting, **changes

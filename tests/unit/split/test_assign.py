@@ -1,4 +1,4 @@
-"""The split: grouped, stratified, reproducible, and guarded by a gate of its own."""
+"""The split is grouped, stratified and reproducible, and the check for leaks accepts it."""
 
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +23,7 @@ NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype="str")
 
 
 def cohort(patients: list[int], targets: list[int], lesions: list[int | None]) -> pd.DataFrame:
-    """One image per entry; entries of equal patient or lesion belong together."""
+    """Return one image for each entry; entries with the same patient or lesion belong together."""
     count = len(patients)
     return pd.DataFrame(
         {
@@ -43,7 +43,7 @@ def cohort(patients: list[int], targets: list[int], lesions: list[int | None]) -
 
 
 def random_cohort(patients: int, seed: int, prevalence: float = 0.1) -> pd.DataFrame:
-    """Patients of 1 to some dozens of images, few of them with many, as in ISIC 2020."""
+    """Return patients with 1 to some dozens of images, few of them with many, as in ISIC 2020."""
     random = np.random.default_rng(seed)
     sizes = np.minimum(random.geometric(0.15, patients), 60)
     patient = np.repeat(np.arange(patients), sizes)
@@ -53,7 +53,7 @@ def random_cohort(patients: int, seed: int, prevalence: float = 0.1) -> pd.DataF
 
 @st.composite
 def cohorts(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Images with patients, some lesions that cross patients, and pairs, some of them of unknown images."""
+    """Draw images with patients, lesions of several patients, and pairs, some with unknown images."""
     count = draw(st.integers(20, 120))
     numbers = lambda most: st.lists(st.integers(0, most), min_size=count, max_size=count)  # noqa: E731
     lesions = draw(st.lists(st.none() | st.integers(0, count), min_size=count, max_size=count))
@@ -364,7 +364,7 @@ def official_table() -> pd.DataFrame:
 def test_the_official_table_is_split_into_even_fifths_and_no_listed_pair_ever_is(
     stratify: list[str], seed: int
 ) -> None:
-    """Test and four folds of equal share are five folds of the whole set."""
+    """Test and four folds with equal shares are five folds of the whole set."""
     pairs = read_pairs(real_data("isic2020-tables/ISIC_2020_Training_Duplicates.csv"))
     settings = SETTINGS.model_copy(update={"folds": 4, "stratify": stratify, "seed": seed})
     split = split_images(official_table(), pairs, settings)

@@ -1,4 +1,4 @@
-"""The leakage gate: every kind of planted leak is found and its images named, and no clean study is accused."""
+"""The check finds every kind of planted leak with its images, and nothing in a clean study."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ Leak = tuple[str, str, list[str]]
 
 
 def look(study: Study) -> dict[str, Any]:
-    """Return what the gate, and then the audit with the labels of the test, find and count."""
+    """Return the findings and counts of the check, and then of the audit with the labels of the test."""
     gate = check(Tables(**{name: getattr(study, name) for name in Tables._fields}))
     findings, counts = check_test(study.test, study.labels)
     return {"findings": gate["findings"] + findings, "checked": gate["checked"] | {"test": counts}}

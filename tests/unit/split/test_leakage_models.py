@@ -1,4 +1,4 @@
-"""The audit of trained models: encoders, epochs and predictions that have met what evaluates them are found."""
+"""The audit finds encoders, epochs and predictions of models that saw held-out images."""
 
 from typing import Any
 

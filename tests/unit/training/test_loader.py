@@ -13,6 +13,7 @@ import tiny
 from melanoma.augment.transforms import plain_transforms, warp
 from melanoma.augment.tta import NO_TTA, view_count
 from melanoma.common.errors import InputError
+from melanoma.config.augmentation import TTA
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
 from melanoma.training.loader import EpochBatches, Examples, PredictionBatches, diagnosis_classes, loader, to_device
@@ -26,8 +27,8 @@ AUGMENTATION = {
     "cutout": {"probability": 0.5},
 }
 RECIPE = tiny.recipe(augmentation=AUGMENTATION, batch_size=11)
-DIHEDRAL = {"name": "dihedral"}
-RANDOM = {"name": "random", "n": 5}
+DIHEDRAL = TTA(name="dihedral")
+RANDOM = TTA(name="random", n=5)
 # Several tests run at once, and torch's threads wait for one another.
 torch.set_num_threads(1)
 
@@ -66,7 +67,7 @@ def same(left, right):
 @settings(max_examples=25)
 @given(data=st.data(), ranks=st.integers(1, 5), size=st.integers(7, 40), epoch=st.integers(0, 3))
 def test_the_parts_of_all_processes_and_accumulation_steps_are_the_whole_batch(examples, data, ranks, size, epoch):
-    recipe = RECIPE | {"batch_size": size}
+    recipe = tiny.recipe(augmentation=AUGMENTATION, batch_size=size)
     whole = EpochBatches(examples, recipe, epoch)
     number = data.draw(st.integers(0, len(whole) - 1))
     of_ranks = [EpochBatches(examples, recipe, epoch, rank, ranks) for rank in range(ranks)]
@@ -109,22 +110,19 @@ def test_without_tta_prediction_sees_each_image_as_it_is_in_order(examples, tmp_
     store = ImageStore(tiny.write_store(tmp_path / "images.h5", rows))
     output_size = size or tiny.SIZE
     one = dataclasses.replace(examples, store=store, rows=np.arange(20)[::-1].copy(), output_size=output_size)
-    batches = PredictionBatches(one, 7, NO_TTA, {}, np.arange(20))
+    batches = PredictionBatches(one, 7, NO_TTA, RECIPE)
     assert [len(batch) for batch in batches] == [7, 6, 7]
     images = joined(batches)["images"].numpy()
     expected = warp(store.read(one.rows), plain_transforms(20, tiny.SIZE, output_size).affine, output_size)
     np.testing.assert_array_equal(images, expected)
 
 
-@pytest.mark.parametrize("tta", [NO_TTA, DIHEDRAL, RANDOM], ids=lambda tta: tta["name"])
-def test_views_are_the_same_whatever_the_batches_and_the_share_of_a_process(examples, tta):
+@pytest.mark.parametrize("tta", [NO_TTA, DIHEDRAL, RANDOM], ids=lambda tta: tta.name)
+def test_views_are_the_same_whatever_the_batches(examples, tta):
     whole = PredictionBatches(examples, 1000, tta, RECIPE)
     small = PredictionBatches(examples, 20, tta, RECIPE)
     assert len(whole) == 1 and max(map(len, small)) <= 20
     assert same(small, [whole[0]])
-    shares = np.array_split(np.arange(len(examples.rows)), 3)
-    batches = [batch for share in shares for batch in PredictionBatches(examples, 20, tta, RECIPE, share)]
-    assert same(batches, [whole[0]])
     assert len(whole[0]) == len(examples.rows) * view_count(tta)
 
 
@@ -154,10 +152,9 @@ def test_a_model_without_images_has_one_view(examples):
 
 
 def test_random_views_have_no_hair_blur_or_cutout(examples):
-    only = RECIPE | {"augmentation": tiny.augmentation()}
-    pixelwise = {name: RECIPE["augmentation"][name] | {"probability": 1.0} for name in ("hair", "blur", "cutout")}
-    with_pixelwise = only | {"augmentation": only["augmentation"] | pixelwise}
-    assert same(*([PredictionBatches(examples, 64, RANDOM, recipe)[0]] for recipe in (only, with_pixelwise)))
+    pixelwise = {name: {"probability": 1.0} for name in ("hair", "blur", "cutout")}
+    recipes = [tiny.recipe(augmentation=augmentation) for augmentation in ({}, pixelwise)]
+    assert same(*([PredictionBatches(examples, 64, RANDOM, recipe)[0]] for recipe in recipes))
 
 
 def test_prediction_batches_are_the_same_bits_whatever_the_number_of_workers(examples):

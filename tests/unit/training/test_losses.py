@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torchvision.ops import sigmoid_focal_loss
 
 from melanoma.common.errors import InputError
+from melanoma.config.optimization import Loss
 from melanoma.training.losses import build_loss, diagnosis_loss
 
 LABELS = np.array([1] * 3 + [0] * 12)
@@ -19,12 +20,8 @@ HARD = (torch.arange(49) % 3 == 0).float()
 SOFT = torch.linspace(0, 1, 49)
 
 
-def settings(name: str = "bce", **changes) -> dict:
-    return {"name": name, "label_smoothing": 0, "positive_weight": None, "gamma": 2.0, "alpha": None, **changes}
-
-
 losses = st.builds(
-    settings,
+    Loss,
     name=st.sampled_from(["bce", "weighted_bce", "focal"]),
     label_smoothing=st.sampled_from([0, 0.05, 0.3]),
     positive_weight=st.none() | st.floats(0.1, 100),
@@ -33,16 +30,16 @@ losses = st.builds(
 )
 
 
-def by_definition(logit: float, target: float, made: dict) -> float:
+def by_definition(logit: float, target: float, made: Loss) -> float:
     """Return the loss as the papers write it, in float64 and for logits near 0 alone."""
     p = 1 / (1 + math.exp(-logit))
-    target = target * (1 - made["label_smoothing"]) + made["label_smoothing"] / 2
+    target = target * (1 - made.label_smoothing) + made.label_smoothing / 2
     of_melanoma, of_benign = -math.log(p), -math.log(1 - p)
-    if made["name"] == "weighted_bce":
-        of_melanoma *= 12 / 3 if made["positive_weight"] is None else made["positive_weight"]
-    elif made["name"] == "focal":
-        of_melanoma *= (1 - p) ** made["gamma"] * (1 if made["alpha"] is None else made["alpha"])
-        of_benign *= p ** made["gamma"] * (1 if made["alpha"] is None else 1 - made["alpha"])
+    if made.name == "weighted_bce":
+        of_melanoma *= 12 / 3 if made.positive_weight is None else made.positive_weight
+    elif made.name == "focal":
+        of_melanoma *= (1 - p) ** made.gamma * (1 if made.alpha is None else made.alpha)
+        of_benign *= p**made.gamma * (1 if made.alpha is None else 1 - made.alpha)
     return target * of_melanoma + (1 - target) * of_benign
 
 
@@ -55,26 +52,26 @@ def test_every_loss_is_its_definition(made, logit, target):
 @pytest.mark.parametrize("targets", [HARD, SOFT])
 def test_bce_is_torchs_to_the_bit(targets):
     expected = binary_cross_entropy_with_logits(LOGITS, targets, reduction="none")
-    assert torch.equal(build_loss(settings(), LABELS)(LOGITS, targets), expected)
+    assert torch.equal(build_loss(Loss(), LABELS)(LOGITS, targets), expected)
 
 
 @pytest.mark.parametrize("targets", [HARD, SOFT])
 def test_weighted_bce_is_torchs_with_the_training_images_benign_for_each_melanoma(targets):
     expected = binary_cross_entropy_with_logits(LOGITS, targets, pos_weight=torch.tensor(4.0), reduction="none")
-    torch.testing.assert_close(build_loss(settings("weighted_bce"), LABELS)(LOGITS, targets), expected)
+    torch.testing.assert_close(build_loss(Loss(name="weighted_bce"), LABELS)(LOGITS, targets), expected)
 
 
 @pytest.mark.parametrize("alpha", [0.25, None])
 @pytest.mark.parametrize("gamma", [0, 1, 2.5])
 def test_focal_loss_is_torchvisions(alpha, gamma):
     expected = sigmoid_focal_loss(LOGITS.double(), HARD.double(), alpha=-1 if alpha is None else alpha, gamma=gamma)
-    found = build_loss(settings("focal", alpha=alpha, gamma=gamma), LABELS)(LOGITS, HARD)
+    found = build_loss(Loss(name="focal", alpha=alpha, gamma=gamma), LABELS)(LOGITS, HARD)
     torch.testing.assert_close(found.double(), expected, atol=1e-9, rtol=1e-5)
 
 
 def test_smoothed_bce_is_that_of_the_targets_moved_towards_one_half():
     expected = binary_cross_entropy_with_logits(LOGITS, HARD * 0.95 + 0.025, reduction="none")
-    torch.testing.assert_close(build_loss(settings(label_smoothing=0.05), LABELS)(LOGITS, HARD), expected)
+    torch.testing.assert_close(build_loss(Loss(label_smoothing=0.05), LABELS)(LOGITS, HARD), expected)
 
 
 @given(made=losses, target=st.floats(0, 1))
@@ -110,9 +107,9 @@ def test_there_is_one_loss_in_single_precision_for_each_image_whatever_the_netwo
 
 
 def test_a_weight_that_is_to_follow_from_images_without_a_melanoma_is_an_error():
-    with pytest.raises(InputError, match="none of the 4 is a melanoma; give a number"):
-        build_loss(settings("weighted_bce"), np.zeros(4, int))
-    build_loss(settings("weighted_bce", positive_weight=3), np.zeros(4, int))
+    with pytest.raises(InputError, match="none of the 4 training images is a melanoma; give a number"):
+        build_loss(Loss(name="weighted_bce"), np.zeros(4, int))
+    build_loss(Loss(name="weighted_bce", positive_weight=3), np.zeros(4, int))
 
 
 def test_the_diagnosis_is_evaluated_by_cross_entropy_and_only_where_there_is_one():

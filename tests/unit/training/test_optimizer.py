@@ -7,17 +7,12 @@ import torch
 from torch import nn
 
 from melanoma.common.errors import InputError
+from melanoma.config.optimization import Optimizer, ParameterGroup
 from melanoma.training.optimizer import build_optimizer, clip, set_rates
 
-ADAM = {
-    "name": "adam",
-    "learning_rate": 0.01,
-    "weight_decay": 0.1,
-    "momentum": 0.9,
-    "groups": [],
-    "no_weight_decay_on_norm_and_bias": False,
-    "max_grad_norm": None,
-}
+
+def settings(**changes) -> Optimizer:
+    return Optimizer(**{"learning_rate": 0.01, "weight_decay": 0.1, **changes})
 
 
 def network() -> nn.Module:
@@ -26,8 +21,8 @@ def network() -> nn.Module:
     return nn.ModuleDict({"image": image, "last": nn.Linear(64, 1)})
 
 
-def group(match: str, **rates) -> dict:
-    return {"match": match, "learning_rate": None, "weight_decay": None, **rates}
+def group(match: str, **rates) -> ParameterGroup:
+    return ParameterGroup(match=match, **rates)
 
 
 def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 5) -> list[torch.Tensor]:
@@ -45,7 +40,7 @@ def by_name(model: nn.Module, optimizer: torch.optim.Optimizer, key: str) -> dic
 
 
 @pytest.mark.parametrize(
-    ("settings", "make"),
+    ("changes", "make"),
     [
         ({}, lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1)),
         ({"name": "adamw"}, lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1)),
@@ -53,9 +48,9 @@ def by_name(model: nn.Module, optimizer: torch.optim.Optimizer, key: str) -> dic
         ({"name": "sgd", "momentum": 0}, lambda p: torch.optim.SGD(p, lr=0.01, weight_decay=0.1)),
     ],
 )
-def test_with_one_group_the_steps_are_torchs_to_the_bit(settings, make):
+def test_with_one_group_the_steps_are_torchs_to_the_bit(changes, make):
     model, reference = network(), network()
-    optimizer = build_optimizer(model, ADAM | settings)
+    optimizer = build_optimizer(model, settings(**changes))
     assert len(optimizer.param_groups) == 1
     pairs = zip(train(model, optimizer), train(reference, make(reference.parameters())), strict=True)
     assert all(torch.equal(left, right) for left, right in pairs)
@@ -63,10 +58,10 @@ def test_with_one_group_the_steps_are_torchs_to_the_bit(settings, make):
 
 def test_groups_give_the_same_steps_as_one_where_their_rates_are_alike():
     model, reference = network(), network()
-    split = ADAM | {"groups": [group("^image", weight_decay=0.1), group("bias$", learning_rate=0.01)]}
+    split = settings(groups=[group("^image", weight_decay=0.1), group("bias$", learning_rate=0.01)])
     optimizer = build_optimizer(model, split)
     assert len(optimizer.param_groups) == 1
-    nearly = ADAM | {"groups": [group("^image", weight_decay=0.1 + 1e-17)]}
+    nearly = settings(groups=[group("^image", weight_decay=0.1 + 1e-17)])
     pairs = zip(train(model, optimizer), train(reference, build_optimizer(reference, nearly)), strict=True)
     assert all(torch.equal(left, right) for left, right in pairs)
 
@@ -74,8 +69,8 @@ def test_groups_give_the_same_steps_as_one_where_their_rates_are_alike():
 def test_every_parameter_is_in_one_group_in_the_models_order_frozen_or_not():
     model = network()
     model["image"].requires_grad_(False)
-    settings = ADAM | {"groups": [group("last", learning_rate=1.0)], "no_weight_decay_on_norm_and_bias": True}
-    optimizers = [build_optimizer(model, settings) for _ in range(2)]
+    grouped = settings(groups=[group("last", learning_rate=1.0)], no_weight_decay_on_norm_and_bias=True)
+    optimizers = [build_optimizer(model, grouped) for _ in range(2)]
     orders = [[id(item) for made in optimizer.param_groups for item in made["params"]] for optimizer in optimizers]
     assert orders[0] == orders[1] and sorted(orders[0]) == sorted(map(id, model.parameters()))
     first = [
@@ -89,7 +84,7 @@ def test_frozen_parameters_stay_as_they_are_and_learn_once_they_thaw(name):
     model = network()
     start = [parameter.clone() for parameter in model["image"].parameters()]
     model["image"].requires_grad_(False)
-    optimizer = build_optimizer(model, ADAM | {"name": name})
+    optimizer = build_optimizer(model, settings(name=name))
     train(model, optimizer)
     assert all(torch.equal(*pair) for pair in zip(start, model["image"].parameters(), strict=True))
     model["image"].requires_grad_(True)
@@ -100,7 +95,7 @@ def test_frozen_parameters_stay_as_they_are_and_learn_once_they_thaw(name):
 def test_the_first_pattern_that_is_found_in_a_name_gives_its_rates_and_the_rest_are_the_optimizers():
     model = network()
     groups = [group("image.0", learning_rate=0.5), group("^image", learning_rate=0.2, weight_decay=0)]
-    optimizer = build_optimizer(model, ADAM | {"groups": groups})
+    optimizer = build_optimizer(model, settings(groups=groups))
     rates, decays = by_name(model, optimizer, "lr"), by_name(model, optimizer, "weight_decay")
     assert rates["image.0.weight"] == 0.5 and decays["image.0.weight"] == 0.1
     assert rates["image.3.weight"] == 0.2 and decays["image.3.weight"] == 0
@@ -109,24 +104,24 @@ def test_the_first_pattern_that_is_found_in_a_name_gives_its_rates_and_the_rest_
 
 @pytest.mark.parametrize("patterns", [["^backbone"], ["^image", "image.0"]])
 def test_a_pattern_that_matches_no_free_parameter_is_an_error_that_names_some(patterns):
-    settings = ADAM | {"groups": [group(pattern, learning_rate=1.0) for pattern in patterns]}
+    grouped = settings(groups=[group(pattern, learning_rate=1.0) for pattern in patterns])
     with pytest.raises(InputError, match=rf"(?s)matches '{re.escape(patterns[-1])}'.*  - .*last.weight"):
-        build_optimizer(network(), settings)
+        build_optimizer(network(), grouped)
 
 
 def test_without_decay_of_norms_only_matrices_and_kernels_decay():
     model = network()
-    decays = by_name(model, build_optimizer(model, ADAM | {"no_weight_decay_on_norm_and_bias": True}), "weight_decay")
+    decays = by_name(model, build_optimizer(model, settings(no_weight_decay_on_norm_and_bias=True)), "weight_decay")
     assert {name for name, decay in decays.items() if decay} == {"image.0.weight", "image.3.weight", "last.weight"}
 
 
 def test_a_schedule_multiplies_every_base_rate_and_a_checkpoint_keeps_them():
-    settings = ADAM | {"groups": [group("^image", learning_rate=0.3)]}
-    optimizer = build_optimizer(network(), settings)
+    grouped = settings(groups=[group("^image", learning_rate=0.3)])
+    optimizer = build_optimizer(network(), grouped)
     set_rates(optimizer, 0.5)
     set_rates(optimizer, 0.1)
     assert [made["lr"] for made in optimizer.param_groups] == pytest.approx([0.03, 0.001])
-    restored = build_optimizer(network(), settings)
+    restored = build_optimizer(network(), grouped)
     restored.load_state_dict(optimizer.state_dict())
     set_rates(restored, 1)
     assert [made["lr"] for made in restored.param_groups] == [0.3, 0.01]

@@ -1,7 +1,6 @@
 """What a network predicts: logits, each image's embedding, and how far it is from its patient's others."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,8 @@ from scipy.special import expit
 import tiny
 from melanoma.augment.tta import NO_TTA
 from melanoma.compute.distributed import Processes
+from melanoma.config.augmentation import TTA
+from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance
@@ -20,7 +21,7 @@ from melanoma.training.loader import Examples, PredictionBatches, to_device
 from melanoma.training.predictor import Predictor
 from small_training import TinyStudy
 
-FLIPS = {"name": "flips", "mean_of": "probability"}
+FLIPS = TTA(name="flips", mean_of="probability")
 CPU = torch.device("cpu")
 
 
@@ -34,12 +35,12 @@ def examples(tmp_path, rows) -> Examples:
     return Examples.of(rows, MetadataEncoder.fit(rows), tiny.write_store(tmp_path / "images.h5", rows), None)
 
 
-def network(recipe: dict[str, Any], examples: Examples) -> Classifier:
+def network(recipe: Recipe, examples: Examples) -> Classifier:
     torch.manual_seed(0)
     return build_network(recipe, tiny.SIZE, examples.metadata.shape[1]).eval()
 
 
-def predictor(model: Classifier, recipe: dict[str, Any]) -> Predictor:
+def predictor(model: Classifier, recipe: Recipe) -> Predictor:
     return Predictor(model, recipe, CPU, workers=0, processes=Processes())
 
 
@@ -87,9 +88,10 @@ def test_predictions_have_the_distance_of_the_networks_embeddings_from_the_patie
     trained = torch.load(tmp_path / "run" / "weights.pt", weights_only=True)
     held_out = study.rows[study.rows["fold"] == 0]
     examples = Examples.of(held_out, MetadataEncoder.from_dict(trained["encoder"]), study.images, None)
-    model = network(trained["recipe"], examples)
+    recipe = Recipe.model_validate(trained["recipe"])
+    model = network(recipe, examples)
     model.load_state_dict(trained["weights"])
-    _, embeddings = predictor(model, trained["recipe"]).predict(examples, NO_TTA)
+    _, embeddings = predictor(model, recipe).predict(examples, NO_TTA)
     np.testing.assert_allclose(
         found["patient_distance"], patient_distance(embeddings, held_out["patient"]), rtol=0, atol=1e-6
     )

@@ -9,24 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from melanoma.common.rng import derived_seed, uniforms
+from melanoma.config.optimization import Loss, Sampling
+from melanoma.config.recipe import Recipe
 from melanoma.predictions.table import logit
 from melanoma.training.sampling import batch_slices, epoch_counts, epoch_order, trained_prevalence
 
-NONE = {"name": "none", "ratio": 1.0}
-EVEN = {"name": "oversample", "ratio": 1.0}
-BOOTSTRAP = {"name": "bootstrap", "ratio": 1.0}
-BALANCED = {"name": "balanced", "ratio": 1.0}
-BCE = {"name": "bce", "positive_weight": None}
-WEIGHTED = {"name": "weighted_bce", "positive_weight": None}
-samplings = st.builds(
-    lambda name, ratio: {"name": name, "ratio": ratio},
-    st.sampled_from(["none", "oversample", "bootstrap", "balanced"]),
-    st.floats(0.1, 1),
-)
+NONE = Sampling(name="none")
+EVEN = Sampling(name="oversample")
+THIRD = Sampling(name="oversample", ratio=1 / 3)
+HALF = Sampling(name="oversample", ratio=0.5)
+BALANCED = Sampling(name="balanced")
+BCE = Loss(name="bce")
+WEIGHTED = Loss(name="weighted_bce")
+samplings = st.builds(Sampling, name=st.sampled_from(["none", "oversample", "balanced"]), ratio=st.floats(0.1, 1))
 losses = st.builds(
-    lambda name, weight: {"name": name, "positive_weight": weight},
-    st.sampled_from(["bce", "weighted_bce", "focal"]),
-    st.none() | st.floats(0.1, 50),
+    Loss, name=st.sampled_from(["bce", "weighted_bce", "focal"]), positive_weight=st.none() | st.floats(0.1, 50)
 )
 targets_of = st.lists(st.integers(0, 1), min_size=4, max_size=60).filter(lambda t: 0 < sum(t) < len(t))
 
@@ -55,18 +52,18 @@ def test_an_epoch_of_the_published_recipe_is_twice_its_benign_images():
 
 def test_a_ratio_of_a_third_leaves_one_melanoma_for_three_benign():
     targets = np.array([1] * 20 + [0] * 900)
-    shown = np.bincount(targets[epoch_order(targets, {"name": "oversample", "ratio": 1 / 3}, 1, 0)])
+    shown = np.bincount(targets[epoch_order(targets, THIRD, 1, 0)])
     assert shown.tolist() == [900, 300]
 
 
 def test_classes_closer_than_the_ratio_stay_as_they_are():
     targets = np.array([1] * 40 + [0] * 60)
-    order = epoch_order(targets, {"name": "oversample", "ratio": 0.5}, 1, 0)
+    order = epoch_order(targets, HALF, 1, 0)
     assert sorted(order) == list(range(100))
 
 
 def test_classes_less_than_an_image_from_the_ratio_stay_as_they_are():
-    order = epoch_order(np.array([0, 0, 0, 1]), {"name": "oversample", "ratio": 0.5}, 1, 0)
+    order = epoch_order(np.array([0, 0, 0, 1]), HALF, 1, 0)
     assert sorted(order) == [0, 1, 2, 3]
 
 
@@ -86,21 +83,6 @@ def test_plain_and_oversampled_epochs_have_the_bits_they_always_had():
 
 
 @given(targets=targets_of, seed=st.integers(0, 1000), epoch=st.integers(0, 50))
-def test_a_bootstrap_epoch_draws_as_many_of_each_class_as_the_commoner_has(targets, seed, epoch):
-    targets = np.array(targets)
-    order = epoch_order(targets, BOOTSTRAP, seed, epoch)
-    assert np.bincount(targets[order]).tolist() == [np.bincount(targets).max()] * 2
-
-
-def test_a_bootstrap_epoch_of_the_published_data_leaves_out_a_third_of_the_benign():
-    targets = np.array([1] * 20 + [0] * 9980)
-    order = epoch_order(targets, BOOTSTRAP, 1, 0)
-    assert len(order) == 2 * 9980
-    seen = len(set(order[targets[order] == 0])) / 9980
-    assert seen == pytest.approx(1 - np.exp(-1), abs=0.02)
-
-
-@given(targets=targets_of, seed=st.integers(0, 1000), epoch=st.integers(0, 50))
 def test_a_balanced_epoch_draws_as_many_images_as_there_are(targets, seed, epoch):
     order = epoch_order(np.array(targets), BALANCED, seed, epoch)
     assert len(order) == len(targets) and set(order) <= set(range(len(targets)))
@@ -115,11 +97,10 @@ def test_a_balanced_epoch_draws_either_class_alike_and_each_image_of_a_class_ali
     assert targets[shown].mean() == pytest.approx(0.5, abs=0.005)
 
 
-@pytest.mark.parametrize("settings", [BOOTSTRAP, BALANCED])
-def test_draws_are_a_function_of_seed_and_epoch(settings):
+def test_draws_are_a_function_of_seed_and_epoch():
     targets = np.array([1] * 10 + [0] * 55)
     first, again, later, other = (
-        epoch_order(targets, settings, seed, epoch).tolist() for seed, epoch in ((1, 0), (1, 0), (1, 1), (2, 0))
+        epoch_order(targets, BALANCED, seed, epoch).tolist() for seed, epoch in ((1, 0), (1, 0), (1, 1), (2, 0))
     )
     assert first == again and first != later and first != other
 
@@ -127,26 +108,25 @@ def test_draws_are_a_function_of_seed_and_epoch(settings):
 @given(targets=targets_of, sampling=samplings)
 def test_without_weights_the_trained_prevalence_is_the_mean_share_of_melanomas_in_epochs(targets, sampling):
     targets = np.array(targets)
-    epochs = 1 if sampling["name"] != "balanced" else 200
+    epochs = 1 if sampling.name != "balanced" else 200
     shown = np.concatenate([epoch_order(targets, sampling, 1, epoch) for epoch in range(epochs)])
-    rounding = 1 / len(targets) if sampling["name"] == "oversample" else 0.06
+    rounding = 1 / len(targets) if sampling.name == "oversample" else 0.06
     assert trained_prevalence(targets, sampling, BCE) == pytest.approx(targets[shown].mean(), abs=rounding)
 
 
 def test_trained_prevalences_of_a_sample_with_one_melanoma_in_fifty():
     targets = np.array([1] * 20 + [0] * 980)
-    third = {"name": "oversample", "ratio": 1 / 3}
     assert trained_prevalence(targets, NONE, BCE) == pytest.approx(0.02)
-    assert trained_prevalence(targets, third, BCE) == pytest.approx(0.25)
-    for settings in (EVEN, BOOTSTRAP, BALANCED):
+    assert trained_prevalence(targets, THIRD, BCE) == pytest.approx(0.25)
+    for settings in (EVEN, BALANCED):
         assert trained_prevalence(targets, settings, BCE) == 0.5
     assert trained_prevalence(targets, NONE, WEIGHTED) == pytest.approx(0.5)
     assert trained_prevalence(targets, EVEN, WEIGHTED) == pytest.approx(49 / 50)
-    assert trained_prevalence(targets, third, WEIGHTED | {"positive_weight": 3}) == pytest.approx(0.5)
-    assert trained_prevalence(targets, NONE, {"name": "focal", "positive_weight": 9}) == pytest.approx(0.02)
+    assert trained_prevalence(targets, THIRD, Loss(name="weighted_bce", positive_weight=3)) == pytest.approx(0.5)
+    assert trained_prevalence(targets, NONE, Loss(name="focal", positive_weight=9)) == pytest.approx(0.02)
 
 
-@given(targets=targets_of, loss=losses.filter(lambda loss: loss["name"] != "weighted_bce"))
+@given(targets=targets_of, loss=losses.filter(lambda loss: loss.name != "weighted_bce"))
 def test_the_prevalence_is_the_real_one_where_images_are_shown_as_they_are(targets, loss):
     assert trained_prevalence(np.array(targets), NONE, loss) == pytest.approx(np.mean(targets))
 
@@ -154,13 +134,13 @@ def test_the_prevalence_is_the_real_one_where_images_are_shown_as_they_are(targe
 @given(
     counts=st.tuples(*[st.integers(1, 40)] * 4),
     sampling=samplings,
-    loss=losses.filter(lambda loss: loss["name"] != "focal"),
+    loss=losses.filter(lambda loss: loss.name != "focal"),
 )
 def test_the_best_model_of_what_was_shown_is_that_of_the_real_data_once_shifted(counts, sampling, loss):
     """By brute force, of a feature with two values: the share of melanomas at each is all there is to learn."""
     targets, feature = np.repeat([0, 0, 1, 1], counts), np.repeat([0, 1, 0, 1], counts)
-    weight = loss["positive_weight"] or (1 - targets.mean()) / targets.mean()
-    weight = weight if loss["name"] == "weighted_bce" else 1
+    weight = loss.positive_weight or (1 - targets.mean()) / targets.mean()
+    weight = weight if loss.name == "weighted_bce" else 1
     shown = trained_prevalence(targets, sampling, BCE) / targets.mean()
     kept = (1 - trained_prevalence(targets, sampling, BCE)) / (1 - targets.mean())
     for value in (0, 1):
@@ -174,7 +154,7 @@ def test_the_best_model_of_what_was_shown_is_that_of_the_real_data_once_shifted(
 def test_an_epochs_images_are_counted_once_and_again(targets, sampling):
     targets = np.array(targets)
     order = epoch_order(targets, sampling, seed=3, epoch=0)
-    counts = epoch_counts(targets, {"sampling": sampling, "seed": 3})
+    counts = epoch_counts(targets, Recipe(network="baseline_cnn", sampling=sampling, seed=3))
     assert sum(counts.values()) == len(order)
     assert counts["melanoma"] == len({index for index in order if targets[index]})
     assert counts["benign"] + counts["benign_again"] == sum(targets[order] == 0)

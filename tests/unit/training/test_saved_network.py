@@ -49,7 +49,7 @@ class Study:
         write_parquet(folder / "train.parquet", rows[~is_test].reset_index(drop=True))
         self.test = rows[is_test].drop(columns=["target", "fold", "diagnosis"]).reset_index(drop=True)
         write_parquet(folder / "test.parquet", self.test)
-        write_yaml(folder / "recipe.yaml", tiny.recipe(epochs=1, **changes))
+        tiny.write_recipe(folder / "recipe.yaml", epochs=1, **changes)
         images = ["--images", folder / "images.h5"] if changes.get("network") != "metadata_mlp" else []
         self.inputs = ["--train", folder / "train.parquet", *images]
 
@@ -147,7 +147,7 @@ def test_one_training_can_be_asked_alone_and_others_than_the_weights_are_refused
         network_file.load(path).predict(study.test.drop(columns="sex"))
     first, second = (tmp_path / "train" / run / "weights.pt" for run in study.runs[:2])
     shutil.copy(second, first)
-    with pytest.raises(InputError, match=r"fold-0-seed-1/weights\.pt: not the weights"):
+    with pytest.raises(InputError, match=r"fold-0-seed-1/weights\.pt: predict/.* was written for other weights"):
         network_file.load(path)
     first.unlink()
     with pytest.raises(InputError, match=r"fold-0-seed-1/weights\.pt: no such file of weights"):

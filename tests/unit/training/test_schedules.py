@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
 import tiny
+from melanoma.config.optimization import Schedule
 from melanoma.training.schedules import rate_factor
 from project import SCRIPTS
 
@@ -18,25 +19,17 @@ NAMES = ("step", "cosine", "1cycle", "exponential", "constant")
 BATCHES = 7
 
 
-def schedule(name: str, **changes) -> dict:
-    defaults = {
-        "per": "epoch",
-        "gamma": 0.5,
-        "step_size": 1,
-        "warmup_epochs": 0,
-        "warmup_start_factor": 0,
-        "min_lr_factor": 0,
-    }
-    return {"name": name, **defaults, **changes}
+def schedule(name: str, **changes) -> Schedule:
+    return Schedule(name=name, **changes)
 
 
-def by_epoch(settings: dict, epochs: int) -> list[float]:
+def by_epoch(settings: Schedule, epochs: int) -> list[float]:
     return [rate_factor(settings, epochs, epoch) for epoch in range(epochs)]
 
 
-def by_batch(settings: dict, epochs: int) -> list[float]:
+def by_batch(settings: Schedule, epochs: int) -> list[float]:
     steps = range(epochs * BATCHES)
-    return [rate_factor(settings | {"per": "batch"}, epochs, step / BATCHES) for step in steps]
+    return [rate_factor(settings.model_copy(update={"per": "batch"}), epochs, step / BATCHES) for step in steps]
 
 
 def stepped(make, count: int) -> list[float]:
@@ -52,12 +45,12 @@ def stepped(make, count: int) -> list[float]:
 
 
 schedules = st.builds(
-    schedule,
+    Schedule,
     name=st.sampled_from(NAMES),
     per=st.sampled_from(["epoch", "batch"]),
     gamma=st.floats(0.001, 1),
     step_size=st.integers(1, 5),
-    warmup_epochs=st.just(0) | st.floats(0.01, 2.9),
+    warmup_epochs=st.just(0.0) | st.floats(0.01, 2.9),
     warmup_start_factor=st.floats(0, 1),
     min_lr_factor=st.floats(0, 1),
 )
@@ -147,23 +140,22 @@ def test_a_factor_is_between_0_and_1(settings, epochs, share):
 
 @given(settings=schedules, epochs=st.integers(3, 30), share=st.floats(0, 1))
 def test_by_epoch_it_is_constant_within_an_epoch(settings, epochs, share):
-    settings["per"] = "epoch"
+    settings = settings.model_copy(update={"per": "epoch"})
     assert rate_factor(settings, epochs, share * epochs) == rate_factor(settings, epochs, int(share * epochs))
 
 
 @given(settings=schedules, epochs=st.integers(3, 30), epoch=st.integers(0, 30))
 def test_by_batch_an_epoch_begins_as_it_does_by_epoch(settings, epochs, epoch):
     epoch = min(epoch, epochs)
-    by_batches, by_epochs = ({**settings, "per": per} for per in ("batch", "epoch"))
+    by_batches, by_epochs = (settings.model_copy(update={"per": per}) for per in ("batch", "epoch"))
     assert rate_factor(by_batches, epochs, epoch) == rate_factor(by_epochs, epochs, epoch)
 
 
 @given(settings=schedules, epochs=st.integers(3, 30), share=st.floats(0, 1))
 def test_by_batch_all_but_step_are_continuous(settings, epochs, share):
     """No slope is steeper than that of the shortest warm-up, of 1cycle's, or of the steepest decay."""
-    if settings["name"] == "step":
-        settings["name"] = "cosine"
-    settings["per"] = "batch"
+    name = "cosine" if settings.name == "step" else settings.name
+    settings = settings.model_copy(update={"name": name, "per": "batch"})
     step = 1e-6
     before, after = (rate_factor(settings, epochs, min(share * epochs + move, epochs)) for move in (0, step))
     assert abs(after - before) <= 110 * step
@@ -171,21 +163,21 @@ def test_by_batch_all_but_step_are_continuous(settings, epochs, share):
 
 @given(settings=schedules, epochs=st.integers(3, 30), shares=two_shares)
 def test_in_warmup_the_rate_never_falls(settings, epochs, shares):
-    settings["name"] = "cosine" if settings["name"] == "1cycle" else settings["name"]
-    early, late = (rate_factor(settings, epochs, share * settings["warmup_epochs"]) for share in sorted(shares))
+    settings = settings.model_copy(update={"name": "cosine" if settings.name == "1cycle" else settings.name})
+    early, late = (rate_factor(settings, epochs, share * settings.warmup_epochs) for share in sorted(shares))
     assert early <= late
 
 
 @given(settings=schedules, epochs=st.integers(3, 30), shares=two_shares)
 def test_after_warmup_the_rate_never_grows(settings, epochs, shares):
-    start = ceil(0.3 * epochs if settings["name"] == "1cycle" else settings["warmup_epochs"])
+    start = ceil(0.3 * epochs if settings.name == "1cycle" else settings.warmup_epochs)
     early, late = (rate_factor(settings, epochs, start + share * (epochs - start)) for share in sorted(shares))
     assert late <= early + 1e-12
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 20, 200])
 def test_the_default_schedule_suits_any_number_of_epochs(epochs):
-    rates = by_epoch(tiny.recipe(epochs=epochs)["schedule"], epochs)
+    rates = by_epoch(tiny.recipe(epochs=epochs).schedule, epochs)
     assert rates[0] == 1 and rates == sorted(rates, reverse=True) and rates[-1] > 0
     assert sum(rate >= 0.499 for rate in rates) >= epochs / 2
 

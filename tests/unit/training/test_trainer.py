@@ -11,13 +11,14 @@ import quick
 import tiny
 from in_process import call
 from melanoma.common.errors import InputError
-from melanoma.compute.device import device_of, set_up_torch
+from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preemption
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.loader import EpochBatches, Examples, loader
-from melanoma.training.trainer import Run, train
+from melanoma.training.run import Run
+from melanoma.training.trainer import train
 from small_training import TinyStudy
 
 
@@ -105,7 +106,7 @@ def test_stopped_after_any_batch_it_goes_on_to_the_same_bits(study, monkeypatch,
     resumed, again = trained(study, recipe=recipe)
     assert same_weights(expected, resumed)
     pd.testing.assert_frame_equal(history, again, check_exact=True)
-    assert len(taken) - whole <= recipe["checkpoint_batches"]
+    assert len(taken) - whole <= recipe.checkpoint_batches
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(study):
@@ -218,9 +219,10 @@ def test_a_gpu_asked_for_and_not_there_is_an_error(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     with pytest.raises(
-        InputError, match=r"asks for 1 GPU.*job 4711, CUDA_VISIBLE_DEVICES=7.*resources.gpus to what there is"
+        InputError,
+        match=r"asks for 1 GPU.*job 4711, CUDA_VISIBLE_DEVICES=7.*resources.gpus to the number",
     ):
-        device_of(tiny.recipe(resources={"gpus": 1}))
+        compute_device(1, "float32")
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_images(study):

@@ -94,7 +94,7 @@ def test_a_signal_saves_a_checkpoint_and_says_that_it_will_go_on(study, name):
     process.join()
     assert process.exitcode == 75
     assert f"WARNING stopped by signal {name} after batch" in log.read_text()
-    assert "the same command, or the profile's retry, goes on from there" in log.read_text()
+    assert "the same command, or a retry by the profile, continues from there" in log.read_text()
     assert list((study.folder / "run" / "resume").glob("step-*.pt"))
 
 
@@ -110,4 +110,4 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(study):
     process.join()
     assert process.exitcode == 1
     assert sorted((study.folder / "run" / "resume").glob("*.pt")) == before
-    assert "cannot be written: File too large. Those before it are kept. Make room" in log.read_text()
+    assert "cannot be written: File too large. Earlier checkpoints are kept. Free space" in log.read_text()

@@ -1,0 +1,132 @@
+"""A network and all that changes its weights: loss, optimizer, learning rate and weight average."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from melanoma.common.errors import InputError
+from melanoma.common.rng import derived_seed
+from melanoma.compute.device import is_out_of_memory
+from melanoma.compute.distributed import Processes
+from melanoma.config.recipe import Recipe
+from melanoma.models.classifier import Classifier, build_network
+from melanoma.models.pretrained import start_from_pretrained
+from melanoma.training.ema import WeightAverage
+from melanoma.training.loader import Batch, Examples, to_device
+from melanoma.training.losses import build_loss, diagnosis_loss
+from melanoma.training.optimizer import build_optimizer, clip, set_rates
+from melanoma.training.schedules import rate_factor
+
+
+class Learner:
+    """The network of a recipe on its `device`, which learns from batches of `examples` with `diagnoses` classes."""
+
+    def __init__(
+        self, recipe: Recipe, examples: Examples, diagnoses: int, device: torch.device, processes: Processes
+    ) -> None:
+        self.recipe, self.device, self.processes = recipe, device, processes
+        self.input_size, self.has_diagnoses = examples.output_size, diagnoses > 0
+        self.loss = build_loss(recipe.loss, examples.targets.astype(np.int64))
+        torch.manual_seed(derived_seed(recipe.seed, 0))
+        network = build_network(recipe, examples.output_size, examples.metadata.shape[1], diagnoses)
+        start_from_pretrained(network, recipe)
+        if recipe.sync_batchnorm:
+            network = processes.synchronize_batch_norm(network, device)
+        self.network: Classifier = network.to(device).to(memory_format=torch.channels_last)
+        self.optimizer = build_optimizer(self.network, recipe.optimizer)
+        self.average = None if recipe.ema is None else WeightAverage(self.network, recipe.ema)
+        self.forward = self._parallel_network()
+
+    @property
+    def evaluation_network(self) -> Classifier:
+        """The network to evaluate and keep: that of the averaged weights if the recipe averages them."""
+        return self.network if self.average is None else self.average.module
+
+    def start_epoch(self, epoch: int) -> None:
+        """Set the network to training mode, with its backbone frozen if the recipe freezes it in this epoch."""
+        self.network.train()
+        self.network.freeze(self._is_frozen(epoch))
+
+    def rate_factor(self, epoch: float) -> float:
+        """Return the factor of each learning rate after `epoch` epochs, which need not be whole."""
+        return rate_factor(self.recipe.schedule, self.recipe.epochs, epoch)
+
+    def learn(self, batch: Batch, images: int, step: int, epoch: float) -> Tensor:
+        """Take optimizer step `step`, after `epoch` epochs; return the sum of the losses, a scalar on the device.
+
+        `batch` is this process's part of a batch of `images`. Raises InputError if memory is missing.
+        """
+        set_rates(self.optimizer, self.rate_factor(epoch))
+        self.optimizer.zero_grad(set_to_none=True)
+        try:
+            total = self._accumulate(batch, images, step)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise InputError(
+                f"There is not enough memory on the device for {len(batch)} images of {self.input_size} pixels in"
+                f" {self.recipe.gradient_accumulation_steps} part(s). Raise gradient_accumulation_steps, which cuts a"
+                " batch into more parts; or set backbone.gradient_checkpointing: true or precision: bfloat16; or lower"
+                " batch_size or input_size."
+            ) from error
+        clip(self.network.parameters(), self.recipe.optimizer.max_grad_norm)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.network, step)
+        return total
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a checkpoint needs: weights, state of the optimizer, averaged weights."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the state that `state_dict` returned for the same recipe."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+    def _parallel_network(self) -> Any:
+        """Return the network as training calls it: its processes share gradients, and it is compiled if asked."""
+        network: Any = self.network
+        if self.processes.count > 1:
+            devices = [self.device] if self.device.type == "cuda" else None
+            # A backbone that is frozen first gets gradients later, and in each step torch must find which parts do.
+            network = DistributedDataParallel(network, device_ids=devices, find_unused_parameters=self._is_frozen(0))
+        return torch.compile(network) if self.recipe.compile else network
+
+    def _is_frozen(self, epoch: int) -> bool:
+        return self.recipe.is_backbone and epoch < self.recipe.backbone.frozen_epochs
+
+    def _accumulate(self, batch: Batch, images: int, step: int) -> Tensor:
+        """Add the gradients of all parts of a batch; return the sum of the losses."""
+        parts = batch.parts(self.recipe.gradient_accumulation_steps)
+        total = torch.zeros((), device=self.device)
+        for number, part in enumerate(parts):
+            is_last = number + 1 == len(parts)
+            with nullcontext() if is_last or self.processes.count == 1 else self.forward.no_sync():
+                losses = self._losses(part, step, number)
+                # torch averages gradients over processes, so each one's sum is divided by the mean part of a process.
+                torch.autograd.backward(losses.sum() * self.processes.count / images)
+            total += losses.detach().sum()
+        return total
+
+    def _losses(self, part: Batch, step: int, number: int) -> Tensor:
+        """Return the loss of each image of part `number` of a batch. The seed of dropout follows from its place."""
+        torch.manual_seed(derived_seed(self.recipe.seed, 1, step, self.processes.rank, number))
+        inputs = to_device(part, self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            outputs: Tensor = self.forward(inputs.images, inputs.metadata)
+        losses = self.loss(outputs[:, 0].float(), inputs.targets)
+        if self.has_diagnoses:
+            auxiliary = diagnosis_loss(outputs[:, 1:].float(), inputs.diagnoses)
+            losses = losses + self.recipe.aux_loss_weight * auxiliary
+        return losses

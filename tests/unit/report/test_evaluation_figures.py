@@ -1,0 +1,32 @@
+"""Curves of the evaluation show each model, and the intervals of the selected model."""
+
+from pathlib import Path
+
+from melanoma.common.files import read_json
+from melanoma.report.evaluation_figures import decision, reliability, roc
+
+
+def test_the_roc_legend_holds_the_auroc_with_its_interval(study: Path) -> None:
+    metrics = read_json(study / "metrics.json")
+    figure = roc(read_json(study / "curves.json"), metrics)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    auroc = metrics["cnn"]["auroc"]
+    assert labels[0] == f"cnn  {auroc['value']:.4f} [{auroc['low']:.4f}, {auroc['high']:.4f}]"
+    assert labels[-1] == "chance  0.5000"
+
+
+def test_calibrated_probabilities_have_a_panel_if_a_calibrator_was_fitted(study: Path) -> None:
+    entries = read_json(study / "calibration.json")
+    panels = ["Before calibration", "After calibration"]
+    assert [axes.get_title("left") for axes in reliability(entries, "cnn").axes] == panels
+    raw = {name: {"reliability": {"raw": entry["reliability"]["raw"]}} for name, entry in entries.items()}
+    assert [axes.get_title("left") for axes in reliability(raw, "cnn").axes] == panels[:1]
+
+
+def test_bars_are_the_intervals_of_the_selected_model_alone(study: Path) -> None:
+    entries, curves, metrics = (read_json(study / f"{name}.json") for name in ("calibration", "curves", "metrics"))
+    net_benefit = metrics["cnn"]["calibrated"]["net_benefit"].values()
+    intervals = [[each["low"], each["high"]] for each in net_benefit if each["low"] is not None]
+    (bars,) = decision(curves, metrics, "cnn").axes[0].collections
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == intervals
+    assert len(entries) > 1 and [len(axes.collections) for axes in reliability(entries, "cnn").axes] == [1, 1]
