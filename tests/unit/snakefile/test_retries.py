@@ -78,7 +78,8 @@ def test_an_input_error_is_tried_once_and_a_stop_or_a_kill_again_and_all_are_tol
     tries = {name: len((tmp_path / name).read_text()) for name in ("wrong", "stopped", "killed", "good")}
     assert tries == {"wrong": 1, "stopped": 4, "killed": 4, "good": 1}
     assert [line for line in done.stdout.splitlines() if line.startswith("GIVEN UP")] == [
-        "GIVEN UP logs/study/killed.log: no error; the job was ended from outside, as by a kill. Its last message: at work",
+        "GIVEN UP logs/study/killed.log: no error; the job was ended from outside, as by a kill."
+        " Its last message: at work",
         "GIVEN UP logs/study/stopped.log: stopped by the end of its 1 minutes",
         "GIVEN UP logs/study/wrong.log: models.cnn: a typing error",
     ]
