@@ -16,7 +16,6 @@ from measurement import ROOT, conditions, markdown, parser, publish
 
 from list_sizes import quality_table
 from melanoma.common.files import read_yaml
-from melanoma.config.facts import training_recipe
 from melanoma.config.recipe import Recipe
 from melanoma.config.study import Study, resolve
 from melanoma.data.catalog import build_catalog
@@ -63,7 +62,7 @@ def in_file_order(train: pd.DataFrame) -> pd.DataFrame:
 
 def out_of_fold(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     """Return the out-of-fold predictions of a model, sorted by image."""
-    predictions, _ = out_of_fold_and_test(training_recipe(recipe), train, test, FOLDS, "fold_mean", os.cpu_count())
+    predictions, _ = out_of_fold_and_test(recipe, train, test, FOLDS, "fold_mean", os.cpu_count())
     return predictions[predictions["part"] == "train"].sort_values("image", ignore_index=True)
 
 
