@@ -23,7 +23,6 @@ import pandas as pd
 import torch
 from loader import AUGMENTATION, Files, stored_jpegs
 from measurement import Stopwatch, conditions, markdown, parser, peak_memory, publish
-from melanoma.training.run import Run
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
@@ -36,6 +35,7 @@ from melanoma.config.recipe import Recipe
 from melanoma.images.shards import write_shard
 from melanoma.models.classifier import build_network
 from melanoma.training.checkpoint import Checkpoints
+from melanoma.training.run import Run
 from melanoma.training.trainer import Trainer
 
 STORED, TURNS, CPU_IMAGES = 512, 3, 64
