@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from melanoma.config.optimization import Sampling
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.split.leakage import check_encoder, check_epoch, check_predictions
 from melanoma.training.sampling import epoch_order
@@ -51,7 +52,7 @@ def test_an_encoder_with_a_level_that_only_test_has_is_found() -> None:
 def test_an_epoch_drawn_after_the_split_shows_nothing_held_out(seed: int, epoch: int, ratio: float) -> None:
     tables = study()
     seen, held_out = fold_rows(tables)
-    order = epoch_order(seen["target"].to_numpy(), {"name": "oversample", "ratio": ratio}, seed, epoch)
+    order = epoch_order(seen["target"].to_numpy(), Sampling(ratio=ratio), seed, epoch)
     assert check_epoch(order, seen, pd.concat([held_out, tables.test]), "cnn") == []
 
 
