@@ -18,7 +18,7 @@ from torchvision.io import ImageReadMode, read_image
 from torchvision.transforms import v2
 
 from melanoma.augment.pixelwise import PIXELWISE, apply_pixelwise
-from melanoma.augment.transforms import random_transforms, warp
+from melanoma.augment.transforms import IMAGENET_MEAN, IMAGENET_STD, random_transforms, warp
 from melanoma.config.augmentation import Augmentation
 from melanoma.config.data import Images
 from melanoma.config.recipe import Recipe
@@ -52,7 +52,7 @@ class Files(Dataset[torch.Tensor]):
                 v2.RandomAffine(degrees=30, translate=(0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
                 v2.ColorJitter(brightness=0.1, contrast=0.1, saturation=0.1, hue=5 / 360),
                 v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+                v2.Normalize(IMAGENET_MEAN.tolist(), IMAGENET_STD.tolist()),
             ]
         )
 
