@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from melanoma.stats.bootstrap import Resampling, independent_clusters, interval_of
+from melanoma.stats.bootstrap import Resampling, independent_clusters, metric_interval
 from melanoma.stats.comparison import paired_test
 from melanoma.stats.delong import delong_test
 from melanoma.stats.metrics import Calibration, Measure, NetBenefit, Outcomes, Ranking, measured
@@ -89,7 +89,7 @@ def covered(seed: int, patients: int, correlation: float, replicates: int, expec
     results = []
     for kind, measure in kinds.items():
         for name, value in measured(measure).items():
-            bounds = interval_of(name)(value, replicated[kind][name], left_out[kind][name], 0.95, n_clusters)
+            bounds = metric_interval(name, float(value), replicated[kind][name], left_out[kind][name], 0.95, n_clusters)
             results.append(bounds.low <= expected[f"{kind}{name}"] <= bounds.high)
     delong = delong_test(target, score, other)
     clustered = paired_test(delong.difference, replicated[""]["auroc"] - replicated["other"]["auroc"], n_clusters)

@@ -21,7 +21,7 @@ from melanoma.config.study import Study, resolve
 from melanoma.data.catalog import build_catalog
 from melanoma.models.tabular import out_of_fold_and_test
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, read_pairs, split_images, usable_images
-from melanoma.stats.bootstrap import estimate
+from melanoma.stats.bootstrap import Interval, estimate
 from melanoma.stats.comparison import compare
 from melanoma.stats.metrics import Ranking
 
@@ -49,7 +49,7 @@ def configuration(tables: Path) -> Study:
 def split(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the training images, with folds that keep patients together, and the test images."""
     catalog, _ = build_catalog(study.data)
-    pairs = read_pairs(Path(study.split.duplicates))
+    pairs = read_pairs(study.split.duplicates)
     images = split_images(usable_images(catalog, quality_table(catalog)), pairs, study.split).images
     test = images["part"] == "test"
     return images.loc[~test, TRAIN_COLUMNS], images.loc[test, TEST_COLUMNS]
@@ -62,11 +62,11 @@ def in_file_order(train: pd.DataFrame) -> pd.DataFrame:
 
 def out_of_fold(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     """Return the out-of-fold predictions of a model, sorted by image."""
-    predictions, _ = out_of_fold_and_test(recipe, train, test, FOLDS, "fold_mean", os.cpu_count())
+    predictions, _ = out_of_fold_and_test(recipe, train, test, FOLDS, "fold_mean", os.cpu_count() or 1)
     return predictions[predictions["part"] == "train"].sort_values("image", ignore_index=True)
 
 
-def shown(bounds: dict[str, float]) -> str:
+def shown(bounds: Interval) -> str:
     """Return a value with its confidence interval."""
     return f"{bounds['value']:.4f} [{bounds['low']:.4f}, {bounds['high']:.4f}]"
 

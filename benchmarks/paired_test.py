@@ -20,11 +20,12 @@ from measurement import conditions, markdown, parser, publish
 from numpy.typing import NDArray
 from scipy.special import expit, stdtr
 
-from melanoma.fusion.select_model import Area, select_model
+from melanoma.config.study import Fuse
+from melanoma.fusion.select_model import select_model
 from melanoma.stats.bootstrap import Resampling, effective_clusters, independent_clusters, interval, jackknife_error
 from melanoma.stats.comparison import paired_test
 from melanoma.stats.delong import z_test
-from melanoma.stats.metrics import measured
+from melanoma.stats.metrics import Auroc, measured
 
 RESULTS = Path(__file__).parent / "results" / "paired_test.md"
 PATIENTS, CORRELATIONS = (20, 60, 411), (0.0, 0.7)
@@ -51,7 +52,7 @@ def rejects(seed: int, patients: int, correlation: float) -> list[float]:
     n_clusters = independent_clusters(target, patient)
     if n_clusters < 2:
         return [np.nan] * len(COLUMNS)
-    measures = dict(enumerate(Area(target, score) for score in drawn))
+    measures = dict(enumerate(Auroc(target, score) for score in drawn))
     resampling = Resampling(measures, patient)
     first, second = (float(measured(measure)["auroc"]) for measure in measures.values())
     replicated, left_out = (
@@ -78,7 +79,8 @@ def adopted(seed: int, target: NDArray[np.int64], patient: NDArray[np.int64], co
     rows = pd.DataFrame({"image": np.arange(len(target)).astype(str), "patient": patient.astype(str), "target": target})
     drawn = scores(np.random.default_rng([seed, count]), target, patient, correlation, count + 1)
     models = {str(number): rows.assign(probability=expit(score)) for number, score in enumerate(drawn)}
-    return select_model({"0": models.pop("0")}, models, LEVEL, 500, seed)["adopted"]
+    settings = Fuse(significance_level=LEVEL, replicates=500, seed=seed)
+    return select_model({"0": models.pop("0")}, models, settings)["adopted"]
 
 
 def main() -> None:

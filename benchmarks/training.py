@@ -7,13 +7,11 @@ optimizer. Each method runs in a fresh process; the methods take turns. On a GPU
 vary.
 """
 
-import argparse
-import json
+import multiprocessing
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,19 +182,13 @@ def _finish(gpus: int) -> None:
         torch.cuda.synchronize()
 
 
-def in_turns(case: Case, names: list[str], folder: Path, threads: int, gpus: int) -> dict[str, dict[str, float]]:
+def in_turns(case: Case, files: list[Path], folder: Path, threads: int, gpus: int) -> dict[str, dict[str, float]]:
     """Return the medians of each method. Each measurement has a fresh process; the methods take turns."""
     measured: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
     for _ in range(TURNS):
         for method in METHODS:
-            job = {"method": method, "case": [case.network, case.size, case.batch, case.variant], "files": names}
-            job |= {"folder": str(folder), "threads": threads, "gpus": gpus}
-            answer = subprocess.run(
-                [sys.executable, __file__, "--job", json.dumps(job)], capture_output=True, text=True
-            )
-            if answer.returncode:
-                sys.exit(f"{case.label}, {method}: {answer.stderr}")
-            measured[method].append(json.loads(answer.stdout.splitlines()[-1]))
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+                measured[method].append(fresh.submit(measure, method, case, files, folder, threads, gpus).result())
     return {
         method: {name: statistics.median(values[name] for values in runs) for name in runs[0]}
         for method, runs in measured.items()
@@ -209,15 +201,8 @@ def main() -> None:
     options.add_argument("--images", type=Path, help="folder of JPEGs; default: drawn lesions")
     options.add_argument("--gpu", action="store_true", help="measure on a GPU")
     options.add_argument("--threads", type=int, default=1, help="CPU threads; on a GPU, all but one load images")
-    options.add_argument("--output", type=Path, help="table to write, Markdown")
-    options.add_argument("--job", help=argparse.SUPPRESS)
+    options.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
     args = options.parse_args()
-    if args.job:
-        job = json.loads(args.job)
-        case = Case(*job["case"][:3], tuple(tuple(pair) for pair in job["case"][3]))
-        files, folder = [Path(name) for name in job["files"]], Path(job["folder"])
-        print(json.dumps(measure(job["method"], case, files, folder, job["threads"], job["gpus"])))
-        return
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -225,7 +210,7 @@ def main() -> None:
         catalog = pd.DataFrame({"image": [path.stem for path in files], "file": [str(path) for path in files]})
         write_shard(folder / "shard.h5", catalog, Images(size=STORED), 1)
         for case in GPU_CASES if args.gpu else CPU_CASES:
-            found = in_turns(case, [str(path) for path in files], folder, args.threads, int(args.gpu))
+            found = in_turns(case, files, folder, args.threads, int(args.gpu))
             workflow, network, plain = (found[method] for method in METHODS)
             rows.append(
                 [case.label, str(case.batch)]

@@ -4,7 +4,7 @@
         --train split/train.parquet --test split/test.parquet --labels split/test_labels.parquet \\
         --output evaluate/shortcuts.json
 
-The output holds, for test and for out_of_fold, baselines, models and subgroups; see the library's find_shortcuts.
+The output has baselines, models and subgroups for test and for out_of_fold (melanoma.evaluation.results.Shortcuts).
 """
 
 import argparse
@@ -13,13 +13,15 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.cli import run
-from melanoma.common.files import read_yaml, write_json
-from melanoma.evaluation.evaluate import Settings
+from melanoma.common.files import write_json
+from melanoma.config.errors import read_settings
+from melanoma.config.study import Evaluate
+from melanoma.evaluation.results import Shortcuts
 from melanoma.evaluation.shortcuts import areas, baselines, find_shortcuts
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
 
-KNOWN = ["image", "age", "sex", "site", "source", "width", "height"]
+METADATA = ["image", "age", "sex", "site", "source", "width", "height"]
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -27,43 +29,44 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--settings", type=Path, required=True, metavar="YAML", help="replicates, confidence_level, seed, ...")
     add("--predictions", nargs="+", required=True, metavar="NAME=FILE", help="predictions of models and fusions")
-    add("--folds", type=int, nargs="+", required=True, help="the folds that were run")
+    add("--folds", type=int, nargs="+", required=True, help="the folds that are run")
     add("--test-by", choices=["refit", "fold_mean"], default="refit", help="how the baselines predict test")
     add("--train", type=Path, required=True, help="training images with targets and folds, Parquet")
     add("--test", type=Path, required=True, help="test images, Parquet")
     add("--labels", type=Path, required=True, help="targets of the test images, Parquet")
     describe_access_log(parser)
-    add("--output", type=Path, required=True, help="what was found, JSON to write")
+    add("--output", type=Path, required=True, help="the analysis, JSON to write")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Fit the baselines, analyze every model on test and out of fold, write what was found."""
-    settings = Settings(**read_yaml(args.settings))
+    """Fit the baselines, analyze every model on the test and out of fold, and write the result."""
+    settings = read_settings(Evaluate, args.settings)
     train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
     models = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
-    pixelless = baselines(train, test, args.folds, args.test_by, settings.seed)
+    without_pixels = baselines(train, test, args.folds, args.test_by, settings.seed)
     labels = open_test_labels(args.labels, "shortcuts", list(models), args)
-    found = {}
-    for part, known, targets in (("test", test, labels), ("train", train, read_labels(args.train))):
-        audited = labeled(models, part, known, targets)
-        found["out_of_fold" if part == "train" else part] = {
-            "baselines": areas(labeled(pixelless, part, known, targets), settings),
-            **find_shortcuts(audited, settings),
+    parts = {"test": ("test", test, labels), "out_of_fold": ("train", train, read_labels(args.train))}
+    shortcuts: dict[str, Shortcuts] = {
+        name: {
+            "baselines": areas(labeled(without_pixels, *part), settings),
+            **find_shortcuts(labeled(models, *part), settings),
         }
-    write_json(args.output, found)
+        for name, part in parts.items()
+    }
+    write_json(args.output, shortcuts)
 
 
 def labeled(
-    tables: dict[str, pd.DataFrame], part: str, known: pd.DataFrame, targets: pd.DataFrame
+    tables: dict[str, pd.DataFrame], part: str, metadata: pd.DataFrame, targets: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """Return each model's rows of one part with their labels and what is known of the images."""
-    found = {}
+    """Return the rows of each model in one part, with labels and metadata."""
+    joined = {}
     for name, table in tables.items():
         rows = table[table["part"] == part]
         if len(rows):
             rows = join_labels(rows, targets, name, subset=part == "train")
-            found[name] = rows.drop(columns="source").merge(known[KNOWN], on="image", how="left", validate="1:1")
-    return found
+            joined[name] = rows.drop(columns="source").merge(metadata[METADATA], on="image", how="left", validate="1:1")
+    return joined
 
 
 if __name__ == "__main__":

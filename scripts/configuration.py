@@ -1,4 +1,4 @@
-"""Write what documents the options of a study: the page and the JSON schema that editors complete and check by.
+"""Write the page that documents the options of a study, and the JSON schema by which editors check a study.
 
 python scripts/configuration.py --page docs/configuration.md --schema schemas/config.schema.json
 """
@@ -44,7 +44,7 @@ line has the name. If a file is not YAML, Snakemake names neither the file nor t
 
 
 class WithoutTitles(GenerateJsonSchema):
-    """JSON schema in which no key has a title: it would only repeat the key."""
+    """JSON schema in which no key has a title. A title would only repeat the key."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Say no."""
@@ -96,7 +96,7 @@ def _rows(section: type[Section], prefix: str) -> Iterator[str]:
 
 
 def _below(kind: Any) -> tuple[type[Section] | None, str]:
-    """The section that a type holds, and how the keys of its options begin: in a list, by name, or directly."""
+    """Return the section in a type, and the first part of its options' keys: a list, a name, or nothing."""
     for member in members(kind):
         if isinstance(member, type) and issubclass(member, Section):
             return member, ""
@@ -108,7 +108,7 @@ def _below(kind: Any) -> tuple[type[Section] | None, str]:
 
 
 def _default(field: FieldInfo) -> str:
-    """The default as YAML writes it; nothing for a block of keys, each of which has its own."""
+    """Return the default as YAML writes it; - for a block of keys, each of which has its own."""
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)

@@ -1,9 +1,9 @@
-"""Make a copy of a study's results one that Snakemake goes on with: nothing runs again that is not to be.
+"""Let Snakemake accept a copy of a study's results, so that it reruns nothing.
 
 python scripts/restore.py results/isic2020
 
-Run it in the folder that has results/, after a copy from another clone, folder or machine. It compares each file with
-its SHA-256 first.
+Run it in the folder that has results/, after a copy from another clone, folder or machine. It first compares each file
+with its SHA-256.
 """
 
 import argparse
@@ -15,13 +15,13 @@ from melanoma.snakefile.records import restore_record
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
-    parser.add_argument("results", type=Path, help="the results of a study, as results/isic2020")
+    parser.add_argument("results", type=Path, help="the folder of a study, such as results/isic2020")
 
 
 def main(args: argparse.Namespace) -> None:
     """Restore the record."""
     count = restore_record(args.results)
-    log.info("%s: %d files are as they were made; Snakemake goes on from them", args.results, count)
+    log.info("%s: %d files are unchanged; Snakemake accepts them", args.results, count)
 
 
 if __name__ == "__main__":

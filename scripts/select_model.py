@@ -1,9 +1,9 @@
-"""Choose the selected model: the best single model, unless a fusion is shown to be better out of fold.
+"""Select the model: the best single model, unless a fusion is significantly better out of fold.
 
     python scripts/select_model.py --settings fuse.yaml --models cnn=predict/cnn.parquet mlp=predict/mlp.parquet \\
         --fusions mean=fuse/mean.parquet --train split/train.parquet --output fuse/selected_model.json
 
-The settings are {significance_level, replicates, seed}. Only out-of-fold rows and the labels of train are read.
+The settings are the section fuse of a study. Only out-of-fold rows and the labels of train are read.
 """
 
 import argparse
@@ -13,33 +13,37 @@ import pandas as pd
 
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_yaml, write_json
+from melanoma.common.files import write_json
+from melanoma.config.errors import read_settings
+from melanoma.config.study import Fuse
 from melanoma.fusion.select_model import select_model
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
-    parser.add_argument(
-        "--settings", type=Path, required=True, metavar="YAML", help="significance_level, replicates, seed"
-    )
+    parser.add_argument("--settings", type=Path, required=True, metavar="YAML", help="the section fuse of a study")
     parser.add_argument("--models", nargs="+", required=True, metavar="NAME=FILE", help="predictions of single models")
     parser.add_argument("--fusions", nargs="*", default=[], metavar="NAME=FILE", help="predictions of fusions")
     parser.add_argument("--train", type=Path, required=True, metavar="FILE", help="labels of train")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the selected model and why, JSON")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the selected model and all tests, JSON",
+    )
 
 
 def main(args: argparse.Namespace) -> None:
     """Read the out-of-fold predictions, test the fusions, write the selected model."""
-    settings = read_yaml(args.settings)
     labels = read_labels(args.train)
     singles, fusions = (out_of_fold(paths, labels) for paths in (args.models, args.fusions))
     if not singles:
-        raise InputError("no single model has out-of-fold predictions (part 'train'): run folds")
-    made = {key: settings[key] for key in ("significance_level", "replicates", "seed")}
-    choice = select_model(singles, fusions, **made)
-    write_json(args.output, choice)
-    log.info("the selected model is %s; the best single model is %s", choice["selected_model"], choice["best_single"])
+        raise InputError("no single model has out-of-fold predictions (part 'train'); run folds (split.run_folds)")
+    selection = select_model(singles, fusions, read_settings(Fuse, args.settings))
+    write_json(args.output, selection)
+    log.info("selected model: %s; best single model: %s", selection["selected_model"], selection["best_single"])
 
 
 def out_of_fold(paths: list[str], labels: pd.DataFrame) -> dict[str, pd.DataFrame]:

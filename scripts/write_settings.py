@@ -13,8 +13,8 @@ from melanoma.common.files import write_yaml
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
-    parser.add_argument("--values", required=True, help="the values, as JSON")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--values", required=True, help="the section or recipe, as JSON")
+    parser.add_argument("--output", type=Path, required=True, help="YAML file to write")
 
 
 def main(args: argparse.Namespace) -> None:

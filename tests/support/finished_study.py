@@ -9,8 +9,9 @@ import plot
 import tiny
 from in_process import call
 from melanoma.common.files import write_csv, write_json, write_parquet, write_text, write_yaml
+from melanoma.config.study import Evaluate
 from melanoma.evaluation.curves import curves
-from melanoma.evaluation.evaluate import Settings, comparisons, decide, evaluate, reliability, validate
+from melanoma.evaluation.evaluate import comparisons, decide, evaluate, reliability, validate
 from minimal_config import MINIMAL
 
 RUNS = ("fold-0", "fold-1", "refit")
@@ -48,7 +49,7 @@ def write_study(folder: Path) -> Path:
     )
     test, train = table[table["part"] == "test"], table[table["part"] == "train"]
     write_parquet(folder / "train.parquet", train[["row", "image", "patient", "target", "fold"]])
-    settings = Settings(replicates=100)
+    settings = Evaluate(replicates=100)
     models = {"cnn": test, "mlp": test.assign(probability=test["probability"] / 2)}
     decisions = {name: decide(train, name, settings) for name in models}
     metrics = evaluate(models, settings, decisions)

@@ -8,9 +8,9 @@ import pandas as pd
 import evaluate as script
 from in_process import call
 from melanoma.common.files import read_json, write_parquet
-from melanoma.evaluation.evaluate import Settings
+from melanoma.config.study import Evaluate
 
-QUICK = Settings(replicates=100)
+QUICK = Evaluate(replicates=100)
 
 
 def study(seed: int = 0) -> pd.DataFrame:

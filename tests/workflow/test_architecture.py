@@ -10,8 +10,8 @@ TESTS = ROOT / "tests"
 # From the bottom to the top: a package imports those of the rows above its own.
 LAYERS = (
     {"common"},
-    {"config"},
-    {"data", "images", "stats", "compute"},
+    {"config", "stats"},
+    {"data", "images", "compute"},
     {"snakefile", "split", "augment", "predictions"},
     {"models"},
     {"training", "fusion"},

@@ -31,7 +31,3 @@ def test_no_index_is_named():
 def test_conda_installs_the_lock_file():
     packages = yaml.safe_load((ENVS / "environment.yaml").read_text())["dependencies"]
     assert packages[-1] == {"pip": ["-r requirements.lock"]}
-
-
-def test_make_refuses_a_file_without_its_hash():
-    assert "--require-hashes -r envs/requirements.lock" in (ENVS.parent / "Makefile").read_text()

@@ -44,21 +44,6 @@ def test_the_readmes_study_downloads_its_weights(project):
     assert "fetch_data_weights" in snakemake(project, "-n", "--configfile", "studies/mine.yaml")
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"network": "efficientnet_b0", "resources": {"gpus": 0, "threads": 4}},
-        {"backbone": {"pretrained": False}},
-        {"gradient_accumulation_steps": 2},
-    ],
-    ids=str,
-)
-def test_the_changes_that_the_readme_advises_are_valid(changes):
-    study = yaml.safe_load(STUDY)
-    study["models"]["image"] |= changes
-    assert resolve(study)
-
-
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("snakemake")])
 def test_a_snakemake_command_plans(project, command):
     assert "train_fold" in snakemake(project, *command.split()[1:], "-n")

@@ -65,8 +65,7 @@ def put(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
 def renamed(study: dict[str, Any]) -> None:
     text = yaml.safe_dump(study, sort_keys=False)
     study |= yaml.safe_load(re.sub(r"\bcnn\b", "network", text))
-    for name in ("network",):
-        study["models"][name] = study["models"].pop(name)
+    study["models"]["network"] = study["models"].pop("network")
 
 
 def more_trials(study: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ def shown(folder, *options):
     return done.returncode, done.stdout.splitlines()
 
 
-def test_each_job_is_one_line_with_its_log(tmp_path):
+def test_each_job_is_one_line_with_its_log_and_snakemakes_log_has_the_rest(tmp_path):
     folder = clone(tmp_path)
     code, lines = shown(folder, "results/tiny/catalog/catalog.parquet")
     assert code == 0
@@ -38,6 +38,8 @@ def test_each_job_is_one_line_with_its_log(tmp_path):
     assert [match[1] for match in jobs].count("build_catalog") == 1 and len(jobs) == 3
     assert all((folder / match[2]).exists() for match in jobs)
     assert max(map(len, lines)) < 200 and len(lines) < 60
+    (log,) = (folder / ".snakemake/log").glob("*.snakemake.log")
+    assert "rule build_catalog:" in log.read_text() and "Finished jobid" in log.read_text()
 
 
 def test_a_failed_job_is_shown_with_its_message_and_its_log(tmp_path):
@@ -65,10 +67,3 @@ def test_the_message_of_a_scheduler_that_refuses_a_job_is_shown():
     refused = formatter.format_job_error(JOB_ERROR | {"rule_msg": "Requested node configuration is not available"})
     assert "Requested node configuration is not available" in refused and "external_jobid: 17" in refused
     assert "None" not in formatter.format_job_error(JOB_ERROR)
-
-
-def test_what_is_hidden_from_the_terminal_is_in_snakemakes_log(tmp_path):
-    folder = clone(tmp_path)
-    shown(folder, "results/tiny/catalog/catalog.parquet")
-    (log,) = (folder / ".snakemake/log").glob("*.snakemake.log")
-    assert "rule build_catalog:" in log.read_text() and "Finished jobid" in log.read_text()

@@ -19,7 +19,6 @@ from workflow import (
     failing,
     finished_rules,
     jobs,
-    planned,
     put_kaggle_tables,
     snakemake,
     unreadable,
@@ -79,12 +78,6 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
 def test_nothing_is_written_but_results_and_logs(finished):
     folder, _ = finished
     assert {path.name for path in folder.iterdir()} == {*PROJECT, "results", "logs", ".snakemake"}
-
-
-@on_finished
-def test_a_second_run_does_nothing(finished):
-    folder, _ = finished
-    assert "Nothing to be done" in snakemake(folder, "--cores", 2, *TINY)
 
 
 @on_finished
@@ -164,13 +157,3 @@ def test_the_trial_with_the_seed_of_the_recipe_is_what_the_fold_then_trains(fini
     best = pd.read_csv(tuned / "trials.csv", dtype={"trial": str})["trial"].iloc[0]
     (trial,) = (results / "tune").glob(f"*/trial-{best}/history.csv")
     assert trial.read_text() == (joint / "fold-0-seed-1/history.csv").read_text()
-
-
-@on_finished
-def test_a_value_added_to_a_search_space_trains_one_more_trial_and_no_old_one_again(finished):
-    folder, _ = finished
-    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
-    study["models"]["joint"]["tune"]["space"]["optimizer.learning_rate"].insert(0, 0.1)
-    (folder / "tests/studies/more_trials.yaml").write_text(yaml.safe_dump(study))
-    counts = planned(folder, "--configfile", "tests/studies/more_trials.yaml")
-    assert counts["train_trial"] == 1 and counts["select_recipe"] == 1

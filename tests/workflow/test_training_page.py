@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from melanoma.config.study import resolve
-from melanoma.predictions.table import logit
+from melanoma.stats.log_odds import logit
 from melanoma.training.sampling import trained_prevalence
 from melanoma.training.schedules import rate_factor
 from project import ROOT

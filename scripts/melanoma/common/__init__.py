@@ -1,1 +1,1 @@
-"""What every part uses: commands, errors, files, random numbers."""
+"""Commands, errors, files and random numbers, for all packages."""

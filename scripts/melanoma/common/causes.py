@@ -1,7 +1,7 @@
-"""Why a job failed: for good, or by something that may have passed when it is tried again.
+"""Causes of failed jobs: permanent ones, and temporary ones that a retry may not meet again.
 
-A GPU queue is no place to try a wrong configuration ten times. What is not known to pass counts as lasting, but for a
-kill, of which a job cannot tell.
+A wrong configuration must not wait ten times for a GPU. So every cause that is not known to be temporary counts as
+permanent. A job that is killed leaves no cause; it counts as temporary.
 """
 
 import errno
@@ -9,16 +9,16 @@ import re
 
 from melanoma.common.errors import InputError
 
-# Disks that are full or away, networks, and what a node has run out of.
+# Errors of disks, of networks, and of nodes that have no memory, files or processes left.
 PASSING_NUMBERS = {
     "EDQUOT", "EIO", "ENODEV", "ENOLCK", "ENOSPC", "EREMOTEIO", "ESTALE",
     "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETRESET", "ENETUNREACH",
     "ENOTCONN", "EPIPE", "ETIMEDOUT",
     "EAGAIN", "EBUSY", "EINTR", "EMFILE", "ENFILE", "ENOMEM",
 }  # fmt: skip
-# By name, so that nothing imports torch to say what it failed of: memory, a device, another process that was killed.
+# Names, because an import of torch takes seconds. The causes are memory, a device, or another process that was killed.
 PASSING_NAMES = {"OutOfMemoryError", "DistBackendError", "DistNetworkError", "DistStoreError", "BrokenProcessPool"}
-# What torch says of these in a plain RuntimeError.
+# The messages of the same causes where torch raises a RuntimeError.
 PASSING_WORDS = re.compile(
     r"is killed by signal|exited unexpectedly|CUDA error: (?!device-side assert)|NCCL|gloo"
     r"|[Cc]onnection (closed|reset|refused)"
@@ -26,9 +26,9 @@ PASSING_WORDS = re.compile(
 
 
 def may_pass(error: BaseException) -> bool:
-    """Tell whether another try may end better: a signal, memory, disk, network, device, or the end of another process.
+    """Tell whether a retry may succeed: the cause is a signal, memory, a disk, a network, a device or another process.
 
-    An InputError is as lasting as the OSError that it tells of.
+    An InputError is temporary if the OSError that caused it is.
     """
     if isinstance(error, InputError):
         return isinstance(error.__cause__, OSError) and may_pass(error.__cause__)

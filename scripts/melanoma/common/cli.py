@@ -1,4 +1,4 @@
-"""What every script shares: a --log option, log lines with the time, errors in the user's language, progress."""
+"""The command line of all scripts: option --log, log lines with the time, plain error messages, progress."""
 
 import argparse
 import logging
@@ -22,10 +22,10 @@ def run(
     main: Callable[[argparse.Namespace], None],
     doc: str | None,
 ) -> None:
-    """Parse the command line, set up logging, call `main`; exit 1 with a plain message on an InputError.
+    """Parse the command line, start logging and call `main`. On an InputError, log its message and exit with 1.
 
-    `describe` adds the script's own arguments; `doc` is the script's docstring, shown by --help. What another try
-    cannot cure is logged as an ERROR, what it may cure as a WARNING: melanoma.snakefile.retries reads which.
+    `describe` adds the script's own arguments. --help shows `doc`, the script's docstring. A permanent cause of failure
+    is logged as an ERROR, a temporary one as a WARNING: melanoma.snakefile.retries reads the level.
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -35,7 +35,7 @@ def run(
         "--log",
         type=Path,
         metavar="FILE",
-        help="write the log to this file, and to the screen warnings and errors alone",
+        help="file of the log; the screen shows only warnings and errors",
     )
     args = parser.parse_args()
     start_logging(args.log)
@@ -53,11 +53,11 @@ def run(
 
 
 def progress(items: Iterable[Item], label: str, total: int | None = None, every: float = 10.0) -> Iterator[Item]:
-    """Yield from `items` with a bar on a terminal, else a log line at most every `every` seconds."""
+    """Yield from `items`, with a bar on a terminal. Elsewhere, log a line at most every `every` seconds."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     if sys.stderr.isatty():
-        from tqdm import tqdm  # half the start of the quickest scripts
+        from tqdm import tqdm  # the import takes half of the start of the quickest scripts
 
         yield from tqdm(items, desc=label, total=total, leave=False)
         return
@@ -73,7 +73,7 @@ def progress(items: Iterable[Item], label: str, total: int | None = None, every:
 
 
 def start_logging(path: Path | None) -> None:
-    """Log to the screen or, where `path` is given, to that file, and warnings and errors to the screen, too."""
+    """Log to the screen. If `path` is given, log to that file, and only warnings and errors to the screen."""
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(logging.INFO if path is None else logging.WARNING)
     job = "/".join(path.with_suffix("").parts[2:]) + " " if path is not None else ""
@@ -81,9 +81,9 @@ def start_logging(path: Path | None) -> None:
     handlers: list[logging.Handler] = [screen]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path))  # appended to: what a killed attempt said stays
+        handlers.append(logging.FileHandler(path))  # appends, so the log of a killed attempt stays
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T", handlers=handlers)
-    # Of the processes that torchrun starts, the first speaks for all; the others say what ends them.
+    # Of the processes that torchrun starts, only the first logs its progress. The others log warnings and errors.
     log.setLevel(logging.DEBUG if os.environ.get("RANK", "0") == "0" else logging.WARNING)
 
 

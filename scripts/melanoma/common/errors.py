@@ -1,14 +1,14 @@
-"""The one exception whose message is meant for the person running the workflow."""
+"""The exception whose message is for the user of the workflow."""
 
 from collections.abc import Iterable
 
 
 class InputError(Exception):
-    """Something given to the workflow is wrong: the message says where, what was expected and what to do."""
+    """An input of the workflow is wrong. The message says where, what was expected and what to do."""
 
 
 def listing(items: Iterable[object], limit: int = 10) -> str:
-    """Join items one per indented line, at most `limit` of them, then how many more there are."""
+    """Return `items`, one on each indented line. After `limit` of them, a line says how many more there are."""
     items = list(items)
     lines = [f"  - {item}" for item in items[:limit]]
     if len(items) > limit:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes, so that no file is ever half written, and reading of JSON and YAML."""
 
 import hashlib
 import json
@@ -7,19 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from melanoma.common.errors import InputError
+
+if TYPE_CHECKING:  # its import takes a second
+    import pandas as pd
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success sync it to disk and rename it, on failure remove it.
 
-    A reader, or a job killed at any moment, sees the old file or the new one, never a part. What a killed job left is
-    removed; of two that write the same file at once, the later to begin succeeds and the other raises OSError.
+    Whenever a job is killed, readers see the old file or the new one, never a part. The temporary files of killed jobs
+    are removed. If two jobs write one file at the same time, the one that began later succeeds, and the other raises
+    OSError.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +50,7 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: object) -> None:
     """Write `value` to `path` as indented JSON, atomically; NaN becomes null."""
     write_text(path, json.dumps(_without_nan(value), indent=2) + "\n")
 
@@ -56,7 +60,7 @@ def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text())
 
 
-def write_yaml(path: str | Path, value: Any) -> None:
+def write_yaml(path: str | Path, value: object) -> None:
     """Write `value` to `path` as YAML in the order of its keys, atomically."""
     write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
 
@@ -69,13 +73,13 @@ def read_yaml(path: str | Path) -> Any:
         raise InputError(f"{path}: not valid YAML: {error}") from error
 
 
-def write_parquet(path: str | Path, frame: Any) -> None:
+def write_parquet(path: str | Path, frame: "pd.DataFrame") -> None:
     """Write a pandas DataFrame to `path` as Parquet without its index, atomically."""
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, index=False)
 
 
-def write_csv(path: str | Path, frame: Any) -> None:
+def write_csv(path: str | Path, frame: "pd.DataFrame") -> None:
     """Write a pandas DataFrame to `path` as CSV without its index, atomically."""
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False)

@@ -1,7 +1,7 @@
-"""What the log of a job tells of its last attempt.
+"""The last attempt of a job, read from the job's log.
 
-Snakemake deletes the log before it tries a job again. Those that a scheduler starts anew by itself follow each other in
-it, and the records of a job's processes mix.
+Snakemake deletes the log before a retry. If a scheduler itself starts a job again, the attempts follow each other in
+one log. The records of a job's processes are mixed.
 """
 
 import re
@@ -15,14 +15,14 @@ LASTING = "ERROR"
 
 @dataclass(frozen=True)
 class Record:
-    """One record of a log: its level, and its message, which may have several lines."""
+    """A record of a log: its level, and its message, which may have several lines."""
 
     level: str
     message: str
 
 
 def last_attempt(path: str | Path, since: float) -> list[Record]:
-    """Return the records of a job's last attempt; none if there is no log, or none written since a time (epoch, s)."""
+    """Return the records of a job's last attempt; none without a log that is newer than `since` (epoch, s)."""
     try:
         with Path(path).open(errors="replace") as file:
             text = file.read() if fstat(file.fileno()).st_mtime >= since else ""
@@ -35,26 +35,26 @@ def last_attempt(path: str | Path, since: float) -> list[Record]:
 
 
 def failed_for_good(path: str | Path, since: float) -> bool:
-    """Tell whether a job's last attempt, if it is newer than `since`, ended in what another try cannot cure.
+    """Tell whether a job's last attempt, if it is newer than `since` (epoch, s), failed by a permanent cause.
 
-    One process of several is enough, whatever the others say after it: they are stopped because of it.
+    An ERROR of one process is enough. The other processes are stopped because of it, and log that later.
     """
     return any(record.level == LASTING for record in last_attempt(path, since))
 
 
 def last_words(path: str | Path, since: float) -> str:
-    """Return the log's name and what its job said last: what it failed of, or how far it came before it was killed."""
+    """Return the path of the log and the cause of the failure or, if the job was killed, its last message."""
     records = last_attempt(path, since)
     lasting = [record for record in records if record.level == LASTING]
     if lasting:
         return f"{path}: {lasting[-1].message}"
     if not records:
-        return f"{path}: nothing, so it was ended from outside before it began, as by a scheduler"
+        return f"{path}: no message; the job was ended from outside before it started, as by a scheduler"
     if records[-1].level == "WARNING":
         return f"{path}: {records[-1].message}"
-    return f"{path}: no error, so it was ended from outside, as by a kill; last came: {records[-1].message}"
+    return f"{path}: no error; the job was ended from outside, as by a kill. Its last message: {records[-1].message}"
 
 
 def _is_start(record: Record) -> bool:
-    """The first record of every script is its command line."""
+    """Tell whether a record is the first one of a script: its command line."""
     return record.level == "DEBUG" and record.message.startswith("python ")

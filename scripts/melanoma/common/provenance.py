@@ -1,14 +1,21 @@
-"""Which code made a result."""
+"""The version of the code, for the results that it computes."""
 
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 ROOT = Path(__file__).parents[3]
 
 
-def commit() -> dict[str, Any] | None:
-    """Return the git commit of the code and whether files differ from it; None outside a git checkout."""
+class Commit(TypedDict):
+    """The state of the code: the hash of its git commit, and whether a file differs from that commit."""
+
+    digest: str
+    changed: bool
+
+
+def commit() -> Commit | None:
+    """Return the state of the code; None outside a git checkout."""
     try:
         digest = _git("rev-parse", "HEAD")
         return {"digest": digest, "changed": bool(_git("status", "--porcelain", "--untracked-files=no"))}

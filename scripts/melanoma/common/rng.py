@@ -1,7 +1,7 @@
-"""Randomness as a function of where it is used, not as a state: nothing to save, nothing to restore.
+"""Random numbers without a state, so that a checkpoint has none to save.
 
-A number depends on (seed, epoch, sample index, stream) alone, through the mixing function of SplitMix64 (Steele, Lea
-and Flood, OOPSLA 2014), so it is the same whatever process draws it, in whatever order, however often a run was killed.
+A number is a function of seed, epoch, sample index and stream: the mixing function of SplitMix64 (Steele, Lea and
+Flood, OOPSLA 2014). It is the same in every process, in every order, and after every interruption.
 """
 
 from typing import TypeVar
@@ -14,7 +14,7 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
 def uniforms(seed: int, epoch: int, sample_indices: NDArray[np.integer], streams: int) -> NDArray[np.float64]:
-    """Return numbers in [0, 1), shape (samples, streams), independent over all four arguments."""
+    """Return uniform numbers in [0, 1), shape (samples, streams). Numbers of different arguments are independent."""
     epoch_key = _mix(_mix(np.uint64(seed)) ^ np.uint64(epoch))
     with np.errstate(over="ignore"):
         sample_keys = _mix(epoch_key + _STEP * (sample_indices.astype(np.uint64) + np.uint64(1)))
@@ -23,7 +23,7 @@ def uniforms(seed: int, epoch: int, sample_indices: NDArray[np.integer], streams
 
 
 def derived_seed(*parts: int) -> int:
-    """Return a seed in [0, 2**31) that is a function of `parts`, for libraries that want a seed of their own."""
+    """Return a seed in [0, 2**31) that is a function of `parts`, for libraries with their own generators."""
     key = np.uint64(0)
     for part in parts:
         key = _mix(key ^ np.uint64(part))

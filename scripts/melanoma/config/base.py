@@ -1,17 +1,30 @@
-"""What every section of a configuration is made of: strict types, limits, and options that are looked up by name."""
+"""The base of all sections of a configuration: strict types, limits, and access to options by their names."""
 
 import json
 from functools import reduce
 from types import NoneType
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
-from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
+# A block of keys as YAML and JSON hold it. Only the model of the section knows the type of each value.
+Plain = dict[str, Any]
 
-# A whole number is written without a point, so that no code meets a 3.0 where it counts; true is no number.
+# Strict: 3.0 is no whole number, so that no code meets a 3.0 as a count, and true is no number.
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict(), AllowInfNan(False)]
 Text = Annotated[str, Strict()]
@@ -60,14 +73,14 @@ class Section(BaseModel):
         conditions: Any = extra.get("unread_if", {}) if isinstance(extra, dict) else {}
         return any(getattr(self, other) in values for other, values in conditions.items())
 
-    def dump(self) -> dict[str, Any]:
-        """Return the section as YAML and JSON hold it: dictionaries, lists, texts, numbers, true, false and null."""
+    def dump(self) -> Plain:
+        """Return the section as YAML and JSON hold it, with every option."""
         return self.model_dump(mode="json")
 
 
-def unread_if(**conditions: list[Any]) -> dict[str, Any]:
-    """Return the mark of a field that is not read where a sibling field has one of the values given here."""
-    return {"unread_if": conditions}
+def unread_if(**conditions: list[JsonValue]) -> JsonDict:
+    """Return the mark of a field that nothing reads if a sibling field has one of the values given here."""
+    return {"unread_if": {**conditions}}
 
 
 def option_type(section: Any, name: str) -> Any:
@@ -99,14 +112,14 @@ def members(kind: Any) -> list[Any]:
 
 
 def choices(kind: Any) -> list[str]:
-    """Return the words that a type allows, as they are written in YAML; empty for a type that is no choice."""
+    """Return the words of a type that is a choice, as YAML writes them; empty for other types."""
     literals = [value for member in members(kind) if get_origin(member) is Literal for value in get_args(member)]
     nullable = ["null"] if literals and NoneType in members(kind) else []
     return [str(value) for value in literals] + nullable
 
 
 def accepts(kind: Any, value: Any) -> bool:
-    """Tell whether a value is one that a type of an option allows."""
+    """Tell whether the type of an option allows a value."""
     try:
         TypeAdapter(kind).validate_python(value)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""What the types of a configuration cannot say: names that must exist elsewhere, and numbers that must fit together."""
+"""Checks that types cannot do: names that must exist elsewhere, and numbers that must fit together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STACKING = ("logistic", "gradient_boosting")
 
 
 def study_errors(study: Study) -> Iterator[str]:
-    """Find all that does not fit together. Each error begins with the dotted name of its key."""
+    """Yield all errors of a study whose types are right. Each error begins with the dotted name of its key."""
     yield from _source_errors(study)
     yield from _download_errors(study.fetch)
     folds = study.split.folds
@@ -42,7 +42,7 @@ def study_errors(study: Study) -> Iterator[str]:
 
 
 def recipe_errors(where: str, recipe: Recipe, stored: int) -> Iterator[str]:
-    """Find what does not fit together in one recipe, for images that are stored with a side of `stored` pixels."""
+    """Yield the errors of a recipe, for stored images with a side of `stored` pixels."""
     yield from _option_errors(where, recipe)
     yield from _network_errors(where, recipe, stored)
     yield from _training_errors(where, recipe)
@@ -156,7 +156,7 @@ def _training_errors(where: str, recipe: Recipe) -> Iterator[str]:
         )
     if recipe.early_stopping_patience is not None and recipe.monitor == "last":
         yield (
-            f"{where}.early_stopping_patience: with monitor: last each epoch is the best so far, and training never"
+            f"{where}.early_stopping_patience: with monitor: last each epoch counts as the best one, so training never"
             " stops early"
         )
     for group in recipe.optimizer.groups:

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in plain words: pydantic's errors with the key, what is allowed and what was meant."""
+"""Pydantic's errors in plain words: the key, the value, what is allowed and the nearest allowed word."""
 
 import difflib
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ LENGTHS = {
 
 
 def explain(error: ValidationError, section: Any, value: Any, name: str = "") -> list[str]:
-    """Return a line for each error of `value`, which is no `section`; each begins with the dotted name of its key.
+    """Return a line for each error of `value`, which is no valid `section`. It begins with the dotted name of a key.
 
     `section` is a type of options. `name` is the dotted name of `value` itself.
     """
@@ -38,13 +38,13 @@ def explain(error: ValidationError, section: Any, value: Any, name: str = "") ->
         if not _follows(details, kind):
             parts = [name, *path, key if details["type"] == "extra_forbidden" else ""]
             where = ".".join(filter(None, parts)) or "the top level"
-            # A value that fits no member of a union has an error for each one; one line tells what all of them take.
+            # A value that fits no member of a union has an error for each member. One line says what all members take.
             lines.setdefault((where, key), f"{where}: {_problem(details, kind, key)}")
     return list(lines.values())
 
 
 def wrong_value(name: str, kind: Any, value: Any) -> list[str]:
-    """Return what is wrong with the value of one option of type `kind`, whose dotted name is `name`."""
+    """Return the errors of the value of an option of type `kind`, whose dotted name is `name`."""
     try:
         TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
@@ -53,9 +53,9 @@ def wrong_value(name: str, kind: Any, value: Any) -> list[str]:
 
 
 def read_settings(kind: type[S], path: str | Path) -> S:
-    """Return the section that a settings file of the workflow holds; options that it lacks are at their defaults.
+    """Return the section in a settings file of the workflow. Options that the file lacks have their defaults.
 
-    Raises InputError with the file and all that is wrong if the file holds no such section.
+    Raises InputError with the file and all its errors if the file holds no such section.
     """
     values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     try:
@@ -82,7 +82,7 @@ def nearest(word: Any, allowed: list[str]) -> str:
 def _follows(details: ErrorDetails, kind: Any) -> bool:
     """Tell whether an error only follows from others.
 
-    A list is too short without its wrong items; a list or a block of keys is no other member of a union.
+    A list without its wrong items may be too short. A list or a block of keys fits no other member of a union.
     """
     if details["type"] == "too_short":
         return bool(len(details["input"]) >= details["ctx"]["min_length"])
@@ -92,9 +92,9 @@ def _follows(details: ErrorDetails, kind: Any) -> bool:
 
 
 def _path(details: ErrorDetails, value: Any) -> tuple[list[str], str]:
-    """The keys of the value that an error is about, and the key that is missing, unknown or wrong itself; or nothing.
+    """Return the keys that lead to the value of an error, and the key that is missing, unknown or wrong, or "".
 
-    Pydantic names the members of unions among the keys; those are no keys of the value.
+    Pydantic lists the members of unions among the keys. They are left out.
     """
     *parents, last = details["loc"] or ("",)
     if last == "[key]":
@@ -156,9 +156,9 @@ def _words(kind: Any) -> str:
 
 
 def _hint(value: Any, kinds: list[Any]) -> str:
-    """Say how to write the number that is meant: a whole one without a point, others as YAML 1.1 knows them.
+    """Say how to write a number: a whole one without a point, others in the notation of YAML 1.1.
 
-    It reads 1e-3 as a text: only 1.0e-3 is a number.
+    YAML 1.1 reads 1e-3 as a text, and 1.0e-3 as a number.
     """
     if isinstance(value, bool) or not {int, float} & {kind for kind in kinds if isinstance(kind, type)}:
         return ""

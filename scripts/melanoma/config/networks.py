@@ -32,9 +32,9 @@ EXTERNAL = "external_predictions"
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting")
 NETWORKS = ("baseline_cnn", *OFFICIAL_WEIGHTS, "metadata_mlp", *TABULAR_NETWORKS, EXTERNAL)
 TIMM = r"^timm/[A-Za-z0-9_.-]+$"
-# The names of timm's networks are read from its source: an import of timm takes seconds, and a dry run waits for it.
+# The names of timm's networks are read from its source, because an import of timm takes seconds in every dry run.
 REGISTERED = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
-# A network with the tag of its weights, as the keys of its configurations are written; a star marks the default.
+# A network with the tag of its weights, a key of timm's configurations. A star marks the default.
 TAGGED = re.compile(r"""^\s*['"](\w+\.\w+)\*?['"]\s*:""", re.MULTILINE)
 
 Width = Annotated[Whole, Field(ge=1, le=65_536)]
@@ -92,9 +92,9 @@ class BaselineCNN(Section):
     )
 
     def feature_sides(self, size: int) -> list[int]:
-        """Return the side of each feature map in pixels, after its pooling, for images of `size` pixels.
+        """Return the side in pixels of each feature map after its pooling, for images of `size` pixels.
 
-        After the image has vanished, sides are 0.
+        A side is 0 if nothing of the image is left.
         """
         sides = []
         for number, kernel in enumerate(self.kernels):
@@ -186,9 +186,9 @@ class GradientBoosting(Section):
 
 
 def has_network(name: str) -> bool:
-    """Tell whether the installed timm has a network of that name, with or without a tag of weights; without timm, yes.
+    """Tell whether the installed timm has a network of that name, with or without a tag of weights.
 
-    A few modules of timm make their tags by a loop. Of their networks no tag is known here, so any counts.
+    Without timm, every name counts. A few modules of timm make tags by a loop; for their networks every tag counts.
     """
     names = timm_names()
     network, _, tag = name.partition(".")
@@ -197,13 +197,13 @@ def has_network(name: str) -> bool:
 
 
 def nearest_networks(name: str) -> list[str]:
-    """Return the three names of timm's networks that are most like `name`, or fewer."""
+    """Return up to three names of timm's networks that are most similar to `name`."""
     return difflib.get_close_matches(name, sorted(timm_names()), n=3)
 
 
 @cache
 def timm_names() -> frozenset[str]:
-    """Return the networks of the installed timm, and those with a tag of weights; empty where there is no timm."""
+    """Return the networks of the installed timm, also with the tags of their weights; empty without timm."""
     found = find_spec("timm")
     if found is None or found.origin is None:
         return frozenset()

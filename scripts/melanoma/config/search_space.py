@@ -1,6 +1,6 @@
-"""Tuning: the trials of a recipe's search space, which are all known before anything runs, and the best one.
+"""Tuning: the trials of a recipe's search space, which are known before the first job, and the best trial.
 
-A trial is named by its values. So a value added to a grid, or a trial added to a random search, leaves the others.
+The name of a trial is a hash of its values. So the other trials stay if a grid gets a value or a search gets a trial.
 """
 
 import itertools
@@ -16,16 +16,18 @@ from melanoma.config.errors import nearest
 from melanoma.config.recipe import Range, Recipe, Tune
 
 MOST_TRIALS = 1000
-# What is no property of a model that could be better or worse, or decides which jobs there are.
+# Options that cannot be tuned: they change no weights, are no property of a model, or decide which jobs there are.
 FIXED = (
     "network", "file", "seed", "seeds", "tune", "tta", "resources", "checkpoint_batches", "checkpoint_minutes",
     "backbone.pretrained", "backbone.weights",
 )  # fmt: skip
+# The values of a trial, by the dotted names of their options. A value has the type of its option.
+Values = dict[str, Any]
 SCORES = {"auroc": 1, "average_precision": 1, "loss": -1}
 
 
 def space_errors(tune: Tune) -> Iterator[str]:
-    """Find what is wrong with a search space as a whole: unknown options, empty ranges, too many trials or too few."""
+    """Yield the errors of a search space: unknown options, empty ranges, a wrong number of trials."""
     for name, values in tune.space.items():
         option = option_type(Recipe, name)
         if option is None:
@@ -43,8 +45,8 @@ def space_errors(tune: Tune) -> Iterator[str]:
         yield f"trials: method {tune.method} needs a number of trials"
 
 
-def trials(tune: Tune) -> dict[str, dict[str, Any]]:
-    """Return the values of each trial by its name: option, named with dots, -> value. Equal trials are one.
+def trials(tune: Tune) -> dict[str, Values]:
+    """Return the values of each trial by its name. Equal trials are one trial.
 
     The search space must have no `space_errors`.
     """
@@ -60,13 +62,13 @@ def trials(tune: Tune) -> dict[str, dict[str, Any]]:
     return {trial_name(values): values for values in named}
 
 
-def trial_name(values: dict[str, Any]) -> str:
+def trial_name(values: Values) -> str:
     """Return the name of the trial with these values: 8 hexadecimal digits."""
     return sha256(json.dumps(values, sort_keys=True).encode())[:8]
 
 
-def with_values(recipe: Recipe, values: dict[str, Any]) -> Recipe:
-    """Return the recipe with each value at its dotted name, and without a search space.
+def with_values(recipe: Recipe, values: Values) -> Recipe:
+    """Return a recipe with the values of a trial and without a search space.
 
     Raises LookupError if the recipe has no such place.
     """
@@ -86,7 +88,7 @@ def trial_recipes(recipe: Recipe) -> dict[str, Recipe]:
 
 
 def best_trial(scores: dict[str, float], score: str) -> str:
-    """Return the trial with the best score, the first of equal ones; NaN is worse than any number."""
+    """Return the trial with the best score, the first one of several. NaN is worse than every number."""
     sign = SCORES[score]
     return max(scores, key=lambda name: float("-inf") if isnan(scores[name]) else sign * scores[name])
 
@@ -122,7 +124,7 @@ def _range_errors(name: str, values: Range, option: Any, method: str) -> Iterato
 
 
 def _points(method: str, count: int, dimensions: int, seed: int) -> list[list[float]]:
-    """Points of the unit cube (count, dimensions); more of them begin with the same ones."""
+    """Return points of the unit cube, (count, dimensions). A larger count begins with the same points."""
     points: list[list[float]]
     if method == "random":
         import numpy as np
@@ -136,7 +138,7 @@ def _points(method: str, count: int, dimensions: int, seed: int) -> list[list[fl
 
 
 def _value(choices: tuple[Any, ...] | Range, whole: bool, share: float) -> Any:
-    """The value that lies at a share, in [0, 1), of a list or a range, to 6 digits: the same on every machine."""
+    """Return the value at a share, in [0, 1), of a list or a range, in 6 digits: the same on every machine."""
     if isinstance(choices, tuple):
         return choices[floor(share * len(choices))]
     low, high = choices.ends

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from melanoma.common.errors import InputError, listing
-from melanoma.config.base import accepts, type_below
+from melanoma.config.base import Plain, accepts, type_below
 from melanoma.config.study import Study, resolve
 
 MERGE = "tag:yaml.org,2002:merge"
@@ -17,7 +17,7 @@ CONFIGFILE = re.compile(r"--configfiles?(=|$)")
 
 
 def given_study(
-    config: dict[str, Any], files: Iterable[str | Path], options: Mapping[str, Any], arguments: Sequence[str]
+    config: Plain, files: Iterable[str | Path], options: Mapping[str, Any], arguments: Sequence[str]
 ) -> Study:
     """Return the study that Snakemake was given, checked and with its defaults.
 
@@ -30,10 +30,10 @@ def given_study(
 
 
 def check_command_line(arguments: Sequence[str]) -> None:
-    """Raise InputError where Snakemake's command line has --configfile twice: of these it reads the last one alone."""
+    """Raise InputError if the command line has --configfile twice: Snakemake reads only the last one."""
     if sum(bool(CONFIGFILE.match(argument)) for argument in arguments) > 1:
         raise InputError(
-            "--configfile is given twice, and Snakemake reads the last one alone. Name all files after one, as in"
+            "--configfile is given twice, and Snakemake reads only the last one. Name all files after one, as in"
             " --configfile studies/a.yaml studies/b.yaml: a later one overrules an earlier one."
         )
 
@@ -53,19 +53,19 @@ def key_places(files: Iterable[str | Path], options: Mapping[str, Any]) -> dict[
         if root is not None:
             places |= dict(_lines(root, name, ""))
             for place, error in _twice(root, name, ""):
-                twice.setdefault(place, error)  # an anchored mapping is met again at each of its aliases
+                twice.setdefault(place, error)  # each alias of an anchor leads to the same mapping again
     if twice:
         errors = [f"{place}: {error}" for place, error in twice.items()]
         raise InputError(f"The configuration has {len(errors)} key(s) that are given twice:\n{listing(errors)}")
     return places | dict.fromkeys(_names(options, ""), "--config")
 
 
-def with_typed_options(config: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def with_typed_options(config: Plain, options: Mapping[str, Any]) -> Plain:
     """Return `config` with the values of --config, `options`, as YAML reads them; what has to be a text stays one.
 
     Snakemake leaves all nested values as texts.
     """
-    typed: dict[str, Any] = _typed(config, options, Study)
+    typed: Plain = _typed(config, options, Study)
     return typed
 
 
@@ -85,13 +85,13 @@ def _typed(value: Any, option: Any, kind: Any) -> Any:
 
 
 def _shown(path: str | Path) -> str:
-    """The path as one would write it: from the current folder, where it is below it."""
+    """Return the path, relative to the current folder if it is below it."""
     inside = Path(path).absolute().is_relative_to(Path.cwd())
     return relpath(path) if inside else str(path)
 
 
 def _composed(path: str | Path) -> yaml.Node | None:
-    """The file's YAML with its lines; None where it is JSON that YAML cannot read."""
+    """Return the file's YAML with its lines; None for JSON that is not YAML."""
     try:
         return yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except yaml.YAMLError:
@@ -99,7 +99,7 @@ def _composed(path: str | Path) -> yaml.Node | None:
 
 
 def _children(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-    """The key or number, the node where it is written, and the value of each item; keys merged by << come first."""
+    """Yield the key or number of each item, its node, and its value. Keys merged by << come first."""
     if isinstance(node, yaml.SequenceNode):
         yield from ((str(number), item, item) for number, item in enumerate(node.value))
     elif isinstance(node, yaml.MappingNode):
@@ -118,7 +118,7 @@ def _lines(node: yaml.Node, file: str, prefix: str) -> Iterator[tuple[str, str]]
 
 
 def _twice(node: yaml.Node, file: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield the file and line of each key that its mapping has already, and what is wrong."""
+    """Yield the file and line of each repeated key of a mapping, and the error."""
     if isinstance(node, yaml.MappingNode):
         first: dict[str, yaml.Node] = {}
         for key, _ in node.value:

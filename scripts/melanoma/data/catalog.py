@@ -223,9 +223,9 @@ def find_notes(
                 " images of one patient may count as those of several patients"
             )
             yield note("patient", None, problem, "warning")
-        lacking = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
-        if lacking:
-            yield note("image", None, f"{_rows(lacking)} not in {source.metadata}, its columns are missing", "warning")
+        missing = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
+        if missing:
+            yield note("image", None, f"{_rows(missing)} not in {source.metadata}: its columns are missing", "warning")
         for key, column in (("lesion", "patient"), ("lesion", "target"), ("patient", "sex")):
             several = typed_rows.groupby(key)[column].nunique()
             several = several.index[several > 1]

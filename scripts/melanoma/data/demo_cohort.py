@@ -24,6 +24,8 @@ from melanoma.common.cli import progress
 from melanoma.common.errors import InputError
 from melanoma.config.data import Generate
 from melanoma.data.demo_images import draw_photograph
+from melanoma.stats.log_odds import logit, sigmoid
+from melanoma.stats.metrics import auroc
 
 Floats = NDArray[np.float64]
 AGES = np.arange(15.0, 95.0, 5.0)
@@ -115,7 +117,7 @@ def make_cohort(settings: Generate) -> pd.DataFrame:
     cohort["m"] = metadata_score(cohort["age"], cohort["sex"], cohort["site"])
     look = settings.pixel_signal * cohort["s"] + settings.relative_signal * cohort["d"]
     cohort["log_odds"] = intercept(settings) + look + settings.metadata_signal * cohort["m"]
-    cohort["target"] = (labels.random(settings.images) < _sigmoid(cohort["log_odds"])).astype(int)
+    cohort["target"] = (labels.random(settings.images) < sigmoid(cohort["log_odds"])).astype(int)
     benign = np.where(labels.random(settings.images) < 0.3, "nevus", "unknown")
     cohort["diagnosis"] = np.where(cohort["target"] == 1, "melanoma", benign)
     return cohort
@@ -142,9 +144,9 @@ def truth(settings: Generate, cohort: pd.DataFrame) -> Truth:
     target = cohort["target"].to_numpy(float)
     look = settings.pixel_signal * cohort["s"] + settings.relative_signal * cohort["d"]
     drawn = Aurocs(
-        joint=auroc((look + settings.metadata_signal * cohort["m"]).to_numpy(), target, 1 - target),
-        image=auroc(cohort["s"].to_numpy(), target, 1 - target),
-        metadata=auroc(cohort["m"].to_numpy(), target, 1 - target),
+        joint=_auroc((look + settings.metadata_signal * cohort["m"]).to_numpy(), target, 1 - target),
+        image=_auroc(cohort["s"].to_numpy(), target, 1 - target),
+        metadata=_auroc(cohort["m"].to_numpy(), target, 1 - target),
     )
     population = _bayes(settings)
     return Truth(
@@ -157,14 +159,10 @@ def truth(settings: Generate, cohort: pd.DataFrame) -> Truth:
     )
 
 
-def auroc(score: Floats, positive: Floats, negative: Floats) -> float:
-    """Return the AUROC of `score`; row i stands for positive[i] melanomas and negative[i] others. NaN without both."""
-    places = np.unique(score, return_inverse=True)[1]
-    melanomas, others = np.bincount(places, positive), np.bincount(places, negative)
-    if not melanomas.sum() or not others.sum():
-        return math.nan
-    below = np.cumsum(others) - others / 2
-    return float(melanomas @ below / (melanomas.sum() * others.sum()))
+def _auroc(score: Floats, melanomas: Floats, others: Floats) -> float:
+    """Return the AUROC of `score`; row i stands for melanomas[i] melanomas and others[i] others. NaN without both."""
+    classes = np.repeat([1, 0], len(score))
+    return float(auroc(classes, np.tile(score, 2), np.concatenate([melanomas, others])))
 
 
 @cache
@@ -172,11 +170,11 @@ def intercept(settings: Generate) -> float:
     """Return the intercept at which the population has the prevalence of `settings`, by bisection."""
     s, m, weight = _population()
     signal = _look(settings) * s + settings.metadata_signal * m
-    reach = np.abs(signal).max() + abs(math.log(settings.prevalence / (1 - settings.prevalence)))
+    reach = np.abs(signal).max() + abs(float(logit(settings.prevalence)))
     low, high = -reach, reach
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if weight @ _sigmoid(middle + signal) < settings.prevalence else (low, middle)
+        low, high = (middle, high) if weight @ sigmoid(middle + signal) < settings.prevalence else (low, middle)
     return float(middle)
 
 
@@ -261,12 +259,12 @@ def _bayes(settings: Generate) -> Aurocs:
     """Return the AUROCs of the population. The look adds `_look` times a standard normal u to the log-odds."""
     u, m, weight = _population()
     log_odds = _look(settings) * u + settings.metadata_signal * m
-    risk = _sigmoid(intercept(settings) + log_odds)
+    risk = sigmoid(intercept(settings) + log_odds)
     melanomas, others = weight * risk, weight * (1 - risk)
     return Aurocs(
-        joint=auroc(log_odds, melanomas, others),
-        image=_image_alone(settings) if settings.relative_signal else auroc(u, melanomas, others),
-        metadata=auroc(m, melanomas, others),
+        joint=_auroc(log_odds, melanomas, others),
+        image=_image_alone(settings) if settings.relative_signal else _auroc(u, melanomas, others),
+        metadata=_auroc(m, melanomas, others),
     )
 
 
@@ -281,10 +279,6 @@ def _image_alone(settings: Generate) -> float:
     nodes, chances = np.polynomial.hermite_e.hermegauss(NODES)
     rest = intercept(settings) + known * s + settings.metadata_signal * m
     risk = sum(
-        chance * _sigmoid(rest + unknown * node) for node, chance in zip(nodes, chances / chances.sum(), strict=True)
+        chance * sigmoid(rest + unknown * node) for node, chance in zip(nodes, chances / chances.sum(), strict=True)
     )
-    return auroc(s, weight * risk, weight * (1 - risk))
-
-
-def _sigmoid(log_odds: Any) -> Any:
-    return 1 / (1 + np.exp(-log_odds))
+    return _auroc(s, weight * risk, weight * (1 - risk))

@@ -1,95 +1,64 @@
-"""The evaluation of predictions: metrics with patient-clustered intervals, comparisons, and a table to read."""
+"""Evaluation of predictions: metrics with confidence intervals over patients, calibration and comparisons."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError, listing
+from melanoma.config.study import Evaluate
+from melanoma.evaluation.results import AtThreshold, BootstrapSettings, Comparisons, Counts, ModelMetrics, Reliability
 from melanoma.stats.bootstrap import Estimate, estimate
 from melanoma.stats.calibration import Choice, choose_calibrator
 from melanoma.stats.comparison import common_images, compare
-from melanoma.stats.metrics import Bin, Calibration, Measure, NetBenefit, Outcomes, Ranking, auroc, confusion
+from melanoma.stats.metrics import Bin, Calibration, Floats, Measure, NetBenefit, Outcomes, Ranking, auroc, confusion
 from melanoma.stats.thresholds import choose_thresholds
 
-Place = tuple[str, ...]  # of a metric in the model's entry, from the outside in
-LEAST_IMAGES = 10  # in the smallest bin of a reliability curve, as far as ties allow
+Place = tuple[str, ...]  # the keys from the entry of a model down to the metrics of a measure
+LEAST_IMAGES = 10  # in the smallest bin of a reliability curve, unless there are ties
 MOST_BINS = 8
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How predictions are evaluated.
-
-    replicates, confidence_level (0 to 1) and seed make the intervals; target_sensitivity is that of the
-    fixed-sensitivity threshold; net benefit is given at the threshold_probabilities.
-    """
-
-    replicates: int = 2000
-    confidence_level: float = 0.95
-    seed: int = 1
-    target_sensitivity: float = 0.9
-    threshold_probabilities: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2)
-
-    def __post_init__(self) -> None:
-        """Refuse values that nothing can be evaluated with."""
-        if self.replicates < 1 or not 0 < self.confidence_level < 1:
-            raise InputError(f"replicates must be 1 or more and confidence_level between 0 and 1: got {asdict(self)}")
-        if not 0 < self.target_sensitivity <= 1 or not all(
-            0 < threshold < 1 for threshold in self.threshold_probabilities
-        ):
-            raise InputError(
-                f"target_sensitivity and threshold_probabilities must be between 0 and 1: got {asdict(self)}"
-            )
-
-    @property
-    def resampling(self) -> dict[str, Any]:
-        """Replicates, confidence level and seed."""
-        return {key: getattr(self, key) for key in ("replicates", "confidence_level", "seed")}
-
-
-@dataclass(frozen=True)
 class Decisions:
-    """What was settled on out-of-fold predictions: thresholds by rule, and a calibrator."""
+    """What is decided on out-of-fold predictions: thresholds by rule, and a calibrator."""
 
     thresholds: dict[str, float] = field(default_factory=dict)
     calibration: Choice | None = None
 
-    def calibrated(self, probability: np.ndarray) -> np.ndarray:
-        """Return calibrated probabilities, or the same where no calibrator was fitted."""
+    def calibrated(self, probability: Floats) -> Floats:
+        """Return calibrated probabilities; without a calibrator they are the same."""
         return probability if self.calibration is None else self.calibration.calibrator.apply(probability)
 
 
 def decide(
-    out_of_fold: pd.DataFrame, name: str, settings: Settings, training_prevalence: float | None = None
+    out_of_fold: pd.DataFrame, name: str, settings: Evaluate, training_prevalence: float | None = None
 ) -> Decisions:
-    """Choose thresholds and a calibrator on labeled out-of-fold predictions, the only ones that this may be given.
+    """Return the thresholds and the calibrator that labeled out-of-fold predictions give.
 
-    With the share of melanomas that the model was trained at, the calibrator may be a prior shift.
+    Never give predictions of the test. `name` is the model, for error messages. `training_prevalence` is the share of
+    melanomas that the training saw; without it a prior shift is no candidate.
     """
     target, probability = labeled(out_of_fold, f"{name}, out of fold")
-    _, clusters = resampled(out_of_fold)
+    _, clusters = clusters_drawn(out_of_fold)
     choice = choose_calibrator(target, probability, clusters, training_prevalence, settings.seed)
     return Decisions(choose_thresholds(target, probability, settings.target_sensitivity), choice)
 
 
 def evaluate(
-    tables: Mapping[str, pd.DataFrame], settings: Settings, decisions: Mapping[str, Decisions] | None = None
-) -> dict[str, dict[str, Any]]:
-    """Evaluate labeled predictions and return metrics.json: each model's entry, in the order of `tables`.
+    tables: Mapping[str, pd.DataFrame], settings: Evaluate, decisions: Mapping[str, Decisions] | None = None
+) -> dict[str, ModelMetrics]:
+    """Return the content of metrics.json: the entry of each model, in the order of `tables`.
 
-    A table has image, patient, probability and target (see `predictions.read_predictions`). An entry holds n, melanomas
-    and patients (null if unknown); each metric of `metrics.Ranking` and `metrics.Calibration` as {value, low, high};
-    net_benefit, by threshold probability; and `bootstrap`: the settings, what was resampled ('patient' or, where one is
-    unknown, 'image') and how many replicates have a single class and so no AUROC. With decisions it also holds
-    thresholds, by rule: the threshold, the counts tp, fp, tn, fn, and each rate of `metrics.RATES`; and calibrated:
-    brier, log_loss, ece and net_benefit of the calibrated probabilities.
+    A table has labeled predictions: image, patient, probability and target (see `table.read_predictions`). Only with
+    decisions, an entry has `thresholds` and `calibrated`.
     """
     decisions = {name: (decisions or {}).get(name, Decisions()) for name in tables}
-    entries: dict[str, dict[str, Any]] = {}
+    entries: dict[str, ModelMetrics] = {}
     for group in cohorts(tables):
         placed = {name: _measures(*labeled(table, name), decisions[name], settings) for name, table in group.items()}
         for name, estimates in _estimate(placed, group, settings).items():
@@ -97,11 +66,8 @@ def evaluate(
     return {name: entries[name] for name in tables}
 
 
-def validate(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, dict[str, Any]]:
-    """Evaluate labeled out-of-fold predictions: as `evaluate`, pooled, and the plain AUROC of each fold.
-
-    A fold of a single class has no AUROC: null.
-    """
+def validate(tables: Mapping[str, pd.DataFrame], settings: Evaluate) -> dict[str, ModelMetrics]:
+    """Return the metrics of labeled out-of-fold predictions of all folds together, and the AUROC of each fold."""
     entries = evaluate({f"{name}, out of fold": table for name, table in tables.items()}, settings)
     for entry, table in zip(entries.values(), tables.values(), strict=True):
         folds = {str(fold): float(auroc(*_pair(rows))) for fold, rows in table.groupby("fold")}
@@ -110,17 +76,15 @@ def validate(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str
 
 
 def reliability(
-    tables: Mapping[str, pd.DataFrame], settings: Settings, decisions: Mapping[str, Decisions]
-) -> dict[str, dict[str, Any]]:
-    """Return calibration.json: each model's calibrator, and reliability curves on the images of `tables`.
-
-    An entry holds, with a calibrator, `calibrator` and `cross_validated_log_loss` (see `calibration.Choice`), and
-    `reliability`: for `raw` and, with a calibrator, `calibrated` a list of bins (see `reliability_bins`), each with its
-    predicted and observed share of melanomas as {value, low, high}.
-    """
-    entries = {name: {} if (made := decisions[name].calibration) is None else made.as_dict() for name in tables}
+    tables: Mapping[str, pd.DataFrame], settings: Evaluate, decisions: Mapping[str, Decisions]
+) -> dict[str, Reliability]:
+    """Return the content of calibration.json: the calibrator of each model, and reliability curves of `tables`."""
+    entries: dict[str, Reliability] = {name: {"reliability": {}} for name in tables}
+    for name in tables:
+        if (choice := decisions[name].calibration) is not None:
+            entries[name] = {**choice.as_dict(), "reliability": {}}
     for group in cohorts(tables):
-        placed = {
+        placed: dict[str, list[tuple[Place, Measure]]] = {
             name: [
                 ((*(place or ("raw",)), str(number)), Bin(_pair(table)[0], probability, members))
                 for place, probability in _scales(_pair(table)[1], decisions[name]).items()
@@ -128,26 +92,27 @@ def reliability(
             ]
             for name, table in group.items()
         }
-        for name, estimated in _estimate(placed, group, settings).items():
-            curves = {scale: list(bins.values()) for scale, bins in _nested(estimated).items()}
+        for name, estimates in _estimate(placed, group, settings).items():
+            curves = {scale: list(bins.values()) for scale, bins in _nested(estimates).items()}
             entries[name]["reliability"] = curves
     return entries
 
 
-def comparisons(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, Any]:
-    """Compare every two models on the images that all predict, and return comparisons.json.
+def comparisons(tables: Mapping[str, pd.DataFrame], settings: Evaluate) -> Comparisons:
+    """Return the content of comparisons.json: each pair of models, compared on the images that all models predict.
 
-    It holds n, melanomas and patients of these images, what was resampled, and `pairs`, see `comparison.compare`; no
-    pairs for one model, or where the common images are of one class. Raises InputError where labels contradict.
+    Raises InputError if two tables have different labels for an image.
     """
     common = common_images(dict(tables))
     first_name, first = next(iter(common.items()))
     for name, table in common.items():
-        contradicting = first.loc[(table["target"] != first["target"]).to_numpy(), "image"]
-        if len(contradicting):
-            count = len(contradicting)
-            raise InputError(f"{first_name} and {name} label {count} images differently:\n{listing(contradicting)}")
-    clustered, clusters = resampled(first)
+        different = first.loc[(table["target"] != first["target"]).to_numpy(), "image"]
+        if len(different):
+            raise InputError(
+                f"{first_name} and {name} have different labels for {len(different)} images:\n{listing(different)}\n"
+                "Give all models the labels of one file (--labels)"
+            )
+    clustered, clusters = clusters_drawn(first)
     target = first["target"].to_numpy(dtype=np.int8)
     scores = {name: table["probability"].to_numpy() for name, table in common.items()}
     comparable = len(common) > 1 and len(np.unique(target)) == 2
@@ -155,12 +120,12 @@ def comparisons(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[
         **count_images(first),
         "clusters": clustered,
         "confidence_level": settings.confidence_level,
-        "pairs": compare(target, scores, clusters, **settings.resampling) if comparable else [],
+        "pairs": compare(target, scores, clusters, **resampling(settings)) if comparable else [],
     }
 
 
 def cohorts(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, pd.DataFrame]]:
-    """Group the models by what they predict, images, patients and labels, with the rows of each group in one order."""
+    """Group the models by the images, patients and labels that they predict; each table is sorted by image."""
     groups: dict[tuple[int, int], dict[str, pd.DataFrame]] = {}
     for name, table in tables.items():
         rows = pd.util.hash_pandas_object(table[["image", "patient", "target"]], index=False)
@@ -169,10 +134,11 @@ def cohorts(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, pd.DataFrame]]
     return list(groups.values())
 
 
-def reliability_bins(probability: np.ndarray) -> list[np.ndarray]:
-    """Cut images by rising probability into bins, each of half as many as the one below, for melanomas are rare.
+def reliability_bins(probability: Floats) -> list[NDArray[np.bool_]]:
+    """Return the bins of a reliability curve, bool (n,) each, by rising probability.
 
-    Returns bool (n,) for each bin; images of one probability share a bin, and no bin is empty.
+    Each bin has half as many images as the one before, because melanomas are rare. Images with the same probability are
+    in the same bin, and no bin is empty.
     """
     count = int(np.clip(np.log2(len(probability) / LEAST_IMAGES), 0, MOST_BINS - 1))
     levels = 1 - 0.5 ** np.arange(1, count + 1)
@@ -182,8 +148,17 @@ def reliability_bins(probability: np.ndarray) -> list[np.ndarray]:
     return [members for members in bins if members.any()]
 
 
-def count_images(predictions: pd.DataFrame) -> dict[str, int | None]:
-    """Return n, melanomas and patients, which is None where one is unknown."""
+def resampling(settings: Evaluate) -> BootstrapSettings:
+    """Return the settings of the bootstrap."""
+    return {
+        "replicates": settings.replicates,
+        "confidence_level": settings.confidence_level,
+        "seed": settings.seed,
+    }
+
+
+def count_images(predictions: pd.DataFrame) -> Counts:
+    """Count images, melanomas and patients."""
     known = predictions["patient"].notna().all()
     return {
         "n": len(predictions),
@@ -192,21 +167,21 @@ def count_images(predictions: pd.DataFrame) -> dict[str, int | None]:
     }
 
 
-def resampled(predictions: pd.DataFrame) -> tuple[str, np.ndarray]:
-    """Return what is resampled, 'patient' or, where one is unknown, 'image', and which each row is of, (n,)."""
+def clusters_drawn(predictions: pd.DataFrame) -> tuple[str, NDArray[np.str_]]:
+    """Return what the bootstrap draws, patient or, if a patient is unknown, image, and its name for each row, (n,)."""
     column = "patient" if predictions["patient"].notna().all() else "image"
     return column, predictions[column].to_numpy(dtype=str)
 
 
-def labeled(predictions: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
+def labeled(predictions: pd.DataFrame, name: str) -> tuple[NDArray[np.int8], Floats]:
     """Return target int8 (n,) and probability float64 (n,).
 
-    Raises InputError without rows, without labels, or without both classes.
+    Raises InputError if there are no rows, if a label is missing, or if a class is missing.
     """
     if predictions.empty:
         raise InputError(f"{name}: no rows to evaluate (part 'test'); predict the test images first")
     if predictions["target"].isna().any():
-        raise InputError(f"{name}: no labels: give a file of labels (image, target), or a column target")
+        raise InputError(f"{name}: an image has no label; give a file of labels (image, target), or a column target")
     target, probability = _pair(predictions)
     if target.min() == target.max():
         kind = "melanoma" if target[0] else "benign"
@@ -215,61 +190,67 @@ def labeled(predictions: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarra
 
 
 def _measures(
-    target: np.ndarray, probability: np.ndarray, decisions: Decisions, settings: Settings
+    target: NDArray[np.int8], probability: Floats, decisions: Decisions, settings: Evaluate
 ) -> list[tuple[Place, Measure]]:
-    """Return what is measured of a model and where in its entry it goes; the ranking is the first."""
-    made: list[tuple[Place, Measure]] = [((), Ranking(target, probability))]
+    """Return the measures of a model and their places in its entry; the ranking is the first."""
+    measures: list[tuple[Place, Measure]] = [((), Ranking(target, probability))]
     for place, values in _scales(probability, decisions).items():
-        made.append((place, Calibration(target, values)))
-        made.append(((*place, "net_benefit"), NetBenefit(target, values, settings.threshold_probabilities)))
+        measures.append((place, Calibration(target, values)))
+        measures.append(((*place, "net_benefit"), NetBenefit(target, values, settings.threshold_probabilities)))
     for rule, threshold in decisions.thresholds.items():
-        made.append((("thresholds", rule), Outcomes(target, probability, threshold)))
-    return made
+        measures.append((("thresholds", rule), Outcomes(target, probability, threshold)))
+    return measures
 
 
-def _scales(probability: np.ndarray, decisions: Decisions) -> dict[Place, np.ndarray]:
-    calibrated = {} if decisions.calibration is None else {("calibrated",): decisions.calibrated(probability)}
-    return {(): probability, **calibrated}
+def _scales(probability: Floats, decisions: Decisions) -> dict[Place, Floats]:
+    """Return the raw and, with a calibrator, the calibrated probabilities by the place of their metrics."""
+    scales: dict[Place, Floats] = {(): probability}
+    if decisions.calibration is not None:
+        scales["calibrated",] = decisions.calibrated(probability)
+    return scales
 
 
 def _estimate(
-    placed: Mapping[str, list[tuple[Place, Measure]]], group: Mapping[str, pd.DataFrame], settings: Settings
+    placed: Mapping[str, list[tuple[Place, Measure]]], group: Mapping[str, pd.DataFrame], settings: Evaluate
 ) -> dict[str, list[tuple[Place, dict[str, Estimate]]]]:
-    """Estimate all measures of models that predict the same images over the same draws."""
+    """Estimate all measures of models that predict the same images, with the same draws of patients."""
     first = next(iter(group.values()))
-    measures = {(name, i): measure for name, made in placed.items() for i, (_, measure) in enumerate(made)}
-    estimates = estimate(measures, _pair(first)[0], resampled(first)[1], **settings.resampling)
-    return {name: [(place, estimates[name, i]) for i, (place, _) in enumerate(made)] for name, made in placed.items()}
+    measures = {(name, i): measure for name, each in placed.items() for i, (_, measure) in enumerate(each)}
+    estimates = estimate(measures, _pair(first)[0], clusters_drawn(first)[1], **resampling(settings))
+    return {name: [(place, estimates[name, i]) for i, (place, _) in enumerate(each)] for name, each in placed.items()}
 
 
 def _entry(
     table: pd.DataFrame,
     estimates: list[tuple[Place, dict[str, Estimate]]],
-    settings: Settings,
+    settings: Evaluate,
     thresholds: dict[str, float],
-) -> dict[str, Any]:
-    entry = count_images(table) | _nested(estimates)
+) -> ModelMetrics:
+    # The keys of the measures are not known to the type checker.
+    entry = cast(ModelMetrics, count_images(table) | _nested(estimates))
     for rule, threshold in thresholds.items():
         counts = {cell: int(count) for cell, count in asdict(confusion(*_pair(table), threshold)).items()}
-        entry["thresholds"][rule] = {"threshold": threshold, **counts, **entry["thresholds"][rule]}
+        rates = entry["thresholds"][rule]
+        entry["thresholds"][rule] = cast(AtThreshold, {"threshold": threshold, **counts, **rates})
     (_, ranking), *_ = estimates
     entry["bootstrap"] = {
-        **settings.resampling,
-        "clusters": resampled(table)[0],
+        **resampling(settings),
+        "clusters": clusters_drawn(table)[0],
         "degenerate_replicates": ranking["auroc"].undefined,
     }
     return entry
 
 
 def _nested(estimates: list[tuple[Place, dict[str, Estimate]]]) -> dict[str, Any]:
+    """Return the intervals of all metrics as nested dictionaries."""
     entry: dict[str, Any] = {}
     for place, metrics in estimates:
         block = entry
         for key in place:
             block = block.setdefault(key, {})
-        block |= {name: made.bounds for name, made in metrics.items()}
+        block |= {name: metric.bounds for name, metric in metrics.items()}
     return entry
 
 
-def _pair(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _pair(predictions: pd.DataFrame) -> tuple[NDArray[np.int8], Floats]:
     return predictions["target"].to_numpy(dtype=np.int8), predictions["probability"].to_numpy()

@@ -1,11 +1,14 @@
-"""Test metrics in words: a table of all models, and intervals as the table, the figures and the report say them."""
+"""Test metrics as text: a table of all models, and the text of an interval in tables, figures and the report."""
 
+from collections.abc import Mapping
 from math import isnan
-from typing import Any
+
+from melanoma.evaluation.results import ModelMetrics
+from melanoma.stats.bootstrap import Interval
 
 
-def summary(metrics: dict[str, Any]) -> str:
-    """Return the test metrics of each model as a table of aligned columns, with a line on the intervals."""
+def summary(metrics: Mapping[str, ModelMetrics]) -> str:
+    """Return the test metrics of each model as a table of aligned columns, with a note on the intervals."""
     header = ["model", "AUROC", "average precision", "images", "melanomas", "patients"]
     rows = [
         [
@@ -21,27 +24,28 @@ def summary(metrics: dict[str, Any]) -> str:
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [
         "  ".join(
-            cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if i < 3 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in [header, ["-" * width for width in widths], *rows]
     ]
     return "\n".join(line.rstrip() for line in [*lines, "", interval_note(metrics)]) + "\n"
 
 
-def interval_text(interval: dict[str, float | None]) -> str:
-    """Return 'value [low, high]' with four digits, without the bounds where no replicate had both classes."""
+def interval_text(interval: Interval) -> str:
+    """Return 'value [low, high]' with four digits, and without the bounds if there is no interval."""
     if interval["low"] is None or isnan(interval["low"]):
         return f"{interval['value']:.4f}"
     return f"{interval['value']:.4f} [{interval['low']:.4f}, {interval['high']:.4f}]"
 
 
-def interval_note(metrics: dict[str, Any]) -> str:
-    """Return one sentence that says how the intervals were made."""
-    made = [entry["bootstrap"] for entry in metrics.values()]
-    clusters = " or ".join(sorted({entry["clusters"] + "s" for entry in made}))
-    left_out = sum(entry["degenerate_replicates"] for entry in made)
+def interval_note(metrics: Mapping[str, ModelMetrics]) -> str:
+    """Return a sentence on the confidence intervals."""
+    bootstraps = [entry["bootstrap"] for entry in metrics.values()]
+    clusters = " or ".join(sorted({entry["clusters"] + "s" for entry in bootstraps}))
+    degenerate = sum(entry["degenerate_replicates"] for entry in bootstraps)
     note = (
-        f"In brackets: {made[0]['confidence_level']:.0%} accelerated percentile intervals over "
-        f"{made[0]['replicates']:,} bootstrap resamples of {clusters}"
+        f"In brackets: {bootstraps[0]['confidence_level']:.0%} confidence intervals (accelerated percentile) from"
+        f" {bootstraps[0]['replicates']:,} bootstrap replicates of {clusters}"
     )
-    return note + (f"; {left_out} resamples of a single class left out." if left_out else ".")
+    return note + (f"; {degenerate} replicates of a single class are left out." if degenerate else ".")

@@ -1,29 +1,28 @@
-"""Several models' predictions made into one by a rule: mean of probabilities, logits or ranks, or with given weights.
+"""Fusion by a rule: the mean of probabilities, of logits or of ranks, or a mean with given weights.
 
-Fusions that are fitted are in `stacking`.
+Fitted fusions are in `stacking`.
 """
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError, listing
-from melanoma.predictions.table import logit
+from melanoma.stats.log_odds import clipped, logit, sigmoid
+from melanoma.stats.metrics import Floats
 
 METHODS = ("mean", "logit_mean", "rank_mean", "weighted")
 KEYS = ("image", "part", "fold")
-SMALLEST = 2.0**-53  # the least that 1 can be short of in float64
-LARGEST_LOGIT = 50.0  # of a member that is certain
-TINY = 1e-12  # a probability of exactly 0 or 1 would make the log loss infinite
+LARGEST_LOGIT = 50.0  # a logit of a member beyond it, or an infinite one, would decide a mean alone
 
 
 def fuse(members: dict[str, pd.DataFrame], method: str, weights: dict[str, float] | None = None) -> pd.DataFrame:
     """Fuse predictions of the same images into one table of predictions, in the first member's order.
 
-    `members` maps each name to its predictions (see `predictions.read_predictions`). The methods are: 'mean' of the
-    probabilities; 'logit_mean' of the logits; 'rank_mean' of the percentile ranks, within train and within test;
-    'weighted', the mean of the probabilities under `weights`, which maps each member to a number >= 0 and is divided by
-    its sum. A rank mean orders images by risk; it is not a calibrated probability.
+    `members` maps each name to its predictions (see `table.read_predictions`). The methods are: 'mean' of the
+    probabilities; 'logit_mean' of the logits; 'rank_mean' of the percentile ranks, within train and within test; and
+    'weighted' mean of the probabilities. `weights` maps each member to a number of 0 or more; they are divided by their
+    sum. A rank mean orders images by risk, but it is not a calibrated probability.
     """
     if method not in METHODS:
         raise InputError(f"fusion method '{method}' is unknown: use one of {', '.join(METHODS)}")
@@ -37,61 +36,61 @@ def fuse(members: dict[str, pd.DataFrame], method: str, weights: dict[str, float
     return with_probability(first, probability)
 
 
-def plain_mean(members: dict[str, pd.DataFrame], method: str) -> np.ndarray:
-    """Return the mean of the members' probabilities, or with logit_mean that of their logits as a probability, (n,)."""
+def plain_mean(members: dict[str, pd.DataFrame], method: str) -> Floats:
+    """Return the mean of the members' probabilities or, for logit_mean, the sigmoid of their mean logit, (n,)."""
     if method == "logit_mean":
-        return expit(finite_logits(members).mean(axis=1))
-    return aligned(members).mean(axis=1)
+        return sigmoid(finite_logits(members).mean(axis=1))
+    return np.asarray(aligned(members).mean(axis=1))
 
 
-def weighted_mean(members: dict[str, pd.DataFrame], weights: np.ndarray) -> np.ndarray:
-    """Return the mean of the members' probabilities under `weights`, (members,) with sum 1: float64 (n,)."""
-    return aligned(members) @ weights
+def weighted_mean(members: dict[str, pd.DataFrame], weights: Floats) -> Floats:
+    """Return the weighted mean of the members' probabilities, float64 (n,); `weights`, (members,), have sum 1."""
+    return np.asarray(aligned(members) @ weights)
 
 
-def rank_among(reference: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Return the percentile rank of each `score`, (n,), among the scores `reference`, which rise: float64 in (0, 1].
+def rank_among(reference: Floats, score: Floats) -> Floats:
+    """Return the percentile rank of each `score`, (n,), among the n sorted scores `reference`: float64 in (0, 1].
 
-    For a score of the reference it is that of `percentile_ranks`: (below + (equal + 1) / 2) / n.
+    It is (lower + (equal + 1) / 2) / n. For a score of the reference this is its rank in `percentile_ranks`.
     """
-    below, up_to = (np.searchsorted(reference, score, side=side) for side in ("left", "right"))
-    return ((below + up_to + 1) / 2 / len(reference)).clip(max=1.0)
+    lower, not_higher = np.searchsorted(reference, score, "left"), np.searchsorted(reference, score, "right")
+    return np.asarray((lower + not_higher + 1) / 2 / len(reference)).clip(max=1.0)
 
 
 def with_probability(
-    predictions: pd.DataFrame, probability: np.ndarray, trained_prevalence: float = np.nan
+    predictions: pd.DataFrame, probability: Floats, trained_prevalence: float = np.nan
 ) -> pd.DataFrame:
-    """Return `predictions` with other probabilities, (n,), their logits, which stay finite, and the share of melanomas
-    that whatever made them was fitted to, NaN where that is no one number. A fusion has no embedding, so no distance.
+    """Return `predictions` with the probabilities of a fusion, (n,), and their finite logits.
+
+    `trained_prevalence` is the share of melanomas that the fusion was fitted to, NaN if it is not fitted. A fusion has
+    no embeddings, so patient_distance is NaN.
     """
-    # Rounding may carry a mean of ones just past one, and the best of all ranks would have an infinite logit.
-    probability = np.clip(probability, 0.0, 1.0)
-    finite = logit(np.clip(probability, SMALLEST, 1.0 - SMALLEST))
-    made = {"probability": probability, "logit": finite, "trained_prevalence": trained_prevalence}
-    return predictions.assign(**made, patient_distance=np.nan)
+    probability = np.clip(probability, 0.0, 1.0)  # by rounding, a mean of ones may be a little above 1
+    fused = {"probability": probability, "logit": logit(probability), "trained_prevalence": trained_prevalence}
+    return predictions.assign(**fused, patient_distance=np.nan)
 
 
-def finite_logits(members: dict[str, pd.DataFrame]) -> np.ndarray:
-    """Return the members' logits by image, as `aligned`, at most `LARGEST_LOGIT` from 0."""
+def finite_logits(members: dict[str, pd.DataFrame]) -> Floats:
+    """Return the logits as `aligned`, clipped to -`LARGEST_LOGIT` and `LARGEST_LOGIT`."""
     return aligned(members, "logit").clip(-LARGEST_LOGIT, LARGEST_LOGIT)
 
 
-def simplex_minimum(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the weights whose weighted mean of `columns` has least log loss: float64 (members,), sum 1.
+def simplex_minimum(columns: Floats, target: Floats) -> Floats:
+    """Return the weights with which the weighted mean of `columns` has the lowest log loss: float64 (members,), sum 1.
 
     `columns` are probabilities, float64 (n, members); `target` is 0/1, (n,).
     """
     from scipy.optimize import minimize
 
-    # The probability each member gives to what turned out to be true: log loss is minus the mean of its log.
-    truth = np.where(target[:, None] == 1, columns, 1.0 - columns).clip(TINY)
+    # The probability of the true class. The log loss of a fusion is the mean of -log of its weighted mean.
+    truth = clipped(np.where(target[:, None] == 1, columns, 1.0 - columns))
     count = columns.shape[1]
 
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+    def loss(weights: Floats) -> tuple[float, Floats]:
         mixed = truth @ weights
-        return -np.log(mixed).mean(), -(truth / mixed[:, None]).mean(axis=0)
+        return float(-np.log(mixed).mean()), -(truth / mixed[:, None]).mean(axis=0)
 
-    found = minimize(
+    weights: Floats = minimize(
         loss,
         np.full(count, 1.0 / count),
         jac=True,
@@ -99,21 +98,14 @@ def simplex_minimum(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
         bounds=[(0.0, 1.0)] * count,
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": np.ones_like},
         options={"ftol": 1e-12, "maxiter": 500},
-    )
-    weights = found.x.clip(0.0)
-    return weights / weights.sum()
+    ).x.clip(0.0)
+    return np.asarray(weights / weights.sum())
 
 
-def log_loss(target: np.ndarray, probability: np.ndarray) -> float:
-    """Return the mean negative log probability of the true class, with probabilities kept off 0 and 1."""
-    truth = np.where(target == 1, probability, 1.0 - probability).clip(TINY)
-    return float(-np.log(truth).mean())
-
-
-def normalized(weights: dict[str, float] | None, names: list[str]) -> np.ndarray:
+def normalized(weights: dict[str, float] | None, names: list[str]) -> Floats:
     """Return `weights` in the order of `names`, divided by their sum: float64 (members,).
 
-    Raises InputError where a member has no weight, a weight has no member, one is negative, or all are 0.
+    Raises InputError if a member has no weight, a weight has no member, a weight is negative, or all are 0.
     """
     weights = weights or {}
     missing = [name for name in names if name not in weights]
@@ -126,19 +118,18 @@ def normalized(weights: dict[str, float] | None, names: list[str]) -> np.ndarray
     values = np.array([float(weights[name]) for name in names])
     if not np.isfinite(values).all() or values.min() < 0 or values.sum() <= 0:
         raise InputError(f"weights must be 0 or more, and not all 0: got {weights}")
-    return values / values.sum()
+    return np.asarray(values / values.sum())
 
 
-def percentile_ranks(columns: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Rank each column within each part: rank / n, ties sharing their mean rank; float64 in (0, 1]."""
-    return pd.DataFrame(columns).groupby(part).rank(method="average", pct=True).to_numpy()
+def percentile_ranks(columns: Floats, part: NDArray[np.str_]) -> Floats:
+    """Return rank / n of each value in its column and part, float64 in (0, 1]; ties have their mean rank."""
+    return np.asarray(pd.DataFrame(columns).groupby(part).rank(method="average", pct=True))
 
 
-def aligned(members: dict[str, pd.DataFrame], column: str = "probability") -> np.ndarray:
+def aligned(members: dict[str, pd.DataFrame], column: str = "probability") -> Floats:
     """Return a column of the members' predictions by image, in the first member's order: float64 (images, members).
 
-    Raises InputError naming the rows where a member has other images, or the same ones in another part or
-    fold.
+    Raises InputError that lists the rows of a member with other images, or in another part or fold.
     """
     (first_name, first), *others = members.items()
     keys = pd.MultiIndex.from_frame(first[list(KEYS)])
@@ -158,5 +149,5 @@ def _difference(first: str, only_first: pd.MultiIndex, second: str, only_second:
         if len(rows):
             lines.append(f"{len(rows)} only in {name}:")
             lines.append(listing(f"{image} ({part}, fold {fold})" for image, part, fold in rows))
-    lines.append("Members of a fusion must run the same folds over the same split.")
+    lines.append("All members of a fusion must run the same folds of the same split.")
     return "\n".join(lines)

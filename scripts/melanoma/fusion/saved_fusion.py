@@ -1,14 +1,14 @@
-"""A fusion kept whole in a file, and applied to new images from that file alone.
+"""Fusions in files: a file is all that is needed to fuse predictions of new images.
 
-    fusion = fusion_file.load("fuse/stacked.json")
-    predictions = fusion.predict({"cnn": of_cnn, "mlp": of_mlp}, table)
+    fusion = saved_fusion.load("fuse/stacked.json")
+    predictions = fusion.predict({"cnn": cnn_predictions, "mlp": mlp_predictions}, table)
 
-The file is `fuse/<name>.json`, whose other entries tell of the fit.
+The file is `fuse/<name>.json`; its other entries describe the fit.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -17,42 +17,66 @@ import sklearn
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json
 from melanoma.fusion.rules import aligned, plain_mean, rank_among, weighted_mean, with_probability
-from melanoma.fusion.stacking import Combination, combination_of, read_table
+from melanoma.fusion.stacking import Combination, StackValues, WeightsValues, combination_from, read_table
+from melanoma.stats.metrics import Floats
+
+
+class FusionValues(TypedDict):
+    """A `Fusion` as a file holds it, with the version of scikit-learn that fitted it."""
+
+    method: str
+    members: list[str]
+    context: bool
+    weights: list[float] | None
+    reference: dict[str, list[float]] | None
+    combination: WeightsValues | StackValues | None
+    folds: list[WeightsValues | StackValues]
+    trained_prevalence: float  # null in a file stands for NaN
+    scikit_learn: str
+
+
+class FusionFile(TypedDict, total=False):
+    """The content of `fuse/<name>.json`. Only a fitted fusion has context, rows and log_loss."""
+
+    method: str
+    weights: dict[str, float]  # of the members, or coefficients of the columns
+    fitted: bool
+    context: bool
+    rows: int  # out-of-fold rows that it is fitted to
+    log_loss: dict[str, float]  # out of fold, of each member and `fused`
+    model: FusionValues
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """What applies a fusion: its method, the members in order, and what the method needs.
-
-    weights: one for each member, sum 1, of a weighted fusion whose weights are given. reference: each member's
-    out-of-fold probabilities, rising, of a rank mean. combination: of a fusion that is fitted, the fit to all
-    out-of-fold predictions; folds: the fits that its own out-of-fold predictions are from. context: whether patient
-    context is read. trained_prevalence: the share of melanomas that it was fitted to, NaN where it is not fitted.
-    """
+    """A fusion that can be applied to predictions of new images."""
 
     method: str
-    members: list[str]
-    context: bool = False
-    weights: list[float] | None = None
-    reference: dict[str, list[float]] | None = None
-    combination: Combination | None = None
-    folds: tuple[Combination, ...] = ()
-    trained_prevalence: float = np.nan
+    members: list[str]  # in order
+    context: bool = False  # whether it reads patient context
+    weights: list[float] | None = None  # of each member, sum 1, if they are given
+    reference: dict[str, list[float]] | None = None  # for a rank mean: sorted out-of-fold probabilities by member
+    combination: Combination | None = None  # the fit to all out-of-fold predictions, if it is fitted
+    folds: tuple[Combination, ...] = ()  # the fits that its own out-of-fold predictions come from
+    trained_prevalence: float = np.nan  # share of melanomas that it was fitted to, NaN if it is not fitted
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild it from `to_dict`."""
-        plain = {name: values[name] for name in ("method", "members", "context", "weights", "reference")}
+    def from_dict(cls, values: FusionValues) -> Self:
+        """Rebuild the fusion from `to_dict`."""
         fitted = values["combination"]
         return cls(
-            **plain,
-            combination=None if fitted is None else combination_of(fitted),
-            folds=tuple(map(combination_of, values["folds"])),
+            method=values["method"],
+            members=values["members"],
+            context=values["context"],
+            weights=values["weights"],
+            reference=values["reference"],
+            combination=None if fitted is None else combination_from(fitted),
+            folds=tuple(map(combination_from, values["folds"])),
             trained_prevalence=np.nan if fitted is None else values["trained_prevalence"],
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values that a file can hold."""
+    def to_dict(self) -> FusionValues:
+        """Return values that a file can hold."""
         return {
             "method": self.method,
             "members": self.members,
@@ -68,18 +92,18 @@ class Fusion:
     def predict(self, members: dict[str, pd.DataFrame], known: pd.DataFrame) -> pd.DataFrame:
         """Return fused predictions of new images, in the order of the first member.
 
-        `members` maps each member to its predictions of the same images (see `predictions.read_predictions`); `known`
-        has image and the metadata that the fusion reads. A patient's context is made of the images that are given. A
-        rank mean ranks each image among the study's out-of-fold scores, so it can be applied to a single one. Raises
-        InputError where a member is missing.
+        `members` maps each member to its predictions of the same images (see `table.read_predictions`). `known` has
+        image and the metadata that the fusion reads. The patient context compares the images that are given. A rank
+        mean ranks each image among the out-of-fold scores of the study, so one image is enough. Raises InputError if a
+        member is missing.
         """
         missing = [name for name in self.members if name not in members]
         if missing:
-            raise InputError(f"the fusion has members without predictions: {', '.join(missing)}; give those of all")
+            raise InputError(f"members without predictions: {', '.join(missing)}; give the predictions of all members")
         members = {name: members[name] for name in self.members}
         return with_probability(members[self.members[0]], self._probability(members, known), self.trained_prevalence)
 
-    def _probability(self, members: dict[str, pd.DataFrame], known: pd.DataFrame) -> np.ndarray:
+    def _probability(self, members: dict[str, pd.DataFrame], known: pd.DataFrame) -> Floats:
         if self.combination is not None:
             return self.combination.predict(read_table(members, known, self.context))
         if self.weights is not None:
@@ -87,16 +111,16 @@ class Fusion:
         if self.reference is not None:
             columns = zip(self.members, aligned(members).T, strict=True)
             ranks = [rank_among(np.array(self.reference[name]), scores) for name, scores in columns]
-            return np.stack(ranks, axis=1).mean(axis=1)
+            return np.asarray(np.stack(ranks, axis=1).mean(axis=1))
         return plain_mean(members, self.method)
 
 
-def reference_of(members: dict[str, pd.DataFrame]) -> dict[str, list[float]]:
-    """Return what a rank mean ranks new images among: each member's out-of-fold probabilities, rising."""
+def rank_reference(members: dict[str, pd.DataFrame]) -> dict[str, list[float]]:
+    """Return the scores among which a rank mean ranks new images: sorted out-of-fold probabilities by member."""
     out_of_fold = {name: rows.loc[rows["part"] == "train", "probability"] for name, rows in members.items()}
     return {name: sorted(scores.tolist()) for name, scores in out_of_fold.items()}
 
 
 def load(path: str | Path) -> Fusion:
-    """Read a fusion from the file that the workflow keeps it in, `fuse/<name>.json`."""
+    """Read a fusion from its file, `fuse/<name>.json`."""
     return Fusion.from_dict(read_json(path)["model"])

@@ -1,78 +1,86 @@
-"""Which model is the selected model: the best single one, unless a fusion is shown to be better, out of fold."""
+"""The selected model: the best single model, unless a fusion is significantly better out of fold."""
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
 from melanoma.common.errors import InputError
+from melanoma.config.study import Fuse
 from melanoma.stats.bootstrap import Resampling, independent_clusters
 from melanoma.stats.comparison import common_images, holm, p_greater, paired_test
-from melanoma.stats.metrics import Ranking, auroc_of, measured
+from melanoma.stats.metrics import Auroc, measured
 
 
-class Area(Ranking):
-    """The AUROC alone."""
+class FusionTest(TypedDict):
+    """The one-sided test of a fusion against the best single model."""
 
-    def metrics(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """Return auroc."""
-        return {"auroc": auroc_of(self.steps(sums))}
+    difference: float  # AUROC of the fusion minus that of the best single model
+    p: float
+    p_holm: float  # corrected for the number of fusions
+    adopted: bool  # p_holm is below the significance level
 
 
-def select_model(
-    singles: dict[str, pd.DataFrame],
-    fusions: dict[str, pd.DataFrame],
-    significance_level: float,
-    replicates: int,
-    seed: int,
-) -> dict[str, Any]:
-    """Choose the selected model on labeled out-of-fold predictions, and return selected_model.json.
+class Selection(TypedDict):
+    """The content of selected_model.json. AUROCs are out of fold."""
 
-    Each table has image, patient (null if unknown) and target. Of the single models the one with the highest AUROC is
-    the best. Every fusion is tested against it, one-sided and on the same images, by the difference of the two AUROCs
-    over its standard deviation in bootstrap replicates of patients. A fusion is adopted where p, corrected by Holm's
-    method for the number of fusions, is below `significance_level`; of several the one with the highest
-    AUROC. The best single model was chosen as the best, so its AUROC is a little too high, and the test a little
-    too strict.
+    selected_model: str
+    best_single: str
+    adopted: bool  # whether a fusion is the selected model
+    significance_level: float
+    n: int  # images that all models predict
+    melanomas: int
+    patients: int | None  # null if a patient is unknown
+    auroc: dict[str, float]  # by model
+    tests: dict[str, FusionTest]  # by fusion
 
-    Returns selected_model, best_single, adopted (bool), significance_level, n, melanomas, patients (null if unknown),
-    auroc (by model) and tests: for each fusion difference, p, p_holm and adopted. Raises InputError where the images
-    that all of them predicted are not of both classes.
+
+def select_model(singles: dict[str, pd.DataFrame], fusions: dict[str, pd.DataFrame], settings: Fuse) -> Selection:
+    """Select the model by labeled out-of-fold predictions.
+
+    Each table has image, patient (null if unknown), probability and target. The single model with the highest AUROC is
+    the best single model. Each fusion is tested against it on the same images: one-sided, by the difference of the two
+    AUROCs in standard deviations over bootstrap replicates of patients. Of the fusions whose p, corrected by Holm's
+    method, is below `settings.significance_level`, the one with the highest AUROC is selected. The best single model is
+    selected by its AUROC, so this AUROC is a little too high, and the test a little too strict.
+
+    Raises InputError if the images that all models predict are of one class.
     """
     tables = common_images(singles | fusions)
     first = next(iter(tables.values()))
     target = first["target"].to_numpy(np.int64)
     if len(np.unique(target)) < 2:
-        raise InputError("the images that all models predicted out of fold are not of both classes: run the same folds")
+        raise InputError(
+            "models cannot be compared: the images with out-of-fold predictions of all models are of one class; run the"
+            " same folds (split.run_folds) for all models"
+        )
     known = bool(first["patient"].notna().all())
-    measures = {name: Area(target, table["probability"].to_numpy()) for name, table in tables.items()}
+    measures = {name: Auroc(target, table["probability"].to_numpy()) for name, table in tables.items()}
     areas = {name: float(measured(measure)["auroc"]) for name, measure in measures.items()}
     best = max(singles, key=areas.__getitem__)
     clusters = first["patient" if known else "image"].to_numpy(str)
-    replicated = Resampling(measures, clusters).replicate(replicates, seed) if fusions else {}
+    replicated = Resampling(measures, clusters).replicate(settings.replicates, settings.seed) if fusions else {}
     n_clusters = independent_clusters(target, clusters)
+    differences = {name: areas[name] - areas[best] for name in fusions}
     p = [
-        p_greater(
-            paired_test(areas[name] - areas[best], replicated[name]["auroc"] - replicated[best]["auroc"], n_clusters)
-        )
-        for name in fusions
+        p_greater(paired_test(difference, replicated[name]["auroc"] - replicated[best]["auroc"], n_clusters))
+        for name, difference in differences.items()
     ]
-    corrected = holm(p) if fusions else []
-    tests = {
+    tests: dict[str, FusionTest] = {
         name: {
-            "difference": areas[name] - areas[best],
+            "difference": differences[name],
             "p": one,
-            "p_holm": float(all_of_them),
-            "adopted": bool(all_of_them < significance_level),
+            "p_holm": corrected,
+            "adopted": corrected < settings.significance_level,
         }
-        for name, one, all_of_them in zip(fusions, p, corrected, strict=True)
+        for name, one, corrected in zip(fusions, p, holm(p).tolist(), strict=True)
     }
     adopted = [name for name, test in tests.items() if test["adopted"]]
     return {
         "selected_model": max(adopted, key=areas.__getitem__, default=best),
         "best_single": best,
         "adopted": bool(adopted),
-        "significance_level": significance_level,
+        "significance_level": settings.significance_level,
         "n": len(first),
         "melanomas": int(target.sum()),
         "patients": first["patient"].nunique() if known else None,

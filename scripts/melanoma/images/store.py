@@ -33,7 +33,7 @@ class Preparation(TypedDict):
     color_constancy: Literal["none", "shades_of_gray"]
 
 
-class Images(Protocol):
+class ImageReader(Protocol):
     """Images by row, all with one preparation: uint8 RGB squares of `size` pixels."""
 
     size: int

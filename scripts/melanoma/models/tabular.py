@@ -26,6 +26,7 @@ from melanoma.data.metadata_columns import COUNTS, InputEncoder, InputValues
 from melanoma.models.plain_classifiers import Classifier, ClassifierValues, plain_classifier, read_classifier
 from melanoma.predictions.aggregate import with_targets
 from melanoma.predictions.patient_context import count_images, images_per_patient
+from melanoma.stats.log_odds import logit
 
 REFIT = "refit"
 KEYS = ["image", "patient", "source"]
@@ -203,6 +204,4 @@ def out_of_fold_and_test(
 
 
 def _scored(rows: pd.DataFrame, probability: NDArray[np.float64], prevalence: float) -> pd.DataFrame:
-    clipped = probability.clip(1e-15, 1 - 1e-15)
-    logit = np.log(clipped) - np.log1p(-clipped)
-    return rows.assign(logit=logit, probability=probability, trained_prevalence=prevalence)
+    return rows.assign(logit=logit(probability), probability=probability, trained_prevalence=prevalence)

@@ -1,8 +1,8 @@
-"""Predictions made elsewhere, such as a submission to Kaggle, as a model of the study.
+"""External predictions, such as a submission to Kaggle, as a model of the study.
 
-A row must be the prediction of a model that saw neither the image nor any other of its patient: no file can prove that.
-An image of our test takes its row, whatever that says of fold and part. An image of our train is an out-of-fold row
-where the file says that it was one, by a fold from 0 on or by the part train; all else is left out.
+Each row must come from a model that was trained without any image of the patient; no file can prove this. A test image
+gets its row, whatever its fold and part in the file. A training image gets an out-of-fold row if the file says that the
+row is one, by a fold of 0 or more or by the part train. All other rows are ignored.
 """
 
 from pathlib import Path
@@ -13,7 +13,8 @@ import pandas as pd
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.predictions.aggregate import with_targets
-from melanoma.predictions.table import distances, logit, read_rows, refuse, require
+from melanoma.predictions.table import distances, read_rows, refuse, require
+from melanoma.stats.log_odds import logit
 
 SPELLINGS = ("probability", "prob", "target")
 
@@ -21,82 +22,85 @@ SPELLINGS = ("probability", "prob", "target")
 def external_predictions(
     path: Path, train: pd.DataFrame, test: pd.DataFrame, folds: list[int], fused: bool
 ) -> pd.DataFrame:
-    """Return the predictions of a file for our test and, where it has them, out of fold, in the workflow's columns.
+    """Return the predictions of a file for the test and, if the file has them, out of fold, as `table.COLUMNS`.
 
-    The file has a column image (or image_name), one of `SPELLINGS` with the probability, the first of them that is
-    there, and perhaps fold, part or patient_distance. `train` and `test` are the tables of the split; `folds` are those
-    that were run, and `fused` tells whether out-of-fold rows are needed. Raises InputError naming images that the file
-    lacks or has twice, values that are no probability or distance, and patients whose images are in several of its
-    folds.
+    The file has a column image (or image_name), a probability in the first column of `SPELLINGS` that exists, and
+    optionally fold, part and patient_distance. `train` and `test` are the tables of the split, `folds` are the folds
+    that are run, and `fused` tells whether a fusion needs out-of-fold rows. Raises InputError that lists images without
+    a row or with several, values that are no probability or distance, and patients with images in several folds.
     """
     table = _read(path)
     missing = test.loc[~test["image"].isin(table.index), "image"]
     if len(missing):
         raise InputError(
             f"{path}: {len(missing)} of {len(test)} images of the test have no prediction:\n{listing(missing)}\n"
-            "Predict all of them: a score over a part of the images cannot be compared"
+            "Predict all of them: metrics of a part of the images cannot be compared"
         )
     held_out = _out_of_fold(path, table, train, folds, fused)
     images = pd.concat([held_out.assign(part="train"), test.assign(part="test", fold=np.int8(-1))], ignore_index=True)
-    theirs = table[["probability", "patient_distance"]].reindex(images["image"]).reset_index(drop=True)
-    log.info(
-        "%s: %d rows out of fold, %d of the test; %d others", path, len(held_out), len(test), len(table) - len(images)
-    )
-    rows = pd.concat([images[["image", "patient", "fold", "part", "source"]], theirs], axis=1)
-    clipped = theirs["probability"].clip(1e-15, 1 - 1e-15)
-    return with_targets(rows.assign(logit=logit(clipped), trained_prevalence=np.nan), train)
+    given = table[["probability", "patient_distance"]].reindex(images["image"]).reset_index(drop=True)
+    counts = len(held_out), len(test), len(table) - len(images)
+    log.info("%s: %d out-of-fold rows, %d test rows, %d other rows", path, *counts)
+    rows = pd.concat([images[["image", "patient", "fold", "part", "source"]], given], axis=1)
+    return with_targets(rows.assign(logit=logit(given["probability"]), trained_prevalence=np.nan), train)
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """The file's probability and distance, and fold and part where it has them, by image."""
+    """Return probability and patient_distance of the file, and fold and part if it has them, by image."""
     table = read_rows(path)
     name = next((name for name in SPELLINGS if name in table), None)
     if name is None:
         raise InputError(
-            f"{path}: no column of probabilities among {', '.join(map(str, table.columns))}; it is named one of"
-            f" {', '.join(SPELLINGS)}"
+            f"{path}: no column of probabilities among {', '.join(map(str, table.columns))}; name it"
+            f" {' or '.join(SPELLINGS)}"
         )
     require(table, ["image"], path)
     refuse(
-        table["image"].isna() | table["image"].duplicated(), table, path, "image missing or twice", "keep one row each"
+        table["image"].isna() | table["image"].duplicated(),
+        table,
+        path,
+        "image missing or repeated",
+        "keep one row for each image",
     )
     number = pd.to_numeric(table[name], errors="coerce").astype(np.float64)
-    refuse(~number.between(0, 1), table, path, "no probability from 0 to 1", "rank or squash scores first", name)
-    known = [column for column in ("fold", "part") if column in table]
-    made = {"probability": number, "patient_distance": distances(table, path)}
-    return table[known].assign(**made).set_axis(table["image"].astype(str))
+    refuse(
+        ~number.between(0, 1), table, path, "no probability from 0 to 1", "give scores as ranks or probabilities", name
+    )
+    optional = [column for column in ("fold", "part") if column in table]
+    numbers = {"probability": number, "patient_distance": distances(table, path)}
+    return table[optional].assign(**numbers).set_axis(table["image"].astype(str))
 
 
 def _out_of_fold(path: Path, table: pd.DataFrame, train: pd.DataFrame, folds: list[int], fused: bool) -> pd.DataFrame:
-    """The rows of train that are validation in a fold that was run, where the file has them out of fold."""
+    """Return the rows of train in the folds that are run, if the file has out-of-fold predictions of them."""
     wanted = train[train["fold"].isin(folds)]
-    claimed = pd.Series(False, index=table.index)
+    out_of_fold = pd.Series(False, index=table.index)
     if "fold" in table:
-        claimed |= pd.to_numeric(table["fold"], errors="coerce") >= 0
-        _check_folds(path, table[claimed], train)
+        out_of_fold |= pd.to_numeric(table["fold"], errors="coerce") >= 0
+        _check_folds(path, table[out_of_fold], train)
     if "part" in table:
-        claimed |= table["part"] == "train"
-    found = wanted[wanted["image"].isin(table.index[claimed])]
-    if found.empty and fused:
+        out_of_fold |= table["part"] == "train"
+    rows = wanted[wanted["image"].isin(table.index[out_of_fold])]
+    if rows.empty and fused:
         raise InputError(
-            f"{path}: no out-of-fold predictions, which a fusion is fitted to: the file needs rows of images of train"
-            " with a column fold (0 or more) or part (train). Add them, or take the model out of fusions"
+            f"{path}: no out-of-fold predictions, and fusions are fitted to these: add rows of training images with a"
+            " column fold (0 or more) or part (train), or remove the model from all fusions"
         )
-    if 0 < len(found) < len(wanted):
-        lacking = wanted.loc[~wanted["image"].isin(found["image"]), "image"]
+    if 0 < len(rows) < len(wanted):
+        lacking = wanted.loc[~wanted["image"].isin(rows["image"]), "image"]
         raise InputError(
-            f"{path}: {len(lacking)} of {len(wanted)} images of the folds that were run have no out-of-fold"
-            f" prediction:\n{listing(lacking)}\nGive all of them, or none by leaving out the columns fold and part"
+            f"{path}: {len(lacking)} of {len(wanted)} images of the folds that are run have no out-of-fold"
+            f" prediction:\n{listing(lacking)}\nAdd them, or remove the columns fold and part"
         )
-    return found
+    return rows
 
 
-def _check_folds(path: Path, claimed: pd.DataFrame, train: pd.DataFrame) -> None:
-    patient = pd.Series(claimed.index, index=claimed.index).map(train.set_index("image")["patient"])
-    folds = claimed.groupby(patient)["fold"].nunique()
-    torn = folds.index[folds > 1]
-    if len(torn):
+def _check_folds(path: Path, out_of_fold: pd.DataFrame, train: pd.DataFrame) -> None:
+    patient = pd.Series(out_of_fold.index, index=out_of_fold.index).map(train.set_index("image")["patient"])
+    folds = out_of_fold.groupby(patient)["fold"].nunique()
+    divided = folds.index[folds > 1]
+    if len(divided):
         raise InputError(
-            f"{path}: {len(torn)} patients have images in several of its folds, so they were predicted by models that"
-            f" trained on the same patient:\n{listing(torn)}\nLeave out the columns fold and part; the test rows stay"
+            f"{path}: {len(divided)} patients have images in several folds, so the models that predict them were"
+            f" trained on the same patients:\n{listing(divided)}\nRemove the columns fold and part; the test rows stay"
         )

@@ -1,24 +1,36 @@
-"""The file `predict/<model>.json`: what prediction, and not training, decides of a network."""
+"""The file `predict/<model>.json`: how a trained network predicts."""
 
 import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
 
-def described(
-    path: Path, weights: Mapping[str, Path], predictions: Mapping[str, pd.DataFrame], tta: dict[str, Any]
-) -> dict[str, Any]:
-    """Return what the file `path` holds: `tta`, and of each training the file of weights, seen from there, its SHA-256,
-    and `test_from`, the place of the first test image among those that it predicts, by which random views are drawn.
+class Run(TypedDict):
+    """One training of a network."""
 
-    `predictions` are those of each training; the ones that predict test are its test_runs.
-    """
+    weights: str  # path of the file, relative to the folder of the prediction file
+    sha256: str  # of that file
+    test_from: int  # index of the first test image among the images that it predicts; random views depend on it
+
+
+class PredictionFile(TypedDict):
+    """The content of `predict/<model>.json`."""
+
+    tta: Mapping[str, object]  # the settings of test-time augmentation
+    test_runs: list[str]  # the trainings that predict the test
+    runs: dict[str, Run]
+
+
+def described(
+    path: Path, weights: Mapping[str, Path], predictions: Mapping[str, pd.DataFrame], tta: Mapping[str, object]
+) -> PredictionFile:
+    """Return the content of the prediction file `path`, from the weights and the predictions of each training."""
     test_runs = [name for name, rows in predictions.items() if (rows["part"] == "test").any()]
-    runs = {
+    runs: dict[str, Run] = {
         name: {
             "weights": os.path.relpath(file, path.parent),
             "sha256": digest_of(file),

@@ -1,14 +1,14 @@
-"""Tables of predictions: read from the workflow's Parquet or from any CSV, checked, joined to labels."""
+"""Tables of predictions: read from Parquet files of the workflow or from any CSV, checked, joined to labels."""
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
 from melanoma.data.tables import plain_texts, read_frame, row_name
+from melanoma.stats.log_odds import logit
 
 COLUMNS = [
     "image",
@@ -32,15 +32,21 @@ SPELLINGS = {
 def read_predictions(path: str | Path) -> pd.DataFrame:
     """Read predictions from a Parquet or CSV file and return them in the workflow's columns.
 
-    Needed are `image` (or `image_name`) and `probability` (or `prob`); `patient` (or `patient_id`), `fold`, `part`,
-    `source`, `logit`, `trained_prevalence`, `patient_distance` and `target` are used where they are there. Without
-    `part`, every row is 'test'.
+    The file must have `image` (or `image_name`) and `probability` (or `prob`). It may have `patient` (or `patient_id`)
+    and the other columns below. Without `part`, every row is 'test'. The columns that are returned:
 
-    Returns image str | patient str, null where unknown | fold int8, -1 for none | part 'train' or 'test' | source str,
-    null where unknown | logit float64 | probability float64 in [0, 1] | trained_prevalence float64, the share of
-    melanomas that the model was shown, NaN where unknown | patient_distance float64, see `context.patient_distance`,
-    NaN where the model has none | target Int8 0/1, null where unknown. Raises InputError naming the file, line and
-    image where something is missing, doubled or out of range.
+    - image: str.
+    - patient: str, null if unknown.
+    - fold: int8, -1 for none.
+    - part: 'train' (out-of-fold prediction) or 'test'.
+    - source: str, null if unknown.
+    - logit: float64.
+    - probability: float64 from 0 to 1.
+    - trained_prevalence: float64, the share of melanomas that the training saw, NaN if unknown.
+    - patient_distance: float64, see `patient_context.patient_distance`, NaN if the model has none.
+    - target: Int8, 0 or 1, null if unknown.
+
+    Raises InputError with file, line and image if a value is missing, repeated or out of range.
     """
     table = read_rows(path)
     require(table, ["image", "probability"], path)
@@ -66,8 +72,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
 def read_labels(path: str | Path) -> pd.DataFrame:
     """Read labels from a Parquet or CSV file with `image` (or `image_name`) and `target`.
 
-    Returns image str | target Int8 0/1. Raises InputError for a missing column, a doubled image or another
-    label.
+    Returns image, str, and target, Int8 0/1. Raises InputError for a missing column, a repeated image or another label.
     """
     table = read_rows(path)
     require(table, ["image", "target"], path)
@@ -79,27 +84,27 @@ def read_labels(path: str | Path) -> pd.DataFrame:
 def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, name: str, subset: bool = False) -> pd.DataFrame:
     """Return `predictions` with `target` taken from `labels` by image.
 
-    The two must cover the same images, or with `subset` the predictions a part of the labels'. `name` is the
-    model's, for the message. Raises InputError listing the images that only one of them has.
+    Both must have the same images. With `subset`, images without a prediction are allowed. `name` is the model for the
+    error message. Raises InputError that lists the images that only one of the two has.
     """
     unlabeled = predictions.loc[~predictions["image"].isin(labels["image"]), "image"]
     if len(unlabeled):
         raise InputError(
             f"{name}: {len(unlabeled)} images with a prediction but no label:\n{listing(unlabeled)}\n"
-            "Give the labels of exactly the images that were predicted."
+            "Give the labels of exactly these images."
         )
     unpredicted = labels.loc[~labels["image"].isin(predictions["image"]), "image"]
     if len(unpredicted) and not subset:
         raise InputError(
             f"{name}: {len(unpredicted)} images with a label but no prediction:\n{listing(unpredicted)}\n"
-            "A score over a part of the images cannot be compared: predict the missing ones."
+            "Predict them, too: metrics of a part of the images cannot be compared."
         )
     target = predictions["image"].map(labels.set_index("image")["target"])
     return predictions.assign(target=target.astype("Int8"))
 
 
 def named_path(text: str) -> tuple[str, Path]:
-    """Split 'NAME=PATH' into its two; a bare path is named by its stem."""
+    """Return name and path of 'NAME=PATH'; without a name it is the stem of the path."""
     name, separator, path = text.partition("=")
     if separator and "/" not in name:
         return name, Path(path)
@@ -107,20 +112,13 @@ def named_path(text: str) -> tuple[str, Path]:
 
 
 def named_paths(texts: list[str]) -> dict[str, Path]:
-    """Split each 'NAME=PATH'; raise InputError where a name is given twice."""
+    """Return the path of each 'NAME=PATH' by its name; raise InputError if a name is repeated."""
     pairs = [named_path(text) for text in texts]
     names = [name for name, _ in pairs]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise InputError(f"given twice: {', '.join(doubled)}; give each file its own name, as NAME=PATH")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"given twice: {', '.join(repeated)}; give each file another name, as NAME=PATH")
     return dict(pairs)
-
-
-def logit(probability: np.ndarray) -> np.ndarray:
-    """Return log(p / (1 - p)), -inf at 0 and inf at 1; float64, of the same shape."""
-    probability = np.asarray(probability, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        return np.log(probability) - np.log1p(-probability)
 
 
 def read_rows(path: str | Path) -> pd.DataFrame:
@@ -137,23 +135,23 @@ def read_rows(path: str | Path) -> pd.DataFrame:
 
 
 def distances(table: pd.DataFrame, path: str | Path) -> pd.Series:
-    """Return the table's patient_distance, float64 (n,), of all rows or, NaN, of none; else raise InputError."""
+    """Return patient_distance, float64 (n,), NaN if no row has one; raise InputError if some rows have none."""
     if "patient_distance" not in table or table["patient_distance"].isna().all():
         return pd.Series(np.nan, index=table.index)
     number = _numbers(table["patient_distance"])
-    remedy = "give a number from 0 to 2 in all rows, or leave the column out"
+    remedy = "give a number from 0 to 2 in all rows, or remove the column"
     refuse(~number.between(0, 2), table, path, "patient_distance not in 0 to 2", remedy, "patient_distance")
     return number
 
 
 def require(table: pd.DataFrame, columns: list[str], path: str | Path) -> None:
-    """Raise InputError where `table` lacks one of `columns`, with the nearest one that it has, or has no rows."""
+    """Raise InputError if `table` has no rows or lacks one of `columns`; the error names the most similar column."""
     for column in columns:
         if column in table:
             continue
         spellings = SPELLINGS.get(column, (column,))
         near = [match for word in spellings for match in get_close_matches(word, map(str, table.columns), n=1)]
-        hint = f"; is '{near[0]}' meant?" if near else ""
+        hint = f"; did you mean '{near[0]}'?" if near else ""
         wanted = "' or '".join(spellings)
         raise InputError(f"{path}: no column '{wanted}' among {', '.join(map(str, table.columns))}{hint}")
     if table.empty:
@@ -162,16 +160,16 @@ def require(table: pd.DataFrame, columns: list[str], path: str | Path) -> None:
 
 def _check_images(table: pd.DataFrame, path: str | Path) -> None:
     refuse(table["image"].isna(), table, path, "no image name", "name the image")
-    refuse(table["image"].duplicated(), table, path, "image given before", "keep one row per image")
+    refuse(table["image"].duplicated(), table, path, "image repeated", "keep one row for each image")
 
 
-def _patients(table: pd.DataFrame, path: str | Path) -> pd.Series | Any:
-    """Patients, all or none: with some of them unknown, images of one patient could not be kept together."""
+def _patients(table: pd.DataFrame, path: str | Path) -> pd.Series:
+    """Return the patients. All or none must be known: otherwise images of one patient could be separated."""
     if "patient" not in table:
-        return pd.array([None] * len(table), "str")
+        return pd.Series(None, index=table.index, dtype="str")
     unknown = table["patient"].isna()
     if not unknown.all():
-        remedy = "name the patient, or give the row an id of its own; without the column, images are resampled instead"
+        remedy = "name the patient, or give the row a new id; without the column, the bootstrap draws images"
         refuse(unknown, table, path, "no patient", remedy)
     return table["patient"].astype("str")
 
@@ -185,10 +183,11 @@ def _probabilities(table: pd.DataFrame, path: str | Path) -> pd.Series:
 
 
 def _labels(table: pd.DataFrame, path: str | Path) -> pd.Series:
-    """Labels of all rows, but for those of a part named test, whose labels may be kept in a file of their own."""
+    """Return the labels. Rows of the part test may have none, because their labels may be in another file."""
     number = _numbers(table["target"])
-    kept_apart = (table["part"] == "test") & table["target"].isna() if "part" in table else False
-    wrong = ~number.isin([0, 1]) & ~kept_apart
+    wrong = ~number.isin([0, 1])
+    if "part" in table:
+        wrong &= ~((table["part"] == "test") & table["target"].isna()).astype(bool)
     refuse(wrong, table, path, "label not 0 or 1", "give 0 for benign and 1 for melanoma", "target")
     return number.astype("Int8")
 
@@ -206,7 +205,7 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 def _parts(table: pd.DataFrame, path: str | Path) -> pd.Series:
     wrong = ~table["part"].isin(["train", "test"])
-    refuse(wrong, table, path, "part not 'train' or 'test'", "leave the column out to evaluate every row", "part")
+    refuse(wrong, table, path, "part not 'train' or 'test'", "remove the column to evaluate every row", "part")
     return table["part"].astype(str)
 
 
@@ -218,7 +217,7 @@ def refuse(
     remedy: str,
     column: str | None = None,
 ) -> None:
-    """Raise InputError listing the rows where `wrong` is true, by line (CSV) or row (Parquet) and image."""
+    """Raise InputError that lists the rows where `wrong` is true, by line (CSV) or row (Parquet) and image."""
     if not wrong.any():
         return
     rows = [

@@ -1,7 +1,8 @@
-"""The test-set access log: a line for every time that the labels of a test were opened, and for what.
+"""The test-set access log: one line for each time that the labels of a test set were read, and for what.
 
-A test is worth less with each choice that is made by it, and no one remembers how many there were. The log is added to
-and never rewritten, by jobs that may run at once on several machines, and it is no output that a rerun would delete.
+Each decision that is made by looking at test results makes these results less valid, so the log counts the accesses.
+Lines are only added, by jobs that may run at the same time on several machines. The log is not an output of a rule, so
+a rerun does not delete it.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
@@ -20,36 +21,57 @@ from melanoma.common.provenance import commit
 from melanoma.predictions.table import read_labels
 
 
+class Access(TypedDict, total=False):
+    """One line of the log. A damaged line has the key `damaged` only."""
+
+    time: str  # UTC, ISO 8601
+    commit: str | None  # of the code; null outside a git checkout
+    changed: bool | None  # whether files differ from the commit
+    reader: str  # the script
+    test: str  # see `test_digest`
+    configuration: str | None  # digest of the configuration; null for a run by hand
+    models: list[str]
+    damaged: str  # the text of a line that is no JSON
+
+
+class Count(TypedDict):
+    """How often the labels of one test set were read."""
+
+    accesses: int
+    configurations: int  # different ones
+
+
 def describe_access_log(parser: argparse.ArgumentParser) -> None:
     """Add the options of a script that opens the labels of the test."""
     parser.add_argument(
-        "--test-access-log", type=Path, metavar="JSONL", help="where it is noted that test labels were opened"
+        "--test-access-log", type=Path, metavar="JSONL", help="log to which this access to test labels is added"
     )
-    parser.add_argument("--configuration", metavar="HASH", help="what is evaluated, for the access log")
+    parser.add_argument("--configuration", metavar="HASH", help="digest of the configuration, for the access log")
 
 
 def open_test_labels(path: Path, reader: str, models: list[str], args: argparse.Namespace) -> pd.DataFrame:
-    """Return the labels of the test (see `predictions.read_labels`), after noting in the log that they were opened.
+    """Return the labels of the test (see `table.read_labels`) after adding a line to the access log.
 
-    `reader` is the name of the script and `models` are those to be evaluated. Without a log among
-    `args`, as by hand, nothing is noted.
+    `reader` is the name of the script, and `models` are the models that it evaluates. Without a log in `args` no line
+    is added.
     """
     labels = read_labels(path)
     if args.test_access_log is not None:
-        entry = {"reader": reader, "test": test_digest(labels), "configuration": args.configuration, "models": models}
-        append(args.test_access_log, entry)
+        configuration: str | None = args.configuration
+        access = Access(reader=reader, test=test_digest(labels), configuration=configuration, models=models)
+        append(args.test_access_log, access)
     return labels
 
 
-def append(test_access_log: Path, entry: dict[str, Any]) -> None:
-    """Add `entry`, with the time and the commit of the code, to the end of `test_access_log`, whoever else does so."""
-    made = commit()
-    stamp = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": made and made["digest"],
-        "changed": made and made["changed"],
-    }
-    line = (json.dumps(stamp | entry) + "\n").encode()
+def append(test_access_log: Path, access: Access) -> None:
+    """Add a line with the time and the commit of the code; other jobs may add lines at the same time."""
+    code = commit()
+    stamp = Access(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=code["digest"] if code else None,
+        changed=code["changed"] if code else None,
+    )
+    line = (json.dumps(stamp | access) + "\n").encode()
     test_access_log.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(test_access_log, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
@@ -63,48 +85,49 @@ def append(test_access_log: Path, entry: dict[str, Any]) -> None:
         os.close(file)
 
 
-def read_access_log(test_access_log: Path) -> list[dict[str, Any]]:
-    """Return the entries of an access log, oldest first; a line that was cut short is one of unknown content."""
+def read_access_log(test_access_log: Path) -> list[Access]:
+    """Return the lines of an access log, oldest first. A line that was cut short is returned as damaged."""
     if not test_access_log.exists():
         return []
-    return [_entry(line) for line in test_access_log.read_text().splitlines() if line.strip()]
+    return [_access(line) for line in test_access_log.read_text().splitlines() if line.strip()]
 
 
-def accesses(entries: list[dict[str, Any]], test: str | None) -> dict[str, int]:
-    """Return how often the labels of one test were read, and for how many different configurations."""
-    own = [entry for entry in entries if entry.get("test") in (test, None)]
-    return {"accesses": len(own), "configurations": len({entry.get("configuration") for entry in own})}
+def accesses(log_lines: list[Access], test: str | None) -> Count:
+    """Count the accesses to the labels of one test set. A damaged line counts for each test set."""
+    same_test = [access for access in log_lines if access.get("test") in (test, None)]
+    return {"accesses": len(same_test), "configurations": len({access.get("configuration") for access in same_test})}
 
 
 def test_digest(labels: pd.DataFrame) -> str:
-    """Return a hash of a test's images and labels, whatever their order: 16 hexadecimal digits."""
+    """Return a hash of the images and labels of a test set in any order: 16 hexadecimal digits."""
     lines = labels["image"].astype(str) + "," + labels["target"].astype(str)
     return sha256("\n".join(sorted(lines)).encode())[:16]
 
 
-def warn_of_many(entries: list[dict[str, Any]], test: str, most: int) -> None:
-    """Log a warning where a test was read for more than `most` configurations."""
-    count = accesses(entries, test)["configurations"]
-    if count > most:
+def warn_of_many(log_lines: list[Access], test: str, limit: int) -> None:
+    """Log a warning if the labels of a test set were read for more than `limit` configurations."""
+    count = accesses(log_lines, test)["configurations"]
+    if count > limit:
         log.warning(
-            "the labels of this test have been read for %d configurations, more than %d"
-            " (evaluate.max_test_configurations). Whatever was chosen by looking at them makes the test results too"
-            " good: choose by out-of-fold results, and say in a publication how often the test was read",
+            "the labels of this test set have been read for %d configurations, more than %d"
+            " (evaluate.max_test_configurations). Test results are too good if decisions are made by looking at them:"
+            " decide by out-of-fold results, and report in a publication how often the test set was read",
             count,
-            most,
+            limit,
         )
 
 
 def _lock(file: int) -> None:
-    """Wait for other writers, where the file system has locks; without them one write of one line has to do."""
+    """Wait for other writers. Without locks in the file system, a line is still written in one call."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX)
     except OSError as error:
         log.debug("the access log cannot be locked: %s", error)
 
 
-def _entry(line: str) -> dict[str, Any]:
+def _access(line: str) -> Access:
     try:
-        return json.loads(line)
+        access: Access = json.loads(line)
+        return access
     except json.JSONDecodeError:
         return {"damaged": line}

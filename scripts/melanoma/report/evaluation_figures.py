@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from melanoma.evaluation.results import Curves, ModelMetrics, Reliability
 from melanoma.evaluation.summary import interval_text
-from melanoma.report.results import Calibration, Curves, Interval, ModelMetrics
 from melanoma.report.style import CHANCE, FAINT, line, styled
+from melanoma.stats.bootstrap import Interval
 
 # The line of the selected model stands out among those of many models.
 SELECTED: dict[str, Any] = {"linewidth": 2.2, "zorder": 3}
@@ -49,7 +50,7 @@ def precision_recall(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMe
 
 
 @styled
-def reliability(calibration: Mapping[str, Calibration], selected_model: str) -> Figure:
+def reliability(calibration: Mapping[str, Reliability], selected_model: str) -> Figure:
     """Draw the observed over the predicted share of melanomas of each model, before and after calibration.
 
     Only the selected model has confidence intervals: those of all models would hide each other. Both axes are

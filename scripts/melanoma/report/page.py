@@ -19,9 +19,10 @@ from melanoma.config.checks import WITHOUT_CONTEXT
 from melanoma.config.facts import start_of
 from melanoma.config.recipe import read_recipe
 from melanoma.config.study import Study, resolve
+from melanoma.evaluation.results import ModelMetrics
 from melanoma.evaluation.summary import interval_note
-from melanoma.predictions.test_access_log import accesses, read_access_log
-from melanoma.report.results import Finding, ModelMetrics
+from melanoma.predictions.test_access_log import Count, accesses, read_access_log
+from melanoma.split.leakage import Finding
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
 PACKAGES = [
@@ -120,11 +121,9 @@ class Trials(TypedDict):
     rows: list[list[str]]
 
 
-class AccessCounts(TypedDict):
-    """How often the test labels were read, for how many configurations, and whether the study allows so many."""
+class AccessCounts(Count):
+    """The accesses to a test set, the time of the first one, and whether they are more than the study allows."""
 
-    accesses: int
-    configurations: int
     first: str | None
     many: bool
 
@@ -279,13 +278,9 @@ def access_counts(path: Path | None, max_configurations: int) -> AccessCounts | 
     entries = read_access_log(path) if path is not None else []
     if not entries:
         return None
-    counts = accesses(entries, entries[-1].get("test"))
-    return {
-        "accesses": counts["accesses"],
-        "configurations": counts["configurations"],
-        "first": entries[0].get("time"),
-        "many": counts["configurations"] > max_configurations,
-    }
+    count = accesses(entries, entries[-1].get("test"))
+    many = count["configurations"] > max_configurations
+    return {**count, "first": entries[0].get("time"), "many": many}
 
 
 def versions() -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""What the Snakefile uses beside its rules: code digests, records, retries, the terminal."""
+"""Python code of the Snakefile: code digests, jobs, records, retries, the terminal."""

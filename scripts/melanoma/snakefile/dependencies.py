@@ -1,38 +1,40 @@
-"""What a job's result depends on besides its data: the project's own code."""
+"""Digests of the code that a job's result depends on."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from melanoma.common.files import sha256
 
-# Modules that decide what is said and when a job stops, but no result.
+# Modules that decide messages, and when a job stops, but no result.
 WITHOUT_RESULTS = {"causes", "cli", "errors", "preemption", "job_logs"}
-# Keywords of argparse and pydantic that are texts for people.
+# Keywords of argparse and pydantic whose values are texts for people.
 TEXTS = {"help", "description", "examples", "metavar", "epilog"}
+# The params of a rule, as functions of its wildcards and output.
+Params = dict[str, Callable[..., str]]
 
 
-def script_param(scripts: str, name: str) -> dict[str, Any]:
-    """Return the path of a script in `scripts` as a param that Snakemake does not compare: a clone may move."""
+def script_param(scripts: str, name: str) -> Params:
+    """Return the path of a script in `scripts` as a param. Snakemake does not compare it, so that a clone may move."""
     return {"script": lambda wildcards, output: f"{scripts}/{name}.py"}
 
 
-def code_params(scripts: str, name: str) -> dict[str, Any]:
-    """Return the path of a script and the digest of its code, as params: an edit reruns what it changes."""
+def code_params(scripts: str, name: str) -> Params:
+    """Return the path of a script and the digest of its code as params. A change of the digest reruns the jobs."""
     return script_param(scripts, name) | {"code": lambda wildcards: code_digest(f"{scripts}/{name}.py")}
 
 
 @cache
 def code_digest(script: str) -> str:
-    """Return a hash of the code that decides what a script computes, 16 hexadecimal digits.
+    """Return a hash of the code that decides a script's results, 16 hexadecimal digits.
 
-    It is of the syntax trees of the script and of all local modules that it imports, without comments, docstrings,
-    messages and the modules of WITHOUT_RESULTS: an edit of those changes no result.
+    The hash covers the syntax trees of the script and of all local modules that it imports. It leaves out comments,
+    docstrings, messages and the modules of WITHOUT_RESULTS, which change no result.
     """
     files = [file for file in local_imports(Path(script)) if file.stem not in WITHOUT_RESULTS]
-    return sha256("".join(_meaning_of(file) for file in files).encode())[:16]
+    return sha256("".join(_module_digest(file) for file in files).encode())[:16]
 
 
 def file_digest(files: Iterable[Path]) -> str:
@@ -41,14 +43,14 @@ def file_digest(files: Iterable[Path]) -> str:
 
 
 def local_imports(script: Path) -> list[Path]:
-    """Return `script` first, then every module beside it that it imports, directly or not, sorted.
+    """Return `script`, then the sorted files of every local module that it imports, directly or not.
 
-    Read from the syntax tree, so nothing is run. An edit to any of these files can change what the script computes.
+    The imports are read from the syntax trees. No code runs.
     """
     found = {script}
     waiting = [script]
     while waiting:
-        for module in _imports_of(waiting.pop(), script.parent):
+        for module in _imports(waiting.pop(), script.parent):
             if module not in found:
                 found.add(module)
                 waiting.append(module)
@@ -56,14 +58,14 @@ def local_imports(script: Path) -> list[Path]:
 
 
 @cache
-def _imports_of(file: Path, root: Path) -> tuple[Path, ...]:
+def _imports(file: Path, root: Path) -> tuple[Path, ...]:
     names = {name for statement in _statements(_tree(file)) for name in _imported_names(statement)}
     candidates = (root / Path(*name.split(".")) for name in names)
-    return tuple(path for candidate in candidates for path in _files_of(candidate))
+    return tuple(path for candidate in candidates for path in _module_files(candidate))
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Yield every statement at any depth, with no look into expressions: no imports are there, but most of the tree."""
+    """Yield every statement at any depth. Expressions, most of the tree, have no imports and are skipped."""
     blocks: list[ast.AST] = [tree]
     while blocks:
         block = blocks.pop()
@@ -81,13 +83,13 @@ def _tree(file: Path) -> ast.Module:
 
 
 @cache
-def _meaning_of(file: Path) -> str:
-    """Return a hash of a module's name and of its code without the texts that are for people."""
+def _module_digest(file: Path) -> str:
+    """Return a hash of a module's name and of its code without texts for people."""
     return sha256(f"{file.stem}\0{_meaning(_tree(file))}".encode())
 
 
 def _meaning(node: Any) -> Any:
-    """Return a syntax tree as nested tuples: the same in every Python, and without texts for people."""
+    """Return a syntax tree as nested tuples, without texts for people. Every version of Python gives the same."""
     if isinstance(node, list):
         return tuple(_meaning(item) for item in node if not _is_text(item))
     if not isinstance(node, ast.AST):
@@ -96,7 +98,7 @@ def _meaning(node: Any) -> Any:
         return ("Raise", _meaning(node.exc.func))
     if isinstance(node, ast.keyword) and node.arg in TEXTS:
         return ()
-    # Absent parts are left out, as older Pythons do not know all of them.
+    # Empty parts are left out, because older versions of Python lack some of them.
     parts = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
     return (type(node).__name__, *((name, _meaning(value)) for name, value in parts))
 
@@ -120,7 +122,7 @@ def _imported_names(node: ast.AST) -> Iterator[str]:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _files_of(candidate: Path) -> Iterator[Path]:
+def _module_files(candidate: Path) -> Iterator[Path]:
     if candidate.with_suffix(".py").is_file():
         yield candidate.with_suffix(".py")
     if (candidate / "__init__.py").is_file():

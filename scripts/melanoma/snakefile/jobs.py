@@ -1,4 +1,4 @@
-"""What a job asks for, what starts it, and options of its command line."""
+"""Resources of jobs, the programs that start them, and options of their command lines."""
 
 import re
 import shlex
@@ -45,29 +45,29 @@ class ModelJobs:
         return {name: partial(resource, name) for name in RESOURCES}
 
     def threads(self, wildcards: Wildcards) -> int:
-        """Return the threads that a job asks for."""
+        """Return the number of threads of a job."""
         return self.recipe_of_job(wildcards).resources.threads
 
     def launch(self, wildcards: Wildcards, output: OutputFiles) -> str:
-        """Return what starts a job's script, see `launcher`."""
+        """Return the command that starts a job's script, see `launcher`."""
         return launcher(self.recipe_of_job(wildcards), self.scripts)
 
     def devices(self, wildcards: Wildcards, output: OutputFiles) -> str:
-        """Return the options that tell a job's script where it runs."""
+        """Return the options for the number of GPUs and nodes."""
         asked = self.recipe_of_job(wildcards).resources
         return f"--gpus {asked.gpus} --nodes {asked.nodes}"
 
     def checkpoints(self, wildcards: Wildcards, output: OutputFiles) -> str:
-        """Return the options that tell how often a training saves itself."""
+        """Return the options for the time between checkpoints."""
         recipe = self.recipe_of_job(wildcards)
         return f"--checkpoint-batches {recipe.checkpoint_batches} --checkpoint-minutes {recipe.checkpoint_minutes}"
 
     def images(self, wildcards: Wildcards) -> str | list[str]:
-        """Return the image store for a network that reads images; for others, nothing."""
+        """Return the image store for a network that reads images, an empty list for others."""
         return self.store if self.recipe_of_job(wildcards).reads_images else []
 
     def pretrained(self, wildcards: Wildcards) -> str | list[str]:
-        """Return the file of pretrained weights that a job's network starts from; nothing where there is none."""
+        """Return the file of pretrained weights that a job's network starts from, an empty list without one."""
         return self.recipe_of_job(wildcards).weights_file or []
 
 
@@ -88,15 +88,15 @@ def model_resources(recipe: Recipe) -> dict[str, int | str]:
 
 
 def launcher(recipe: Recipe, scripts: str) -> str:
-    """Return what starts a network's script: Python, or torchrun with a process for each GPU, on each of several nodes.
+    """Return the command that starts a model's script: python, or torchrun with a process for each GPU of a node.
 
-    `scripts` is the folder of the project's scripts.
+    On several nodes it is across_nodes.py in the folder `scripts`.
     """
     asked = recipe.resources
     if asked.nodes > 1:
         options = " ".join(f"--{name} {getattr(asked, name)}" for name in ("nodes", "gpus", "threads"))
         return f"python {shlex.quote(f'{scripts}/across_nodes.py')} {options}"
-    # Without --, torchrun takes the --log of the script for an abbreviation of its own options.
+    # Without --, torchrun takes the option --log of the script for an abbreviation of its own options.
     return "python" if asked.gpus <= 1 else f"torchrun --standalone --nproc-per-node={asked.gpus} --"
 
 
@@ -110,10 +110,10 @@ def input_options(wildcards: Wildcards, input: InputFiles, output: OutputFiles) 
 
 
 def named(paths: Mapping[str, str]) -> list[str]:
-    """Return NAME=PATH for each path, as the scripts take files by name."""
+    """Return NAME=PATH for each path, the form in which scripts take files with names."""
     return [f"{name}={path}" for name, path in paths.items()]
 
 
 def one_of(names: Mapping[str, Any] | list[str]) -> str:
-    """Return the regular expression of a wildcard that is one of `names`; of none, it is the word none."""
+    """Return the regular expression of a wildcard that is one of `names`. Without names, it matches the word none."""
     return "|".join(map(re.escape, names)) or "none"

@@ -1,4 +1,4 @@
-"""Which programs the jobs find: this interpreter, and those of the cluster profiles before the cluster's own."""
+"""The search path of jobs: this Python, and the programs of the profiles before those of the cluster."""
 
 import os
 import shutil
@@ -7,18 +7,18 @@ from pathlib import Path
 
 
 def find_programs(profiles: Path) -> None:
-    """Let this process and every job find `python` and the programs of `profiles`, whatever folder it is in."""
-    # The interpreter that runs now, even where its environment was never activated.
+    """Let this process and every job find this `python` and the programs in the folder `profiles`."""
+    # The current interpreter, even if its environment is not activated.
     find_first(Path(sys.executable).parent)
     find_first(profiles / "hoffman2" / "bin")
     os.environ.setdefault("SNAKEMAKE_SLURM_PARTITIONS", str(profiles / "slurm" / "partitions.yaml"))
-    # Slurm's plugin does not understand all answers of these two.
+    # Snakemake's Slurm plugin misreads some answers of these two programs.
     for program in ("squeue", "sacct"):
         if shutil.which(program):
             find_first(profiles / "slurm" / "bin" / program)
 
 
 def find_first(folder: Path) -> None:
-    """Let the programs in `folder` be found before others of the same name, here and in every job."""
+    """Put `folder` first in PATH, for this process and every job."""
     others = [path for path in os.environ["PATH"].split(os.pathsep) if path != str(folder)]
     os.environ["PATH"] = os.pathsep.join([str(folder), *others])

@@ -1,73 +1,96 @@
-"""A record of what made each result, kept beside the results, so that a copy of them reruns nothing.
+"""A record of how each result was made, beside the results, so that Snakemake reruns nothing for a copy of them.
 
-Snakemake's own record lies in the folder .snakemake of where it ran, and a copy of results/ leaves it behind.
-So each run writes it to the results, too, with the SHA-256 of every file. `restore_record` gives it back to Snakemake.
+Snakemake's own record is in the folder .snakemake where it ran, and a copy of results/ does not have it. So each run
+writes the record into the results, too, with the SHA-256 of every file. `restore_record` returns it to Snakemake.
 """
 
 import hashlib
 import os
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import read_json, write_json
 
 METADATA = Path(".snakemake/metadata")
 RECORD = "record.json"
-# Snakemake's mark of when a folder was made.
+# Snakemake's file for the time of a folder.
 FOLDER_TIME = ".snakemake_timestamp"
 
 
-def keep_record(results: Path) -> None:
-    """Write what Snakemake knows of every file in `results`, and the SHA-256 of these files and of the study's tables.
+class FileState(TypedDict):
+    """The state of a file or folder: its size in bytes, its time in ns since the epoch, and its SHA-256."""
 
-    A file of the size and time of the last record is not read again.
+    bytes: int
+    time: int
+    sha256: str
+
+
+class Output(FileState):
+    """An output of a job, with Snakemake's record of it: the path of the record in METADATA, and its content."""
+
+    metadata: str
+    made_by: dict[str, Any]  # its keys are Snakemake's
+
+
+class Record(TypedDict):
+    """The record of a study: its outputs, and the files outside its results that they were made from, by path."""
+
+    outputs: dict[str, Output]
+    sources: dict[str, FileState]
+
+
+def keep_record(results: Path) -> None:
+    """Write Snakemake's record of every file in `results`, and the SHA-256 of these files and of the study's tables.
+
+    A file whose size and time are those of the last record is not read again.
     """
     record = results / RECORD
-    before = read_json(record) if record.exists() else {"outputs": {}, "sources": {}}
-    outputs, sources = {}, set()
+    before: Record = read_json(record) if record.exists() else {"outputs": {}, "sources": {}}
+    outputs: dict[str, Output] = {}
+    sources: set[str] = set()
     for name, path in _recorded(results):
         made_by = read_json(METADATA / name)
         sources |= {each for each in made_by["input"] or [] if not Path(each).is_relative_to(results)}
-        outputs[str(path)] = _seen(path, before["outputs"]) | {"metadata": name, "made_by": made_by}
-    files = {name: _seen(Path(name), before["sources"]) for name in sorted(sources) if Path(name).is_file()}
-    write_json(record, {"outputs": outputs, "sources": files})
+        outputs[str(path)] = {**_state(path, before["outputs"]), "metadata": name, "made_by": made_by}
+    files = {name: _state(Path(name), before["sources"]) for name in sorted(sources) if Path(name).is_file()}
+    write_json(record, Record(outputs=outputs, sources=files))
 
 
 def restore_record(results: Path) -> int:
-    """Give Snakemake in this folder the record of `results`; return the number of files that are as they were.
+    """Return the record of `results` to Snakemake in the current folder, and return the number of files in it.
 
-    All of them get the time of now, for a copy leaves them in any order. Raises InputError where there is no record, or
-    where a file of the results or a table that they were made from is another one.
+    All files get the current time, because the times of a copy have no order. Raises InputError if there is no record,
+    or if the content of a result, or of a table that the results were made from, has changed.
     """
     if not (results / RECORD).exists():
-        raise InputError(f"{results / RECORD}: no such record. Copy the whole folder, the record with it")
-    record = read_json(results / RECORD)
-    there = {path: seen for path, seen in record["outputs"].items() if Path(path).exists()}
-    changed = [path for path, seen in there.items() if digest(Path(path)) != seen["sha256"]]
+        raise InputError(f"{results / RECORD}: no such file; copy the whole folder of the study, with this file")
+    record: Record = read_json(results / RECORD)
+    outputs = {path: output for path, output in record["outputs"].items() if Path(path).exists()}
+    changed = [path for path, output in outputs.items() if digest(Path(path)) != output["sha256"]]
     if changed:
         raise InputError(
-            f"{len(changed)} file(s) are not what the record says; copy them again, or delete them and they are made"
-            f" anew:\n{listing(changed)}"
+            f"{len(changed)} file(s) differ from {results / RECORD}; copy them again, or delete them so that the next"
+            f" run makes them:\n{listing(changed)}"
         )
-    others = [path for path, seen in record["sources"].items() if Path(path).is_file() and _differs(path, seen)]
+    others = [path for path, state in record["sources"].items() if Path(path).is_file() and _differs(path, state)]
     if others:
         raise InputError(
-            f"{results} was made from other content of these files; put that back, or give the study another name:\n"
+            f"{results} was made from other versions of these files; restore those, or give the study another name:\n"
             + listing(others)
         )
-    for seen in there.values():
-        write_json(METADATA / seen["metadata"], seen["made_by"])
-    # Snakemake compares inputs with the benchmark of a job, too.
+    for output in outputs.values():
+        write_json(METADATA / output["metadata"], output["made_by"])
+    # Snakemake also compares the times of inputs with those of a job's benchmark.
     benchmarks = Path("logs", results.name).rglob("*.tsv")
     now = time.time()
-    for path in [*map(Path, there), *(Path(path, FOLDER_TIME) for path in there), *benchmarks]:
+    for path in [*map(Path, outputs), *(Path(path, FOLDER_TIME) for path in outputs), *benchmarks]:
         if path.exists():
             os.utime(path, (now, now))
-    return len(there)
+    return len(outputs)
 
 
 def digest(path: Path) -> str:
@@ -81,7 +104,7 @@ def digest(path: Path) -> str:
 
 
 def _recorded(results: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the record's place in Snakemake's metadata, and the path, of each file in `results`."""
+    """Yield the path of Snakemake's record in METADATA, and the path of the file, for each file in `results`."""
     for record in sorted(path for path in METADATA.rglob("*") if path.is_file()):
         name = record.relative_to(METADATA)
         path = Path(urlsafe_b64decode("".join(part.removeprefix("@") for part in name.parts)).decode())
@@ -89,15 +112,14 @@ def _recorded(results: Path) -> Iterator[tuple[str, Path]]:
             yield str(name), path
 
 
-def _seen(path: Path, before: dict[str, Any]) -> dict[str, Any]:
-    """Return size, time and SHA-256 of a file, the last as it was `before` where the others are."""
-    status = path.stat()
-    seen = {"bytes": status.st_size, "time": status.st_mtime_ns}
-    known = before.get(str(path), {})
-    if path.is_file() and {key: known.get(key) for key in seen} == seen:
-        return seen | {"sha256": known["sha256"]}
-    return seen | {"sha256": digest(path)}
+def _state(path: Path, before: Mapping[str, FileState]) -> FileState:
+    """Return the state of a file, with the SHA-256 of the state `before` if size and time are the same."""
+    size, modified = path.stat().st_size, path.stat().st_mtime_ns
+    known = before.get(str(path))
+    if path.is_file() and known and (known["bytes"], known["time"]) == (size, modified):
+        return {"bytes": size, "time": modified, "sha256": known["sha256"]}
+    return {"bytes": size, "time": modified, "sha256": digest(path)}
 
 
-def _differs(path: str, seen: dict[str, Any]) -> bool:
-    return bool(Path(path).stat().st_size != seen["bytes"] or digest(Path(path)) != seen["sha256"])
+def _differs(path: str, state: FileState) -> bool:
+    return Path(path).stat().st_size != state["bytes"] or digest(Path(path)) != state["sha256"]

@@ -1,11 +1,9 @@
-"""Jobs that failed for good are not tried again.
+"""No retry of jobs that failed by a permanent cause.
 
-Snakemake tries every failed job again as often as --retries says, whatever it failed of. That is right for a training
-that stopped before its time limit, for time-outs, kills, memory and nodes, and wrong for a typing error, which would
-wait ten times for a GPU. Snakemake has no retries by cause, so the number that a job has left is asked of its log. The
-attribute is Snakemake's own: a test fails if another version calls it otherwise.
-
-Only the workflow imports this: jobs do not have Snakemake.
+Snakemake repeats every failed job as often as --retries says, whatever the cause. That is right for a training that
+stopped before its time limit, for kills, memory and nodes. It is wrong for a typing error, which would wait ten times
+for a GPU. Snakemake has no retries by cause. So this module replaces Job.restart_times, an attribute of Snakemake, by a
+property that reads the job's log. A test fails if a version of Snakemake has another name for it.
 """
 
 from collections.abc import Iterable
@@ -16,7 +14,7 @@ from melanoma.common.job_logs import failed_for_good, last_words
 
 
 def retry_what_may_pass(since: float) -> None:
-    """Let no job be tried again whose log says, since a time (seconds of the epoch), that this cannot help."""
+    """Allow no retry of a job whose log, if it is newer than `since` (epoch, s), has a permanent cause of failure."""
 
     def restart_times(job: Job) -> int:
         return 0 if any(failed_for_good(path, since) for path in job.log) else job.rule.restart_times
@@ -25,5 +23,5 @@ def retry_what_may_pass(since: float) -> None:
 
 
 def failures(jobs: Iterable[Job], since: float) -> list[str]:
-    """Return what each of the jobs that were given up said last, with its log's name."""
+    """Return the path of the log and the last words of each failed job."""
     return sorted(last_words(path, since) for job in jobs for path in job.log)

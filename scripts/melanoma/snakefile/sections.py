@@ -1,17 +1,16 @@
-"""The parts of a configuration that a stage reads, each written to a file: a change reruns only what reads it."""
+"""The sections of a configuration. Each one is written to a file, so that a change reruns only its readers."""
 
-from typing import Any
-
+from melanoma.config.base import Plain
 from melanoma.config.data import Source
 from melanoma.config.facts import pieces, section_read
 from melanoma.config.study import FusionSettings, Study
 from melanoma.snakefile.trainings import Trainings
 
-# A command line carries 128 kB.
+# Characters. A command line may have 128 kB.
 LARGEST_PIECE = 64_000
 
 
-def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[str, dict[str, Any]]:
+def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[str, Plain]:
     """Return each section's values by its name; `sources` are those that the catalog reads."""
     evaluate, fuse = study.evaluate.dump(), study.fuse
     fusions = {
@@ -34,7 +33,7 @@ def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[
     }
 
 
-def study_sections(study: Study) -> dict[str, dict[str, Any]]:
-    """Return all of the configuration in sections that a command line can carry: study, study-1, and so on."""
+def study_sections(study: Study) -> dict[str, Plain]:
+    """Return the whole configuration in sections that fit a command line: study, study-1, and so on."""
     parts = enumerate(pieces(study, LARGEST_PIECE))
     return {f"study-{number}" if number else "study": part for number, part in parts}

@@ -1,26 +1,25 @@
-"""The sources of a study as the catalog reads them: their tables, their folders of images, and what is drawn."""
+"""The sources of a study: their tables, their folders of images, and the images that the workflow draws."""
 
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
-from melanoma.config.data import Source
+from melanoma.config.data import Download, Generate, Source
 from melanoma.config.study import Study
 
 
-def drawn(study: Study) -> dict[str, Any]:
-    """Return the settings of each source that the workflow draws, by its name."""
+def drawn(study: Study) -> dict[str, Generate]:
+    """Return the settings of each source whose images the workflow draws, by its name."""
     return {source.name: source.generate for source in study.data.sources if source.generate}
 
 
-def downloads(study: Study) -> dict[str, Any]:
-    """Return what is to be downloaded, by its path: all of `fetch` that is not there."""
+def downloads(study: Study) -> dict[str, Download]:
+    """Return the downloads whose path does not exist, by this path."""
     return {path: download for path, download in study.fetch.items() if not os.path.lexists(path)}
 
 
 def for_catalog(study: Study, folder: str) -> list[Source]:
-    """Return the sources with the paths of those that are drawn: each has a folder of its name in `folder`."""
+    """Return all sources. One that the workflow draws has its table and images in a folder of its name in `folder`."""
     return [_with_paths(source, f"{folder}/{source.name}") for source in study.data.sources]
 
 
@@ -29,10 +28,10 @@ def tables(sources: Collection[Source]) -> list[str]:
     return [path for source in sources for path in (source.table, source.metadata) if path]
 
 
-def image_folders(sources: Collection[Source], made: Collection[str]) -> list[str]:
-    """Return the folders of images that are there or in `made`; the catalog reports the others."""
+def image_folders(sources: Collection[Source], later: Collection[str]) -> list[str]:
+    """Return the folders of images that exist, and those in `later`, which jobs make. The catalog reports others."""
     folders = [folder for source in sources for folder in _listed(source.images)]
-    return [folder for folder in folders if folder in made or Path(folder).is_dir()]
+    return [folder for folder in folders if folder in later or Path(folder).is_dir()]
 
 
 def _with_paths(source: Source, folder: str) -> Source:

@@ -1,4 +1,4 @@
-"""What Snakemake shows on the terminal: one line for each job, and what failed. Its log file has all of it."""
+"""The terminal shows one line for each job, and the errors. Snakemake's log file has all messages."""
 
 import logging
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 from snakemake.logging import ColorizingTextHandler, DefaultFormatter, LogEvent, format_wildcards, logger, show_logs
 from snakemake.settings.types import OutputSettings
 
+# What Snakemake reports of a job. Its keys depend on the event.
+Report = dict[str, Any]
 UNSEEN = (LogEvent.JOB_FINISHED, LogEvent.JOB_STARTED)
 
 
 def show_one_line_a_job(settings: OutputSettings) -> None:
-    """Let Snakemake show one line for each job that begins; with --printshellcmds it shows everything, as ever."""
+    """Show one line for each job that starts. With --printshellcmds, Snakemake shows all its messages."""
     if settings.printshellcmds or settings.verbose or settings.dryrun:
         return
     for handler in logger.handlers:
@@ -21,7 +23,7 @@ def show_one_line_a_job(settings: OutputSettings) -> None:
 
 
 class Progress(logging.Filter):
-    """Counts the jobs that are done, and hides the messages that only say so."""
+    """Counts the finished jobs, and hides the messages about them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,26 +37,26 @@ class Progress(logging.Filter):
             return self.done == self.total
         if event == LogEvent.RUN_INFO and "stats" in record.__dict__:
             self.total = record.__dict__["stats"].get("total", 0)
-        # The whole command of a job that failed: its rule, its log and its message are shown beside it.
+        # The second message repeats the whole command of a failed job. OneLine shows the job's rule, log and error.
         unseen = record.msg == "Select jobs to execute..." or "CalledProcessError in file" in str(record.msg)
         return event not in UNSEEN and not unseen
 
 
 class OneLine(DefaultFormatter):
-    """A line for each job: how many are done, its rule and wildcards, and its log."""
+    """Formats a line for each job: the number of finished jobs, the job's rule and wildcards, and its log."""
 
     def __init__(self, progress: Progress, quiet: Any, show_failed_logs: bool) -> None:
         super().__init__(quiet, show_failed_logs)
         self.progress = progress
 
-    def format_job_info(self, msg: dict[str, Any]) -> str:
-        """Return the line of a job that begins."""
+    def format_job_info(self, msg: Report) -> str:
+        """Return the line of a job that starts."""
         if msg["rule_name"] == "all":
             return ""
         return f"{self._now()} [{self.progress.done} of {self.progress.total or '?'} done] {_named(msg)}{_logs(msg)}"
 
-    def format_job_error(self, msg: dict[str, Any]) -> str:
-        """Return the line of a failed job, the scheduler's message, and the job's log where the profile asks for it."""
+    def format_job_error(self, msg: Report) -> str:
+        """Return the line of a failed job and the scheduler's message, and the job's log with --show-failed-logs."""
         lines = [f"{self._now()} Error in rule {_named(msg)}{_logs(msg)}"]
         if msg["rule_msg"]:
             lines.append(f"    {msg['rule_msg']}")
@@ -67,10 +69,10 @@ class OneLine(DefaultFormatter):
         return str(self.formatTime(logging.makeLogRecord({}), "%H:%M:%S"))
 
 
-def _named(msg: dict[str, Any]) -> str:
+def _named(msg: Report) -> str:
     wildcards = format_wildcards(msg["wildcards"]) if msg.get("wildcards") else ""
     return f"{msg['rule_name']}:{' ' + wildcards if wildcards else ''}"
 
 
-def _logs(msg: dict[str, Any]) -> str:
+def _logs(msg: Report) -> str:
     return f" ({', '.join(msg['log'])})" if msg["log"] else ""

@@ -36,7 +36,7 @@ class Trainings:
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
-        """The recipe of each training: that of the first of the models that share it."""
+        """The recipe of each training: that of the first model that shares it."""
         return {self.names[model]: self.models[model] for model in reversed(self.models)}
 
     @cached_property
@@ -48,7 +48,7 @@ class Trainings:
 
     @cached_property
     def untuned(self) -> dict[str, str]:
-        """The name that each tuned training would have without its search space: all its trials have it in common."""
+        """The name of each tuned training without its search space. All its trials share this name."""
         return {name: training_name(self.recipes[name].model_copy(update={"tune": None})) for name in self.trials}
 
     @cached_property
@@ -57,7 +57,7 @@ class Trainings:
         return {untuned: self.recipes[name] for name, untuned in self.untuned.items()}
 
     def trial_recipe(self, untuned: str, trial: str) -> Recipe:
-        """Return the recipe of a trial; trainings with one untuned name may share it."""
+        """Return the recipe of a trial. Trainings with the same untuned name may share the trial."""
         return next(
             trials[trial] for name, trials in self.trials.items() if self.untuned[name] == untuned and trial in trials
         )
@@ -69,7 +69,7 @@ class Trainings:
         return [f"{run}-seed-{seed}" for run in runs for seed in seeds] if seeds else runs
 
     def folds_of_refit(self, refit: str) -> list[str]:
-        """Return the runs of the folds that a refit takes its number of epochs from: those of its own seed."""
+        """Return the runs of the folds, with the refit's seed, from which the refit takes its number of epochs."""
         return [refit.replace("refit", fold) for fold in self.folds]
 
     def recipe_of_job(self, wildcards: Wildcards) -> Recipe:
@@ -82,6 +82,6 @@ class Trainings:
 
 
 def seed_option(run: str) -> str:
-    """Return the option that gives a run the seed in its name; empty where it has none."""
+    """Return the option --seed with the seed in a run's name; empty if the name has none."""
     _, marked, seed = run.partition("-seed-")
     return f"--seed {seed}" if marked else ""

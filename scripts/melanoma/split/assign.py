@@ -224,11 +224,11 @@ def _require_both_classes(images: pd.DataFrame, folds: int) -> None:
     for target, word in ((1, "melanoma"), (0, "benign image")):
         of_class = images[images["target"] == target]
         present = set(of_class["fold"])
-        lacking = [_part_name(fold) for fold in range(-1, folds) if fold not in present]
-        if lacking:
+        empty = [_part_name(fold) for fold in range(-1, folds) if fold not in present]
+        if empty:
             patients, groups = of_class["patient"].nunique(), of_class["group"].nunique()
             faults.append(
-                f"{', '.join(lacking)}: no {word}. The study has {len(of_class)}, of {patients} patient(s), in {groups}"
+                f"{', '.join(empty)}: no {word}. The study has {len(of_class)}, of {patients} patient(s), in {groups}"
                 f" group(s) that stay together, for test and {folds} folds"
             )
     if faults:

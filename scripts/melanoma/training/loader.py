@@ -23,7 +23,7 @@ from melanoma.common.errors import InputError
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
-from melanoma.images.store import Images, ImageStore
+from melanoma.images.store import ImageReader, ImageStore
 from melanoma.training.sampling import batch_slices, epoch_order
 
 
@@ -44,7 +44,7 @@ class Examples:
     metadata: NDArray[np.float32]
     targets: NDArray[np.float32]
     diagnoses: NDArray[np.int64]
-    store: Images | None
+    store: ImageReader | None
     rows: NDArray[np.int64]
     output_size: int
     first: int = 0

@@ -180,10 +180,7 @@ def test_the_script_writes_the_table_and_the_recipe_of_the_best_trial(tmp_path):
     joint = Recipe(network="baseline_cnn", head="image_and_metadata", monitor="loss")
     for number, (name, values) in enumerate(drawn().items()):
         folder = tmp_path / f"trial-{name}"
-        write_yaml(
-            folder / "recipe.yaml",
-            with_values(joint, values).dump() | {"mark": number},
-        )
+        write_yaml(folder / "recipe.yaml", with_values(joint, values).dump() | {"seed": number})
         rows = {
             "epoch": [1, 2],
             "validation_loss": [0.4, 0.5],
@@ -198,4 +195,4 @@ def test_the_script_writes_the_table_and_the_recipe_of_the_best_trial(tmp_path):
     assert len(table) == 6 and table["chosen"].tolist() == [True] + [False] * 5
     assert table["validation_auroc"].iloc[0] == 0.61 and set(table["epoch"]) == {1}
     best = read_yaml(tmp_path / "recipe.yaml")
-    assert best["mark"] == 3 and values_of(best) == list(drawn().values())[3]
+    assert best["seed"] == 3 and values_of(best) == list(drawn().values())[3]

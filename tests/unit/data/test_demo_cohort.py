@@ -22,7 +22,6 @@ from melanoma.data.demo_cohort import (
     MOST_IMAGES_OF_A_PATIENT,
     SIZE_CHANCES,
     SIZES,
-    auroc,
     kaggle_table,
     make_cohort,
     metadata_score,
@@ -139,21 +138,6 @@ def test_metadata_score_is_a_function_of_the_table_and_a_missing_value_adds_noth
     assert metadata_score(whole, sex, site)[1] == metadata_score(without_age, sex, site)[1]
     nothing = pd.Series([None], dtype=object)
     assert metadata_score(pd.Series([np.nan]), nothing, nothing).tolist() == [0.0]
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2).filter(
-        lambda rows: len({label for _, label in rows}) == 2
-    )
-)
-def test_auroc_is_the_share_of_pairs_in_the_right_order(rows: list[tuple[int, bool]]) -> None:
-    score, label = np.array([row[0] for row in rows], float), np.array([row[1] for row in rows], float)
-    pairs = np.sign(np.subtract.outer(score[label == 1], score[label == 0]))
-    assert auroc(score, label, 1 - label) == pytest.approx((pairs + 1).mean() / 2)
-
-
-def test_auroc_of_one_class_is_undefined() -> None:
-    assert np.isnan(auroc(np.array([1.0, 2.0]), np.zeros(2), np.ones(2)))
 
 
 @pytest.mark.parametrize("signals", [(2.6, 1.8), (1.0, 0.5), (0.0, 1.0)])

@@ -30,7 +30,7 @@ def test_one_file_is_taken_out_of_a_zip(server: Server, tmp_path: Path) -> None:
     server.files["/t.zip"] = zipped(tmp_path / "made.zip", {"x/table.csv": b"1", "x/other.csv": b"2"}).read_bytes()
     get(server, tmp_path / "table.csv", "/t.zip", unzip="file")
     assert (tmp_path / "table.csv").read_bytes() == b"1"
-    refused(server, tmp_path / "no.csv", "no file no.csv. It has", "table.csv", name="/t.zip", unzip="file")
+    refused(server, tmp_path / "no.csv", "no file no.csv. Its files are", "table.csv", name="/t.zip", unzip="file")
 
 
 def test_an_interrupted_unpacking_starts_again_without_the_network(

@@ -13,7 +13,6 @@ from melanoma.common.files import read_json, write_yaml
 from melanoma.evaluation.curves import curves
 from melanoma.evaluation.evaluate import (
     Decisions,
-    Settings,
     cohorts,
     comparisons,
     decide,
@@ -89,7 +88,9 @@ def test_labels_of_test_move_no_threshold_and_no_calibrator(tmp_path: Path) -> N
 
 def test_thresholds_are_those_of_the_out_of_fold_rows_and_counts_those_of_test(tmp_path: Path) -> None:
     table = study()
-    entry = run_evaluate(tmp_path, *write_study(tmp_path, table), "--replicates", "100", "--sensitivity", "0.8")["cnn"]
+    entry = run_evaluate(tmp_path, *write_study(tmp_path, table), "--replicates", "100", "--target-sensitivity", "0.8")[
+        "cnn"
+    ]
     pairs = {
         part: (rows["target"].to_numpy(int), rows["probability"].to_numpy()) for part, rows in table.groupby("part")
     }
@@ -195,7 +196,7 @@ def test_without_patients_images_are_resampled_and_the_result_says_so() -> None:
     entry = evaluate({"cnn": study().assign(patient=None)}, QUICK)["cnn"]
     assert entry["bootstrap"]["clusters"] == "image"
     assert entry["patients"] is None
-    assert "resamples of images" in summary({"cnn": entry})
+    assert "replicates of images" in summary({"cnn": entry})
     assert "unknown" in summary({"cnn": entry})
 
 
@@ -207,7 +208,7 @@ def test_the_summary_is_a_table_in_the_order_given() -> None:
     assert lines[2][column:].startswith(f"{entry['auroc']['value']:.4f} [{entry['auroc']['low']:.4f}, ")
     assert lines[3][column:] == lines[2][column:]
     assert lines[-1].startswith(
-        "In brackets: 95% accelerated percentile intervals over 100 bootstrap resamples of patients"
+        "In brackets: 95% confidence intervals (accelerated percentile) from 100 bootstrap replicates of patients"
     )
 
 
@@ -240,23 +241,24 @@ def test_what_has_no_auroc_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"target_sensitivity": 0}, {"target_sensitivity": 90}, {"threshold_probabilities": [0.1, 1]}]
+    ("option", "value", "problem"),
+    [
+        ("--target-sensitivity", "90", "target_sensitivity: must be at most 1, got 90.0"),
+        ("--threshold-probabilities", "1", "threshold_probabilities.0: must be less than 1, got 1.0"),
+        ("--replicates", "0", "replicates: must be at least 100, got 0"),
+        ("--confidence-level", "95", "confidence_level: must be less than 1, got 95.0"),
+    ],
 )
-def test_settings_without_a_decision_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="must be between 0 and 1"):
-        Settings(**wrong)
-
-
-@pytest.mark.parametrize("wrong", [{"replicates": 0}, {"confidence_level": 1.0}, {"confidence_level": 95}])
-def test_settings_without_an_interval_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="replicates must be 1 or more"):
-        Settings(**wrong)
+def test_an_option_out_of_range_is_refused(tmp_path: Path, option: str, value: str, problem: str) -> None:
+    with pytest.raises(InputError, match=f"wrong option: {problem}; see"):
+        run_evaluate(tmp_path, *write_study(tmp_path, study()), option, value)
 
 
 def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     write_yaml(tmp_path / "evaluate.yaml", {"replicate": 10})
     with pytest.raises(
-        InputError, match="unknown keys replicate; settings are replicates, confidence_level, seed, target_sensitivity"
+        InputError,
+        match=r"(?s)evaluate.yaml holds no valid settings.*unknown key 'replicate' .did you mean 'replicates'",
     ):
         run_evaluate(tmp_path, *write_study(tmp_path, study()), "--settings", str(tmp_path / "evaluate.yaml"))
 

@@ -1,6 +1,5 @@
 """Calibrators and thresholds are kept with all that they are: their files alone give the numbers of the evaluation."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +31,8 @@ def test_a_calibrator_of_any_method_is_applied_from_its_file_alone(tmp_path: Pat
     out_of_fold, test = table[table["part"] == "train"], table[table["part"] == "test"]
     fit = candidates(training_prevalence=0.5)[method]
     made = fit(out_of_fold["target"].to_numpy(int), out_of_fold["probability"].to_numpy())
-    settings, decisions = replace(QUICK, replicates=20), {"cnn": Decisions(calibration=Choice(made, {}))}
-    write_json(tmp_path / "calibration.json", reliability({"cnn": test}, settings, decisions))
+    decisions = {"cnn": Decisions(calibration=Choice(made, {}))}
+    write_json(tmp_path / "calibration.json", reliability({"cnn": test}, QUICK, decisions))
     write_parquet(tmp_path / "new.parquet", test[["probability"]])
     fresh(tmp_path, APPLY)
     found = pd.read_parquet(tmp_path / "calibrated.parquet")["calibrated"]
@@ -43,7 +42,14 @@ def test_a_calibrator_of_any_method_is_applied_from_its_file_alone(tmp_path: Pat
 
 def test_the_files_of_an_evaluation_give_its_calibrated_metrics_and_its_counts(tmp_path: Path) -> None:
     table = study()
-    options = ["--training-prevalence", "cnn=0.5", "--replicates", "20", "--calibration", tmp_path / "calibration.json"]
+    options = [
+        "--training-prevalence",
+        "cnn=0.5",
+        "--replicates",
+        "100",
+        "--calibration",
+        tmp_path / "calibration.json",
+    ]
     entry = run_evaluate(tmp_path, *write_study(tmp_path, table), *options)["cnn"]
     test = table[table["part"] == "test"]
     target, probability = test["target"].to_numpy(int), test["probability"].to_numpy()
@@ -60,6 +66,6 @@ def test_the_files_of_an_evaluation_give_its_calibrated_metrics_and_its_counts(t
 def test_what_was_evaluated_without_out_of_fold_predictions_has_neither(tmp_path: Path) -> None:
     options = write_study(tmp_path, study())
     without_train = options[: options.index("--train")]
-    run_evaluate(tmp_path, *without_train, "--replicates", "20", "--calibration", tmp_path / "calibration.json")
+    run_evaluate(tmp_path, *without_train, "--replicates", "100", "--calibration", tmp_path / "calibration.json")
     assert calibration.load(tmp_path / "calibration.json") == {}
     assert thresholds.load(tmp_path / "metrics.json") == {"cnn": {}}

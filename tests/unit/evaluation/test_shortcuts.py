@@ -1,93 +1,21 @@
-"""Audits of shortcuts: each measure is its definition, and published predictions show what is known of them."""
+"""The shortcut analysis, on random scores, on scores of known shortcuts and on published predictions."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import analyze_shortcuts as script
 import tiny
 from in_process import call
 from melanoma.common.files import read_json, write_parquet, write_yaml
-from melanoma.evaluation.evaluate import Settings
+from melanoma.config.study import Evaluate
 from melanoma.evaluation.shortcuts import acquisition_score, baselines, find_shortcuts, subgroups
 from melanoma.predictions.table import read_predictions
-from melanoma.stats.metrics import auroc, measured
-from melanoma.stats.within import FEWEST_TO_RANK, RSquared, WithinPatient, WithinStrata
 from real_data import real_data
 
-FAST = Settings(replicates=100)
-
-labeled = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30
-).map(lambda rows: tuple(np.array(column) for column in zip(*rows, strict=True)))
-
-
-def pairs_won(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Count pairs of a melanoma and a benign image that are in the right order, ties half, and all of them."""
-    won = total = 0.0
-    for i in np.flatnonzero(target == 1):
-        for j in np.flatnonzero(target == 0):
-            total += weight[i] * weight[j]
-            won += weight[i] * weight[j] * ((score[i] > score[j]) + (score[i] == score[j]) / 2)
-    return won, total
-
-
-@given(labeled)
-def test_the_auroc_within_strata_is_the_share_of_pairs_of_one_stratum_in_the_right_order(
-    rows: tuple[np.ndarray, ...],
-) -> None:
-    target, score, stratum, weight = rows
-    counted = [
-        pairs_won(target[stratum == level], score[stratum == level], weight[stratum == level])
-        for level in np.unique(stratum)
-    ]
-    won, total = np.sum(counted, axis=0)
-    measure = WithinStrata(target, score, stratum)
-    found = measured(measure, weight)["auroc"]
-    np.testing.assert_allclose(found, won / total if total else np.nan, atol=1e-12)
-    unweighted = [pairs_won(target[stratum == k], score[stratum == k], np.ones(len(score))) for k in np.unique(stratum)]
-    assert measure.counts["pairs"] == np.sum(unweighted, axis=0)[1]
-
-
-def test_the_auroc_within_one_stratum_is_the_auroc() -> None:
-    random = np.random.default_rng(0)
-    target, score = random.integers(0, 2, 200), random.integers(0, 20, 200)
-    within = measured(WithinStrata(target, score, np.zeros(200)))["auroc"]
-    assert within == pytest.approx(auroc(target, score), abs=1e-12)
-
-
-@given(labeled)
-def test_a_patient_that_counts_twice_has_its_pairs_and_its_ranks_twice(rows: tuple[np.ndarray, ...]) -> None:
-    target, score, patient, draws = rows
-    weight = draws[patient % len(draws)]  # one weight for each patient
-    won = total = first = chance = ranked = 0.0
-    for level in np.unique(patient):
-        own = patient == level
-        times = weight[own][0]
-        pairs = pairs_won(target[own], score[own], np.ones(own.sum()))
-        won, total = won + times * pairs[0], total + times * pairs[1]
-        if own.sum() >= FEWEST_TO_RANK and 0 < target[own].sum() < own.sum():
-            for i in np.flatnonzero(own & (target == 1)):
-                others = own & (np.arange(len(own)) != i)
-                first += times * bool((score[i] > score[others]).all())
-                chance, ranked = chance + times / own.sum(), ranked + times
-    found = measured(WithinPatient(target, score, patient), weight)
-    expected = {"auroc": (won, total), "first": (first, ranked), "chance": (chance, ranked)}
-    for name, (part, whole) in expected.items():
-        np.testing.assert_allclose(found[name], part / whole if whole else np.nan, atol=1e-12)
-
-
-def test_what_a_prediction_explains_is_r_squared() -> None:
-    random = np.random.default_rng(1)
-    number = random.normal(size=50)
-    predicted = number + 0.5 * random.normal(size=50)
-    expected = 1 - np.sum((number - predicted) ** 2) / np.sum((number - number.mean()) ** 2)
-    assert measured(RSquared(number, predicted))["r2"] == pytest.approx(expected)
-    assert measured(RSquared(number, np.full(50, number.mean())))["r2"] == pytest.approx(0)
+FAST = Evaluate(replicates=100)
 
 
 def table(count: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -104,7 +32,7 @@ def test_every_image_is_in_one_group_of_each_kind() -> None:
     assert set(subgroups(rows)["sex"]) == {"male", "female", "missing"}
 
 
-def test_a_score_that_is_the_image_size_is_explained_by_it_and_worth_nothing_within_it() -> None:
+def test_image_size_as_a_score_has_a_high_r2_and_no_auroc_within_size() -> None:
     rows = table()
     rows["width"] = np.where(rows["target"] == 1, 640, rows["width"])
     noise = 0.01 * np.random.default_rng(9).random(len(rows))
@@ -115,7 +43,7 @@ def test_a_score_that_is_the_image_size_is_explained_by_it_and_worth_nothing_wit
     assert found["r2"]["value"] > 0.5
 
 
-def test_a_random_score_is_explained_by_nothing_and_of_patients_without_a_name_there_is_no_within() -> None:
+def test_a_random_score_has_no_r2_and_unknown_patients_or_sizes_have_no_auroc_within() -> None:
     rows = table()
     found = find_shortcuts({"noise": rows}, FAST)["models"]["noise"]
     assert found["r2"]["value"] < 0.1
@@ -147,7 +75,7 @@ def test_baselines_of_few_images_are_still_divided_into_leaves() -> None:
         assert predictions["probability"].nunique() > 1
 
 
-def test_the_script_audits_test_and_out_of_fold(tmp_path: Path) -> None:
+def test_the_script_analyzes_test_and_out_of_fold(tmp_path: Path) -> None:
     rows = table(200)
     train, test = rows.iloc[:150], rows.iloc[150:]
     parts = [(train[train["fold"] == 0], "train", 0), (test, "test", -1)]

@@ -13,9 +13,10 @@ import fuse as script
 from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_parquet, write_yaml
-from melanoma.fusion.rules import aligned, fuse, log_loss, simplex_minimum
-from melanoma.predictions.table import COLUMNS, logit, read_predictions
-from melanoma.stats.metrics import auroc
+from melanoma.fusion.rules import aligned, fuse, simplex_minimum
+from melanoma.predictions.table import COLUMNS, read_predictions
+from melanoma.stats.log_odds import logit
+from melanoma.stats.metrics import auroc, log_loss
 from real_data import real_data
 
 
@@ -194,7 +195,7 @@ def test_the_script_fits_weights_and_writes_predictions(tmp_path: Path) -> None:
 
 def test_the_script_takes_fixed_weights_without_labels(tmp_path: Path) -> None:
     members, _ = study(1)
-    chosen = {"method": "weighted", "members": ["good", "poor"], "weights": {"good": 3, "poor": 1}}
+    chosen = {"method": "weighted", "members": ["good", "poor"], "weights": {"good": 3.0, "poor": 1.0}}
     run_fuse(tmp_path, chosen, members)
     assert read_json(tmp_path / "fused.json")["weights"] == {"good": 0.75, "poor": 0.25}
 
@@ -202,8 +203,8 @@ def test_the_script_takes_fixed_weights_without_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({"method": "median"}, "'method' must be one of"),
-        ({"method": "mean", "wieghts": None}, "unknown keys wieghts"),
+        ({"method": "median", "members": ["good", "poor"]}, "'median' is not allowed"),
+        ({"method": "mean", "members": ["good", "poor"], "wieghts": None}, "did you mean 'weights'"),
         ({"method": "mean", "members": ["good", "best"]}, "without predictions: best"),
         ({"method": "weighted", "members": ["good", "poor"]}, "--train"),
     ],

@@ -74,7 +74,7 @@ class Study:
         call(tabular, *recipe_and_folds, *self.split(), *out)
 
     def fuse(self, name: str) -> None:
-        write_yaml(self.folder / "fusion.yaml", FUSIONS[name])
+        write_yaml(self.folder / "fusion.yaml", FUSIONS[name] | {"members": ["forest", "bayes"]})
         members = [f"{member}={self.folder / member}.parquet" for member in ("forest", "bayes")]
         out = ["--output", self.folder / f"{name}.parquet", "--weights", self.folder / f"{name}.json"]
         call(fuse, "--settings", self.folder / "fusion.yaml", "--members", *members, *self.split(), *out)
@@ -160,7 +160,7 @@ def test_a_fitted_fusions_file_has_the_fits_of_its_own_out_of_fold_predictions(f
     members = {member: fused.predictions(member, "train") for member in ("forest", "bayes")}
     fusion, expected = fusion_file.load(fused.folder / f"{name}.json"), fused.predictions(name, "train")
     rows = read_table(members, fused.train, fusion.context)
-    fold = patient_folds(rows["target"].to_numpy(int), rows["patient"].to_numpy(str), fuse.DEFAULTS["folds"], 1)
+    fold = patient_folds(rows["target"].to_numpy(int), rows["patient"].to_numpy(str), 5, 1)
     for number, fit in enumerate(fusion.folds):
         own = fold == number
         assert fit.predict(rows[own]).tolist() == expected.loc[own, "probability"].tolist()

@@ -10,12 +10,15 @@ import select_model as script
 from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_parquet, write_yaml
+from melanoma.config.study import Fuse, FusionSettings
 from melanoma.fusion.rules import fuse
 from melanoma.fusion.select_model import select_model
-from melanoma.fusion.stacking import cross_fits, fit_of, fusion_table
+from melanoma.fusion.stacking import cross_fits, fit_function, fusion_table
 from melanoma.stats.metrics import auroc
 
-STACK = {"method": "logistic", "inputs": [], "context": True, "seed": 1}
+
+def settings(replicates: int, seed: int) -> Fuse:
+    return Fuse(significance_level=0.05, replicates=replicates, seed=seed)
 
 
 def cohort(seed: int, images: int = 240) -> tuple[np.random.Generator, pd.DataFrame, np.ndarray]:
@@ -48,8 +51,10 @@ def fused(members: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     first = next(iter(members.values()))
     known = first[["image", "target", "age", "sex", "site"]]
     table = fusion_table(members, known, known.iloc[:0].drop(columns="target"), context=True)
-    for name, settings in {"weighted": {"method": "weighted"}, "stacked": STACK}.items():
-        probability = cross_fits(table, fit_of(settings | {"members": list(members)}), 5, 1).probability
+    weighted = FusionSettings(method="weighted", members=tuple(members))
+    stacked = FusionSettings(method="logistic", members=tuple(members), inputs=(), context=True)
+    for name, chosen in {"weighted": weighted, "stacked": stacked}.items():
+        probability = cross_fits(table, fit_function(chosen), 5, 1).probability
         fusions[name] = first.assign(probability=probability)
     return fusions
 
@@ -60,14 +65,14 @@ def test_where_fusion_cannot_help_it_is_adopted_at_most_seven_times_in_a_hundred
     for seed in range(100):
         generator, rows, signal = cohort(seed)
         members = {"good": predicted(rows, signal), "noise": predicted(rows, generator.normal(size=len(rows)))}
-        adopted += select_model(members, fused(members), 0.05, 200, seed)["adopted"]
+        adopted += select_model(members, fused(members), settings(200, seed))["adopted"]
     assert adopted <= 7
 
 
 def test_a_fusion_of_two_models_that_each_see_a_part_is_adopted() -> None:
     generator, rows, signal = cohort(1, images=1200)
     members = {name: predicted(rows, signal + generator.normal(size=len(rows))) for name in ("one", "two")}
-    found = select_model(members, fused(members), 0.05, 500, 1)
+    found = select_model(members, fused(members), settings(500, 1))
     assert found["adopted"] and found["selected_model"] in found["tests"]
     chosen = found["tests"][found["selected_model"]]
     assert chosen["adopted"] and chosen["p_holm"] < 0.05 and chosen["difference"] > 0
@@ -76,7 +81,7 @@ def test_a_fusion_of_two_models_that_each_see_a_part_is_adopted() -> None:
 def test_the_best_single_model_is_selected_where_no_fusion_is_better() -> None:
     generator, rows, signal = cohort(2)
     members = {"noise": predicted(rows, generator.normal(size=len(rows))), "good": predicted(rows, signal)}
-    found = select_model(members, {"mean": fuse(members, "mean")}, 0.05, 200, 1)
+    found = select_model(members, {"mean": fuse(members, "mean")}, settings(200, 1))
     assert (found["selected_model"], found["best_single"], found["adopted"]) == ("good", "good", False)
     assert found["auroc"]["good"] == pytest.approx(auroc(rows["target"], signal))
     assert found["tests"]["mean"]["difference"] < 0 and found["tests"]["mean"]["p"] > 0.5
@@ -85,7 +90,7 @@ def test_the_best_single_model_is_selected_where_no_fusion_is_better() -> None:
 def test_a_fusion_that_is_the_best_model_itself_is_not_adopted() -> None:
     _, rows, signal = cohort(3)
     good = predicted(rows, signal)
-    found = select_model({"good": good}, {"copy": good, "other": good}, 0.05, 200, 1)
+    found = select_model({"good": good}, {"copy": good, "other": good}, settings(200, 1))
     assert found["selected_model"] == "good" and found["tests"]["copy"]["p"] == 0.5
 
 
@@ -94,17 +99,17 @@ def test_more_fusions_make_each_harder_to_adopt() -> None:
     good = predicted(rows, signal)
     better = predicted(rows, signal + 0.1 * rows["target"].to_numpy())
     noise = {f"f{n}": predicted(rows, generator.normal(size=len(rows))) for n in range(9)}
-    alone = select_model({"good": good}, {"better": better}, 0.05, 200, 1)["tests"]["better"]
-    among = select_model({"good": good}, {"better": better} | noise, 0.05, 200, 1)["tests"]["better"]
+    alone = select_model({"good": good}, {"better": better}, settings(200, 1))["tests"]["better"]
+    among = select_model({"good": good}, {"better": better} | noise, settings(200, 1))["tests"]["better"]
     assert alone["p"] == among["p"] and among["p_holm"] == pytest.approx(10 * alone["p_holm"])
 
 
 def test_a_study_without_fusions_has_a_selected_model_and_one_class_has_none() -> None:
     _, rows, signal = cohort(5)
     good = predicted(rows, signal)
-    assert select_model({"good": good}, {}, 0.05, 200, 1)["selected_model"] == "good"
-    with pytest.raises(InputError, match="not of both classes"):
-        select_model({"good": good.assign(target=0)}, {}, 0.05, 200, 1)
+    assert select_model({"good": good}, {}, settings(200, 1))["selected_model"] == "good"
+    with pytest.raises(InputError, match="are of one class"):
+        select_model({"good": good.assign(target=0)}, {}, settings(200, 1))
 
 
 def test_the_script_reads_out_of_fold_rows_and_labels_of_train_alone(tmp_path: Path) -> None:

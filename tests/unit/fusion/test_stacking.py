@@ -1,5 +1,7 @@
 """Fitted fusions: honest out of fold, blind to the test's labels, and able to find what is there."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,20 +11,21 @@ from hypothesis import strategies as st
 from melanoma.common.errors import InputError
 from melanoma.config.data import Generate
 from melanoma.config.networks import GradientBoosting
+from melanoma.config.study import FusionSettings
 from melanoma.data.demo_cohort import make_cohort
-from melanoma.fusion.rules import log_loss
-from melanoma.fusion.stacking import Weights, cross_fits, fit_of, fusion_table
+from melanoma.fusion.stacking import Weights, cross_fits, fit_function, fusion_table
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
 from melanoma.stats.calibration import patient_folds
-from melanoma.stats.metrics import auroc
+from melanoma.stats.metrics import auroc, log_loss
 
-BOOSTING = GradientBoosting(max_iter=20, min_samples_leaf=10).dump()
+BOOSTING = GradientBoosting(max_iter=20, min_samples_leaf=10)
 METHODS = ["weighted", "logistic", "gradient_boosting"]
 
 
-def fusion(method: str, members: list[str], **changes: object) -> dict[str, object]:
-    common = {"method": method, "members": members, "seed": 1, "gradient_boosting": BOOSTING}
-    return common | {"inputs": ["age", "sex", "site"], "context": False} | changes
+def fusion(method: str, members: list[str], **changes: Any) -> FusionSettings:
+    """Return the settings of a fusion; a test may have a single member, which no study may have."""
+    settings = FusionSettings(method=method, members=("a", "b"), gradient_boosting=BOOSTING, **changes)
+    return settings.model_copy(update={"members": tuple(members)})
 
 
 def member(cohort: pd.DataFrame, score: np.ndarray) -> pd.DataFrame:
@@ -54,7 +57,7 @@ def test_a_patients_labels_never_reach_its_own_fused_predictions(method: str) ->
     """Labels moved about within the patients of one fold change nothing of that fold's fused predictions."""
     cohort, members = study()
     rows = table(cohort, members)
-    fit = fit_of(fusion(method, list(members)))
+    fit = fit_function(fusion(method, list(members)))
     plain = cross_fits(rows, fit, 5, 1).probability
     swapped = rows.copy()
     train = rows[rows["part"] == "train"]
@@ -74,9 +77,9 @@ def test_the_test_changes_nothing_out_of_fold_and_its_labels_are_not_there(metho
     rows = table(cohort, members, context=True)
     assert rows.loc[rows["part"] == "test", "target"].isna().all()
     chosen = fusion(method, list(members), context=method != "weighted")
-    whole = cross_fits(rows, fit_of(chosen), 5, 1).probability
+    whole = cross_fits(rows, fit_function(chosen), 5, 1).probability
     alone = rows[rows["part"] == "train"]
-    without = cross_fits(alone, fit_of(chosen), 5, 1).probability
+    without = cross_fits(alone, fit_function(chosen), 5, 1).probability
     np.testing.assert_array_equal(whole[(rows["part"] == "train").to_numpy()], without)
 
 
@@ -95,7 +98,7 @@ def test_fitted_weights_lie_on_the_simplex_and_leave_out_noise(seed: int) -> Non
 def test_fused_predictions_are_probabilities_and_better_calibrated_than_raw_scores(method: str) -> None:
     cohort, members = study(images=1500)
     rows = table(cohort, members)
-    fused, combination, _ = cross_fits(rows, fit_of(fusion(method, list(members))), 5, 1)
+    fused, combination, _ = cross_fits(rows, fit_function(fusion(method, list(members))), 5, 1)
     train = (rows["part"] == "train").to_numpy()
     target = rows.loc[train, "target"].to_numpy()
     assert ((fused >= 0) & (fused <= 1)).all()
@@ -107,8 +110,8 @@ def test_a_stack_gains_what_metadata_add() -> None:
     cohort, members = study(images=3000, metadata_signal=2.4)
     rows, test = table(cohort, members), (cohort["part"] == "test").to_numpy()
     target = cohort["target"].to_numpy()[test]
-    with_metadata = cross_fits(rows, fit_of(fusion("logistic", ["good", "poor"])), 5, 1).probability
-    without = cross_fits(rows, fit_of(fusion("logistic", ["good", "poor"], inputs=[])), 5, 1).probability
+    with_metadata = cross_fits(rows, fit_function(fusion("logistic", ["good", "poor"])), 5, 1).probability
+    without = cross_fits(rows, fit_function(fusion("logistic", ["good", "poor"], inputs=())), 5, 1).probability
     assert auroc(target, with_metadata[test]) > auroc(target, without[test]) + 0.05
 
 
@@ -122,7 +125,7 @@ def test_only_context_finds_how_a_lesion_differs_from_its_patients_other_lesions
     found = {}
     for method in ("logistic", "gradient_boosting"):
         for context in (True, False):
-            fused = cross_fits(rows, fit_of(fusion(method, ["image"], context=context)), 5, 1).probability
+            fused = cross_fits(rows, fit_function(fusion(method, ["image"], context=context)), 5, 1).probability
             found[method, context] = auroc(target, fused[test])
     assert min(found["logistic", True], found["gradient_boosting", True]) > 0.8
     assert max(found["logistic", False], found["gradient_boosting", False]) < 0.7
@@ -152,8 +155,8 @@ def test_an_image_that_stands_apart_from_its_patients_others_is_found_by_context
     for method in ("logistic", "gradient_boosting"):
         found = {}
         for context in (True, False):
-            chosen = fusion(method, list(members), context=context, inputs=[])
-            fused = cross_fits(rows, fit_of(chosen), 5, 1).probability
+            chosen = fusion(method, list(members), context=context, inputs=())
+            fused = cross_fits(rows, fit_function(chosen), 5, 1).probability
             found[context] = auroc(target, fused[test])
         assert found[True] > 0.8
         assert abs(found[False] - 0.5) < 0.1
@@ -167,10 +170,10 @@ def test_a_member_without_distances_adds_no_columns_of_them() -> None:
         "distance z seeing",
         "distance rank seeing",
     ]
-    combination = cross_fits(rows, fit_of(fusion("logistic", list(members), context=True)), 5, 1).combination
+    combination = cross_fits(rows, fit_function(fusion("logistic", list(members), context=True)), 5, 1).combination
     assert set(combination.summary()) >= {"logit blind", "z blind", "logit seeing", "z seeing", "distance z seeing"}
     assert "distance blind" not in combination.summary()
-    plain = cross_fits(rows, fit_of(fusion("logistic", list(members))), 5, 1).combination.summary()
+    plain = cross_fits(rows, fit_function(fusion("logistic", list(members))), 5, 1).combination.summary()
     assert not [name for name in plain if "distance" in name]
 
 
@@ -182,5 +185,5 @@ def test_a_fusion_needs_out_of_fold_predictions_and_two_patients_of_each_class()
     rows = table(cohort, members)
     first = rows["patient"] == rows["patient"].iloc[0]
     one = rows.assign(target=np.where(rows["target"].isna(), np.nan, first.astype(float)))
-    with pytest.raises(InputError, match="two patients or more must have a melanoma"):
-        cross_fits(one, fit_of(fusion("logistic", list(members))), 5, 1)
+    with pytest.raises(InputError, match="at least two must have a"):
+        cross_fits(one, fit_function(fusion("logistic", list(members))), 5, 1)

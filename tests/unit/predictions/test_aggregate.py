@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import compare_seeds as seeds
-from melanoma.predictions.aggregate import aggregated, seeds_of
+from melanoma.predictions.aggregate import aggregated, seed_names
 from melanoma.predictions.table import COLUMNS
 from melanoma.stats.metrics import auroc
 
@@ -95,7 +95,7 @@ def test_the_spread_is_that_of_each_seeds_own_auroc():
         "refit-seed-7": run(None, [1, 1]),
     }
     found = seeds.spread(runs, TRAIN, LABELS)
-    assert found["seeds"] == seeds_of(runs) == ["1", "7"]
+    assert found["seeds"] == seed_names(runs) == ["1", "7"]
     assert found["out_of_fold"] == {"auroc": [1.0, 0.0], "sd": pytest.approx(np.std([1, 0], ddof=1))}
     assert found["test"] == {"auroc": [1.0, 0.5], "sd": pytest.approx(np.std([1, 0.5], ddof=1))}
     assert auroc(np.array([0, 1]), np.array([-1, 1])) == 1

@@ -91,14 +91,14 @@ def test_missing_test_images_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "fused", "message"),
     [
-        ({}, True, "no out-of-fold predictions, which a fusion is fitted to"),
+        ({}, True, "no out-of-fold predictions, and fusions are fitted to these"),
         ({"target": SCORES.to_numpy() * 3}, False, r"no probability from 0 to 1, in 53 of 80 rows"),
         ({"patient_distance": [0.5, None] * 40}, False, r"patient_distance not in 0 to 2, in 40 of 80 rows"),
         ({"patient_distance": SCORES.to_numpy() * 3}, False, r"patient_distance not in 0 to 2"),
         ({"target": None}, False, "no column of probabilities among image;"),
-        ({"fold": np.arange(80) % 3}, False, r"patients have images in several of its folds"),
-        ({"part": ["train"] * 30 + ["test"] * 50}, False, r"images of the folds that were run have no out-of-fold"),
-        ({"image_name": ["TEST_1"] * 80}, False, "image missing or twice"),
+        ({"fold": np.arange(80) % 3}, False, r"patients have images in several folds"),
+        ({"part": ["train"] * 30 + ["test"] * 50}, False, r"images of the folds that are run have no out-of-fold"),
+        ({"image_name": ["TEST_1"] * 80}, False, "image missing or repeated"),
     ],
 )
 def test_what_cannot_be_used_is_said(tmp_path, columns, fused, message):

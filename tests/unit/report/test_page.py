@@ -1,4 +1,4 @@
-"""The report is one page that needs nothing but itself and holds all that a reviewer asks for."""
+"""The report is one page that contains all that it shows."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from finished_study import draw
 from in_process import call
 from melanoma.common.files import read_json, write_json, write_text, write_yaml
 from melanoma.common.provenance import ROOT
-from melanoma.evaluation.evaluate import Settings
+from melanoma.config.study import Evaluate
 from melanoma.evaluation.shortcuts import areas, find_shortcuts
 from melanoma.report.page import Sources, render
 from minimal_config import MINIMAL
@@ -77,7 +77,7 @@ def test_links_within_the_report_lead_somewhere(study: Path, tmp_path: Path) -> 
     assert set(re.findall(r'href="#([^"]+)"', page)) <= targets
 
 
-def test_the_report_holds_results_split_problems_recipes_versions_and_limits(study: Path, tmp_path: Path) -> None:
+def test_the_report_has_results_split_issues_recipes_versions_and_limits(study: Path, tmp_path: Path) -> None:
     page = write_report(study, tmp_path)
     entry = pd.read_json(study / "metrics.json")["cnn"]
     for text in (
@@ -147,7 +147,7 @@ def test_the_report_says_which_model_is_selected_and_why(study: Path, tmp_path: 
     assert "No fusion has a significantly higher" in page and "<td>not significantly higher</td>" in page
 
 
-def test_the_report_sets_fusions_with_context_beside_the_same_without(study: Path, tmp_path: Path) -> None:
+def test_the_report_compares_fusions_with_and_without_context(study: Path, tmp_path: Path) -> None:
     metrics = read_json(study / "metrics.json")
     entry = metrics["cnn"]
     write_json(tmp_path / "metrics.json", metrics | {"stack": entry, "stack_without_context": entry})
@@ -172,7 +172,7 @@ def test_the_report_holds_shortcuts_and_subgroups(study: Path, tmp_path: Path) -
     train = pd.read_parquet(study / "train.parquet").drop(columns=["row", "fold"])
     known = {"age": 40.0, "sex": "male", "site": "torso", "source": "demo", "width": 640, "height": 480}
     rows = train.assign(probability=np.random.default_rng(0).random(len(train)), **known)
-    settings = Settings(replicates=100)
+    settings = Evaluate(replicates=100)
     for label, table in (("known", rows), ("unknown", rows.assign(patient=None, width=0, height=0))):
         found = find_shortcuts({"cnn": table}, settings) | {"baselines": areas({"age, sex and site": table}, settings)}
         write_json(tmp_path / "shortcuts.json", {"test": found, "out_of_fold": {"models": {}}})
@@ -185,17 +185,17 @@ def test_the_report_holds_shortcuts_and_subgroups(study: Path, tmp_path: Path) -
             assert f"of {model['within_patient']['ranked']} melanomas (by chance" in page
 
 
-def test_many_comparisons_are_folded_away(study: Path, tmp_path: Path) -> None:
+def test_many_comparisons_are_collapsed(study: Path, tmp_path: Path) -> None:
     comparisons = read_json(study / "comparisons.json")
     write_json(tmp_path / "comparisons.json", comparisons | {"pairs": comparisons["pairs"] * 20})
     assert "20 comparisons, " in write_report(study, tmp_path, comparisons=tmp_path / "comparisons.json")
 
 
-def test_the_report_is_the_same_text_again(study: Path, tmp_path: Path) -> None:
+def test_the_same_sources_give_the_same_report(study: Path, tmp_path: Path) -> None:
     assert write_report(study, tmp_path) == write_report(study, tmp_path)
 
 
-def test_what_tables_hold_cannot_become_markup(study: Path, tmp_path: Path) -> None:
+def test_values_of_tables_are_escaped(study: Path, tmp_path: Path) -> None:
     page = write_report(study, tmp_path)
     assert "<b>-4</b>" not in page
     assert "&lt;b&gt;-4&lt;/b&gt;" in page
@@ -211,13 +211,13 @@ def test_a_leak_is_a_red_banner(study: Path, tmp_path: Path) -> None:
     assert "ISIC_1, ISIC_2" in page
 
 
-def test_allowed_leaks_are_a_red_banner_even_if_none_was_found(study: Path, tmp_path: Path) -> None:
+def test_allowed_leaks_are_a_red_banner_without_any_finding(study: Path, tmp_path: Path) -> None:
     write_yaml(tmp_path / "study.yaml", MINIMAL | {"split": {"allow_leaks": True}})
     page = write_report(study, tmp_path, study=tmp_path / "study.yaml")
     assert "Leaks were allowed" in page
 
 
-def test_a_sequential_split_is_a_red_banner_whatever_the_gate_found(study: Path, tmp_path: Path) -> None:
+def test_a_sequential_split_is_a_red_banner_without_any_finding(study: Path, tmp_path: Path) -> None:
     split = {"method": "sequential", "test_fraction": 0.2, "folds": 5, "run_folds": [4], "allow_leaks": True}
     write_yaml(tmp_path / "study.yaml", MINIMAL | {"split": split})
     page = write_report(study, tmp_path, study=tmp_path / "study.yaml")
@@ -226,7 +226,7 @@ def test_a_sequential_split_is_a_red_banner_whatever_the_gate_found(study: Path,
     assert 'class="banner good"' not in page
 
 
-def test_a_predefined_split_says_where_it_comes_from(study: Path, tmp_path: Path) -> None:
+def test_a_predefined_split_names_its_table(study: Path, tmp_path: Path) -> None:
     predefined = {"table": "folds.csv", "column": "tfrecord", "test": [0, 1], "folds": [[2], [3]]}
     split = {"method": "predefined", "folds": 2, "run_folds": [0], "predefined": predefined}
     write_yaml(tmp_path / "study.yaml", MINIMAL | {"split": split})
@@ -235,12 +235,12 @@ def test_a_predefined_split_says_where_it_comes_from(study: Path, tmp_path: Path
     assert 'class="banner good"' in page
 
 
-def test_a_study_without_problems_says_so(study: Path, tmp_path: Path) -> None:
+def test_a_study_without_issues_says_so(study: Path, tmp_path: Path) -> None:
     write_text(tmp_path / "issues.csv", "source,table,row,image,column,value,problem,action\n")
     assert "every row of the tables was used unchanged" in write_report(study, tmp_path, issues=tmp_path / "issues.csv")
 
 
-def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None:
+def test_a_report_needs_metrics_and_study_only(study: Path, tmp_path: Path) -> None:
     metrics = pd.read_json(study / "metrics.json").to_dict()
     chosen = "validation", "thresholds", "calibrated"
     alone = {key: value for key, value in metrics["cnn"].items() if key not in chosen}
@@ -254,7 +254,7 @@ def test_a_report_of_metrics_alone_is_whole(study: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("melanomas", "patients", "warned"), [(19, 30, True), (20, 19, True), (20, 20, False)])
-def test_a_test_too_small_to_conclude_from_is_said_to_be(
+def test_a_small_test_set_has_a_warning(
     study: Path, tmp_path: Path, melanomas: int, patients: int, warned: bool
 ) -> None:
     metrics = json.loads((study / "metrics.json").read_text())
@@ -285,7 +285,7 @@ def test_each_model_says_which_weights_it_starts_from(study: Path, tmp_path: Pat
     ]
 
 
-def test_the_report_shows_trials_and_how_often_the_test_was_read(study: Path, tmp_path: Path) -> None:
+def test_the_report_has_trials_seeds_and_the_accesses_to_the_test_set(study: Path, tmp_path: Path) -> None:
     entries = [{"time": f"2030-01-0{n + 1}", "test": "t", "configuration": f"{n % 2}"} for n in range(3)]
     write_text(tmp_path / "test_access_log.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
     spread = {"auroc": [0.81, None], "sd": None}

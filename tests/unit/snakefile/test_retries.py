@@ -78,7 +78,8 @@ def test_an_input_error_is_tried_once_and_a_stop_or_a_kill_again_and_all_are_tol
     tries = {name: len((tmp_path / name).read_text()) for name in ("wrong", "stopped", "killed", "good")}
     assert tries == {"wrong": 1, "stopped": 4, "killed": 4, "good": 1}
     assert [line for line in done.stdout.splitlines() if line.startswith("GIVEN UP")] == [
-        "GIVEN UP logs/study/killed.log: no error, so it was ended from outside, as by a kill; last came: at work",
+        "GIVEN UP logs/study/killed.log: no error; the job was ended from outside, as by a kill."
+        " Its last message: at work",
         "GIVEN UP logs/study/stopped.log: stopped by the end of its 1 minutes",
         "GIVEN UP logs/study/wrong.log: models.cnn: a typing error",
     ]
@@ -110,7 +111,7 @@ def test_a_log_of_an_earlier_run_or_none_tells_nothing(tmp_path):
     os.utime(log, (1000, 1000))
     assert failed_for_good(log, 1000) and not failed_for_good(log, 1001)
     assert not failed_for_good(tmp_path / "other.log", 0)
-    assert "nothing" in last_words(log, 1001) and "nothing" in last_words(tmp_path / "other.log", 0)
+    assert "no message" in last_words(log, 1001) and "no message" in last_words(tmp_path / "other.log", 0)
 
 
 def test_the_last_words_are_the_cause_with_all_its_lines_whoever_speaks_after_it(tmp_path):

@@ -1,4 +1,4 @@
-"""Calibration undoes what training did to probabilities, and thresholds are best where they were chosen."""
+"""Calibrators correct the probabilities of resampled trainings, and are those of their definitions."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -16,14 +16,13 @@ from melanoma.stats.calibration import (
     Calibrator,
     choose_calibrator,
     isotonic,
-    log_odds,
     patient_folds,
     platt,
     prior_shift,
     temperature,
 )
-from melanoma.stats.metrics import Calibration, confusion, log_loss, measured
-from melanoma.stats.thresholds import choose_thresholds
+from melanoma.stats.log_odds import logit
+from melanoma.stats.metrics import Calibration, log_loss, measured
 
 
 def honest(seed: int, n: int = 20_000, prevalence: float = 0.02) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,7 +41,7 @@ def calibration_error(target: np.ndarray, probability: np.ndarray) -> float:
     return float(measured(Calibration(target, probability))["ece"])
 
 
-def test_calibration_mends_what_oversampling_did() -> None:
+def test_calibration_corrects_oversampling() -> None:
     target, value, patient = honest(1)
     choice = choose_calibrator(target, oversampled(target, value), patient, training_prevalence=0.5)
     fresh, value, _ = honest(2)
@@ -54,7 +53,7 @@ def test_calibration_mends_what_oversampling_did() -> None:
     assert calibration_error(fresh, shifted.apply(raw)) < 0.01
 
 
-def test_without_the_prevalence_trained_at_another_method_mends_it() -> None:
+def test_without_the_training_prevalence_another_method_corrects_it() -> None:
     target, value, patient = honest(1)
     choice = choose_calibrator(target, oversampled(target, value), patient)
     assert "prior_shift" not in choice.log_losses
@@ -71,7 +70,7 @@ def test_without_the_prevalence_trained_at_another_method_mends_it() -> None:
         ("isotonic", lambda value: np.where(value > -1, value + 9, value)),
     ],
 )
-def test_the_method_of_least_log_loss_is_chosen_and_one_that_fits_the_distortion_is_near_it(
+def test_the_method_with_the_lowest_log_loss_is_selected_and_the_method_of_the_distortion_is_near_it(
     method: str, bend: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     target, value, patient = honest(3, n=8000, prevalence=0.3)
@@ -85,7 +84,7 @@ def test_the_method_of_least_log_loss_is_chosen_and_one_that_fits_the_distortion
 def test_platt_is_a_logistic_regression_on_log_odds() -> None:
     target, value, _ = honest(4)
     probability = expit(2 * value + 1)
-    fitted = LogisticRegression(C=1e9, tol=1e-9).fit(log_odds(probability)[:, None], target)
+    fitted = LogisticRegression(C=1e9, tol=1e-9).fit(logit(probability)[:, None], target)
     made = platt(target, probability)
     # Platt's targets are a little off 0 and 1, so the two differ a little.
     assert made.slope == pytest.approx(fitted.coef_.item(), abs=0.02)
@@ -124,7 +123,7 @@ def test_calibrated_probabilities_are_probabilities_in_the_same_order(
     assert (np.diff(made) >= 0).all()
 
 
-def test_classes_that_part_cleanly_leave_the_fit_finite() -> None:
+def test_perfectly_separated_classes_give_a_finite_fit() -> None:
     target = np.array([0] * 20 + [1] * 20)
     made = platt(target, np.where(target == 1, 0.9, 0.1))
     assert np.isfinite([made.slope, made.intercept]).all()
@@ -132,7 +131,7 @@ def test_classes_that_part_cleanly_leave_the_fit_finite() -> None:
 
 
 @given(labeled(), st.integers(1, 6), st.integers(0, 99))
-def test_a_patient_is_in_one_fold_and_melanomas_are_dealt_evenly(data: Labeled, patients: int, seed: int) -> None:
+def test_a_patient_is_in_one_fold_and_melanomas_are_assigned_evenly(data: Labeled, patients: int, seed: int) -> None:
     target, _, _ = data
     patient = np.arange(len(target)) % patients
     fold = patient_folds(target, patient, 3, seed)
@@ -144,21 +143,3 @@ def test_a_patient_is_in_one_fold_and_melanomas_are_dealt_evenly(data: Labeled, 
 def test_a_single_patient_with_melanoma_leaves_probabilities_as_they_are() -> None:
     choice = choose_calibrator([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1], ["a", "a", "b", "c"])
     assert choice == (NONE, {})
-
-
-@given(labeled(), st.sampled_from([0.5, 0.8, 1.0]))
-def test_no_other_threshold_is_better_by_its_rule(data: Labeled, sensitivity: float) -> None:
-    target, score, _ = data
-    chosen = choose_thresholds(target, score, sensitivity)
-    every = [(threshold, confusion(target, score, threshold)) for threshold in sorted(set(score), reverse=True)]
-    criteria = {
-        "g_mean": lambda cells: cells.g_mean,
-        "youden": lambda cells: cells.sensitivity + cells.specificity - 1,
-        "f2": lambda cells: cells.f2,
-    }
-    for rule, criterion in criteria.items():
-        assert criterion(confusion(target, score, chosen[rule])) == pytest.approx(
-            max(criterion(cells) for _, cells in every)
-        )
-    kept = [threshold for threshold, cells in every if cells.sensitivity >= sensitivity]
-    assert chosen[f"sensitivity_{100 * sensitivity:g}"] == kept[0]

@@ -130,7 +130,6 @@ def test_weighted_metrics_are_those_of_scikit_learn(data: Labeled) -> None:
     for ours, theirs in (
         (metrics.auroc, sklearn_metrics.roc_auc_score),
         (metrics.average_precision, sklearn_metrics.average_precision_score),
-        (metrics.brier, sklearn_metrics.brier_score_loss),
         (metrics.log_loss, sklearn_metrics.log_loss),
     ):
         assert ours(target, score) == pytest.approx(theirs(target, score), abs=TOLERANCE)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from melanoma.config.optimization import Loss, Sampling
 from melanoma.config.recipe import Recipe
-from melanoma.predictions.table import logit
+from melanoma.stats.log_odds import logit
 from melanoma.training.sampling import batch_slices, epoch_counts, epoch_order, trained_prevalence
 
 NONE = Sampling(name="none")

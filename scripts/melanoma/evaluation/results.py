@@ -1,0 +1,171 @@
+"""The content of metrics.json, comparisons.json, calibration.json, curves.json and shortcuts.json.
+
+Rates, AUROCs and probabilities are shares from 0 to 1. In the files, null stands for NaN.
+"""
+
+from typing import NotRequired, TypedDict
+
+from melanoma.stats.bootstrap import Interval
+from melanoma.stats.comparison import Pair
+
+
+class Counts(TypedDict):
+    """How many images, melanomas and patients metrics are computed from."""
+
+    n: int
+    melanomas: int
+    patients: int | None  # null if a patient is unknown
+
+
+class BootstrapSettings(TypedDict):
+    """Settings of the bootstrap."""
+
+    replicates: int
+    confidence_level: float
+    seed: int
+
+
+class Bootstrap(BootstrapSettings):
+    """How the intervals of a model are computed."""
+
+    clusters: str  # what is drawn: patient or, if a patient is unknown, image
+    degenerate_replicates: int  # replicates of a single class, which have no AUROC
+
+
+class AtThreshold(TypedDict):
+    """A decision threshold, the counts, and the rates of `metrics.RATES`."""
+
+    threshold: float  # a probability at or above it counts as melanoma
+    tp: int
+    fp: int
+    tn: int
+    fn: int
+    sensitivity: Interval
+    specificity: Interval
+    ppv: Interval
+    npv: Interval
+    balanced_accuracy: Interval
+    f1: Interval
+    f2: Interval
+    g_mean: Interval
+    kappa: Interval
+
+
+class ProbabilityMetrics(TypedDict):
+    """Metrics that depend on the probabilities, and not on their order alone."""
+
+    brier: Interval
+    log_loss: Interval  # in nats per image
+    ece: Interval
+    net_benefit: dict[str, Interval]  # by threshold probability
+
+
+class ModelMetrics(Counts, ProbabilityMetrics):
+    """The entry of a model in metrics.json."""
+
+    auroc: Interval
+    average_precision: Interval
+    partial_auroc: Interval  # at most 0.2
+    sensitivity_at_80_specificity: Interval
+    sensitivity_at_90_specificity: Interval
+    sensitivity_at_95_specificity: Interval
+    specificity_at_80_sensitivity: Interval
+    specificity_at_90_sensitivity: Interval
+    specificity_at_95_sensitivity: Interval
+    bootstrap: Bootstrap
+    thresholds: NotRequired[dict[str, AtThreshold]]  # by rule
+    calibrated: NotRequired[ProbabilityMetrics]  # of the calibrated probabilities
+    validation: NotRequired["ModelMetrics"]  # of the out-of-fold predictions
+    fold_auroc: NotRequired[dict[str, float | None]]  # by fold, in `validation` only; null for a single class
+
+
+class Comparisons(Counts):
+    """The content of comparisons.json. The counts are of the images that all models predict."""
+
+    clusters: str
+    confidence_level: float
+    pairs: list[Pair]  # empty for one model, or if the images are of one class
+
+
+class ReliabilityBin(TypedDict):
+    """A point of a reliability curve."""
+
+    predicted: Interval  # mean probability
+    observed: Interval  # share of melanomas
+
+
+class Reliability(TypedDict):
+    """The entry of a model in calibration.json. Without out-of-fold predictions there is no calibrator."""
+
+    calibrator: NotRequired[dict[str, str | float | list[float]]]  # see `calibration.CalibratorEntry`
+    cross_validated_log_loss: NotRequired[dict[str, float]]
+    reliability: dict[str, list[ReliabilityBin]]  # of the raw and, with a calibrator, the calibrated probabilities
+
+
+class RocCurve(TypedDict):
+    """The corners of a ROC curve."""
+
+    false_positive_rate: list[float]
+    true_positive_rate: list[float]
+
+
+class PrecisionRecallCurve(TypedDict):
+    """Precision at each score that gains recall, so that steps of precision over recall enclose average precision."""
+
+    recall: list[float]
+    precision: list[float]
+
+
+class DecisionCurve(TypedDict):
+    """Net benefit of the calibrated probabilities, up to the highest threshold probability of the settings."""
+
+    threshold: list[float]
+    net_benefit: list[float]
+
+
+class Curves(TypedDict):
+    """The entry of a model in curves.json."""
+
+    prevalence: float
+    roc: RocCurve
+    precision_recall: PrecisionRecallCurve
+    decision: DecisionCurve
+
+
+class WithinSize(TypedDict):
+    """AUROC among images of the same size, over `pairs` of a melanoma and a benign image."""
+
+    auroc: Interval
+    pairs: int
+
+
+class WithinPatients(WithinSize):
+    """AUROC among images of the same patient, and more of `within.WithinPatient`."""
+
+    first: Interval
+    chance: Interval
+    ranked: int  # melanomas that `first` and `chance` are shares of
+
+
+class ModelShortcuts(TypedDict):
+    """The shortcut analysis of a model."""
+
+    auroc: Interval
+    within_size: WithinSize | None  # null if sizes are unknown
+    within_patient: WithinPatients | None  # null if a patient is unknown
+    r2: Interval  # share of the variance of the score's rank that acquisition predicts
+    adjusted_auroc: Interval  # of the score's rank minus that prediction
+
+
+class Subgroup(Counts):
+    """A subgroup of the images."""
+
+    auroc: dict[str, Interval]  # by model
+
+
+class Shortcuts(TypedDict):
+    """The shortcut analysis of the test or of the out-of-fold predictions in shortcuts.json."""
+
+    baselines: NotRequired[dict[str, Interval]]  # AUROC of models without pixels
+    models: dict[str, ModelShortcuts]
+    subgroups: dict[str, dict[str, Subgroup]]  # by kind and group
