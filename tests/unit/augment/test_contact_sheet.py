@@ -1,4 +1,4 @@
-"""The contact sheet shows what the loader hands to the network."""
+"""The contact sheet shows the images that the loader gives to the network."""
 
 import subprocess
 import sys
@@ -96,6 +96,6 @@ def test_rows_are_chosen_from_each_class(study, monkeypatch):
     assert train.loc[chosen, "target"].tolist() == [0, 0, 1, 1]
 
 
-def test_the_job_does_not_pay_for_torch():
+def test_plots_do_not_import_torch():
     code = "import sys; sys.path.insert(0, 'scripts'); import plot; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

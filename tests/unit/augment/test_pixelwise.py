@@ -1,4 +1,4 @@
-"""Hair, blur and cutout: functions of (seed, epoch, sample index), as often as asked, and nothing where not asked."""
+"""Hair, blur and cutout: they depend on (seed, epoch, sample index) alone and are as frequent as their probability."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import tiny
 from melanoma.augment.pixelwise import MEAN_COLOR, PIXELWISE, apply_pixelwise, augment
-from melanoma.augment.transforms import plain_transforms, random_transforms, warp
+from melanoma.augment.transforms import random_transforms, warp
 from pictures import noisy
 
 SIDE = 48
@@ -30,7 +30,7 @@ def changed(before, after):
 
 
 @given(seed=st.integers(0, 2**31), epoch=st.integers(0, 1000), first_index=st.integers(0, 10**6))
-def test_what_an_image_gets_depends_on_seed_epoch_and_sample_index_alone(seed, epoch, first_index):
+def test_the_changes_of_an_image_depend_on_seed_epoch_and_sample_index_alone(seed, epoch, first_index):
     images, sample_indices = noisy(4, SIDE), first_index + np.arange(4)
     together = pixelwise(images, seed, epoch, sample_indices, **ALL)
     alone = pixelwise(images[[2]], seed, epoch, sample_indices[[2]], **ALL)
@@ -79,7 +79,7 @@ def test_a_hair_is_dark_and_thin():
     assert drawn.sum(axis=(1, 2)).max() < 4 * 128 * 1.5
 
 
-def test_more_hairs_are_drawn_where_more_are_allowed():
+def test_a_larger_max_hairs_draws_more_hairs():
     white = np.full((40, 128, 128, 3), 255, np.uint8)
     covered = [(pixelwise(white, hair={"probability": 1.0, "max_hairs": most}) < 250).mean() for most in (1, 5, 20)]
     assert covered[0] < covered[1] < covered[2]
@@ -100,7 +100,7 @@ def test_blur_removes_noise_and_keeps_the_mean():
     assert abs(strong.mean() - images.mean()) < 1
 
 
-def test_cutout_fills_squares_of_the_size_asked_with_the_mean_color():
+def test_cutout_fills_squares_of_the_given_size_with_the_mean_color():
     images = np.zeros((300, SIDE, SIDE, 3), np.uint8)
     result = pixelwise(images, cutout={"probability": 1.0, "count": 1, "size": 0.25})
     filled = (result == MEAN_COLOR).all(axis=3)
@@ -118,7 +118,3 @@ def test_pixelwise_augmentations_come_after_the_warp_in_pixels_of_the_networks_i
     for image in result:
         rows, columns = np.nonzero((image == MEAN_COLOR).all(axis=2))
         assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
-
-
-def test_a_plain_image_is_only_scaled():
-    np.testing.assert_array_equal(warp(noisy(2, SIDE), plain_transforms(2, SIDE, SIDE).affine, SIDE), noisy(2, SIDE))

@@ -1,4 +1,4 @@
-"""Augmentation: two composed matrices do what the single operations would do one after another."""
+"""Augmentation: two composed matrices do the same as the single operations one after another."""
 
 import cv2
 import numpy as np

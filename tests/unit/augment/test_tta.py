@@ -1,4 +1,4 @@
-"""Views for prediction: exact where they can be, functions of the image's index, each image read once."""
+"""Views for prediction: flips and turns are exact, views depend on the image's index, each image is read once."""
 
 from fractions import Fraction
 from math import log
@@ -36,7 +36,7 @@ def views_of(images, output_size=None, **settings):
 
 
 @pytest.mark.parametrize("name", ["none", "random", "flips", "dihedral", "crops"])
-def test_there_are_as_many_views_as_counted_the_first_image_first(name):
+def test_view_count_is_the_number_of_views_of_each_image(name):
     transforms = transforms_of([5, 2, 9], 32, 24, name=name)
     count = view_count(TTA(name=name))
     assert count == {"none": 1, "random": 15, "flips": 4, "dihedral": 8, "crops": 6}[name]
@@ -80,7 +80,7 @@ def test_crops_are_the_whole_the_center_and_the_four_corners():
         np.testing.assert_array_equal(crop, image[0, top : top + 32, left : left + 32])
 
 
-def test_random_views_differ_by_image_view_and_seed_and_more_of_them_begin_with_the_same():
+def test_random_views_differ_by_image_view_and_seed_and_a_larger_n_adds_views():
     few, many = (transforms_of(range(4), 32, 32, name="random", n=n) for n in (3, 9))
     other = transforms_of(range(4), 32, 32, seed=2, name="random", n=9)
     np.testing.assert_array_equal(few.affine.reshape(4, 3, 2, 3), many.affine.reshape(4, 9, 2, 3)[:, :3])

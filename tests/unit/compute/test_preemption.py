@@ -1,4 +1,4 @@
-"""Training leaves before the scheduler's limit, by its own clock, and dies by no signal that it can answer."""
+"""Training stops before the scheduler's limit, by its own clock, and after a signal."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def clock(monkeypatch):
     return clock
 
 
-def test_without_a_limit_it_never_stops_by_itself(clock):
+def test_without_a_limit_there_is_no_reason_to_stop(clock):
     watch = Preemption(None)
     clock.now += 1e9
     assert watch.reason() is None
@@ -40,7 +40,7 @@ def test_it_stops_a_tenth_of_the_limit_before_the_end_from_20_seconds_to_five_mi
     assert watch.reason() == f"the end of its {minutes} minutes"
 
 
-def test_it_leaves_time_for_a_step_as_long_as_the_longest(clock):
+def test_it_stops_early_enough_for_another_longest_step(clock):
     watch = Preemption(3600)
     clock.now += 400
     assert watch.reason() is None

@@ -1,15 +1,13 @@
-"""The baseline network is the published one, alone and beside the metadata network."""
+"""The baseline network has the published layers."""
 
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-import tiny
 from melanoma.common.errors import InputError
 from melanoma.config import networks
 from melanoma.models.baseline_cnn import BaselineCNN
-from melanoma.models.classifier import build_network
 
 
 def test_the_baseline_network_has_the_published_layer_shapes():
@@ -43,7 +41,7 @@ def test_with_levels_the_features_are_the_means_of_every_map_normalized():
     stride=st.sampled_from([1, 2]),
     padding=st.sampled_from(["valid", "same"]),
 )
-def test_feature_maps_have_the_sides_that_are_foretold(size, kernels, stride, padding):
+def test_feature_maps_have_the_sides_of_feature_sides(size, kernels, stride, padding):
     channels = (2,) * len(kernels)
     settings = networks.BaselineCNN(channels=channels, kernels=kernels, stride=stride, padding=padding, hidden=())
     sides = settings.feature_sides(size)
@@ -60,9 +58,3 @@ def test_feature_maps_have_the_sides_that_are_foretold(size, kernels, stride, pa
 def test_an_image_too_small_for_the_network_is_an_error_that_says_what_to_change():
     with pytest.raises(InputError, match="after convolution 3 of 3; take a larger input_size"):
         BaselineCNN(16, networks.BaselineCNN(channels=(4, 4, 4), kernels=(5, 5, 5)))
-
-
-def test_the_joint_network_puts_image_and_metadata_features_into_one_last_layer():
-    network = build_network(tiny.recipe(head="image_and_metadata"), tiny.SIZE, columns=9)
-    assert network.last.in_features == 8 + 8
-    assert network(torch.zeros(4, 3, 32, 32), torch.zeros(4, 9)).shape == (4, 1)

@@ -1,4 +1,4 @@
-"""Networks: features are the libraries' own, and pooling, dropout, freezing and recomputing do what they say."""
+"""Networks: features are those of the libraries; pooling, dropout and freezing are as documented."""
 
 import copy
 import subprocess
@@ -72,7 +72,7 @@ def library_network(name: str, size: int, weights: dict[str, torch.Tensor]) -> n
 @pytest.mark.parametrize(
     "name", [*OFFICIAL_WEIGHTS, "timm/resnet18", "timm/convnext_atto", "timm/swin_tiny_patch4_window7_224"]
 )
-def test_the_logits_are_those_of_the_librarys_own_network(name):
+def test_the_logits_are_those_of_the_library(name):
     """With the classes as features and a last layer that passes one of them on."""
     model = built(name, 64, backbone={"features": "classes"}).eval()
     nn.init.zeros_(model.last.weight)[0, 7] = 1
@@ -167,7 +167,7 @@ def test_outputs_are_the_logit_and_one_for_each_diagnosis():
 
 
 @torch.no_grad()
-def test_a_joint_head_puts_the_features_of_image_and_metadata_into_one_last_layer():
+def test_the_head_image_and_metadata_concatenates_features_before_one_last_layer():
     model = built(
         "timm/resnet18", head="image_and_metadata", metadata={"widths": [6], "dropout": 0.2}, diagnoses=2
     ).eval()
@@ -191,7 +191,7 @@ def test_multi_sample_dropout_is_the_mean_of_the_outputs_under_several_masks():
 
 
 @torch.no_grad()
-def test_prediction_knows_no_dropout():
+def test_prediction_is_without_dropout():
     plain, dropping = built("timm/resnet18"), built("timm/resnet18", dropout=0.5, multi_sample_dropout=3)
     dropping.load_state_dict(plain.state_dict())
     assert torch.equal(plain.eval()(*inputs()), dropping.eval()(*inputs()))
@@ -225,7 +225,7 @@ def test_a_frozen_backbone_keeps_weights_and_statistics_while_the_rest_learns(na
     assert any(key.endswith("running_mean") for key in changed & statistics) and changed & published
 
 
-def test_freezing_leaves_networks_that_are_no_backbone_alone():
+def test_freezing_does_not_change_networks_without_a_backbone():
     for name in ("baseline_cnn", "metadata_mlp"):
         model = built(name)
         model.freeze(True)
@@ -266,7 +266,7 @@ def test_gradient_checkpointing_keeps_less_for_the_backward_pass(name):
 
 
 @pytest.mark.parametrize("name", [*SMALL, "timm/convnext_atto", "baseline_cnn"])
-def test_a_network_learns_random_images_by_heart(name):
+def test_a_network_can_memorize_random_images(name):
     model = built(name, 32, baseline_cnn=WIDE)
     images, metadata = inputs(64, 32)
     targets = (torch.arange(64) % 4 == 0).float()
@@ -304,7 +304,7 @@ def test_resnest269_takes_a_training_step():
         (TRANSFORMER, 64, {"pooling": "gem"}, r"has no pooled feature map, which gem needs; set it to average"),
     ],
 )
-def test_what_cannot_be_built_is_an_error_that_says_what_to_do(name, size, settings, message):
+def test_a_network_that_cannot_be_built_is_an_error_with_a_remedy(name, size, settings, message):
     with pytest.raises(InputError, match=message):
         built(name, size, backbone=settings)
 

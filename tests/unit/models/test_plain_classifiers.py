@@ -1,4 +1,4 @@
-"""What is kept of a fitted classifier predicts, after a file, what scikit-learn predicts, to the bit."""
+"""A fitted classifier as plain values predicts what scikit-learn predicts, to the bit, also after a file."""
 
 import json
 

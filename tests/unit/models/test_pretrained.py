@@ -1,4 +1,4 @@
-"""Pretrained weights: loaded whole from the right file, or an error that says what is wrong and what to do."""
+"""Pretrained weights: loaded whole from the right file, or an error with the fault and a remedy."""
 
 import hashlib
 from pathlib import Path
@@ -53,13 +53,13 @@ def saved(path: Path, weights: object) -> Path:
 
 
 @pytest.mark.parametrize("options", [{"features": "classes"}, {}, {"pooling": "gem"}, {"gradient_checkpointing": True}])
-def test_a_network_starts_from_its_weights_without_what_of_them_it_does_not_have(published, tmp_path, options):
+def test_a_network_starts_from_published_weights_without_the_classifier(published, tmp_path, options):
     model = started(saved(tmp_path / "weights.pth", published), **options)
     assert is_started_from(model, published)
 
 
 @pytest.mark.parametrize("form", ["safetensors", "state_dict", "model", "module", "old", "half"])
-def test_weights_are_read_in_each_form_that_they_come_in(published, tmp_path, form):
+def test_weights_are_read_in_each_published_form(published, tmp_path, form):
     path = tmp_path / "weights.pth"
     if form == "safetensors":
         path = tmp_path / "weights.safetensors"
@@ -84,7 +84,7 @@ def test_the_authors_and_torchvisions_classifiers_are_left_out_too(tmp_path, net
     assert is_started_from(started(saved(tmp_path / "weights.pth", whole), network), whole)
 
 
-def test_a_transformer_takes_its_positions_over_to_another_size(tmp_path):
+def test_a_transformer_resizes_its_position_embedding(tmp_path):
     name = "timm/vit_tiny_patch16_224"
     whole = built(network=name, seed=1, size=64, features="classes").image.network.state_dict()
     path = saved(tmp_path / "weights.pth", whole)
@@ -95,7 +95,7 @@ def test_a_transformer_takes_its_positions_over_to_another_size(tmp_path):
     assert torch.equal(state["pos_embed"][:, 0], whole["pos_embed"][:, 0])
 
 
-def test_random_weights_and_networks_that_are_no_backbone_stay_as_they_are():
+def test_without_pretrained_weights_no_weight_changes():
     for chosen in (recipe(), tiny.recipe(), tiny.recipe(network="metadata_mlp")):
         torch.manual_seed(0)
         model = build_network(chosen, SIZE, 3)
@@ -139,7 +139,7 @@ def test_a_truncated_file_is_an_error(published, tmp_path, suffix, left):
 
 
 @pytest.mark.parametrize("content", [["a", "list"], {"epoch": 3}, torch.zeros(3)])
-def test_a_file_of_something_else_is_an_error(tmp_path, content):
+def test_a_file_without_a_state_dictionary_is_an_error(tmp_path, content):
     with pytest.raises(InputError, match=r"expected a state dictionary"):
         started(saved(tmp_path / "weights.pth", content))
 
@@ -169,7 +169,7 @@ def test_weights_of_another_shape_are_refused(published, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["missing", "unexpected"])
-def test_one_name_too_few_or_too_many_is_refused(published, tmp_path, change):
+def test_a_missing_or_unexpected_name_is_refused(published, tmp_path, change):
     changed = published | {"extra.weight": torch.zeros(1)}
     if change == "missing":
         changed = {name: value for name, value in published.items() if name != "layer4.1.bn2.weight"}
@@ -177,7 +177,7 @@ def test_one_name_too_few_or_too_many_is_refused(published, tmp_path, change):
         started(saved(tmp_path / "weights.pth", changed))
 
 
-def test_a_classifier_of_other_classes_is_no_matter_to_pooled_features(published, tmp_path):
+def test_pooled_features_do_not_need_the_published_classifier(published, tmp_path):
     few = published | {"fc.weight": torch.zeros(9, 512), "fc.bias": torch.zeros(9)}
     path = saved(tmp_path / "weights.pth", few)
     assert is_started_from(started(path), published)
@@ -185,7 +185,7 @@ def test_a_classifier_of_other_classes_is_no_matter_to_pooled_features(published
         started(path, features="classes")
 
 
-def test_what_is_refused_changes_no_weight(published, tmp_path):
+def test_refused_weights_change_no_parameter(published, tmp_path):
     path = saved(tmp_path / "weights.pth", published | {"extra": torch.zeros(1)})
     model = built()
     before = {name: value.clone() for name, value in model.state_dict().items()}

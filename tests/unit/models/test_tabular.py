@@ -1,4 +1,4 @@
-"""Metadata models: fitted on training rows alone, predicted out of fold and on test in the common format."""
+"""Metadata models are fitted to training rows alone and predict out of fold and on test in the common format."""
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ def test_a_folds_labels_do_not_reach_its_own_predictions(network):
     pd.testing.assert_frame_equal(*(table.drop(columns="target") for table in results))
 
 
-def test_a_site_that_only_one_class_has_does_not_decide_alone_in_naive_bayes():
+def test_in_naive_bayes_a_site_of_one_class_alone_does_not_decide():
     train = informative(300)
     train["site"] = np.where((train["target"] == 1) & (train.index % 16 == 0), "oral/genital", "torso")
     test = unseen(100).drop(columns="target").assign(site="oral/genital")

@@ -37,7 +37,7 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
 
 @settings(max_examples=15)
 @given(decay=st.floats(0.01, 0.9999), steps=st.integers(1, 8))
-def test_it_is_the_mean_of_all_steps_weighted_by_what_later_ones_have_kept(decay, steps):
+def test_the_average_is_the_weighted_mean_of_all_steps(decay, steps):
     """By brute force in float64: the share of a step's weights is its own times what each later step kept."""
     model = network()
     average, seen = WeightAverage(model, decay), [copied(model)]
@@ -55,7 +55,7 @@ def test_it_is_the_mean_of_all_steps_weighted_by_what_later_ones_have_kept(decay
         torch.testing.assert_close(mean.double(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_first_steps_forget_the_start_sooner_than_the_decay_would():
+def test_the_decay_is_smaller_in_the_first_steps():
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
     average = WeightAverage(model, 0.9999)
@@ -64,7 +64,7 @@ def test_the_first_steps_forget_the_start_sooner_than_the_decay_would():
     assert average.module.weight.item() == pytest.approx(1 - 2 / 11)
 
 
-def test_an_average_saved_and_restored_goes_on_to_the_same_bits():
+def test_an_average_restored_from_a_file_continues_to_the_same_bits():
     model, average = network(), WeightAverage(network(), 0.9)
     for step in (1, 2):
         average.update(moved(model, step), step)

@@ -1,4 +1,4 @@
-"""Batches: however they are cut over processes and accumulation steps, the same images in the same bits."""
+"""Batches: cut over any number of processes and accumulation steps, they have the same images to the bit."""
 
 import dataclasses
 
@@ -90,7 +90,7 @@ def test_noise_and_colors_on_the_device_do_not_depend_on_the_cut(examples):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in cut]))
 
 
-def test_batches_without_images_are_cut_alike(examples):
+def test_batches_without_images_are_cut_in_the_same_way(examples):
     plain = without_images(examples)
     batches = [EpochBatches(plain, RECIPE, 0, rank, 3)[0] for rank in range(3)]
     assert same([piece for batch in batches for piece in batch.parts(2)], [EpochBatches(plain, RECIPE, 0)[0]])
@@ -105,7 +105,7 @@ def test_a_batch_smaller_than_the_processes_is_an_error_that_says_what_to_change
 
 
 @pytest.mark.parametrize("size", [None, 24, 16])
-def test_without_tta_prediction_sees_each_image_as_it_is_in_order(examples, tmp_path, size):
+def test_without_tta_prediction_reads_the_plain_images_in_order(examples, tmp_path, size):
     rows = tiny.table(20)
     store = ImageStore(tiny.write_store(tmp_path / "images.h5", rows))
     output_size = size or tiny.SIZE
@@ -118,7 +118,7 @@ def test_without_tta_prediction_sees_each_image_as_it_is_in_order(examples, tmp_
 
 
 @pytest.mark.parametrize("tta", [NO_TTA, DIHEDRAL, RANDOM], ids=lambda tta: tta.name)
-def test_views_are_the_same_whatever_the_batches(examples, tta):
+def test_views_do_not_depend_on_the_batch_size(examples, tta):
     whole = PredictionBatches(examples, 1000, tta, RECIPE)
     small = PredictionBatches(examples, 20, tta, RECIPE)
     assert len(whole) == 1 and max(map(len, small)) <= 20
@@ -132,7 +132,7 @@ def test_metadata_and_labels_are_repeated_with_the_views_of_their_image(examples
         np.testing.assert_array_equal(getattr(batch, name), np.repeat(getattr(examples, name)[3:6], 8, axis=0))
 
 
-def test_each_image_is_read_once_however_many_views(examples, monkeypatch):
+def test_each_image_is_read_once_for_all_its_views(examples, monkeypatch):
     read = []
     monkeypatch.setattr(
         ImageStore, "read", lambda self, rows, read_=ImageStore.read: read.extend(rows) or read_(self, rows)
@@ -157,12 +157,14 @@ def test_random_views_have_no_hair_blur_or_cutout(examples):
     assert same(*([PredictionBatches(examples, 64, RANDOM, recipe)[0]] for recipe in recipes))
 
 
-def test_prediction_batches_are_the_same_bits_whatever_the_number_of_workers(examples):
-    batches = PredictionBatches(examples, 64, RANDOM, RECIPE)
-    assert same(loader(batches, range(len(batches)), 2, False), list(batches))
+@pytest.mark.parametrize("kind", [EpochBatches, PredictionBatches])
+def test_batches_are_the_same_bits_for_any_number_of_workers(examples, kind):
+    batches = EpochBatches(examples, RECIPE, 1) if kind is EpochBatches else kind(examples, 64, RANDOM, RECIPE)
+    numbers = range(1, len(batches))
+    assert same(loader(batches, numbers, 2, False), [batches[number] for number in numbers])
 
 
-def test_diagnoses_are_places_in_the_sorted_classes_of_training_and_minus_one_elsewhere(examples):
+def test_diagnoses_are_indices_of_the_sorted_training_classes_or_minus_one(examples):
     train = pd.DataFrame({"diagnosis": pd.Series(["nevus", None, "melanoma", "nevus"], dtype="str")})
     classes = diagnosis_classes(train)
     assert classes == ("melanoma", "nevus")

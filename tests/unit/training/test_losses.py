@@ -1,4 +1,4 @@
-"""Losses: torch's and torchvision's own, the definitions in float64, and what holds for all of them."""
+"""Losses equal those of torch and torchvision and their definitions in float64; properties of all losses."""
 
 import math
 
@@ -75,7 +75,7 @@ def test_smoothed_bce_is_that_of_the_targets_moved_towards_one_half():
 
 
 @given(made=losses, target=st.floats(0, 1))
-def test_a_soft_target_costs_the_mean_of_what_its_labels_cost(made, target):
+def test_the_loss_of_a_soft_target_is_the_mean_of_the_losses_of_its_labels(made, target):
     loss = build_loss(made, LABELS)
     benign, melanoma, mixed = (loss(LOGITS, torch.full_like(LOGITS, value)) for value in (0, 1, target))
     torch.testing.assert_close(mixed, target * melanoma + (1 - target) * benign, rtol=1e-4, atol=1e-5)
@@ -101,12 +101,12 @@ def test_gradients_are_those_of_finite_differences(made):
 
 
 @given(made=losses)
-def test_there_is_one_loss_in_single_precision_for_each_image_whatever_the_networks_precision(made):
+def test_there_is_one_loss_in_float32_for_each_image_at_any_precision(made):
     found = build_loss(made, LABELS)(LOGITS.bfloat16(), HARD.double())
     assert found.shape == LOGITS.shape and found.dtype == torch.float32
 
 
-def test_a_weight_that_is_to_follow_from_images_without_a_melanoma_is_an_error():
+def test_the_default_weight_of_images_without_a_melanoma_is_an_error():
     with pytest.raises(InputError, match="none of the 4 training images is a melanoma; give a number"):
         build_loss(Loss(name="weighted_bce"), np.zeros(4, int))
     build_loss(Loss(name="weighted_bce", positive_weight=3), np.zeros(4, int))
@@ -123,5 +123,5 @@ def test_the_diagnosis_is_evaluated_by_cross_entropy_and_only_where_there_is_one
     assert (gradient[~known] == 0).all() and (gradient[known] != 0).all()
 
 
-def test_a_batch_without_any_diagnosis_costs_nothing():
+def test_the_auxiliary_loss_of_a_batch_without_diagnoses_is_0():
     assert diagnosis_loss(torch.ones(3, 2).bfloat16(), torch.full((3,), -1)).tolist() == [0, 0, 0]

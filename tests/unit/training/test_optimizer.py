@@ -1,4 +1,4 @@
-"""Optimization: groups of parameters, their rates and decays, clipping; with one group, torch's optimizer itself."""
+"""The optimizer: groups of parameters, their rates and decays, clipping; with one group it is torch's own."""
 
 import re
 
@@ -56,7 +56,7 @@ def test_with_one_group_the_steps_are_torchs_to_the_bit(changes, make):
     assert all(torch.equal(left, right) for left, right in pairs)
 
 
-def test_groups_give_the_same_steps_as_one_where_their_rates_are_alike():
+def test_groups_with_equal_rates_give_the_same_steps_as_one_group():
     model, reference = network(), network()
     split = settings(groups=[group("^image", weight_decay=0.1), group("bias$", learning_rate=0.01)])
     optimizer = build_optimizer(model, split)
@@ -80,7 +80,7 @@ def test_every_parameter_is_in_one_group_in_the_models_order_frozen_or_not():
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
-def test_frozen_parameters_stay_as_they_are_and_learn_once_they_thaw(name):
+def test_frozen_parameters_do_not_change_until_they_are_released(name):
     model = network()
     start = [parameter.clone() for parameter in model["image"].parameters()]
     model["image"].requires_grad_(False)
@@ -92,7 +92,7 @@ def test_frozen_parameters_stay_as_they_are_and_learn_once_they_thaw(name):
     assert not any(torch.equal(*pair) for pair in zip(start, model["image"].parameters(), strict=True))
 
 
-def test_the_first_pattern_that_is_found_in_a_name_gives_its_rates_and_the_rest_are_the_optimizers():
+def test_the_first_matching_pattern_gives_the_rates_of_a_parameter():
     model = network()
     groups = [group("image.0", learning_rate=0.5), group("^image", learning_rate=0.2, weight_decay=0)]
     optimizer = build_optimizer(model, settings(groups=groups))
@@ -109,7 +109,7 @@ def test_a_pattern_that_matches_no_free_parameter_is_an_error_that_names_some(pa
         build_optimizer(network(), grouped)
 
 
-def test_without_decay_of_norms_only_matrices_and_kernels_decay():
+def test_no_weight_decay_on_norm_and_bias_leaves_it_to_matrices_and_kernels():
     model = network()
     decays = by_name(model, build_optimizer(model, settings(no_weight_decay_on_norm_and_bias=True)), "weight_decay")
     assert {name for name, decay in decays.items() if decay} == {"image.0.weight", "image.3.weight", "last.weight"}
@@ -134,7 +134,7 @@ def gradients(*values: list[float] | None) -> list[nn.Parameter]:
     return parameters
 
 
-def test_gradients_longer_than_the_norm_are_scaled_to_it_all_alike():
+def test_gradients_with_a_larger_norm_are_scaled_to_it():
     parameters = gradients([3.0, 0.0], None, [4.0])
     assert clip(iter(parameters), 1.0).item() == 5
     assert parameters[0].grad.tolist() == pytest.approx([0.6, 0]) and parameters[2].grad.tolist() == pytest.approx(
@@ -143,7 +143,7 @@ def test_gradients_longer_than_the_norm_are_scaled_to_it_all_alike():
 
 
 @pytest.mark.parametrize("norm", [None, 6.0])
-def test_gradients_are_left_alone_where_nothing_clips_or_they_are_short(norm):
+def test_gradients_with_a_smaller_norm_do_not_change(norm):
     parameters = gradients([3.0], [4.0])
     assert clip(parameters, norm).item() == 5
     assert [parameter.grad.item() for parameter in parameters] == [3, 4]

@@ -1,4 +1,4 @@
-"""What a network predicts: logits, each image's embedding, and how far it is from its patient's others."""
+"""Predictions of a network: logits, embeddings of images, and distances between the images of a patient."""
 
 from dataclasses import replace
 
@@ -46,7 +46,7 @@ def predictor(model: Classifier, recipe: Recipe) -> Predictor:
 
 @pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
 @torch.no_grad()
-def test_the_embedding_is_the_mean_over_views_of_what_the_last_layer_reads_of_the_image(examples, head):
+def test_the_embedding_is_the_mean_over_views_of_the_image_features(examples, head):
     recipe = tiny.recipe(head=head)
     model = network(recipe, examples)
     logits, found = predictor(model, recipe).predict(examples, FLIPS)
@@ -79,7 +79,7 @@ def test_an_epoch_is_evaluated_by_the_logits_that_prediction_gives(examples, cha
     }
 
 
-def test_predictions_have_the_distance_of_the_networks_embeddings_from_the_patients_others(tmp_path):
+def test_predictions_have_the_distance_between_the_embeddings_of_a_patient(tmp_path):
     study = TinyStudy(tmp_path, epochs=1)
     study.rows = study.rows.assign(patient=study.rows["fold"].map("IP_{}".format))
     study.rows.to_parquet(tmp_path / "train.parquet")

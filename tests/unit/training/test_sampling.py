@@ -1,4 +1,4 @@
-"""Sampling: which images an epoch shows, as a function of seed and epoch alone."""
+"""Sampling: the images of an epoch depend on seed and epoch alone."""
 
 import hashlib
 from math import log
@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from melanoma.common.rng import derived_seed, uniforms
 from melanoma.config.optimization import Loss, Sampling
 from melanoma.config.recipe import Recipe
 from melanoma.stats.log_odds import logit
@@ -35,7 +34,7 @@ def test_an_epoch_without_resampling_shows_each_image_once(targets, seed, epoch)
 
 
 @given(targets=targets_of, seed=st.integers(0, 1000), epoch=st.integers(0, 50))
-def test_oversampling_shows_every_image_and_both_classes_alike(targets, seed, epoch):
+def test_oversampling_shows_every_image_and_both_classes_equally_often(targets, seed, epoch):
     targets = np.array(targets)
     order = epoch_order(targets, EVEN, seed, epoch)
     assert set(order) == set(range(len(targets)))
@@ -75,7 +74,7 @@ def test_every_epoch_repeats_other_melanomas_in_another_order():
     assert (np.bincount(first)[:10] != np.bincount(later)[:10]).any()
 
 
-def test_plain_and_oversampled_epochs_have_the_bits_they_always_had():
+def test_plain_and_oversampled_epochs_have_the_recorded_bits():
     """So that a training begun by an earlier version can be repeated: random_state and generator are never changed."""
     targets = np.array([1] * 7 + [0] * 33)
     found = [hashlib.sha256(epoch_order(targets, settings, 5, 2)).hexdigest()[:16] for settings in (NONE, EVEN)]
@@ -88,7 +87,7 @@ def test_a_balanced_epoch_draws_as_many_images_as_there_are(targets, seed, epoch
     assert len(order) == len(targets) and set(order) <= set(range(len(targets)))
 
 
-def test_a_balanced_epoch_draws_either_class_alike_and_each_image_of_a_class_alike():
+def test_a_balanced_epoch_draws_both_classes_and_all_images_of_a_class_equally_often():
     targets = np.array([1] * 4 + [0] * 96)
     shown = np.concatenate([epoch_order(targets, BALANCED, 1, epoch) for epoch in range(2000)])
     shares = np.bincount(shown, minlength=100) / len(shown)
@@ -127,7 +126,7 @@ def test_trained_prevalences_of_a_sample_with_one_melanoma_in_fifty():
 
 
 @given(targets=targets_of, loss=losses.filter(lambda loss: loss.name != "weighted_bce"))
-def test_the_prevalence_is_the_real_one_where_images_are_shown_as_they_are(targets, loss):
+def test_without_resampling_the_trained_prevalence_is_that_of_the_data(targets, loss):
     assert trained_prevalence(np.array(targets), NONE, loss) == pytest.approx(np.mean(targets))
 
 
@@ -136,7 +135,7 @@ def test_the_prevalence_is_the_real_one_where_images_are_shown_as_they_are(targe
     sampling=samplings,
     loss=losses.filter(lambda loss: loss.name != "focal"),
 )
-def test_the_best_model_of_what_was_shown_is_that_of_the_real_data_once_shifted(counts, sampling, loss):
+def test_the_best_model_of_an_epoch_is_that_of_the_data_after_a_shift_of_its_logits(counts, sampling, loss):
     """By brute force, of a feature with two values: the share of melanomas at each is all there is to learn."""
     targets, feature = np.repeat([0, 0, 1, 1], counts), np.repeat([0, 1, 0, 1], counts)
     weight = loss.positive_weight or (1 - targets.mean()) / targets.mean()
@@ -151,7 +150,7 @@ def test_the_best_model_of_what_was_shown_is_that_of_the_real_data_once_shifted(
 
 
 @given(targets=targets_of, sampling=samplings)
-def test_an_epochs_images_are_counted_once_and_again(targets, sampling):
+def test_epoch_counts_have_distinct_images_and_repeats(targets, sampling):
     targets = np.array(targets)
     order = epoch_order(targets, sampling, seed=3, epoch=0)
     counts = epoch_counts(targets, Recipe(network="baseline_cnn", sampling=sampling, seed=3))
@@ -168,17 +167,3 @@ def test_batches_cover_the_epoch_and_none_is_too_large_or_a_single_image(length,
     assert slices[0].start == 0 and slices[-1].stop == length
     assert max(sizes) <= batch_size and max(sizes) - min(sizes) <= 1
     assert min(sizes) >= 2
-
-
-def test_random_numbers_are_even_and_independent_across_streams_and_positions():
-    draws = uniforms(1, 0, np.arange(20_000), 5)
-    assert draws.min() >= 0 and draws.max() < 1
-    np.testing.assert_allclose(draws.mean(axis=0), 0.5, atol=0.01)
-    np.testing.assert_allclose(draws.var(axis=0), 1 / 12, atol=0.003)
-    assert np.abs(np.corrcoef(draws.T) - np.eye(5)).max() < 0.03
-    assert abs(np.corrcoef(draws[:-1, 0], draws[1:, 0])[0, 1]) < 0.03
-
-
-def test_derived_seeds_differ_by_every_part():
-    seeds = {derived_seed(a, b, c) for a in range(10) for b in range(10) for c in range(10)}
-    assert len(seeds) == 1000

@@ -1,4 +1,4 @@
-"""A network is kept whole: from its files and a JPEG alone, a new process has the logits that the study has."""
+"""A saved network: from its files and a JPEG alone, a new process computes the logits of the study."""
 
 import shutil
 from pathlib import Path
@@ -101,7 +101,7 @@ class Study:
 
 @pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
 @pytest.mark.parametrize("tta", [FLIPS, RANDOM], ids=lambda tta: tta["name"])
-def test_files_and_jpegs_alone_give_the_studys_predictions_to_the_bit(tmp_path: Path, head: str, tta: dict) -> None:
+def test_files_and_jpegs_give_the_predictions_of_the_study_to_the_bit(tmp_path: Path, head: str, tta: dict) -> None:
     study = Study(tmp_path, head=head)
     expected = study.finish(tta)
     found = study.elsewhere(study.test)
@@ -110,7 +110,7 @@ def test_files_and_jpegs_alone_give_the_studys_predictions_to_the_bit(tmp_path: 
 
 
 @pytest.mark.parametrize("tta", [FLIPS, RANDOM], ids=lambda tta: tta["name"])
-def test_the_mean_of_folds_is_the_studys_to_the_last_digits_of_float32(tmp_path: Path, tta: dict) -> None:
+def test_the_mean_of_folds_is_that_of_the_study_within_float32(tmp_path: Path, tta: dict) -> None:
     """A fold's training predicts test in batches with its held-out images; sums depend on what is computed at once."""
     study = Study(tmp_path)
     expected = study.finish(tta, "fold_mean")
@@ -134,7 +134,7 @@ def test_a_network_of_metadata_needs_no_jpeg(tmp_path: Path) -> None:
     assert found["patient_distance"].isna().all()
 
 
-def test_one_training_can_be_asked_alone_and_others_than_the_weights_are_refused(tmp_path: Path) -> None:
+def test_one_training_can_predict_alone_and_changed_weights_are_refused(tmp_path: Path) -> None:
     study = Study(tmp_path, network="metadata_mlp")
     study.finish(FLIPS)
     path = tmp_path / "predict" / "model.json"
@@ -154,12 +154,12 @@ def test_one_training_can_be_asked_alone_and_others_than_the_weights_are_refused
         network_file.load(path)
 
 
-def test_a_store_says_how_its_images_were_prepared_and_files_prepared_so_are_its_images(tmp_path: Path) -> None:
+def test_files_prepared_by_the_preparation_of_a_store_are_its_images(tmp_path: Path) -> None:
     Study(tmp_path)
     store = ImageStore(tmp_path / "images.h5")
     assert store.preparation == PREPARATION
     files = [tmp_path / "jpeg" / f"{name}.jpg" for name in store.names]
     np.testing.assert_array_equal(Photographs(files, store.preparation).read([7, 3]), store.read([7, 3]))
     files[3].write_bytes(files[3].read_bytes()[:200])
-    with pytest.raises(InputError, match=rf"{files[3]}: .*; Give a complete JPEG or PNG"):
+    with pytest.raises(InputError, match=rf"{files[3]}: .*Give a complete JPEG or PNG"):
         Photographs(files, store.preparation).read([3])

@@ -1,4 +1,4 @@
-"""Schedules: torch's own step by step, the published ones in closed form, and what holds for all of them."""
+"""Schedules equal those of torch step by step and the published ones in closed form; properties of all schedules."""
 
 import subprocess
 import sys
@@ -127,7 +127,7 @@ def test_the_schedules_of_the_two_network_ensemble():
 
 
 @pytest.mark.parametrize("name", ["cosine", "1cycle"])
-def test_the_floor_is_where_the_last_epoch_ends_and_not_what_it_is_trained_at(name):
+def test_min_lr_factor_is_reached_only_at_the_end_of_the_last_epoch(name):
     settings = schedule(name, min_lr_factor=0.01)
     assert rate_factor(settings, 10, 10) == pytest.approx(0.01)
     assert by_epoch(settings, 10)[-1] > 0.02
@@ -182,6 +182,6 @@ def test_the_default_schedule_suits_any_number_of_epochs(epochs):
     assert sum(rate >= 0.499 for rate in rates) >= epochs / 2
 
 
-def test_a_figure_of_schedules_does_not_pay_for_torch():
+def test_schedules_and_histories_do_not_import_torch():
     code = "import sys, melanoma.training.schedules, melanoma.training.early_stopping; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, check=True)

@@ -1,4 +1,4 @@
-"""Whatever is done to a training, and however often, the same command in the end gives the same bits."""
+"""After any number of faults in a training, the same command gives the same bits."""
 
 import os
 import random
@@ -83,7 +83,7 @@ def test_the_workers_of_a_killed_training_end(study):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGXCPU"])
-def test_a_signal_saves_a_checkpoint_and_says_that_it_will_go_on(study, name):
+def test_a_signal_saves_a_checkpoint_and_logs_how_to_continue(study, name):
     import signal
 
     log = study.folder / "train.log"
@@ -98,7 +98,7 @@ def test_a_signal_saves_a_checkpoint_and_says_that_it_will_go_on(study, name):
     assert list((study.folder / "run" / "resume").glob("step-*.pt"))
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(study):
+def test_a_full_disk_keeps_the_last_intact_checkpoint_and_is_an_error(study):
     log = study.folder / "train.log"
     process = quick.start("train", *study.options("run"), "--fold", 0, "--log", log)
     while len(list((study.folder / "run" / "resume").glob("step-*.pt"))) < 3:
