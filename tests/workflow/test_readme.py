@@ -34,7 +34,7 @@ def test_the_study_in_the_readme_is_valid_and_short():
 
 def test_the_readmes_network_has_weights_and_a_learning_rate_above_0_to_the_end():
     recipe = resolve(yaml.safe_load(STUDY)).models["image"]
-    rates = [rate_factor(recipe.schedule.dump(), recipe.epochs, epoch) for epoch in range(recipe.epochs)]
+    rates = [rate_factor(recipe.schedule, recipe.epochs, epoch) for epoch in range(recipe.epochs)]
     assert recipe.weights_file and rates[0] == 1 and sum(rates) > recipe.epochs / 2 and min(rates) > 0
 
 

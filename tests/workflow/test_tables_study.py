@@ -7,7 +7,6 @@ import yaml
 
 from list_sizes import quality_table
 from melanoma.config.data import Data
-from melanoma.config.facts import training_recipe
 from melanoma.config.study import resolve
 from melanoma.data.catalog import build_catalog
 from melanoma.models.tabular import out_of_fold_and_test
@@ -31,9 +30,7 @@ def test_the_tables_of_isic_2020_give_their_known_auroc() -> None:
     train, test = split.loc[~test, TRAIN_COLUMNS], split.loc[test, TEST_COLUMNS]
     found = []
     for recipe in config.models.values():
-        predictions, _ = out_of_fold_and_test(
-            training_recipe(recipe), train, test, config.split.run_folds, "fold_mean", 1
-        )
+        predictions, _ = out_of_fold_and_test(recipe, train, test, config.split.run_folds, "fold_mean", 1)
         held_out = predictions[predictions["part"] == "train"]
         found.append(float(auroc(held_out["target"].astype(int), held_out["probability"])))
     assert found == pytest.approx([0.678, 0.741, 0.843], abs=0.01)

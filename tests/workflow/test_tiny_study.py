@@ -146,7 +146,7 @@ def test_a_tuned_model_is_trained_by_its_best_trial(finished):
     assert chosen["optimizer"]["learning_rate"] == table["optimizer.learning_rate"].iloc[0]
     histories = [joint / f"fold-0-seed-{seed}" / "history.csv" for seed in (1, 2)]
     assert all(pd.read_csv(path)["learning_rate"].iloc[0] == chosen["optimizer"]["learning_rate"] for path in histories)
-    assert "2 trials of its tuning" in (results / "report/report.html").read_text()
+    assert "joint: 2 tuning trials" in (results / "report/report.html").read_text()
 
 
 @on_finished

@@ -47,13 +47,6 @@ def training_recipe(recipe: Recipe) -> Plain:
     return {key: value for key, value in options.items() if key not in unread}
 
 
-def computing(recipe: Recipe) -> Plain:
-    """Return how a training is computed: its GPUs and nodes, and how often it saves itself."""
-    devices = {"gpus": recipe.resources.gpus, "nodes": recipe.resources.nodes}
-    times = {"checkpoint_batches": recipe.checkpoint_batches, "checkpoint_minutes": recipe.checkpoint_minutes}
-    return devices | times
-
-
 def configuration_digest(study: Study) -> str:
     """Return a hash of the options of a study that decide its predictions, 16 hexadecimal digits."""
     sections = {key: section_read(study, key) for key in ("data", "images", "split", "predict", "fusions", "fuse")}

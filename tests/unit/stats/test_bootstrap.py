@@ -67,7 +67,7 @@ def test_more_replicates_begin_with_those_of_fewer(patients: int, few: int, more
     assert np.array_equal(all_draws(patients, few + more, 1)[:, :few], all_draws(patients, few, 1))
 
 
-def test_models_are_evaluated_on_the_same_draws_whatever_stands_beside_them_and_in_whatever_order() -> None:
+def test_all_models_are_evaluated_on_the_same_draws_in_any_order() -> None:
     target, probability, patient = cohort(0, 40, 5, 0.5)
     alone = bootstrap.Resampling({"a": metrics.Ranking(target, probability)}, patient).replicate(50, 1)["a"]
     shuffled = np.random.default_rng(0).permutation(len(target))

@@ -70,7 +70,7 @@ def test_without_the_training_prevalence_another_method_corrects_it() -> None:
         ("isotonic", lambda value: np.where(value > -1, value + 9, value)),
     ],
 )
-def test_the_method_with_the_lowest_log_loss_is_selected_and_the_method_of_the_distortion_is_near_it(
+def test_the_method_with_the_lowest_log_loss_is_selected(
     method: str, bend: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     target, value, patient = honest(3, n=8000, prevalence=0.3)
