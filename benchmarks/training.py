@@ -33,8 +33,7 @@ from melanoma.config.recipe import Recipe
 from melanoma.images.shards import write_shard
 from melanoma.models.classifier import build_network
 from melanoma.training.checkpoint import Checkpoints
-from melanoma.training.run import Run
-from melanoma.training.trainer import Trainer
+from melanoma.training.trainer import Run, Trainer
 
 STORED, TURNS, CPU_IMAGES = 512, 3, 64
 METHODS = ("workflow", "network alone", "plain loop")

@@ -28,8 +28,7 @@ from melanoma.compute.preemption import TRY_AGAIN, Preempted, Preemption, schedu
 from melanoma.config.recipe import Recipe, Resources, read_recipe
 from melanoma.training.checkpoint import Checkpoints, serialize
 from melanoma.training.early_stopping import best_epoch
-from melanoma.training.run import Run
-from melanoma.training.trainer import Checkpoint, train
+from melanoma.training.trainer import Checkpoint, Run, train
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ A training that continues from it ends in the same bits as one that was never st
 and processes.
 """
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor, stack
 
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError
+from melanoma.common.files import sha256
 from melanoma.compute.device import compute_device
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preempted, Preemption
@@ -25,14 +27,41 @@ from melanoma.config.facts import training_recipe
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
+from melanoma.models.pretrained import weights_digest
 from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.curves import curves, report_epoch
 from melanoma.training.early_stopping import HISTORY, EpochRow, ValidationFigures, is_best, stops_early
 from melanoma.training.learner import Learner
 from melanoma.training.loader import EpochBatches, Examples, diagnosis_classes, loader
 from melanoma.training.predictor import Predictor, TrainedNetwork
-from melanoma.training.run import Run
 from melanoma.training.sampling import epoch_order, trained_prevalence
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training by `recipe` on the rows of `table`, evaluated after each epoch on `validation` unless it is None.
+
+    `workers` processes load the batches. With 0, the training process loads them itself.
+    """
+
+    recipe: Recipe
+    table: pd.DataFrame
+    validation: pd.DataFrame | None
+    images: Path | None
+    epochs: int
+    workers: int = 0
+
+    def stamp(self) -> str:
+        """Return a hash of all that decides the result: recipe, pretrained weights, rows, images, number of epochs."""
+        parts = [
+            json.dumps(training_recipe(self.recipe), sort_keys=True),
+            weights_digest(self.recipe),
+            _digest(self.table),
+            "" if self.validation is None else _digest(self.validation),
+            "" if self.images is None else ImageStore(self.images).digest,
+            str(self.epochs),
+        ]
+        return sha256("\n".join(parts).encode())
 
 
 class BestEpoch(TypedDict):
@@ -244,3 +273,7 @@ def _check_batch_size(recipe: Recipe, targets: NDArray[np.int64]) -> None:
             f"The recipe's batch_size is {recipe.batch_size}, and an epoch has {images} images, from {len(targets)}"
             f" training images by sampling {recipe.sampling.name}: set batch_size to {images} or less"
         )
+
+
+def _digest(table: pd.DataFrame) -> str:
+    return sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())

@@ -16,8 +16,7 @@ from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preemption
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.training.checkpoint import Checkpoints
-from melanoma.training.run import Run
-from melanoma.training.trainer import train
+from melanoma.training.trainer import Run, train
 from small_training import TinyStudy
 
 
