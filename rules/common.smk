@@ -12,7 +12,7 @@ from melanoma.snakefile.dependencies import code_params, file_digest, script_par
 from melanoma.snakefile.jobs import ModelJobs, growing, input_options, named, one_of
 from melanoma.snakefile.programs import find_programs
 from melanoma.snakefile.records import keep_record
-from melanoma.snakefile.retries import failures, retry_what_may_pass
+from melanoma.snakefile.retries import failures, retry_temporary_failures
 from melanoma.snakefile.sections import sections, study_sections
 from melanoma.snakefile.terminal import show_one_line_a_job
 from melanoma.snakefile.trainings import Trainings, seed_option
@@ -20,7 +20,7 @@ from melanoma.snakefile.trainings import Trainings, seed_option
 STARTED = time.time()
 find_programs(Path(workflow.basedir, "profiles"))
 show_one_line_a_job(workflow.output_settings)
-retry_what_may_pass(STARTED)
+retry_temporary_failures(STARTED)
 
 RESULTS = f"results/{study.study}"
 LOGS = f"logs/{study.study}"

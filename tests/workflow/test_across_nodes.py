@@ -1,4 +1,4 @@
-"""A network's job starts as many processes as its recipe asks for, on one node or several, and says where it cannot."""
+"""The processes of a model's job, on one node or several, and the error without a scheduler for several."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import yaml
 from torch.distributed.run import parse_args
 
 from across_nodes import command_line
-from melanoma.common.job_logs import failed_for_good
+from melanoma.common.job_logs import failed_permanently
 from melanoma.config.facts import training_name
 from melanoma.config.study import resolve
 from project import ROOT
@@ -45,7 +45,7 @@ def test_one_process_is_started_by_python(commands):
     assert line.strip().startswith("python scripts/train.py --train") and "mpi=" not in about
 
 
-def test_the_gpus_of_one_node_are_started_by_torchrun_which_leaves_the_script_its_options(commands):
+def test_torchrun_starts_the_gpus_of_one_node_and_keeps_the_options_of_the_script(commands):
     about, line = commands["pair"]
     program, *options = shlex.split(line)
     parsed = parse_args(options)
@@ -92,4 +92,4 @@ def test_several_nodes_without_slurm_are_an_error_that_says_which_profile_can(tm
     )
     assert done.returncode == 1
     assert "The recipe asks for 2 nodes, and this is no Slurm job" in done.stderr and "--profile slurm" in done.stderr
-    assert failed_for_good(tmp_path / "train.log", 0)
+    assert failed_permanently(tmp_path / "train.log", 0)

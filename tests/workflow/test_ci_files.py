@@ -1,4 +1,4 @@
-"""What outsiders' services read, before any of them does: GitHub Actions, pre-commit, the catalog, citations."""
+"""The files that GitHub Actions, pre-commit, the workflow catalog and readers of citations use."""
 
 import subprocess
 import tomllib
@@ -42,7 +42,7 @@ def test_the_catalog_names_a_deployment_that_is_there():
     assert usage["report"] is True and "report:" in (ROOT / "Snakefile").read_text()
 
 
-def test_the_citation_has_what_its_format_requires_and_the_projects_version_and_license():
+def test_the_citation_has_the_required_keys_and_the_projects_version_and_license():
     citation = read("CITATION.cff")
     assert {"cff-version", "message", "title", "authors"} <= set(citation) and citation["cff-version"] == "1.2.0"
     assert {key: citation[key] for key in ("version", "license")} == {

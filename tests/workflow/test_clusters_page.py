@@ -1,4 +1,4 @@
-"""Every command of docs/clusters.md plans or parses without a scheduler, and what the page says is there."""
+"""The commands of docs/clusters.md can be planned or parsed, and its files exist."""
 
 import os
 import re

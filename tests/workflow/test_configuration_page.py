@@ -1,4 +1,4 @@
-"""The page and the JSON schema that document the configuration say what its models say."""
+"""The page and the JSON schema of the configuration agree with its models."""
 
 import json
 

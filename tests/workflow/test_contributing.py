@@ -1,4 +1,4 @@
-"""Each example of CONTRIBUTING.md, followed to the letter in a copy of the project, does what the page says."""
+"""The examples of CONTRIBUTING.md work in a copy of the project."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The finished demo study shows what the generator was built to show. Needs `make demo` to have run."""
+"""The finished demo study agrees with its generator. Needs `make demo`."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fetch in a study: what is missing is known from the configuration, planned, and never replaces what is there."""
+"""Downloads of a study: planned from the configuration, and never in place of an existing file."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The results of a study before and after a refactoring are compared to the bit, by their values alone."""
+"""The comparison of a study's results before and after a refactoring, to the bit."""
 
 import json
 from collections.abc import Callable

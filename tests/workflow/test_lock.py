@@ -1,4 +1,4 @@
-"""envs/requirements.lock says all that is installed, and to the byte; both installers read this one file."""
+"""envs/requirements.lock pins every package with hashes, and both installers use it."""
 
 import re
 

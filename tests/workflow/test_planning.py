@@ -1,4 +1,4 @@
-"""The workflow as it is planned, before anything runs: on every profile, of every study, with every mistake told."""
+"""Dry runs of every study on every profile, and errors of the configuration."""
 
 import re
 

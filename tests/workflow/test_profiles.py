@@ -1,4 +1,4 @@
-"""The scripts of the profiles, with schedulers that answer what a test wants; tests/cluster has real ones."""
+"""The scripts of the profiles, with simulated schedulers. tests/cluster has real ones."""
 
 import json
 import os
@@ -136,7 +136,7 @@ def test_a_job_that_would_wait_for_ever_is_refused(commands):
 
 
 @pytest.mark.parametrize("program", ["squeue", "sacct"])
-def test_a_preempted_or_cancelled_job_is_ended_for_slurms_plugin_and_the_rest_is_as_it_was(commands, program):
+def test_slurms_plugin_reads_preempted_and_cancelled_jobs_as_cancelled(commands, program):
     listed = "1|RUNNING\n2|PREEMPTED\n3|CANCELLED\n4|CANCELLED by 1000\n5|COMPLETED\n"
     commands.says(program, listed)
     wrapper = ROOT / "profiles/slurm/bin" / program

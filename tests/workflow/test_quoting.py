@@ -1,4 +1,4 @@
-"""Paths and texts of a study reach the programs as they are, whatever a shell would make of them."""
+"""Paths and texts of a study reach the programs unchanged, even with special characters of the shell."""
 
 import json
 import re

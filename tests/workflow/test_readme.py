@@ -1,4 +1,4 @@
-"""Every command of the README runs, or is planned where it needs a cluster or data that cannot be here."""
+"""The commands of the README run, or are planned if they need a cluster or data."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def test_the_study_in_the_readme_is_valid_and_short():
     assert resolve(yaml.safe_load(STUDY)).study == "mine" and len(STUDY.splitlines()) <= 32
 
 
-def test_the_network_of_the_readmes_study_starts_from_weights_and_learns_to_the_end():
+def test_the_readmes_network_has_weights_and_a_learning_rate_above_0_to_the_end():
     recipe = resolve(yaml.safe_load(STUDY)).models["image"]
     rates = [rate_factor(recipe.schedule.dump(), recipe.epochs, epoch) for epoch in range(recipe.epochs)]
     assert recipe.weights_file and rates[0] == 1 and sum(rates) > recipe.epochs / 2 and min(rates) > 0

@@ -1,4 +1,4 @@
-"""What each change runs again: the table of docs/reruns.md, row by row, on a study that is finished."""
+"""The table of docs/reruns.md: the rules that each change of a finished study runs again."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The rules and profiles as they are written: what all of them keep to."""
+"""Retries and default resources of the rules and profiles."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A job starts quickly: its script loads no library that takes long to load and that it may not need."""
+"""Scripts start quickly: they import no slow library that they may not need."""
 
 import subprocess
 import sys

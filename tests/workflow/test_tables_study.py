@@ -1,4 +1,4 @@
-"""The study of ISIC 2020's tables: what is known of a melanoma without a look at an image."""
+"""The study of ISIC 2020's tables, without images."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ STUDY = ROOT / "studies" / "isic2020_tables.yaml"
 
 
 @pytest.mark.real_data
-def test_age_sex_and_site_then_images_per_patient_then_size_reach_their_known_auroc() -> None:
+def test_the_tables_of_isic_2020_give_their_known_auroc() -> None:
     config = resolve(yaml.safe_load(STUDY.read_text()))
     folder = real_data("isic2020-tables")
     source, pairs = config.data.sources[0].dump(), folder / Path(config.split.duplicates).name

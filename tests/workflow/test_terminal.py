@@ -1,4 +1,4 @@
-"""What a user sees of a run on the terminal: a line for each job, what failed, and where its log is."""
+"""The terminal shows a line for each job, the errors, and the paths of the logs."""
 
 import os
 import re

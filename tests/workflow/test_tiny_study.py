@@ -1,4 +1,4 @@
-"""The workflow as a user runs it: to its report, again only for what a change touches, or to a message."""
+"""The tiny study runs to its report, reads test labels only in evaluation, and stops on bad input."""
 
 import json
 import re
@@ -100,7 +100,7 @@ def test_only_what_evaluates_is_given_test_labels(finished):
 
 
 @on_finished
-def test_with_test_labels_unreadable_all_runs_but_what_evaluates(blind):
+def test_without_test_labels_only_the_evaluation_fails(blind):
     """Tuning, training, prediction and fusion end; the first that evaluates fails, and what follows waits for it."""
     folder, stopped = blind
     assert stopped.returncode != 0
@@ -114,7 +114,7 @@ def test_with_test_labels_unreadable_all_runs_but_what_evaluates(blind):
 
 
 @on_finished
-def test_with_test_labels_unreadable_figures_and_report_are_made_from_what_evaluates_wrote(finished):
+def test_figures_and_report_need_no_test_labels(finished):
     folder, _ = finished
     with unreadable(folder / LABELS):
         printed = snakemake(folder, "--cores", 2, *TINY, "--forcerun", "plot_evaluation", "plot_data")

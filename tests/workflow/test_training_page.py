@@ -1,4 +1,4 @@
-"""The page on training shows recipes that are valid, and numbers that are so."""
+"""The recipes and numbers in docs/training.md and docs/tuning.md are valid."""
 
 import re
 

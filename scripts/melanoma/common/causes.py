@@ -10,32 +10,32 @@ import re
 from melanoma.common.errors import InputError
 
 # Errors of disks, of networks, and of nodes that have no memory, files or processes left.
-PASSING_NUMBERS = {
+TEMPORARY_NUMBERS = {
     "EDQUOT", "EIO", "ENODEV", "ENOLCK", "ENOSPC", "EREMOTEIO", "ESTALE",
     "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETRESET", "ENETUNREACH",
     "ENOTCONN", "EPIPE", "ETIMEDOUT",
     "EAGAIN", "EBUSY", "EINTR", "EMFILE", "ENFILE", "ENOMEM",
 }  # fmt: skip
 # Names, because an import of torch takes seconds. The causes are memory, a device, or another process that was killed.
-PASSING_NAMES = {"OutOfMemoryError", "DistBackendError", "DistNetworkError", "DistStoreError", "BrokenProcessPool"}
+TEMPORARY_NAMES = {"OutOfMemoryError", "DistBackendError", "DistNetworkError", "DistStoreError", "BrokenProcessPool"}
 # The messages of the same causes where torch raises a RuntimeError.
-PASSING_WORDS = re.compile(
+TEMPORARY_WORDS = re.compile(
     r"is killed by signal|exited unexpectedly|CUDA error: (?!device-side assert)|NCCL|gloo"
     r"|[Cc]onnection (closed|reset|refused)"
 )
 
 
-def may_pass(error: BaseException) -> bool:
+def is_temporary(error: BaseException) -> bool:
     """Tell whether a retry may succeed: the cause is a signal, memory, a disk, a network, a device or another process.
 
     An InputError is temporary if the OSError that caused it is.
     """
     if isinstance(error, InputError):
-        return isinstance(error.__cause__, OSError) and may_pass(error.__cause__)
+        return isinstance(error.__cause__, OSError) and is_temporary(error.__cause__)
     if isinstance(error, OSError):
-        return errno.errorcode.get(error.errno or 0) in PASSING_NUMBERS
+        return errno.errorcode.get(error.errno or 0) in TEMPORARY_NUMBERS
     if isinstance(error, KeyboardInterrupt | MemoryError):
         return True
-    if PASSING_NAMES & {kind.__name__ for kind in type(error).__mro__}:
+    if TEMPORARY_NAMES & {kind.__name__ for kind in type(error).__mro__}:
         return True
-    return isinstance(error, RuntimeError) and PASSING_WORDS.search(str(error)) is not None
+    return isinstance(error, RuntimeError) and TEMPORARY_WORDS.search(str(error)) is not None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import TypeVar
 
-from melanoma.common.causes import may_pass
+from melanoma.common.causes import is_temporary
 from melanoma.common.errors import InputError
 
 log = logging.getLogger("melanoma")
@@ -88,4 +88,4 @@ def start_logging(path: Path | None) -> None:
 
 
 def _level(error: BaseException) -> int:
-    return logging.WARNING if may_pass(error) else logging.ERROR
+    return logging.WARNING if is_temporary(error) else logging.ERROR

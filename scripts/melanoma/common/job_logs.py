@@ -10,7 +10,7 @@ from os import fstat
 from pathlib import Path
 
 RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ([A-Z]+) ", re.MULTILINE)
-LASTING = "ERROR"
+PERMANENT = "ERROR"
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ def last_attempt(path: str | Path, since: float) -> list[Record]:
     return records[starts[-1] :] if starts else records
 
 
-def failed_for_good(path: str | Path, since: float) -> bool:
+def failed_permanently(path: str | Path, since: float) -> bool:
     """Tell whether a job's last attempt, if it is newer than `since` (epoch, s), failed by a permanent cause.
 
     An ERROR of one process is enough. The other processes are stopped because of it, and log that later.
     """
-    return any(record.level == LASTING for record in last_attempt(path, since))
+    return any(record.level == PERMANENT for record in last_attempt(path, since))
 
 
 def last_words(path: str | Path, since: float) -> str:
     """Return the path of the log and the cause of the failure or, if the job was killed, its last message."""
     records = last_attempt(path, since)
-    lasting = [record for record in records if record.level == LASTING]
+    lasting = [record for record in records if record.level == PERMANENT]
     if lasting:
         return f"{path}: {lasting[-1].message}"
     if not records:

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 
 from snakemake.jobs import Job
 
-from melanoma.common.job_logs import failed_for_good, last_words
+from melanoma.common.job_logs import failed_permanently, last_words
 
 
-def retry_what_may_pass(since: float) -> None:
+def retry_temporary_failures(since: float) -> None:
     """Allow no retry of a job whose log, if it is newer than `since` (epoch, s), has a permanent cause of failure."""
 
     def restart_times(job: Job) -> int:
-        return 0 if any(failed_for_good(path, since) for path in job.log) else job.rule.restart_times
+        return 0 if any(failed_permanently(path, since) for path in job.log) else job.rule.restart_times
 
     Job.restart_times = property(restart_times)
 

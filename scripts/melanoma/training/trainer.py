@@ -8,6 +8,8 @@ and processes.
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -16,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, stack
+from torch.utils.tensorboard import SummaryWriter
 
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError
@@ -29,7 +32,6 @@ from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
 from melanoma.models.pretrained import weights_digest
 from melanoma.training.checkpoint import Checkpoints
-from melanoma.training.curves import curves, report_epoch
 from melanoma.training.early_stopping import HISTORY, EpochRow, ValidationFigures, is_best, stops_early
 from melanoma.training.learner import Learner
 from melanoma.training.loader import EpochBatches, Examples, diagnosis_classes, loader
@@ -103,13 +105,13 @@ def train(
     """
     trainer = Trainer(run, checkpoints, preemption, processes)
     trainer.restore()
-    with curves(folder if processes.is_first else None, trainer.position["epoch"]) as writer:
+    with _curves(folder if processes.is_first else None, trainer.position["epoch"]) as writer:
         for epoch in range(trainer.position["epoch"], run.epochs):
             if trainer.stops_early():
                 log.info("no better epoch in %d: stopping early", run.recipe.early_stopping_patience)
                 break
             trainer.train_epoch(epoch)
-            report_epoch(trainer.finish_epoch(epoch), run.epochs, writer)
+            _report_epoch(trainer.finish_epoch(epoch), run.epochs, writer)
     return trainer.result(), pd.DataFrame(trainer.position["history"], columns=HISTORY)
 
 
@@ -273,6 +275,37 @@ def _check_batch_size(recipe: Recipe, targets: NDArray[np.int64]) -> None:
             f"The recipe's batch_size is {recipe.batch_size}, and an epoch has {images} images, from {len(targets)}"
             f" training images by sampling {recipe.sampling.name}: set batch_size to {images} or less"
         )
+
+
+@contextmanager
+def _curves(folder: Path | None, epoch: int) -> Iterator[SummaryWriter | None]:
+    """Write TensorBoard's curves to `folder` from `epoch` on, and hide what an earlier process wrote of later epochs.
+
+    Without a folder there is no writer.
+    """
+    if folder is None:
+        yield None
+        return
+    writer = SummaryWriter(folder, purge_step=epoch + 1)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+def _report_epoch(row: EpochRow, epochs: int, writer: SummaryWriter | None) -> None:
+    """Report the figures of one of `epochs` epochs."""
+    figures = {name: value for name, value in row.items() if isinstance(value, float)}
+    log.info(
+        "epoch %d of %d: %s",
+        row["epoch"],
+        epochs,
+        ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()),
+    )
+    if writer is not None:
+        for name, value in figures.items():
+            writer.add_scalar(name, value, row["epoch"])
+        writer.flush()
 
 
 def _digest(table: pd.DataFrame) -> str:

@@ -57,7 +57,7 @@ def test_a_second_attempt_keeps_what_the_first_said(tmp_path):
         ("raise OSError(28, 'No space left on device')", "WARNING"),
     ],
 )
-def test_what_another_try_cannot_cure_is_an_error_and_what_it_may_cure_a_warning(tmp_path, body, level):
+def test_a_permanent_cause_is_an_error_and_a_temporary_one_a_warning(tmp_path, body, level):
     script(tmp_path, body)
     assert [record.level for record in last_attempt(tmp_path / "logs/study/stage/item.log", 0)][-1] == level
 

@@ -11,7 +11,7 @@ from melanoma.report.page import read_study
 from minimal_config import MINIMAL, with_
 
 
-def test_a_number_is_the_same_with_a_point_and_without_so_that_the_training_is_the_same():
+def test_a_number_with_a_point_and_without_gives_the_same_training():
     recipes = [resolve(with_("models.cnn.optimizer", {"weight_decay": zero})).models["cnn"] for zero in (0, 0.0)]
     assert training_name(recipes[0]) == training_name(recipes[1])
 

@@ -165,7 +165,7 @@ def test_every_option_that_can_be_tuned_has_a_schema():
 
 
 @given(st.dictionaries(st.text("ab", min_size=1), st.floats(0, 1) | st.just(float("nan")), min_size=1))
-def test_the_best_trial_is_the_first_with_the_best_score_and_nan_is_worse_than_any(scores):
+def test_the_best_trial_is_the_first_with_the_best_score_and_nan_is_the_worst(scores):
     known = {name: value for name, value in scores.items() if value == value}
     if known:
         assert scores[best_trial(scores, "auroc")] == max(known.values())

@@ -160,7 +160,7 @@ def test_a_mistake_is_named_with_what_is_allowed(path, value, message):
         resolve(with_(path, value))
 
 
-def test_a_mistake_is_named_with_the_file_and_line_of_its_key_or_of_the_nearest_one_above_it():
+def test_an_error_names_the_file_and_line_of_its_key_or_of_the_nearest_parent():
     config = with_("models.cnn", {"network": "baseline_cnn", "optimizer": {"rate": 1}, "epochs": 0})
     places = {
         "": "s.yaml",

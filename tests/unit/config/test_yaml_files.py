@@ -59,7 +59,7 @@ def test_a_key_may_overrule_one_that_it_merges_and_json_is_read_too(tmp_path):
     assert key_places([tmp_path / "s.yaml", tmp_path / "s.json"], {})
 
 
-def test_values_of_config_are_what_yaml_takes_them_for_but_texts_where_texts_are_wanted():
+def test_values_of_config_are_read_as_yaml_and_text_options_stay_texts():
     options = {
         "study": "s",
         "split": {"seed": "3", "run_folds": ["0", "1"], "duplicates": "null", "test_fraction": "0.3"},

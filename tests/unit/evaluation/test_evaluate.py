@@ -147,7 +147,7 @@ def test_comparisons_are_made_on_the_images_that_all_predict() -> None:
     assert pair["difference"]["value"] == pytest.approx(areas[0] - areas[1])
     assert pair["bootstrap"]["p_holm"] < 0.01
     assert comparisons({"cnn": table}, QUICK)["pairs"] == []
-    with pytest.raises(InputError, match=r"cnn and other label 2 images differently:\n  - ISIC_0000000"):
+    with pytest.raises(InputError, match=r"cnn and other have different labels for 2 images:\n  - ISIC_0000000"):
         comparisons({"cnn": table, "other": table.assign(target=table["target"] ^ (table.index < 2))}, QUICK)
 
 
@@ -234,7 +234,7 @@ def test_what_has_no_auroc_is_refused() -> None:
     table = study()
     with pytest.raises(InputError, match="all 300 images are benign"):
         evaluate({"cnn": table.assign(target=0)}, QUICK)
-    with pytest.raises(InputError, match="no labels"):
+    with pytest.raises(InputError, match="an image has no label"):
         evaluate({"cnn": table.assign(target=pd.NA)}, QUICK)
     with pytest.raises(InputError, match="no rows to evaluate"):
         evaluate({"cnn": table.iloc[:0]}, QUICK)

@@ -25,9 +25,7 @@ def test_this_python_and_the_profiles_programs_are_found_before_others(profiles,
     assert os.environ["SNAKEMAKE_SLURM_PARTITIONS"] == str(profiles / "slurm/partitions.yaml")
 
 
-def test_slurms_programs_are_wrapped_where_the_cluster_has_them_and_your_partitions_are_kept(
-    profiles, tmp_path, monkeypatch
-):
+def test_only_programs_that_the_cluster_has_are_wrapped_and_own_partitions_stay(profiles, tmp_path, monkeypatch):
     (tmp_path / "squeue").touch(mode=0o755)
     monkeypatch.setenv("SNAKEMAKE_SLURM_PARTITIONS", "mine.yaml")
     find_programs(profiles)

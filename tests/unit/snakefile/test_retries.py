@@ -11,17 +11,17 @@ import pytest
 import torch
 from snakemake.jobs import Job
 
-from melanoma.common.causes import may_pass
+from melanoma.common.causes import is_temporary
 from melanoma.common.errors import InputError
-from melanoma.common.job_logs import failed_for_good, last_words
+from melanoma.common.job_logs import failed_permanently, last_words
 from project import SCRIPTS
 
 SNAKEFILE = """
 import sys, time
 sys.path.insert(0, {scripts!r})
-from melanoma.snakefile.retries import failures, retry_what_may_pass
+from melanoma.snakefile.retries import failures, retry_temporary_failures
 started = time.time()
-retry_what_may_pass(started)
+retry_temporary_failures(started)
 rule all:
     input: expand("{{job}}.done", job=["wrong", "stopped", "killed", "good"])
 rule work:
@@ -63,13 +63,13 @@ TOLD = "2026-01-01 10:00:01 "
 
 
 def test_snakemake_still_asks_a_job_how_often_it_may_be_tried_again():
-    """retry_what_may_pass exchanges this; were it called otherwise, every failure would be tried again."""
+    """retry_temporary_failures exchanges this; were it called otherwise, every failure would be tried again."""
     assert isinstance(vars(Job)["restart_times"], property)
     source = Path(sys.modules["snakemake.jobs"].__file__).with_name("scheduling") / "job_scheduler.py"
     assert "job.restart_times > job.attempt - 1" in source.read_text()
 
 
-def test_an_input_error_is_tried_once_and_a_stop_or_a_kill_again_and_all_are_told_at_the_end(tmp_path):
+def test_an_input_error_is_not_retried_and_a_stop_or_a_kill_is(tmp_path):
     (tmp_path / "Snakefile").write_text(SNAKEFILE.format(scripts=str(SCRIPTS), python=sys.executable))
     (tmp_path / "work.py").write_text(WORK.format(scripts=str(SCRIPTS)))
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--retries", "3", "--keep-going"]
@@ -99,22 +99,22 @@ def test_an_input_error_is_tried_once_and_a_stop_or_a_kill_again_and_all_are_tol
         ("", False),
     ],
 )
-def test_the_last_attempt_in_the_log_tells_whether_it_failed_for_good(tmp_path, text, lasting):
+def test_the_last_attempt_in_the_log_has_the_cause(tmp_path, text, lasting):
     log = tmp_path / "job.log"
     log.write_text(text)
-    assert failed_for_good(log, 0) is lasting
+    assert failed_permanently(log, 0) is lasting
 
 
-def test_a_log_of_an_earlier_run_or_none_tells_nothing(tmp_path):
+def test_an_older_log_and_no_log_have_no_cause(tmp_path):
     log = tmp_path / "job.log"
     log.write_text(f"{START}{TOLD}ERROR wrong\n")
     os.utime(log, (1000, 1000))
-    assert failed_for_good(log, 1000) and not failed_for_good(log, 1001)
-    assert not failed_for_good(tmp_path / "other.log", 0)
+    assert failed_permanently(log, 1000) and not failed_permanently(log, 1001)
+    assert not failed_permanently(tmp_path / "other.log", 0)
     assert "no message" in last_words(log, 1001) and "no message" in last_words(tmp_path / "other.log", 0)
 
 
-def test_the_last_words_are_the_cause_with_all_its_lines_whoever_speaks_after_it(tmp_path):
+def test_the_last_words_are_all_lines_of_the_cause_even_if_others_follow(tmp_path):
     log = tmp_path / "job.log"
     log.write_text(f"{START}{TOLD}ERROR wrong:\n  - line 3\n{TOLD}WARNING stopped by signal SIGTERM\n")
     assert last_words(log, 0) == f"{log}: wrong:\n  - line 3"
@@ -138,8 +138,8 @@ def caused(error: Exception, cause: Exception) -> Exception:
     ],
     ids=repr,
 )  # fmt: skip
-def test_memory_disks_networks_devices_and_other_processes_may_be_back(error):
-    assert may_pass(error)
+def test_causes_in_memory_disks_networks_devices_and_processes_are_temporary(error):
+    assert is_temporary(error)
 
 
 @pytest.mark.parametrize(
@@ -153,5 +153,5 @@ def test_memory_disks_networks_devices_and_other_processes_may_be_back(error):
     ],
     ids=repr,
 )  # fmt: skip
-def test_what_is_wrong_with_the_input_or_the_code_lasts(error):
-    assert not may_pass(error)
+def test_causes_in_the_input_or_the_code_are_permanent(error):
+    assert not is_temporary(error)

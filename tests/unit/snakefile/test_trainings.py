@@ -27,7 +27,7 @@ def trainings(**changes: dict) -> Trainings:
     return Trainings.from_study(resolve(study | changes))
 
 
-def test_models_that_are_trained_alike_share_a_training_with_the_recipe_of_the_first():
+def test_models_with_equal_training_options_share_a_training():
     study = trainings()
     assert study.names["mlp"] == study.names["flipped"]
     assert study.recipes[study.names["mlp"]] == study.models["mlp"]
@@ -56,7 +56,7 @@ def test_a_run_trains_with_the_seed_in_its_name(run, option):
     assert seed_option(run) == option
 
 
-def test_a_tuned_training_has_a_recipe_for_each_trial_under_the_name_without_its_search_space():
+def test_the_trials_of_a_tuned_training_have_its_name_without_the_search_space():
     study = trainings()
     name = study.names["tuned"]
     assert set(study.trials) == {name}
