@@ -15,10 +15,9 @@ from melanoma.compute.distributed import Processes
 from melanoma.config.recipe import Recipe
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.models.pretrained import start_from_pretrained
-from melanoma.training.ema import WeightAverage
 from melanoma.training.loader import Batch, Examples, to_device
 from melanoma.training.losses import build_loss, diagnosis_loss
-from melanoma.training.optimizer import build_optimizer, clip, set_rates
+from melanoma.training.optimizer import WeightAverage, build_optimizer, clip, set_rates
 from melanoma.training.schedules import rate_factor
 
 

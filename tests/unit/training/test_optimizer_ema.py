@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from melanoma.training.ema import WeightAverage
+from melanoma.training.optimizer import WeightAverage
 
 
 def network() -> nn.Module:
