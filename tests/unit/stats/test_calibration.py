@@ -70,9 +70,7 @@ def test_without_the_training_prevalence_another_method_corrects_it() -> None:
         ("isotonic", lambda value: np.where(value > -1, value + 9, value)),
     ],
 )
-def test_the_method_with_the_lowest_log_loss_is_selected(
-    method: str, bend: Callable[[np.ndarray], np.ndarray]
-) -> None:
+def test_the_method_with_the_lowest_log_loss_is_selected(method: str, bend: Callable[[np.ndarray], np.ndarray]) -> None:
     target, value, patient = honest(3, n=8000, prevalence=0.3)
     choice = choose_calibrator(target, expit(bend(value)), patient, training_prevalence=0.5)
     assert choice.log_losses[choice.calibrator.method] == min(choice.log_losses.values())
