@@ -5,47 +5,19 @@ from typing import TypedDict
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Data
+from melanoma.data.catalog_schema import SCHEMA, against_schema
 from melanoma.data.layouts import SourceTable, noting, read_source
 from melanoma.data.tables import row_name
 from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonize, nearest
 
-SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
-SCHEMA = pa.DataFrameSchema(
-    {
-        "image": pa.Column(str),
-        "patient": pa.Column(str),
-        "lesion": pa.Column(str, nullable=True),
-        "sex": pa.Column(str, nullable=True),
-        "age": pa.Column(
-            float,
-            pa.Check.in_range(0, 120, error="expected years from 0 to 120; correct it or leave it empty"),
-            nullable=True,
-        ),
-        "site": pa.Column(str, nullable=True),
-        "diagnosis": pa.Column(str, nullable=True),
-        "target": pa.Column(
-            np.int8,
-            pa.Check.isin([0, 1], error="expected 0 (benign) or 1 (melanoma); correct it or remove the row"),
-        ),
-        "source": pa.Column(str),
-        "role": pa.Column(str, pa.Check.isin(["study", "extra_train"])),
-        "file": pa.Column(str, nullable=True),
-        "width": pa.Column(float, SIDE, nullable=True),
-        "height": pa.Column(float, SIDE, nullable=True),
-    },
-    strict=True,
-    ordered=True,
-)
 WORD_FOR_TARGET = (
     "expected 0 (benign) or 1 (melanoma); correct it, remove the row, or give the meaning of words under `values` of"
     " the source, as in target: {benign: 0, melanoma: 1}"
 )
-EMPTY = "is empty; fill it in or remove the row"
 EXPECTED = {
     "sex": "expected male, female or nothing",
     "site": "expected a site of the vocabulary or nothing",
@@ -153,7 +125,7 @@ def find_problems(
         pd.DataFrame({"index": cells.index[broken], "column": column, "problem": problem})
         for broken, column, problem in [*_rules(cells, typed, words, sources), *_unknown_words(cells, words)]
     ]
-    wrong = pd.concat([*rules, _against_schema(typed)])
+    wrong = pd.concat([*rules, against_schema(typed)])
     # A derived target has no cell that could be wrong. In a row of the wrong length, a cell may be another column's.
     rows = cells.loc[wrong["index"].astype(int), ["derived", "fields"]]
     derived = (wrong["column"] == "target").to_numpy() & rows["derived"].to_numpy()
@@ -297,15 +269,6 @@ def _unknown_words(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> Itera
             hint = f"is {word!r} meant? " if word != UNKNOWN else ""
             yield unknown & (cells[column] == text), column, f"{EXPECTED[column]}; {hint}{remedy}"
         yield unknown & ~cells[column].isin(list(words_meant)), column, f"{EXPECTED[column]}; {remedy}"
-
-
-def _against_schema(typed: pd.DataFrame) -> pd.DataFrame:
-    try:
-        SCHEMA.validate(typed, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases.astype({"index": int})
-        return cases.assign(problem=cases["check"].replace("not_nullable", EMPTY))[["index", "column", "problem"]]
-    return pd.DataFrame({"index": np.zeros(0, int), "column": "", "problem": ""})
 
 
 def _placed(problems: pd.DataFrame, rows: pd.DataFrame, column: str, sources: list[SourceTable]) -> pd.DataFrame:

@@ -6,7 +6,8 @@ import pandas as pd
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.evaluate import Decisions, labeled
 from melanoma.evaluation.results import Curves
-from melanoma.stats.metrics import NetBenefit, measured, precision_recall_curve, roc_curve
+from melanoma.stats.curves import precision_recall_curve, roc_curve
+from melanoma.stats.metrics import NetBenefit, measured
 
 POINTS = 100  # of a decision curve
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_parquet
 from melanoma.config.data import Data
-from melanoma.data.catalog import SCHEMA, build_catalog
+from melanoma.data.catalog import build_catalog
+from melanoma.data.catalog_schema import SCHEMA
 from melanoma.data.layouts import list_images
 from real_data import real_data
 

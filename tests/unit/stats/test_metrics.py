@@ -159,22 +159,6 @@ def test_swapping_the_classes_mirrors_auroc(data: Labeled) -> None:
     assert metrics.auroc(1 - target, score, weight) == pytest.approx(mirrored, abs=TOLERANCE)
 
 
-@given(labeled())
-def test_curves_are_those_of_scikit_learn_and_enclose_their_areas(data: Labeled) -> None:
-    target, score, _ = data
-    curve = metrics.roc_curve(target, score)
-    for ours, theirs in zip(curve, sklearn_metrics.roc_curve(target, score, drop_intermediate=False), strict=True):
-        np.testing.assert_allclose(ours, theirs)
-    assert np.trapezoid(curve[1], curve[0]) == pytest.approx(metrics.auroc(target, score), abs=TOLERANCE)
-    precision, recall, threshold = metrics.precision_recall_curve(target, score)
-    theirs = sklearn_metrics.precision_recall_curve(target, score)
-    np.testing.assert_allclose(precision, theirs[0][-2::-1])
-    np.testing.assert_allclose(recall, theirs[1][-2::-1])
-    np.testing.assert_allclose(threshold, theirs[2][::-1])
-    area = np.sum(np.diff(recall, prepend=0) * precision)
-    assert area == pytest.approx(metrics.average_precision(target, score), abs=TOLERANCE)
-
-
 def ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else np.nan
 

@@ -1,0 +1,44 @@
+"""The declared schema of the catalog: its columns, their types and limits."""
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+EMPTY = "is empty; fill it in or remove the row"
+SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
+SCHEMA = pa.DataFrameSchema(
+    {
+        "image": pa.Column(str),
+        "patient": pa.Column(str),
+        "lesion": pa.Column(str, nullable=True),
+        "sex": pa.Column(str, nullable=True),
+        "age": pa.Column(
+            float,
+            pa.Check.in_range(0, 120, error="expected years from 0 to 120; correct it or leave it empty"),
+            nullable=True,
+        ),
+        "site": pa.Column(str, nullable=True),
+        "diagnosis": pa.Column(str, nullable=True),
+        "target": pa.Column(
+            np.int8,
+            pa.Check.isin([0, 1], error="expected 0 (benign) or 1 (melanoma); correct it or remove the row"),
+        ),
+        "source": pa.Column(str),
+        "role": pa.Column(str, pa.Check.isin(["study", "extra_train"])),
+        "file": pa.Column(str, nullable=True),
+        "width": pa.Column(float, SIDE, nullable=True),
+        "height": pa.Column(float, SIDE, nullable=True),
+    },
+    strict=True,
+    ordered=True,
+)
+
+
+def against_schema(typed: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells of a typed catalog that break the schema: index, column, problem."""
+    try:
+        SCHEMA.validate(typed, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases.astype({"index": int})
+        return cases.assign(problem=cases["check"].replace("not_nullable", EMPTY))[["index", "column", "problem"]]
+    return pd.DataFrame({"index": np.zeros(0, int), "column": "", "problem": ""})
