@@ -269,9 +269,10 @@ def _bayes(settings: Generate) -> Aurocs:
 
 
 def _image_alone(settings: Generate) -> float:
-    """Return the AUROC of s, which knows d only in part.
+    """Return the AUROC of a model that sees one image and none of the patient's other images.
 
-    The look is the sum of its regression on s and a rest that is independent of s; the risk is its mean over the rest.
+    It sees the look s, but not d, the difference to the patient's mean. So the log-odds have a known part, linear in s,
+    and an unknown normal part that is independent of s. The risk is averaged over the unknown part.
     """
     s, m, weight = _population()
     known = settings.pixel_signal + settings.relative_signal * math.sqrt(1 - settings.within_patient_correlation)
