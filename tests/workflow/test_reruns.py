@@ -168,7 +168,7 @@ def test_touched_files_run_nothing(finished):
         ("scripts/melanoma/fusion/rules.py", '"""', '"""Another docstring. '),
         ("scripts/melanoma/split/assign.py", "raise InputError(", "raise InputError(str(1) + "),
         ("scripts/train.py", 'log.info("the best epoch is', 'log.info("and the best epoch is'),
-        ("scripts/train.py", 'help="instead of the recipe\'s"', 'help="another seed"'),
+        ("scripts/train.py", 'help="use this seed instead of the recipe\'s"', 'help="another seed"'),
         ("scripts/melanoma/config/networks.py", 'description="Number of trees."', 'description="How many trees."'),
         ("scripts/melanoma/common/errors.py", "limit: int = 10", "limit: int = 11"),
     ],
