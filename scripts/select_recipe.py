@@ -9,8 +9,8 @@ Its score is that of the epoch that the recipe's monitor selects.
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
     log.info("the best of %d trials is %s: %s", len(table), best, json.dumps(values[best]))
 
 
-def trial_row(folder: Path, name: str, values: dict[str, Any]) -> dict[str, Any]:
+def trial_row(folder: Path, name: str, values: Mapping[str, object]) -> dict[str, object]:
     """Return the row of a trial: its name, its values, its best epoch and the validation figures of that epoch."""
     history = pd.read_csv(folder / "history.csv")
     epoch = best_epoch(history, read_recipe(folder / "recipe.yaml").monitor)

@@ -1,7 +1,7 @@
 """A network and all that changes its weights: loss, optimizer, learning rate and weight average."""
 
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -19,6 +19,14 @@ from melanoma.training.loader import Batch, Examples, to_device
 from melanoma.training.losses import build_loss, diagnosis_loss
 from melanoma.training.optimizer import WeightAverage, build_optimizer, clip, set_rates
 from melanoma.training.schedules import rate_factor
+
+
+class LearnerState(TypedDict):
+    """What a checkpoint needs to continue a training: states as torch returns them."""
+
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    average: dict[str, Tensor] | None
 
 
 class Learner:
@@ -78,7 +86,7 @@ class Learner:
             self.average.update(self.network, step)
         return total
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> LearnerState:
         """Return all that a checkpoint needs: weights, state of the optimizer, averaged weights."""
         return {
             "network": self.network.state_dict(),
@@ -86,11 +94,11 @@ class Learner:
             "average": None if self.average is None else self.average.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: LearnerState) -> None:
         """Continue from the state that `state_dict` returned for the same recipe."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
+        if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
 
     def _parallel_network(self) -> Any:

@@ -10,7 +10,7 @@ the file of weights of each training. The files of weights have all that trainin
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from melanoma.config.augmentation import TTA
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.shards import Photographs
 from melanoma.predictions.aggregate import aggregated
-from melanoma.predictions.prediction_file import digest_of
+from melanoma.predictions.prediction_file import PredictionFile, digest_of
 from melanoma.training.loader import Examples
 from melanoma.training.predictor import TrainedNetwork, predict_rows
 
@@ -45,7 +45,7 @@ class NetworkModel:
     first_test: dict[str, int]
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any], folder: Path) -> Self:
+    def from_dict(cls, values: PredictionFile, folder: Path) -> Self:
         """Read the weights that a file in `folder` names. Raises InputError if one is missing or has changed."""
         runs = {name: _read(folder / run["weights"], run["sha256"]) for name, run in values["runs"].items()}
         first_test = {name: run["test_from"] for name, run in values["runs"].items()}

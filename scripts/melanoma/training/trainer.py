@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ from melanoma.images.store import ImageStore
 from melanoma.models.pretrained import weights_digest
 from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.early_stopping import HISTORY, EpochRow, ValidationFigures, is_best, stops_early
-from melanoma.training.learner import Learner
+from melanoma.training.learner import Learner, LearnerState
 from melanoma.training.loader import EpochBatches, Examples, diagnosis_classes, loader
 from melanoma.training.predictor import Predictor, TrainedNetwork
 from melanoma.training.sampling import epoch_order, trained_prevalence
@@ -92,7 +92,7 @@ class Checkpoint(TypedDict):
     """The content of a checkpoint; `learner` is the state of the Learner."""
 
     position: Position
-    learner: dict[str, Any]
+    learner: LearnerState
 
 
 def train(
