@@ -123,7 +123,7 @@ def test_a_job_that_is_suspended_for_a_more_urgent_one_goes_on_where_it_was(refe
     record(urgent)
     run.succeeded(240)
     assert_same_bits(project, "preempted", reference, "brief")
-    assert numbers(project, "preempted") == [number] and "INFO going on from" not in log_of(project, "preempted")
+    assert numbers(project, "preempted") == [number] and "INFO continuing from" not in log_of(project, "preempted")
 
 
 @pytest.mark.timeout(400)
@@ -177,7 +177,7 @@ def test_a_scheduler_that_does_not_answer_for_a_while_loses_nothing(reference, p
     does_not_answer(STATE / "qmaster.pid", 25)
     run.succeeded(260)
     assert_same_bits(project, "unattended", reference, "long")
-    assert len(numbers(project, "unattended")) == 1 and "INFO going on from" not in log_of(project, "unattended")
+    assert len(numbers(project, "unattended")) == 1 and "INFO continuing from" not in log_of(project, "unattended")
 
 
 @pytest.mark.timeout(300)

@@ -147,7 +147,7 @@ def test_a_scheduler_that_does_not_answer_for_a_while_loses_nothing(reference, p
     does_not_answer(STATE / "slurmctld.pid", 25)
     run.succeeded(260)
     assert_same_bits(project, "unattended", reference, "long")
-    assert len(numbers(run, "unattended")) == 1 and "INFO going on from" not in log_of(project, "unattended")
+    assert len(numbers(run, "unattended")) == 1 and "INFO continuing from" not in log_of(project, "unattended")
 
 
 @pytest.mark.timeout(300)

@@ -202,7 +202,7 @@ def assert_went_on(folder: Path, expected: Path, *models: str) -> None:
     """Each model's last job must have gone on from another's checkpoint, and have ended in the bits of `brief`."""
     for model in models:
         assert_same_bits(folder, model, expected, "brief")
-        assert "INFO going on from" in log_of(folder, model), model
+        assert "INFO continuing from" in log_of(folder, model), model
 
 
 def assert_went_on_within_its_limit(folder: Path, expected: Path, printed: str) -> None:
