@@ -20,7 +20,7 @@ BACKBONES = {"timm", "torchvision", "resnest", "torch._dynamo", "sklearn", "imbl
         ("evaluate", {"scipy.stats", "sklearn", "torch"}),
         ("select_model", {"scipy.stats", "sklearn", "torch"}),
         ("plot", {"scipy.stats", "sklearn", "torch", "matplotlib.pyplot"}),
-        ("write_report", {"sklearn", "matplotlib", "torch"}),
+        ("write_report", {"scipy.sparse", "sklearn", "matplotlib", "torch"}),
         ("write_settings", {"pandas", "tqdm"}),
     ],
 )

@@ -3,10 +3,13 @@
 Rates, AUROCs and probabilities are shares from 0 to 1. In the files, null stands for NaN.
 """
 
-from typing import NotRequired, TypedDict
+from __future__ import annotations
 
-from melanoma.stats.bootstrap import Interval
-from melanoma.stats.comparison import Pair
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+if TYPE_CHECKING:  # the report reads these files, and need not load the statistics with scipy.sparse for that
+    from melanoma.stats.bootstrap import Interval
+    from melanoma.stats.comparison import Pair
 
 
 class Counts(TypedDict):
@@ -75,7 +78,7 @@ class ModelMetrics(Counts, ProbabilityMetrics):
     bootstrap: Bootstrap
     thresholds: NotRequired[dict[str, AtThreshold]]  # by rule
     calibrated: NotRequired[ProbabilityMetrics]  # of the calibrated probabilities
-    validation: NotRequired["ModelMetrics"]  # of the out-of-fold predictions
+    validation: NotRequired[ModelMetrics]  # of the out-of-fold predictions
     fold_auroc: NotRequired[dict[str, float | None]]  # by fold, in `validation` only; null for a single class
 
 

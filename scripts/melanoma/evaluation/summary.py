@@ -1,10 +1,15 @@
 """Test metrics as text: a table of all models, and the text of an interval in tables, figures and the report."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from math import isnan
+from typing import TYPE_CHECKING
 
 from melanoma.evaluation.results import ModelMetrics
-from melanoma.stats.bootstrap import Interval
+
+if TYPE_CHECKING:
+    from melanoma.stats.bootstrap import Interval
 
 
 def summary(metrics: Mapping[str, ModelMetrics]) -> str:
