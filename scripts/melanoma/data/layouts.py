@@ -1,5 +1,6 @@
 """Reads the tables of a source, of any layout, into the same columns of texts."""
 
+import dataclasses
 import difflib
 import os
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pandas as pd
 from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.tables import Table, plain, plain_texts, read_table
+from melanoma.data.vocabulary import names_cancers, replace
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 COLUMNS = (
@@ -41,6 +43,9 @@ ONE_HOT = {
     "SCC": "squamous cell carcinoma",
     "UNK": "unknown",
 }
+# The archive gives diagnoses and sites by levels, as in diagnosis_1 to diagnosis_5. We read them joined by colons.
+LEVELS = ("diagnosis_", "iddx_", "anatom_site_")
+MALIGNANCY = "target (malignancy)"  # the target of ISIC 2024, where a basal cell carcinoma has 1
 ONE_HOT_2017 = {"melanoma": "melanoma", "seborrheic_keratosis": "seborrheic keratosis"}  # a nevus has 0 in both
 
 # For each of our columns, what the words of a table mean.
@@ -80,9 +85,9 @@ LAYOUTS = {
             "lesion": ("lesion_id",),
             "sex": ("sex",),
             "age": ("age_approx", "age_approximate"),
-            "site": ("anatom_site_general_challenge", "anatom_site_general"),
-            "diagnosis": ("diagnosis", "diagnosis_3"),
-            "benign_malignant": ("benign_malignant",),
+            "site": ("anatom_site_general_challenge", "anatom_site_general", "anatom_site_*"),
+            "diagnosis": ("diagnosis", "diagnosis_*", "iddx_full", "iddx_*"),
+            "benign_malignant": ("benign_malignant", MALIGNANCY),
             "target": ("target",),
         },
         required=frozenset({"image"}),
@@ -129,6 +134,7 @@ class SourceTable:
     places: dict[str, Place]
     patient_required: bool
     suffixes: int  # number of image names with a suffix such as .jpg
+    columns: tuple[str, ...]  # all names of the columns of the tables
 
 
 def read_source(source: Source) -> SourceTable:
@@ -144,6 +150,8 @@ def read_source(source: Source) -> SourceTable:
     for folder in reversed(folders):
         with noting(faults):
             files |= list_images(Path(folder))
+    if layout.one_hot:
+        tables = _with_levels(tables)
     if not faults:
         with noting(faults):
             _check_columns(tables, layout)
@@ -152,7 +160,7 @@ def read_source(source: Source) -> SourceTable:
     cells, places = _cells(tables, layout)
     values: Values = {str(column): words for column, words in (source.values or {}).items()}
     for column, words in values.items():
-        cells[column] = _replaced(cells[column], words)
+        cells[column] = replace(cells[column], column, words)
     given = cells["image"]
     cells["image"] = _image_names(given)
     if len(tables) == 2:
@@ -166,6 +174,7 @@ def read_source(source: Source) -> SourceTable:
         places=places,
         patient_required="patient" in layout.required,
         suffixes=int((given != cells["image"]).fillna(False).sum()),
+        columns=tuple(name for table in tables for name in table.columns),
     )
 
 
@@ -228,6 +237,23 @@ def _check_columns(tables: list[Table], layout: Layout) -> None:
         )
 
 
+def _with_levels(tables: list[Table]) -> list[Table]:
+    """Add to the tables the columns of LEVELS joined by colons, and read the target of ISIC 2024 as what it is."""
+    added: list[dict[str, pd.Series]] = []
+    malignancy = any(name.startswith("iddx_") for table in tables for name in table.columns)
+    for table in tables:
+        columns = dict(table.columns)
+        for prefix in LEVELS:
+            levels = [columns[f"{prefix}{n}"] for n in range(1, 6) if f"{prefix}{n}" in columns]
+            paths = [":".join(text for text in row if pd.notna(text)) or None for row in zip(*levels, strict=True)]
+            columns |= {f"{prefix}*": pd.Series(paths, dtype="str")} if levels else {}
+        if malignancy and "target" in columns:
+            target = columns.pop("target")
+            columns[MALIGNANCY] = target.replace({"0": "benign", "1": "malignant"})
+        added.append(columns)
+    return [dataclasses.replace(table, columns=columns) for table, columns in zip(tables, added, strict=True)]
+
+
 def _cells(tables: list[Table], layout: Layout) -> tuple[pd.DataFrame, dict[str, Place]]:
     """Return the cells of the first table in our columns, empty if it lacks one, and the places of all columns."""
     table = tables[0]
@@ -245,6 +271,11 @@ def _cells(tables: list[Table], layout: Layout) -> tuple[pd.DataFrame, dict[str,
     if classes:
         cells = cells.assign(**_decoded(table, classes))
         places["diagnosis"] = places["target"] = Place(str(table.path), ", ".join(classes))
+    unread = [] if "diagnosis" in places else [n for n in table.columns if names_cancers(table.columns[n])]
+    if unread:
+        fullest = max(unread, key=lambda name: table.columns[name].count())
+        places["unread_diagnosis"] = Place(str(table.path), fullest)
+    cells["unread_diagnosis"] = table.columns[fullest] if unread else empty
     if "age" in cells:
         cells["age"] = cells["age"].mask(cells["age"].str.lower() == "unknown", None)
     return cells, places
@@ -287,16 +318,10 @@ def _joined(
     position = cells["image"].map(pd.Series(first.index, index=first.to_numpy()))
     for ours, place in places.items():
         if place.metadata:
-            texts = _replaced(table.columns[place.column], values.get(ours, {})).reindex(position)
+            texts = replace(table.columns[place.column], ours, values.get(ours, {})).reindex(position)
             cells[ours] = texts.mask(texts.str.lower() == "unknown", None).to_numpy() if ours == "age" else texts.array
     rows = pd.Series(table.rows).reindex(position).fillna(-1).astype(int)
     return cells.assign(metadata_row=rows.array, twice=cells["image"].isin(images[repeated]))
-
-
-def _replaced(texts: pd.Series, words: dict[Any, str | float | None]) -> pd.Series:
-    """Replace the texts that are keys of `words`, in upper or lower case; None makes a text missing."""
-    lower = {plain(str(text).strip()).lower(): None if word is None else str(word) for text, word in words.items()}
-    return texts.map({text: lower.get(text.lower(), text) for text in texts.dropna().unique()}).astype("str")
 
 
 def _image_names(images: pd.Series) -> pd.Series:
