@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,16 @@ ONE_HOT = {
 LEVELS = ("diagnosis_", "iddx_", "anatom_site_")
 MALIGNANCY = "target (malignancy)"  # the target of ISIC 2024, where a basal cell carcinoma has 1
 ONE_HOT_2017 = {"melanoma": "melanoma", "seborrheic_keratosis": "seborrheic keratosis"}  # a nevus has 0 in both
+
+# Words in the names of columns that are near to ours.
+NEAR = {
+    "patient": {"patient", "patientid", "patient_id", "subject", "subject_id", "pid"},
+    "lesion": {"lesionid", "lesion_id"},
+    "sex": {"sex", "gender"},
+    "age": {"age", "ages"},
+    "site": {"site", "sites", "location", "localization", "localisation", "region", "anatomy", "bodypart"},
+    "diagnosis": {"diagnosis", "diagnostic", "dx"},
+}
 
 # For each of our columns, what the words of a table mean.
 Values = dict[str, dict[Any, str | float | None]]
@@ -150,8 +161,7 @@ def read_source(source: Source) -> SourceTable:
     for folder in reversed(folders):
         with noting(faults):
             files |= list_images(Path(folder))
-    if layout.one_hot:
-        tables = _with_levels(tables)
+    tables = _with_levels(tables, layout)
     if not faults:
         with noting(faults):
             _check_columns(tables, layout)
@@ -176,6 +186,25 @@ def read_source(source: Source) -> SourceTable:
         suffixes=int((given != cells["image"]).fillna(False).sum()),
         columns=tuple(name for table in tables for name in table.columns),
     )
+
+
+def missing_columns(source: SourceTable) -> dict[str, list[str]]:
+    """Return our columns that the tables of a source lack, each with columns of the tables that may be meant.
+
+    Age, sex and site are always told; another column is told only where a name is near.
+    """
+    read = {place.column for place in source.places.values()}
+    unread = [name for name in source.columns if name not in read]
+    near = {
+        ours: [n for n in unread if names & {n.lower(), *re.split(r"[^a-z]+", n.lower())}]
+        for ours, names in NEAR.items()
+    }
+    labeled = {"target", "diagnosis"} & set(source.places)
+    return {
+        ours: names
+        for ours, names in near.items()
+        if ours not in source.places and (names or ours in ("age", "sex", "site")) and (ours != "diagnosis" or labeled)
+    }
 
 
 def list_images(folder: Path) -> dict[str, str]:
@@ -237,10 +266,10 @@ def _check_columns(tables: list[Table], layout: Layout) -> None:
         )
 
 
-def _with_levels(tables: list[Table]) -> list[Table]:
-    """Add to the tables the columns of LEVELS joined by colons, and read the target of ISIC 2024 as what it is."""
+def _with_levels(tables: list[Table], layout: Layout) -> list[Table]:
+    """Add to the tables the columns of LEVELS, joined by colons. In layout isic, the target of 2024 is malignancy."""
     added: list[dict[str, pd.Series]] = []
-    malignancy = any(name.startswith("iddx_") for table in tables for name in table.columns)
+    malignancy = layout.one_hot and any(name.startswith("iddx_") for table in tables for name in table.columns)
     for table in tables:
         columns = dict(table.columns)
         for prefix in LEVELS:
