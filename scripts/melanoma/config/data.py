@@ -59,7 +59,7 @@ class Source(Section):
         default="kaggle",
         description=(
             "Layout of the table; docs/data.md names the columns. `kaggle` is train.csv of SIIM-ISIC 2020. `isic` are"
-            " the tables of the ISIC archive and of the challenges of 2017 to 2020. `ham10000` is HAM10000_metadata."
+            " the tables of the ISIC archive and of the challenges of 2017 to 2020 and 2024. `ham10000` is HAM10000_metadata."
             " `columns` is any table; `columns` gives the names of its columns."
         ),
     )
@@ -98,9 +98,9 @@ class Source(Section):
         default=None,
         description=(
             "Meaning of words of the table that our vocabulary lacks, by our column. `null` makes a word a missing"
-            " value."
+            ' value. `"*"` means all other words that the vocabulary lacks, `""` an empty cell.'
         ),
-        examples=[{"target": {"benign": 0, "malignant": 1}}],
+        examples=[{"target": {"benign": 0, "melanoma": 1}, "diagnosis": {"*": "other benign"}}],
     )
     generate: Generate | None = Field(
         default=None, description="Draw the images instead of reading them. Give either this, or `table` and `images`."
