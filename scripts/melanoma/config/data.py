@@ -59,8 +59,8 @@ class Source(Section):
         default="kaggle",
         description=(
             "Layout of the table; docs/data.md names the columns. `kaggle` is train.csv of SIIM-ISIC 2020. `isic` are"
-            " the tables of the ISIC archive and of the challenges of 2017 to 2020 and 2024. `ham10000` is HAM10000_metadata."
-            " `columns` is any table; `columns` gives the names of its columns."
+            " the tables of the ISIC archive and of the challenges of 2017 to 2020 and 2024. `ham10000` is"
+            " HAM10000_metadata. `columns` is any table; `columns` gives the names of its columns."
         ),
     )
     role: Literal["study", "extra_train"] = Field(
