@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import pytest
-from tests.support.project import SCRIPTS
 
 from melanoma.config.base import help_text
 from melanoma.config.data import Download, Images
 from melanoma.config.recipe import Recipe, Resources
+from project import SCRIPTS
 
 SHARED = {
     "fetch": [(Download, "url"), (Download, "bytes"), (Download, "sha256"), (Download, "unzip")],
