@@ -53,7 +53,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint-minutes", type=float, default=10.0, help=help_text(Recipe, "checkpoint_minutes"))
     parser.add_argument("--threads", type=int, default=1, help=help_text(Resources, "threads"))
     parser.add_argument(
-        "--workers", type=int, help="processes that load batches; by default 0 on the CPU, else one less than threads"
+        "--workers", type=int, help="threads that load batches; by default 0 on the CPU, else one less than threads"
     )
     parser.add_argument(
         "--limit",
