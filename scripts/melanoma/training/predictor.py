@@ -113,6 +113,17 @@ class Predictor:
         return np.concatenate([batches[number] for number in range(len(batches))])
 
 
+def restored(
+    trained: TrainedNetwork, columns: int, device: torch.device, prefetch: Prefetch, processes: Processes
+) -> Predictor:
+    """Return the predictor of a trained network that reads so many columns of metadata, on `device`."""
+    recipe = Recipe.model_validate(trained["recipe"])
+    network = build_network(recipe, trained["size"], columns, len(trained["diagnoses"]))
+    network.load_state_dict(trained["weights"])
+    network.to(device).to(memory_format=torch.channels_last)
+    return Predictor(network, recipe, device, prefetch, processes)
+
+
 def predict_rows(
     trained: TrainedNetwork,
     rows: pd.DataFrame,
@@ -123,12 +134,9 @@ def predict_rows(
     processes: Processes,
 ) -> pd.DataFrame:
     """Return `rows` (image, patient, part and others) with the predictions of a trained network for `examples`."""
-    recipe = Recipe.model_validate(trained["recipe"])
-    network = build_network(recipe, trained["size"], examples.metadata.shape[1], len(trained["diagnoses"]))
-    network.load_state_dict(trained["weights"])
-    network.to(device).to(memory_format=torch.channels_last)
     with Prefetch(workers, pinned=device.type == "cuda") as prefetch:
-        logits, embeddings = Predictor(network, recipe, device, prefetch, processes).predict(examples, tta)
+        predictor = restored(trained, examples.metadata.shape[1], device, prefetch, processes)
+        logits, embeddings = predictor.predict(examples, tta)
     distance = np.nan if embeddings is None else patient_distance(embeddings, patients_of_part(rows))
     return rows.assign(
         logit=logits,
