@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,17 @@ class Table:
     faults: pd.Series
 
 
-def read_table(path: Path) -> Table:
-    """Read a table as texts; raise InputError if it cannot be read or has no row."""
+def read_table(path: Path, header: Sequence[str] | None = None) -> Table:
+    """Read a table as texts; raise InputError if it cannot be read or has no row.
+
+    `header` names the columns of a text file without a header.
+    """
     if _is_parquet(path):
         frame = _read_parquet(path)
         texts = {name: _texts(map(plain, column.array)) for name, column in frame.items()}
         table = Table(path, texts, frame.index.tolist(), pd.Series([None] * len(frame), dtype="str"))
     else:
-        table = _read_csv(path)
+        table = _read_csv(path, header)
     if not table.rows:
         raise InputError(f"{path}: the table is empty: it has a header and no row. Give the complete table")
     return table
@@ -83,13 +86,13 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
-def _read_csv(path: Path) -> Table:
+def _read_csv(path: Path, header: Sequence[str] | None = None) -> Table:
     """Read a text file without its blank lines."""
     delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True, delimiter=delimiter)
-            header = [name.strip() for name in next(reader, [])]
+            header = [name.strip() for name in header or next(reader, [])]
             numbered = [(reader.line_num, row) for row in reader if any(row)]
     except FileNotFoundError as error:
         raise _no_such_table(path) from error
