@@ -1,10 +1,11 @@
 """Reads the tables of a source, of any layout, into the same columns of texts."""
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.class_columns import decode, isic_classes
 from melanoma.data.image_files import class_folders, find_files, list_images
-from melanoma.data.tables import Table, plain, plain_texts, read_table
-from melanoma.data.vocabulary import DIAGNOSES, MELANOMA, harmonize
+from melanoma.data.tables import Table, plain_texts, read_table
+from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
 COLUMNS = (
     "image",
@@ -33,6 +34,9 @@ COLUMNS = (
     "license",
     "attribution",
 )
+# The archive gives diagnoses and sites by levels, as in diagnosis_1 to diagnosis_5. We read them joined by colons.
+LEVELS = ("diagnosis_", "iddx_", "anatom_site_")
+MALIGNANCY = "target (malignancy)"  # the target of ISIC 2024, where a basal cell carcinoma has 1
 KEYS = ("image", "lesion", "patient")  # what two tables are joined by: the first that both have
 
 # For each of our columns, what the words of a table mean.
@@ -76,9 +80,9 @@ LAYOUTS = {
             "lesion": ("lesion_id",),
             "sex": ("sex",),
             "age": ("age_approx", "age_approximate"),
-            "site": ("anatom_site_general_challenge", "anatom_site_general", "site"),
-            "diagnosis": ("diagnosis", "diagnosis_3"),
-            "benign_malignant": ("benign_malignant",),
+            "site": ("anatom_site_general_challenge", "anatom_site_general", "anatom_site_*", "site"),
+            "diagnosis": ("diagnosis", "diagnosis_*", "iddx_full", "iddx_*"),
+            "benign_malignant": ("benign_malignant", MALIGNANCY),
             "target": ("target",),
             "skin_type": ("fitzpatrick_skin_type",),
             "license": ("copyright_license",),
@@ -130,6 +134,7 @@ class SourceTable:
     places: dict[str, Place]
     patient_required: bool
     suffixes: int  # number of image names with a suffix such as .jpg
+    columns: tuple[str, ...]  # all names of the columns of the tables
 
 
 def read_source(source: Source) -> SourceTable:
@@ -151,6 +156,8 @@ def read_source(source: Source) -> SourceTable:
         if path:
             with noting(faults):
                 tables.append(read_table(Path(path), header))
+    if layout.isic:
+        tables = _with_levels(tables)
     if not faults:
         with noting(faults):
             _check_columns(tables, layout)
@@ -172,6 +179,7 @@ def read_source(source: Source) -> SourceTable:
         places=places,
         patient_required="patient" in layout.required,
         suffixes=suffixes,
+        columns=tuple(name for table in tables for name in table.columns),
     )
 
 
@@ -245,6 +253,23 @@ def _column(table: Table, layout: Layout, ours: str) -> str | None:
     return next((name for name in layout.columns.get(ours, ()) if name in table.columns), None)
 
 
+def _with_levels(tables: list[Table]) -> list[Table]:
+    """Add to the tables the columns of LEVELS joined by colons, and read the target of ISIC 2024 as what it is."""
+    added: list[dict[str, pd.Series]] = []
+    malignancy = any(name.startswith("iddx_") for table in tables for name in table.columns)
+    for table in tables:
+        columns = dict(table.columns)
+        for prefix in LEVELS:
+            levels = [columns[f"{prefix}{n}"] for n in range(1, 6) if f"{prefix}{n}" in columns]
+            paths = [":".join(text for text in row if pd.notna(text)) or None for row in zip(*levels, strict=True)]
+            columns |= {f"{prefix}*": pd.Series(paths, dtype="str")} if levels else {}
+        if malignancy and "target" in columns:
+            target = columns.pop("target")
+            columns[MALIGNANCY] = target.replace({"0": "benign", "1": "malignant"})
+        added.append(columns)
+    return [dataclasses.replace(table, columns=columns) for table, columns in zip(tables, added, strict=True)]
+
+
 def _classes(table: Table, layout: Layout) -> dict[str, str]:
     """Return the diagnosis of each class column of the table; an empty dictionary if it has none."""
     if layout.classes and set(layout.classes) <= set(table.columns):
@@ -264,11 +289,16 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
         decoded = decode(table.columns, classes)
         cells = cells.assign(diagnosis=decoded["diagnosis"], one_hot_fault=decoded["one_hot_fault"])
         places["diagnosis"] = places["target"] = Place(str(table.path), ", ".join(classes))
+    unread = [] if "diagnosis" in places else [n for n in table.columns if names_cancers(table.columns[n])]
+    if unread:
+        fullest = max(unread, key=lambda name: table.columns[name].count())
+        places["unread_diagnosis"] = Place(str(table.path), fullest)
+    cells["unread_diagnosis"] = table.columns[fullest] if unread else empty
     cells["age"] = cells["age"].mask(cells["age"].str.lower() == "unknown", None)
-    for column, words in values.items():
-        cells[column] = _replaced(cells[column], words)
+    for column in places.keys() & values:
+        cells[column] = replace(cells[column], column, values[column])
     if classes:
-        melanoma = harmonize(cells["diagnosis"], DIAGNOSES)["word"] == MELANOMA
+        melanoma = harmonize(cells["diagnosis"], "diagnosis")["word"] == MELANOMA
         target = melanoma.map({True: "1", False: "0"}).astype("str")
         cells["target"] = target.mask(cells["one_hot_fault"], decoded["one_hot"])
     names = _image_names(cells["image"])
@@ -290,13 +320,7 @@ def _joined(
         filled["one_hot_fault"] = more["one_hot_fault"].reindex(position).fillna(False).astype(bool).array
     rows = pd.Series(table.rows).reindex(position).fillna(-1).astype(int)
     cells = cells.assign(**filled, metadata_row=rows.array, twice=cells[key].isin(names[repeated]))
-    return cells, {ours: replace(place, metadata=True) for ours, place in others.items()} | places
-
-
-def _replaced(texts: pd.Series, words: dict[Any, str | float | None]) -> pd.Series:
-    """Replace the texts that are keys of `words`, in upper or lower case; None makes a text missing."""
-    lower = {plain(str(text).strip()).lower(): None if word is None else str(word) for text, word in words.items()}
-    return texts.map({text: lower.get(text.lower(), text) for text in texts.dropna().unique()}).astype("str")
+    return cells, {ours: dataclasses.replace(place, metadata=True) for ours, place in others.items()} | places
 
 
 def _image_names(images: pd.Series) -> pd.Series:
