@@ -9,10 +9,10 @@ import h5py
 import pandas as pd
 
 from melanoma.common.errors import InputError
+from melanoma.common.files import HDF5_SUFFIXES
 from melanoma.data.tables import Table, plain
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-HDF5_SUFFIXES = (".hdf5", ".h5")
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
@@ -49,8 +49,9 @@ def find_files(names: pd.Series, images: Mapping[str, str]) -> pd.Series:
     taken = {path for path in found.values() if path}
     fits: dict[str, list[str]] = defaultdict(list)
     for name in others:
-        near = [image for image in by_stem.get(_stem(name), ()) if _ends_alike(name, image)]
-        same = [image for image in near if _last(image) == _last(name)]
+        path = name.replace("\\", "/")
+        near = [image for image in by_stem.get(_stem(path), ()) if _ends_alike(path, image)]
+        same = [image for image in near if _last(image) == _last(path)]
         if len(same or near) == 1:
             fits[images[(same or near)[0]]].append(name)
     found |= {fit[0]: path for path, fit in fits.items() if len(fit) == 1 and path not in taken}
@@ -92,9 +93,7 @@ def _list_hdf5(path: Path) -> dict[str, str]:
         with h5py.File(path) as file:
             return {plain(name): f"{path}/{name}" for name in file}
     except OSError as error:
-        raise InputError(
-            f"{path}: not an HDF5 file of images ({error}). Fetch it again, or correct the path"
-        ) from error
+        raise InputError(f"{path}: no HDF5 file of images. Fetch it again, or correct its path") from error
 
 
 def _unlisted(error: OSError) -> None:

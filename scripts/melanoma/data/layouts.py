@@ -37,6 +37,7 @@ COLUMNS = (
 # The archive gives diagnoses and sites by levels, as in diagnosis_1 to diagnosis_5. We read them joined by colons.
 LEVELS = ("diagnosis_", "iddx_", "anatom_site_")
 MALIGNANCY = "target (malignancy)"  # the target of ISIC 2024, where a basal cell carcinoma has 1
+SKIN_TYPES = {roman: str(number) for number, roman in enumerate(("I", "II", "III", "IV", "V", "VI"), 1)}
 KEYS = ("image", "lesion", "patient")  # what two tables are joined by: the first that both have
 
 # For each of our columns, what the words of a table mean.
@@ -200,6 +201,8 @@ def _layout(source: Source) -> Layout:
     named = source.columns.model_dump(exclude_none=True) if source.columns else {}
     classes = () if isinstance(named.get("diagnosis", ""), str) else tuple(named.pop("diagnosis"))
     columns = layout.columns | {ours: (theirs,) for ours, theirs in named.items()}
+    if source.layout == "folders":  # "image" is our own name, that of the source is in the metadata
+        columns["image"] += ("image",)
     if "image" not in columns or not (classes or {"target", "diagnosis"} & set(columns)):
         raise InputError(
             f"source {source.name}: layout columns needs `columns` with the table's names of image, and of target or"
@@ -294,6 +297,7 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
         fullest = max(unread, key=lambda name: table.columns[name].count())
         places["unread_diagnosis"] = Place(str(table.path), fullest)
     cells["unread_diagnosis"] = table.columns[fullest] if unread else empty
+    cells["skin_type"] = cells["skin_type"].replace(SKIN_TYPES)
     cells["age"] = cells["age"].mask(cells["age"].str.lower() == "unknown", None)
     for column in places.keys() & values:
         cells[column] = replace(cells[column], column, values[column])
