@@ -12,7 +12,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import HDF5_SUFFIXES
 from melanoma.data.tables import Table, plain
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dcm")
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
