@@ -13,7 +13,8 @@ import pandas as pd
 
 from melanoma.common.errors import InputError
 from melanoma.config.data import Source
-from melanoma.data.tables import Table, plain, plain_texts, read_table
+from melanoma.data.identifiers import image_name, image_names, plain
+from melanoma.data.tables import Table, read_table
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 COLUMNS = (
@@ -154,7 +155,7 @@ def read_source(source: Source) -> SourceTable:
     for column, words in values.items():
         cells[column] = _replaced(cells[column], words)
     given = cells["image"]
-    cells["image"] = _image_names(given)
+    cells["image"] = image_names(given)
     if len(tables) == 2:
         cells = _joined(cells, tables[1], layout, places, values)
     return SourceTable(
@@ -182,7 +183,7 @@ def list_images(folder: Path) -> dict[str, str]:
         raise InputError(f"{folder}: the folder of images cannot be listed: {error.strerror}") from error
     # Not pathlib: a Path for each of 400,000 names takes seconds.
     split = (os.path.splitext(name) for name in names)  # noqa: PTH122
-    return {plain(stem): f"{folder}/{stem}{suffix}" for stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
+    return {image_name(stem): f"{folder}/{stem}{suffix}" for stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
 
 
 @contextmanager
@@ -281,7 +282,7 @@ def _joined(
 ) -> pd.DataFrame:
     """Fill the columns that only the metadata table has, by image."""
     key = next(name for name in layout.columns["image"] if name in table.columns)
-    images = _image_names(table.columns[key])
+    images = image_names(table.columns[key])
     repeated = images.duplicated() & images.notna()
     first = images[~repeated & images.notna()]
     position = cells["image"].map(pd.Series(first.index, index=first.to_numpy()))
@@ -295,13 +296,8 @@ def _joined(
 
 def _replaced(texts: pd.Series, words: dict[Any, str | float | None]) -> pd.Series:
     """Replace the texts that are keys of `words`, in upper or lower case; None makes a text missing."""
-    lower = {plain(str(text).strip()).lower(): None if word is None else str(word) for text, word in words.items()}
+    lower = {plain(text).lower(): None if word is None else str(word) for text, word in words.items()}
     return texts.map({text: lower.get(text.lower(), text) for text in texts.dropna().unique()}).astype("str")
-
-
-def _image_names(images: pd.Series) -> pd.Series:
-    """Return the names without a suffix, as `list_images` does."""
-    return plain_texts(images.str.replace(r"\.(?:jpe?g|png)\Z", "", case=False, regex=True))
 
 
 def _or(names: tuple[str, ...]) -> str:
