@@ -10,7 +10,8 @@ import pandas as pd
 
 from melanoma.common.errors import InputError
 from melanoma.common.files import HDF5_SUFFIXES
-from melanoma.data.tables import Table, plain
+from melanoma.data.identifiers import image_name, plain
+from melanoma.data.tables import Table
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dcm")
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
@@ -31,7 +32,7 @@ def list_images(folder: Path) -> dict[str, str]:
             # Not pathlib: a Path for each of 400,000 names takes seconds.
             stem, suffix = os.path.splitext(name)  # noqa: PTH122
             if suffix.lower() in IMAGE_SUFFIXES:
-                images[plain(below + stem)] = f"{parent}/{name}"
+                images[plain(below) + image_name(stem)] = f"{parent}/{name}"
     return images
 
 
@@ -49,9 +50,8 @@ def find_files(names: pd.Series, images: Mapping[str, str]) -> pd.Series:
     taken = {path for path in found.values() if path}
     fits: dict[str, list[str]] = defaultdict(list)
     for name in others:
-        path = name.replace("\\", "/")
-        near = [image for image in by_stem.get(_stem(path), ()) if _ends_alike(path, image)]
-        same = [image for image in near if _last(image) == _last(path)]
+        near = [image for image in by_stem.get(_stem(name), ()) if _ends_alike(name, image)]
+        same = [image for image in near if _last(image) == _last(name)]
         if len(same or near) == 1:
             fits[images[(same or near)[0]]].append(name)
     found |= {fit[0]: path for path, fit in fits.items() if len(fit) == 1 and path not in taken}
@@ -91,7 +91,7 @@ def _check_classes(path: Path, folders: Collection[str | None]) -> None:
 def _list_hdf5(path: Path) -> dict[str, str]:
     try:
         with h5py.File(path) as file:
-            return {plain(name): f"{path}/{name}" for name in file}
+            return {image_name(name): f"{path}/{name}" for name in file}
     except OSError as error:
         raise InputError(f"{path}: no HDF5 file of images. Fetch it again, or correct its path") from error
 

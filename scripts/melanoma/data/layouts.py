@@ -14,8 +14,9 @@ import pandas as pd
 from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.class_columns import decode, isic_classes
+from melanoma.data.identifiers import FOLDERS, image_name
 from melanoma.data.image_files import class_folders, find_files, list_images
-from melanoma.data.tables import Table, plain_texts, read_table
+from melanoma.data.tables import Table, read_table
 from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
 COLUMNS = (
@@ -176,7 +177,7 @@ def read_source(source: Source) -> SourceTable:
         role=source.role,
         folders=", ".join(folders) or None,
         metadata=str(tables[1].path) if len(tables) == 2 else None,
-        cells=cells.assign(file=find_files(cells["image"], images)),
+        cells=cells.assign(file=find_files(cells.pop("path"), images)),
         places=places,
         patient_required="patient" in layout.required,
         suffixes=suffixes,
@@ -305,8 +306,8 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
         melanoma = harmonize(cells["diagnosis"], "diagnosis")["word"] == MELANOMA
         target = melanoma.map({True: "1", False: "0"}).astype("str")
         cells["target"] = target.mask(cells["one_hot_fault"], decoded["one_hot"])
-    names = _image_names(cells["image"])
-    return cells.assign(suffix=(cells["image"] != names).fillna(False), image=names), places
+    names, paths = _image_names(cells["image"])
+    return cells.assign(suffix=(cells["image"] != names).fillna(False), image=names, path=paths), places
 
 
 def _joined(
@@ -327,9 +328,15 @@ def _joined(
     return cells, {ours: dataclasses.replace(place, metadata=True) for ours, place in others.items()} | places
 
 
-def _image_names(images: pd.Series) -> pd.Series:
-    """Return the names without a suffix, as `list_images` does."""
-    return plain_texts(images.str.replace(r"\.(?:jpe?g|png)\Z", "", case=False, regex=True))
+def _image_names(given: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return the names of images and their paths, both without suffix. Of two with one name, the path is the name."""
+    names = {text: image_name(text) for text in given.dropna().unique()}
+    folders = {text: match[0] for text in names if (match := FOLDERS.match(text))}
+    paths = {text: (folders.get(text, "") + name).replace("\\", "/") for text, name in names.items()}
+    if folders:
+        repeated = pd.Series(names)[pd.Series(names).duplicated(keep=False)]
+        names |= {text: paths[text] for text in repeated.index}
+    return given.map(names).astype("str"), given.map(paths).astype("str")
 
 
 def _or(names: tuple[str, ...]) -> str:

@@ -52,7 +52,6 @@ def test_a_folder_or_hdf5_file_that_is_none_is_named_with_its_remedy(tmp_path: P
         ("b", "part_1/b"),
         ("part_1/b", "part_1/b"),
         ("jpeg/train/part_1/b", "part_1/b"),
-        (r"part_1\b", "part_1/b"),
         ("b_downsampled", "part_1/b"),
         ("other/b", None),
     ],
