@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,14 +33,17 @@ class Table:
     faults: pd.Series
 
 
-def read_table(path: Path) -> Table:
-    """Read a table as texts; raise InputError if it cannot be read or has no row."""
+def read_table(path: Path, header: Sequence[str] | None = None) -> Table:
+    """Read a table as texts; raise InputError if it cannot be read or has no row.
+
+    `header` names the columns of a text file without a header.
+    """
     if _is_parquet(path):
         frame = _read_parquet(path)
         texts = {name: _texts(map(plain, column.array)) for name, column in frame.items()}
         table = Table(path, texts, frame.index.tolist(), pd.Series([None] * len(frame), dtype="str"))
     else:
-        table = _read_csv(path)
+        table = _read_csv(path, header)
     if not table.rows:
         raise InputError(f"{path}: the table is empty: it has a header and no row. Give the complete table")
     return table
@@ -87,7 +90,7 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
-def _read_csv(path: Path) -> Table:
+def _read_csv(path: Path, header: Sequence[str] | None = None) -> Table:
     """Read a text file without its blank lines, and without what Excel adds: a line `sep=,` and empty columns."""
     try:
         text = read_text(path)
@@ -102,7 +105,7 @@ def _read_csv(path: Path) -> Table:
     skipped = int(stated is not None)
     reader = csv.reader(lines, strict=True, delimiter=stated[1] if stated else _delimiter(path, text))
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = [name.strip() for name in header or next(reader, [])]
         numbered = [(reader.line_num + skipped, row) for row in reader if any(row)]
     except csv.Error as error:
         where = f"{path}: line {reader.line_num + skipped}"

@@ -16,7 +16,7 @@ from melanoma.common.files import write_parquet
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
 from melanoma.data.catalog_schema import SCHEMA
-from melanoma.data.layouts import list_images
+from melanoma.data.image_files import list_images
 from real_data import real_data
 
 HEADER = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"

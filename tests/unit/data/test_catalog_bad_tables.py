@@ -93,7 +93,9 @@ BAD = {
     "malignant of target 0": Bad(cell("benign_malignant", "malignant"), ("contradicts the target of the row",), ("c",)),
     "repeated image": Bad(kaggle(c=GOOD["a"]), ("in an earlier row already", "line 4, image a"), ("a",)),
     "image without a file": Bad(cell("image_name", "lost"), ("no such .jpg, .jpeg or .png in", "fetch"), ("lost",)),
-    "path for an image": Bad(cell("image_name", "../jpeg/c"), ("no such .jpg", "'../jpeg/c'"), ("../jpeg/c",)),
+    "path without an image": Bad(
+        cell("image_name", "../jpeg/lost"), ("no such .jpg", "'../jpeg/lost'"), ("../jpeg/lost",)
+    ),
     "image of two sources": Bad(
         kaggle(),
         ("other.csv: image_name: this image is in source bad already; remove it", "line 2, image a", "image d"),
@@ -151,7 +153,7 @@ BAD = {
     ),
     "metadata without images": Bad(
         f"{ISIC_2019}\na,1,0,0,0,0,0,0,0,0\nb,0,1,0,0,0,0,0,0,0",
-        ("no column isic_id, image_name, image_id or image in", "metadata.csv"),
+        ("no column isic_id, image_name, image_id, image or bcn_filename in", "metadata.csv"),
         source=ONE_HOT,
         metadata="id,age_approx\na,50",
     ),
