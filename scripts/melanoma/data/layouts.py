@@ -14,7 +14,7 @@ import pandas as pd
 from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.class_columns import decode, isic_classes
-from melanoma.data.image_files import class_folders, find_files, list_images
+from melanoma.data.image_files import class_folders, find_files, joined, list_images
 from melanoma.data.tables import Table, plain_texts, read_table
 from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
@@ -122,8 +122,8 @@ class SourceTable:
 
     row and metadata_row: the numbers of the row in the two tables, metadata_row -1 if the metadata lacks the image.
     fields: what is wrong with the length of the row. one_hot_fault: the row is not in exactly one class. twice: the
-    metadata has the image twice. file: the path of the image, None if there is none. `folders` is None for a source of
-    tables alone.
+    metadata has the image twice. file and file_fault: the path of the image, or why there is none. `folders` is None
+    for a source of tables alone.
     """
 
     name: str
@@ -135,6 +135,7 @@ class SourceTable:
     patient_required: bool
     suffixes: int  # number of image names with a suffix such as .jpg
     columns: tuple[str, ...]  # all names of the columns of the tables
+    files: frozenset[str]  # the paths of all images in the folders
 
 
 def read_source(source: Source) -> SourceTable:
@@ -143,11 +144,11 @@ def read_source(source: Source) -> SourceTable:
     folders = (source.images,) if isinstance(source.images, str) else source.images or ()
     faults: list[str] = []
     tables: list[Table] = []
-    listings: dict[str, dict[str, str]] = {}
+    listings: dict[str, dict[str, list[str]]] = {}
     for folder in folders:
         with noting(faults):
             listings[folder] = list_images(Path(folder))
-    images = {image: path for listing in reversed(listings.values()) for image, path in listing.items()}
+    images = joined(listings.values())
     if source.layout == "folders" and not faults:
         with noting(faults):
             table, images = class_folders(listings)
@@ -175,7 +176,8 @@ def read_source(source: Source) -> SourceTable:
         role=source.role,
         folders=", ".join(folders) or None,
         metadata=str(tables[1].path) if len(tables) == 2 else None,
-        cells=cells.assign(file=find_files(cells["image"], images)),
+        cells=cells.join(find_files(cells["image"], images, ", ".join(folders))),
+        files=frozenset(path for paths in images.values() for path in paths),
         places=places,
         patient_required="patient" in layout.required,
         suffixes=suffixes,
@@ -325,7 +327,7 @@ def _joined(
 
 def _image_names(images: pd.Series) -> pd.Series:
     """Return the names without a suffix, as `list_images` does."""
-    return plain_texts(images.str.replace(r"\.(?:jpe?g|png)\Z", "", case=False, regex=True))
+    return plain_texts(images.str.replace(r"\.(?:jpe?g|png|webp|tiff?|bmp|dcm)\Z", "", case=False, regex=True))
 
 
 def _or(names: tuple[str, ...]) -> str:

@@ -92,9 +92,9 @@ BAD = {
     "nevus of target 1": Bad(cell("diagnosis", "nevus", "d"), ("contradicts target 1", "correct"), ("d",)),
     "malignant of target 0": Bad(cell("benign_malignant", "malignant"), ("contradicts the target of the row",), ("c",)),
     "repeated image": Bad(kaggle(c=GOOD["a"]), ("in an earlier row already", "line 4, image a"), ("a",)),
-    "image without a file": Bad(cell("image_name", "lost"), ("no such .jpg, .jpeg or .png in", "fetch"), ("lost",)),
+    "image without a file": Bad(cell("image_name", "lost"), ("no such image file in", "fetch"), ("lost",)),
     "path without an image": Bad(
-        cell("image_name", "../jpeg/lost"), ("no such .jpg", "'../jpeg/lost'"), ("../jpeg/lost",)
+        cell("image_name", "../jpeg/lost"), ("no such image file", "'../jpeg/lost'"), ("../jpeg/lost",)
     ),
     "image of two sources": Bad(
         kaggle(),
