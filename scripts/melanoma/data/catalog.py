@@ -257,6 +257,8 @@ def find_notes(
             pairs = pd.DataFrame({"theirs": rows[column], "ours": translated["word"]})[translated["alias"]]
             for (theirs, ours), count in pairs.groupby(["theirs", "ours"]).size().items():
                 yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "normalized")
+        for column, problem, action in source.notes:
+            yield note(column, None, problem, action)
         if source.suffixes:
             yield note(
                 "image",

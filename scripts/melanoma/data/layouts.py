@@ -14,6 +14,7 @@ import pandas as pd
 from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.class_columns import decode, isic_classes
+from melanoma.data.dicom_tags import with_tags
 from melanoma.data.image_files import class_folders, find_files, joined, list_images
 from melanoma.data.tables import Table, plain_texts, read_table
 from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
@@ -136,6 +137,7 @@ class SourceTable:
     suffixes: int  # number of image names with a suffix such as .jpg
     columns: tuple[str, ...]  # all names of the columns of the tables
     files: frozenset[str]  # the paths of all images in the folders
+    notes: list[tuple[str, str, str]]  # column, problem and action of what the files say
 
 
 def read_source(source: Source) -> SourceTable:
@@ -171,13 +173,16 @@ def read_source(source: Source) -> SourceTable:
     if len(tables) == 2:
         cells, places = _joined(cells, places, tables[1], layout, values)
     suffixes = int(cells.pop("suffix").sum())
+    cells = cells.join(find_files(cells["image"], images, ", ".join(folders)))
+    cells, notes = with_tags(cells)
     return SourceTable(
         name=source.name,
         role=source.role,
         folders=", ".join(folders) or None,
         metadata=str(tables[1].path) if len(tables) == 2 else None,
-        cells=cells.join(find_files(cells["image"], images, ", ".join(folders))),
+        cells=cells,
         files=frozenset(path for paths in images.values() for path in paths),
+        notes=notes,
         places=places,
         patient_required="patient" in layout.required,
         suffixes=suffixes,
