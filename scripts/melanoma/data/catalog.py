@@ -87,7 +87,8 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     if faults:
         raise InputError("\n".join(faults))
     catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
-    notes = pd.DataFrame(find_notes(cells[kept], typed[kept], words, sources), columns=ISSUE_COLUMNS)
+    found = [*find_notes(cells[kept], typed[kept], words, sources), *_unnamed_files(cells["file"], sources)]
+    notes = pd.DataFrame(found, columns=ISSUE_COLUMNS)
     _log_summary(catalog, problems, notes)
     issues = [part for part in (problems.assign(action="dropped"), notes) if len(part)] or [notes]
     return catalog, pd.concat(issues, ignore_index=True).astype({"row": "Int64"})
@@ -256,6 +257,8 @@ def find_notes(
             pairs = pd.DataFrame({"theirs": rows[column], "ours": translated["word"]})[translated["alias"]]
             for (theirs, ours), count in pairs.groupby(["theirs", "ours"]).size().items():
                 yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "normalized")
+        for column, problem, action in source.notes:
+            yield note(column, None, problem, action)
         if source.suffixes:
             yield note(
                 "image",
@@ -282,6 +285,25 @@ def find_notes(
                 yield note(key, None, problem, "warning")
 
 
+def _unnamed_files(files: pd.Series, sources: list[SourceTable]) -> Iterator[Issue]:
+    """Yield a warning for each source that has image files which no row of any source names."""
+    named = frozenset(files.dropna())
+    for source in sources:
+        unnamed = source.files - named
+        if unnamed:
+            place = source.places["image"]
+            yield Issue(
+                source=source.name,
+                table=place.table,
+                row=None,
+                image=None,
+                column=place.column,
+                value=None,
+                problem=f"{len(unnamed)} image file(s) that no row names, such as {min(unnamed)}",
+                action="warning",
+            )
+
+
 def _number(texts: pd.Series) -> pd.Series:
     number = pd.to_numeric(texts, errors="coerce").astype(float)
     return number.mask(number.isna() & texts.notna(), np.inf)
@@ -299,9 +321,8 @@ def _rules(
     yield from _repeated_images(cells, typed["target"])
     for source in sources:
         named = (cells["source"] == source.name) & cells["image"].notna()
-        remedy = "fetch the images, correct the folder, or remove the rows"
-        if source.folders:
-            yield named & cells["file"].isna(), "image", f"no such .jpg, .jpeg or .png in {source.folders}; {remedy}"
+        for fault in cells.loc[named, "file_fault"].dropna().unique() if source.folders else ():
+            yield named & (cells["file_fault"] == fault), "image", fault
         yield named & cells["twice"], "image", f"is twice in {source.metadata}; remove one of the two rows there"
     yield cells["one_hot_fault"], "target", "expected 1 in one class and 0 in the others; correct it or remove the row"
     texts = cells["target"].notna() & pd.to_numeric(cells["target"], errors="coerce").isna()

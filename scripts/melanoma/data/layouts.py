@@ -14,8 +14,9 @@ import pandas as pd
 from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.class_columns import decode, isic_classes
+from melanoma.data.dicom_tags import with_tags
 from melanoma.data.identifiers import FOLDERS, image_name
-from melanoma.data.image_files import class_folders, find_files, list_images
+from melanoma.data.image_files import class_folders, find_files, joined, list_images
 from melanoma.data.tables import Table, read_table
 from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
@@ -124,8 +125,8 @@ class SourceTable:
 
     row and metadata_row: the numbers of the row in the two tables, metadata_row -1 if the metadata lacks the image.
     fields: what is wrong with the length of the row. one_hot_fault: the row is not in exactly one class. twice: the
-    metadata has the image twice. file: the path of the image, None if there is none. `folders` is None for a source of
-    tables alone.
+    metadata has the image twice. file and file_fault: the path of the image, or why there is none. `folders` is None
+    for a source of tables alone.
     """
 
     name: str
@@ -137,6 +138,8 @@ class SourceTable:
     patient_required: bool
     suffixes: int  # number of image names with a suffix such as .jpg
     columns: tuple[str, ...]  # all names of the columns of the tables
+    files: frozenset[str]  # the paths of all images in the folders
+    notes: list[tuple[str, str, str]]  # column, problem and action of what the files say
 
 
 def read_source(source: Source) -> SourceTable:
@@ -145,11 +148,11 @@ def read_source(source: Source) -> SourceTable:
     folders = (source.images,) if isinstance(source.images, str) else source.images or ()
     faults: list[str] = []
     tables: list[Table] = []
-    listings: dict[str, dict[str, str]] = {}
+    listings: dict[str, dict[str, list[str]]] = {}
     for folder in folders:
         with noting(faults):
             listings[folder] = list_images(Path(folder))
-    images = {image: path for listing in reversed(listings.values()) for image, path in listing.items()}
+    images = joined(listings.values())
     if source.layout == "folders" and not faults:
         with noting(faults):
             table, images = class_folders(listings)
@@ -172,12 +175,16 @@ def read_source(source: Source) -> SourceTable:
     if len(tables) == 2:
         cells, places = _joined(cells, places, tables[1], layout, values)
     suffixes = int(cells.pop("suffix").sum())
+    cells = cells.join(find_files(cells.pop("path"), images, ", ".join(folders)))
+    cells, notes = with_tags(cells)
     return SourceTable(
         name=source.name,
         role=source.role,
         folders=", ".join(folders) or None,
         metadata=str(tables[1].path) if len(tables) == 2 else None,
-        cells=cells.assign(file=find_files(cells.pop("path"), images)),
+        cells=cells,
+        files=frozenset(path for paths in images.values() for path in paths),
+        notes=notes,
         places=places,
         patient_required="patient" in layout.required,
         suffixes=suffixes,

@@ -92,7 +92,7 @@ BAD = {
     "nevus of target 1": Bad(cell("diagnosis", "nevus", "d"), ("contradicts target 1", "correct"), ("d",)),
     "malignant of target 0": Bad(cell("benign_malignant", "malignant"), ("contradicts the target of the row",), ("c",)),
     "repeated image": Bad(kaggle(c=GOOD["a"]), ("in an earlier row already", "line 4, image a"), ("a",)),
-    "image without a file": Bad(cell("image_name", "lost"), ("no such .jpg, .jpeg or .png in", "fetch"), ("lost",)),
+    "image without a file": Bad(cell("image_name", "lost"), ("no such image file in", "fetch"), ("lost",)),
     "image of two sources": Bad(
         kaggle(),
         ("other.csv: image_name: this image is in source bad already; remove it", "line 2, image a", "image d"),
