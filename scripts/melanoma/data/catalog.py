@@ -1,7 +1,6 @@
 """Joins the tables of all sources into one catalog. Checks each row; an issue names its place and its remedy."""
 
 from collections.abc import Iterator
-from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,9 @@ import pandas as pd
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Data
-from melanoma.data.catalog_schema import SCHEMA, against_schema
+from melanoma.data.catalog_schema import ISSUE_COLUMNS, SCHEMA, Issue, against_schema
+from melanoma.data.doubts import find_doubts
+from melanoma.data.id_spaces import settle_ids
 from melanoma.data.layouts import SourceTable, noting, read_source
 from melanoma.data.tables import row_name
 from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonize, nearest
@@ -24,22 +25,6 @@ EXPECTED = {
     "diagnosis": "expected a diagnosis of the vocabulary or nothing",
 }
 KINDS_SHOWN = 30
-
-
-class Issue(TypedDict):
-    """A row of issues.csv. An issue of a whole source has no row and no image."""
-
-    source: str
-    table: str
-    row: int | None
-    image: str | None
-    column: str
-    value: str | None
-    problem: str
-    action: str
-
-
-ISSUE_COLUMNS = list(Issue.__annotations__)
 
 
 def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -58,6 +43,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise InputError("\n".join(faults))
     cells = join(sources)
     words = {column: harmonize(cells[column], vocabulary) for column, vocabulary in VOCABULARIES.items()}
+    cells, id_notes = settle_ids(cells, words["sex"]["word"], data.sources, sources, faults)
     typed = canonical(cells, words)
     problems = find_problems(cells, typed, words, sources)
     if len(problems) and (faults or data.on_bad_row == "fail"):
@@ -72,7 +58,8 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     if faults:
         raise InputError("\n".join(faults))
     catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
-    notes = pd.DataFrame(find_notes(cells[kept], typed[kept], words, sources), columns=ISSUE_COLUMNS)
+    doubts = find_doubts(cells[kept], typed[kept], sources)
+    notes = pd.DataFrame([*find_notes(cells[kept], words, sources), *id_notes, *doubts], columns=ISSUE_COLUMNS)
     _log_summary(catalog, problems, notes)
     issues = [part for part in (problems.assign(action="dropped"), notes) if len(part)] or [notes]
     return catalog, pd.concat(issues, ignore_index=True).astype({"row": "Int64"})
@@ -81,8 +68,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
 def join(sources: list[SourceTable]) -> pd.DataFrame:
     """Join the cells of the sources, with columns source, role, derived and stands_in, both bool.
 
-    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient, so the name of the source
-    and the lesion, or else the image, stand in.
+    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient and need not.
     """
     tables = [
         source.cells.assign(
@@ -93,9 +79,7 @@ def join(sources: list[SourceTable]) -> pd.DataFrame:
         )
         for source in sources
     ]
-    cells = pd.concat(tables, ignore_index=True)
-    instead = cells["source"] + ":" + cells["lesion"].fillna(cells["image"])
-    return cells.assign(patient=cells["patient"].mask(cells["stands_in"], instead))
+    return pd.concat(tables, ignore_index=True)
 
 
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -154,13 +138,10 @@ def describe(problems: pd.DataFrame) -> str:
     return "\n".join(kinds)
 
 
-def find_notes(
-    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
-) -> Iterator[Issue]:
+def find_notes(cells: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]) -> Iterator[Issue]:
     """Yield what was normalized and what is a warning, once for each source and kind."""
     for source in sources:
         rows = cells[cells["source"] == source.name]
-        typed_rows = typed.loc[rows.index]
 
         def note(column: str, value: str | None, problem: str, action: str, source: SourceTable = source) -> Issue:
             place = source.places.get(column) or source.places["image"]
@@ -198,12 +179,6 @@ def find_notes(
         missing = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
         if missing:
             yield note("image", None, f"{_rows(missing)} not in {source.metadata}: its columns are missing", "warning")
-        for key, column in (("lesion", "patient"), ("lesion", "target"), ("patient", "sex")):
-            several = typed_rows.groupby(key)[column].nunique()
-            several = several.index[several > 1]
-            if len(several):
-                problem = f"{len(several)} {key}(s) with more than one {column}, such as {', '.join(several[:3])}"
-                yield note(key, None, problem, "warning")
 
 
 def _number(texts: pd.Series) -> pd.Series:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from melanoma.common.errors import InputError
 from melanoma.config.data import Source
-from melanoma.data.identifiers import image_name, image_names, plain
+from melanoma.data.identifiers import as_known, image_name, image_names, plain
 from melanoma.data.tables import Table, read_table
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -157,7 +157,7 @@ def read_source(source: Source) -> SourceTable:
     given = cells["image"]
     cells["image"] = image_names(given)
     if len(tables) == 2:
-        cells = _joined(cells, tables[1], layout, places, values)
+        cells = _joined(cells, tables[1], layout, places, values, source.similar_ids)
     return SourceTable(
         name=source.name,
         role=source.role,
@@ -278,11 +278,11 @@ def _decoded(table: Table, classes: dict[str, str]) -> dict[str, pd.Series]:
 
 
 def _joined(
-    cells: pd.DataFrame, table: Table, layout: Layout, places: dict[str, Place], values: Values
+    cells: pd.DataFrame, table: Table, layout: Layout, places: dict[str, Place], values: Values, similar_ids: str
 ) -> pd.DataFrame:
     """Fill the columns that only the metadata table has, by image."""
     key = next(name for name in layout.columns["image"] if name in table.columns)
-    images = image_names(table.columns[key])
+    images = as_known(image_names(table.columns[key]), cells["image"], similar_ids, table.path)
     repeated = images.duplicated() & images.notna()
     first = images[~repeated & images.notna()]
     position = cells["image"].map(pd.Series(first.index, index=first.to_numpy()))
