@@ -13,6 +13,7 @@ import pandas as pd
 from melanoma.common.cli import run
 from melanoma.common.files import read_yaml, write_csv, write_parquet
 from melanoma.config.data import Split
+from melanoma.data.identifiers import as_known
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, log_split, read_pairs, split_images, usable_images
 
 
@@ -33,8 +34,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Split and write the tables."""
     settings = Split(**read_yaml(args.settings))
-    pairs = pd.concat([read_pairs(settings.duplicates), read_pairs(args.near_duplicates)], ignore_index=True)
-    images = usable_images(pd.read_parquet(args.catalog), pd.read_parquet(args.quality))
+    catalog = pd.read_parquet(args.catalog)
+    duplicates = read_pairs(settings.duplicates)
+    as_known(duplicates.stack(), catalog["image"], "fail", settings.duplicates)
+    pairs = pd.concat([duplicates, read_pairs(args.near_duplicates)], ignore_index=True)
+    images = usable_images(catalog, pd.read_parquet(args.quality))
     split = split_images(images, pairs, settings)
     log_split(split, pairs)
     images = split.images

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,9 @@ import pandas as pd
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Columns, Data
-from melanoma.data.catalog_schema import SCHEMA, against_schema
+from melanoma.data.catalog_schema import ISSUE_COLUMNS, SCHEMA, Issue, against_schema
+from melanoma.data.doubts import find_doubts
+from melanoma.data.id_spaces import settle_ids
 from melanoma.data.layouts import SourceTable, noting, read_source
 from melanoma.data.tables import row_name
 from melanoma.data.vocabulary import (
@@ -38,21 +40,7 @@ GIVE_MEANING = "give its meaning under `values` of the source"
 KINDS_SHOWN = 30
 
 
-class Issue(TypedDict):
-    """A row of issues.csv. An issue of a whole source has no row and no image."""
-
-    source: str
-    table: str
-    row: int | None
-    image: str | None
-    column: str
-    value: str | None
-    problem: str
-    action: str
-
-
 Values = dict[str, dict[str, dict[str, Any]]]  # source, column and word of the table: what the word means
-ISSUE_COLUMNS = list(Issue.__annotations__)
 
 
 def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -71,6 +59,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise InputError("\n".join(faults))
     cells = join(sources)
     words = {column: harmonize(cells[column], column) for column in VOCABULARIES}
+    cells, id_notes = settle_ids(cells, words["sex"]["word"], data.sources, sources, faults)
     typed = canonical(cells, words)
     faults += malignancies(cells, typed, words, sources)
     problems = find_problems(cells, typed, words, sources)
@@ -87,7 +76,9 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     if faults:
         raise InputError("\n".join(faults))
     catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
-    found = [*find_notes(cells[kept], typed[kept], words, sources), *_unnamed_files(cells["file"], sources)]
+    doubts = find_doubts(cells[kept], typed[kept], sources)
+    unnamed = _unnamed_files(cells["file"], sources)
+    found = [*find_notes(cells[kept], words, sources), *id_notes, *doubts, *unnamed]
     notes = pd.DataFrame(found, columns=ISSUE_COLUMNS)
     _log_summary(catalog, problems, notes)
     issues = [part for part in (problems.assign(action="dropped"), notes) if len(part)] or [notes]
@@ -97,8 +88,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
 def join(sources: list[SourceTable]) -> pd.DataFrame:
     """Join the cells of the sources, with columns source, role, derived and stands_in, both bool.
 
-    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient, so the name of the source
-    and the lesion, or else the image, stand in.
+    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient and need not.
     """
     tables = [
         source.cells.assign(
@@ -109,9 +99,7 @@ def join(sources: list[SourceTable]) -> pd.DataFrame:
         )
         for source in sources
     ]
-    cells = pd.concat(tables, ignore_index=True)
-    instead = cells["source"] + ":" + cells["lesion"].fillna(cells["image"])
-    return cells.assign(patient=cells["patient"].mask(cells["stands_in"], instead))
+    return pd.concat(tables, ignore_index=True)
 
 
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -231,13 +219,10 @@ def meanings(values: Values) -> str:
     return f"\nOr give words their meaning in the source. Check each. {choices}{''.join(lines)}" if lines else ""
 
 
-def find_notes(
-    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
-) -> Iterator[Issue]:
+def find_notes(cells: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]) -> Iterator[Issue]:
     """Yield what was normalized and what is a warning, once for each source and kind."""
     for source in sources:
         rows = cells[cells["source"] == source.name]
-        typed_rows = typed.loc[rows.index]
 
         def note(column: str, value: str | None, problem: str, action: str, source: SourceTable = source) -> Issue:
             place = source.places.get(column) or source.places["image"]
@@ -277,12 +262,6 @@ def find_notes(
         missing = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
         if missing:
             yield note("image", None, f"{_rows(missing)} not in {source.metadata}: its columns are missing", "warning")
-        for key, column in (("lesion", "patient"), ("lesion", "target"), ("patient", "sex")):
-            several = typed_rows.groupby(key)[column].nunique()
-            several = several.index[several > 1]
-            if len(several):
-                problem = f"{len(several)} {key}(s) with more than one {column}, such as {', '.join(several[:3])}"
-                yield note(key, None, problem, "warning")
 
 
 def _unnamed_files(files: pd.Series, sources: list[SourceTable]) -> Iterator[Issue]:

@@ -105,24 +105,22 @@ def similar(names: Iterable[str]) -> pd.Series:
     return pd.Series(numbers, index=pd.Index(names_found, dtype="str"))
 
 
-def require_known_spelling(names: pd.Series, known: pd.Series, path: object) -> None:
-    """Raise InputError if a name of the table at `path` is none of the `known` ones, but similar to one of them."""
-    strange = names[~names.isin(known)].dropna().drop_duplicates()
-    found = pairs_of_similar(strange, known)
-    if found:
+def as_known(names: pd.Series, known: pd.Series, similar_ids: str, path: object) -> pd.Series:
+    """Return `names` of images of the table at `path`, those that are similar to a known image as that one.
+
+    `similar_ids` is same. If it is different, all names stay. If it is fail, raises InputError that lists such names.
+    """
+    strange = names[~names.isin(known)].dropna()
+    if strange.empty or similar_ids == "different":
+        return names
+    sets = similar([*strange, *known.dropna()])
+    is_known = sets.index.isin(known)
+    ours = pd.Series(sets.index[is_known], index=sets[is_known])
+    meant = sets[~is_known].map(ours[~ours.index.duplicated()]).dropna()
+    if len(meant) and similar_ids == "fail":
+        shown = listing(f"{theirs!r}: is {name!r} meant?" for theirs, name in meant.items())
         raise InputError(
-            f"{path}: {len(found)} names of images are spelled in another way than in the tables of the sources:\n"
-            f"{listing(f'{theirs!r}: is {ours!r} meant?' for theirs, ours in found.items())}\nSpell them as there"
+            f"{path}: names of images that the tables of the sources may spell in another way:\n{shown}\n"
+            "Spell them as there. For a table of a source, similar_ids may say instead what they are"
         )
-
-
-def pairs_of_similar(names: pd.Series, known: pd.Series) -> dict[str, str]:
-    """Return for each of `names` a similar one of `known`, if there is any."""
-    if names.empty:
-        return {}
-    sets = similar([*names, *known.dropna()])
-    ours = sets[sets.index.isin(known)]
-    ours = pd.Series(ours.index, index=ours.to_numpy())
-    theirs = sets[sets.index.isin(names)]
-    found = theirs.map(ours[~ours.index.duplicated()]).dropna()
-    return {name: text for name, text in found.items() if name != text}
+    return names.map(meant.astype("str")).astype("str").fillna(names)

@@ -15,7 +15,7 @@ from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.class_columns import decode, isic_classes
 from melanoma.data.dicom_tags import with_tags
-from melanoma.data.identifiers import FOLDERS, image_name
+from melanoma.data.identifiers import FOLDERS, as_known, image_name
 from melanoma.data.image_files import class_folders, find_files, joined, list_images
 from melanoma.data.tables import Table, read_table
 from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
@@ -173,7 +173,7 @@ def read_source(source: Source) -> SourceTable:
     tables.sort(key=lambda table: _column(table, layout, "image") is None)
     cells, places = _cells(tables[0], layout, values)
     if len(tables) == 2:
-        cells, places = _joined(cells, places, tables[1], layout, values)
+        cells, places = _joined(cells, places, tables[1], layout, values, source.similar_ids)
     suffixes = int(cells.pop("suffix").sum())
     cells = cells.join(find_files(cells.pop("path"), images, ", ".join(folders)))
     cells, notes = with_tags(cells)
@@ -318,12 +318,12 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
 
 
 def _joined(
-    cells: pd.DataFrame, places: dict[str, Place], table: Table, layout: Layout, values: Values
+    cells: pd.DataFrame, places: dict[str, Place], table: Table, layout: Layout, values: Values, similar_ids: str
 ) -> tuple[pd.DataFrame, dict[str, Place]]:
     """Fill the columns that only the second table has, by image, or else by lesion or patient."""
     more, others = _cells(table, layout, values)
     key = next(key for key in KEYS if key in places and key in others)
-    names = more[key]
+    names = as_known(more[key], cells[key], similar_ids, table.path)
     repeated = names.duplicated() & names.notna()
     first = names[~repeated & names.notna()]
     position = cells[key].map(pd.Series(first.index, index=first.to_numpy()))
