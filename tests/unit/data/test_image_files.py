@@ -20,23 +20,24 @@ def files(folder: Path, *paths: str) -> Path:
 
 def found(names: list[str], *images: str) -> list[str | None]:
     """Return the images of `names`, None for those without one."""
-    paths = find_files(pd.Series(names), {image: f"/{image}" for image in images})
-    return [None if pd.isna(path) else path.removeprefix("/") for path in paths]
+    files = find_files(pd.Series(names), {image: [f"/{image}"] for image in images}, "folder")
+    assert (files["file"].isna() == files["file_fault"].notna()).all()
+    return [None if pd.isna(path) else path.removeprefix("/") for path in files["file"]]
 
 
 def test_images_in_subfolders_are_listed_by_their_path(tmp_path: Path) -> None:
     files(tmp_path, "a.jpg", "part_1/b.png", "part_1/deep/c.JPG", "part_1/notes.txt")
     assert list_images(tmp_path) == {
-        "a": f"{tmp_path}/a.jpg",
-        "part_1/b": f"{tmp_path}/part_1/b.png",
-        "part_1/deep/c": f"{tmp_path}/part_1/deep/c.JPG",
+        "a": [f"{tmp_path}/a.jpg"],
+        "part_1/b": [f"{tmp_path}/part_1/b.png"],
+        "part_1/deep/c": [f"{tmp_path}/part_1/deep/c.JPG"],
     }
 
 
 def test_the_datasets_of_an_hdf5_file_are_images(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "train-image.hdf5", "w") as file:
         file["ISIC_1"] = np.void(b"\xff\xd8\xff")
-    assert list_images(tmp_path / "train-image.hdf5") == {"ISIC_1": f"{tmp_path}/train-image.hdf5/ISIC_1"}
+    assert list_images(tmp_path / "train-image.hdf5") == {"ISIC_1": [f"{tmp_path}/train-image.hdf5/ISIC_1"]}
 
 
 @pytest.mark.parametrize("name", ["none.hdf5", "text.hdf5", "no_folder"])
@@ -74,7 +75,7 @@ def classes(folder: Path, *parts: str) -> tuple[list[str], list[str], list[str]]
     listings = {f"{folder}/{part}".rstrip("/"): list_images(folder / part) for part in parts or ("",)}
     table, images = class_folders(listings)
     names = table.columns["image"].tolist()
-    return names, table.columns["folder"].tolist(), [images[name].removeprefix(f"{folder}/") for name in names]
+    return names, table.columns["folder"].tolist(), [images[name][0].removeprefix(f"{folder}/") for name in names]
 
 
 def test_the_first_subfolder_is_the_class(tmp_path: Path) -> None:
