@@ -7,7 +7,7 @@ import pandas as pd
 
 from melanoma.common.errors import InputError, listing
 from melanoma.data.tables import read_frame
-from melanoma.data.vocabulary import VOCABULARIES, harmonize
+from melanoma.data.vocabulary import harmonize
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 METADATA = ("patient", "age", "sex", "site")
@@ -68,7 +68,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _words(texts: pd.Series, name: str, path: Path) -> pd.Series:
-    words = harmonize(texts, VOCABULARIES[name])
+    words = harmonize(texts, name)
     unknown = texts[~words["known"]].unique().tolist()
     if unknown:
         raise InputError(f"{path}: {name}: not in the vocabulary of docs/data.md, correct or empty it: {unknown}")

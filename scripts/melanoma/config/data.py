@@ -124,9 +124,9 @@ class Source(Section):
         default=None,
         description=(
             "Meaning of words of the table that our vocabulary lacks, by our column. `null` makes a word a missing"
-            " value."
+            ' value. `"*"` means all other words that the vocabulary lacks, `""` an empty cell.'
         ),
-        examples=[{"target": {"benign": 0, "malignant": 1}}],
+        examples=[{"target": {"benign": 0, "melanoma": 1}, "diagnosis": {"*": "other benign"}}],
     )
     ids: Literal["source", "global"] | None = Field(
         default=None,

@@ -159,7 +159,11 @@ def test_two_tables_of_the_same_patients_leak_nothing(tmp_path: Path) -> None:
     columns = {"image": "image", "patient": "patient", "sex": "sex", "age": "age", "target": "label"}
     source = {"layout": "columns", "columns": columns, "images": None, "ids": "global"}
     sources = [source | {"name": f"of_{year}", "table": f"data/{year}.csv"} for year in (2022, 2023)]
-    study = {"study": "s", "data": {"sources": sources}, "models": {"m": {"network": "logistic_regression"}}}
+    study = {
+        "study": "s",
+        "data": {"sources": sources},
+        "models": {"m": {"network": "logistic_regression", "inputs": ["age", "sex"]}},
+    }
     study["data"]["on_bad_row"] = "drop"
     (folder / "study.yaml").write_text(json.dumps(study))
     workflow.snakemake(folder, "results/s/split/leakage.json", "--cores", 2, "--configfile", "study.yaml")
