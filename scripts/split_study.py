@@ -39,8 +39,9 @@ def main(args: argparse.Namespace) -> None:
     log_split(split, pairs)
     images = split.images
     is_test = images["part"] == "test"
-    write_parquet(args.train, images.loc[~is_test, TRAIN_COLUMNS])
-    write_parquet(args.test, images.loc[is_test, TEST_COLUMNS])
+    subgroups = ["skin_type"] if "skin_type" in images and images["skin_type"].notna().any() else []
+    write_parquet(args.train, images.loc[~is_test, TRAIN_COLUMNS + subgroups])
+    write_parquet(args.test, images.loc[is_test, TEST_COLUMNS + subgroups])
     write_parquet(args.test_labels, images.loc[is_test, ["image", "target"]])
     write_parquet(args.split, images[["image", "patient", "group", "part", "fold"]])
     write_csv(args.left_out, split.left_out)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from melanoma.common.dicom import open_dicom
 from melanoma.common.errors import InputError
-from melanoma.data.tables import plain
+from melanoma.data.identifiers import plain
 
 DICOM_SUFFIX = ".dcm"
 TAGS = ("patient", "sex", "age")

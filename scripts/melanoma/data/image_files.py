@@ -11,11 +11,12 @@ import h5py
 import pandas as pd
 
 from melanoma.common.errors import InputError
-from melanoma.data.tables import Table, plain
+from melanoma.common.files import HDF5_SUFFIXES
+from melanoma.data.identifiers import image_name, plain
+from melanoma.data.tables import Table
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dcm")
 MACOS = "._"  # begins the name of a file that macOS writes beside each file on a disk of another system
-HDF5_SUFFIXES = (".hdf5", ".h5")
 # What may differ between two spellings of one name, once both are in lower case: separators and leading zeros.
 SPELLING = re.compile(r"[\W_]+|(?<!\d)0+(?=\d)")
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
@@ -36,7 +37,7 @@ def list_images(folder: Path) -> dict[str, list[str]]:
             # Not pathlib: a Path for each of 400,000 names takes seconds.
             stem, suffix = os.path.splitext(name)  # noqa: PTH122
             if suffix.lower() in IMAGE_SUFFIXES and not name.startswith(MACOS):
-                images.setdefault(plain(below + stem), []).append(f"{parent}/{name}")
+                images.setdefault(plain(below) + image_name(stem), []).append(f"{parent}/{name}")
     return images
 
 
@@ -143,11 +144,9 @@ def _check_classes(path: Path, folders: Collection[str | None]) -> None:
 def _list_hdf5(path: Path) -> dict[str, list[str]]:
     try:
         with h5py.File(path) as file:
-            return {plain(name): [f"{path}/{name}"] for name in file}
+            return {image_name(name): [f"{path}/{name}"] for name in file}
     except OSError as error:
-        raise InputError(
-            f"{path}: not an HDF5 file of images ({error}). Fetch it again, or correct the path"
-        ) from error
+        raise InputError(f"{path}: no HDF5 file of images. Fetch it again, or correct its path") from error
 
 
 def _unlisted(error: OSError) -> None:

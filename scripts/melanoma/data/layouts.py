@@ -15,8 +15,9 @@ from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.class_columns import decode, isic_classes
 from melanoma.data.dicom_tags import with_tags
+from melanoma.data.identifiers import FOLDERS, image_name
 from melanoma.data.image_files import class_folders, find_files, joined, list_images
-from melanoma.data.tables import Table, plain_texts, read_table
+from melanoma.data.tables import Table, read_table
 from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
 COLUMNS = (
@@ -38,6 +39,7 @@ COLUMNS = (
 # The archive gives diagnoses and sites by levels, as in diagnosis_1 to diagnosis_5. We read them joined by colons.
 LEVELS = ("diagnosis_", "iddx_", "anatom_site_")
 MALIGNANCY = "target (malignancy)"  # the target of ISIC 2024, where a basal cell carcinoma has 1
+SKIN_TYPES = {roman: str(number) for number, roman in enumerate(("I", "II", "III", "IV", "V", "VI"), 1)}
 KEYS = ("image", "lesion", "patient")  # what two tables are joined by: the first that both have
 
 # For each of our columns, what the words of a table mean.
@@ -173,7 +175,7 @@ def read_source(source: Source) -> SourceTable:
     if len(tables) == 2:
         cells, places = _joined(cells, places, tables[1], layout, values)
     suffixes = int(cells.pop("suffix").sum())
-    cells = cells.join(find_files(cells["image"], images, ", ".join(folders)))
+    cells = cells.join(find_files(cells.pop("path"), images, ", ".join(folders)))
     cells, notes = with_tags(cells)
     return SourceTable(
         name=source.name,
@@ -207,6 +209,8 @@ def _layout(source: Source) -> Layout:
     named = source.columns.model_dump(exclude_none=True) if source.columns else {}
     classes = () if isinstance(named.get("diagnosis", ""), str) else tuple(named.pop("diagnosis"))
     columns = layout.columns | {ours: (theirs,) for ours, theirs in named.items()}
+    if source.layout == "folders":  # "image" is our own name, that of the source is in the metadata
+        columns["image"] += ("image",)
     if "image" not in columns or not (classes or {"target", "diagnosis"} & set(columns)):
         raise InputError(
             f"source {source.name}: layout columns needs `columns` with the table's names of image, and of target or"
@@ -301,6 +305,7 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
         fullest = max(unread, key=lambda name: table.columns[name].count())
         places["unread_diagnosis"] = Place(str(table.path), fullest)
     cells["unread_diagnosis"] = table.columns[fullest] if unread else empty
+    cells["skin_type"] = cells["skin_type"].replace(SKIN_TYPES)
     cells["age"] = cells["age"].mask(cells["age"].str.lower() == "unknown", None)
     for column in places.keys() & values:
         cells[column] = replace(cells[column], column, values[column])
@@ -308,8 +313,8 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
         melanoma = harmonize(cells["diagnosis"], "diagnosis")["word"] == MELANOMA
         target = melanoma.map({True: "1", False: "0"}).astype("str")
         cells["target"] = target.mask(cells["one_hot_fault"], decoded["one_hot"])
-    names = _image_names(cells["image"])
-    return cells.assign(suffix=(cells["image"] != names).fillna(False), image=names), places
+    names, paths = _image_names(cells["image"])
+    return cells.assign(suffix=(cells["image"] != names).fillna(False), image=names, path=paths), places
 
 
 def _joined(
@@ -330,9 +335,15 @@ def _joined(
     return cells, {ours: dataclasses.replace(place, metadata=True) for ours, place in others.items()} | places
 
 
-def _image_names(images: pd.Series) -> pd.Series:
-    """Return the names without a suffix, as `list_images` does."""
-    return plain_texts(images.str.replace(r"\.(?:jpe?g|png|webp|tiff?|bmp|dcm)\Z", "", case=False, regex=True))
+def _image_names(given: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return the names of images and their paths, both without suffix. Of two with one name, the path is the name."""
+    names = {text: image_name(text) for text in given.dropna().unique()}
+    folders = {text: match[0] for text in names if (match := FOLDERS.match(text))}
+    paths = {text: (folders.get(text, "") + name).replace("\\", "/") for text, name in names.items()}
+    if folders:
+        repeated = pd.Series(names)[pd.Series(names).duplicated(keep=False)]
+        names |= {text: paths[text] for text in repeated.index}
+    return given.map(names).astype("str"), given.map(paths).astype("str")
 
 
 def _or(names: tuple[str, ...]) -> str:

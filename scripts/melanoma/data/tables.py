@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
+from melanoma.data.identifiers import plain
 from melanoma.data.table_texts import LINE_END, read_text
 
 MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "None", "<NA>"}
 STATED_DELIMITER = re.compile(r'"?sep=(.)"?\s*[\r\n]', re.IGNORECASE)
 QUOTED = re.compile(r'"[^"]*"')
-WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def read_table(path: Path, header: Sequence[str] | None = None) -> Table:
     """
     if _is_parquet(path):
         frame = _read_parquet(path)
-        texts = {name: _texts(map(plain, column.array)) for name, column in frame.items()}
+        texts = {name: _texts(column.array) for name, column in frame.items()}
         table = Table(path, texts, frame.index.tolist(), pd.Series([None] * len(frame), dtype="str"))
     else:
         table = _read_csv(path, header)
@@ -70,27 +70,11 @@ def row_name(path: str | Path) -> str:
     return "row" if _is_parquet(Path(path)) else "line"
 
 
-def plain(name: object) -> str:
-    """Return a name as text. A whole number has no fraction: 100.0 becomes 100. Any other text stays as it is.
-
-    If one cell of a column is empty, pandas stores and writes the whole numbers of the others with a fraction. So 100
-    and 100.0 are the same patient, or the same image.
-    """
-    text = f"{name:.1f}" if isinstance(name, float) and name.is_integer() else str(name)
-    whole = WHOLE.fullmatch(text)
-    return whole[1] if whole else text
-
-
-def plain_texts(column: pd.Series) -> pd.Series:
-    """Return a column of names, of any type, as plain texts; a missing name stays missing."""
-    return column.map(plain, na_action="ignore").astype("str")
-
-
 def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
-def _read_csv(path: Path, header: Sequence[str] | None = None) -> Table:
+def _read_csv(path: Path, given: Sequence[str] | None = None) -> Table:
     """Read a text file without its blank lines, and without what Excel adds: a line `sep=,` and empty columns."""
     try:
         text = read_text(path)
@@ -105,7 +89,7 @@ def _read_csv(path: Path, header: Sequence[str] | None = None) -> Table:
     skipped = int(stated is not None)
     reader = csv.reader(lines, strict=True, delimiter=stated[1] if stated else _delimiter(path, text))
     try:
-        header = [name.strip() for name in header or next(reader, [])]
+        header = [name.strip() for name in given or next(reader, [])]
         numbered = [(reader.line_num + skipped, row) for row in reader if any(row)]
     except csv.Error as error:
         where = f"{path}: line {reader.line_num + skipped}"
@@ -151,6 +135,5 @@ def _no_such_table(path: Path) -> InputError:
     return InputError(f"{path}: no such table. Correct its path in the configuration or fetch it")
 
 
-def _texts(cells: Iterable[str]) -> pd.Series:
-    stripped = [cell.strip() for cell in cells]
-    return pd.Series([None if cell in MISSING else plain(cell) for cell in stripped], dtype="str")
+def _texts(cells: Iterable[object]) -> pd.Series:
+    return pd.Series([None if cell in MISSING else cell for cell in map(plain, cells)], dtype="str")

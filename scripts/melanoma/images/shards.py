@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from melanoma.common.cli import log, progress
 from melanoma.common.dicom import is_dicom
 from melanoma.common.errors import InputError, listing
-from melanoma.common.files import atomic_path, sha256
+from melanoma.common.files import HDF5_SUFFIXES, atomic_path, sha256
 from melanoma.config.data import Images
 from melanoma.images.dicom import image_in_dicom
-from melanoma.images.hdf5 import create_hdf5
+from melanoma.images.hdf5 import create_hdf5, read_bytes
 from melanoma.images.header import Unreadable, read_header
 from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import DIM, UNMEASURED, Quality, measure
@@ -160,7 +160,9 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: in
 
 
 def _read(path: Path) -> bytes:
-    """Read a regular file of at most MAX_BYTES."""
+    """Read a regular file of at most MAX_BYTES, or such a dataset of bytes, FILE.hdf5/NAME."""
+    if path.parent.suffix.lower() in HDF5_SUFFIXES and path.parent.is_file():
+        return read_bytes(path.parent, path.name)
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise Unreadable("not a file")

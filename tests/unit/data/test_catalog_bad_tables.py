@@ -93,9 +93,6 @@ BAD = {
     "malignant of target 0": Bad(cell("benign_malignant", "malignant"), ("contradicts the target of the row",), ("c",)),
     "repeated image": Bad(kaggle(c=GOOD["a"]), ("in an earlier row already", "line 4, image a"), ("a",)),
     "image without a file": Bad(cell("image_name", "lost"), ("no such image file in", "fetch"), ("lost",)),
-    "path without an image": Bad(
-        cell("image_name", "../jpeg/lost"), ("no such image file", "'../jpeg/lost'"), ("../jpeg/lost",)
-    ),
     "image of two sources": Bad(
         kaggle(),
         ("other.csv: image_name: this image is in source bad already; remove it", "line 2, image a", "image d"),
