@@ -15,11 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.common.cli import log, progress
-from melanoma.common.dicom import is_dicom
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import HDF5_SUFFIXES, atomic_path, sha256
 from melanoma.config.data import Images
-from melanoma.images.dicom import image_in_dicom
 from melanoma.images.hdf5 import create_hdf5, read_bytes
 from melanoma.images.header import Unreadable, read_header
 from melanoma.images.preprocess import crop_and_resize
@@ -72,12 +70,8 @@ def prepare_file(path: str | Path, settings: Images) -> Prepared:
     try:
         data = _read(Path(path))
         result = result._replace(bytes=len(data), sha256=sha256(data))
-        dicom = is_dicom(data)
-        if dicom:
-            data = image_in_dicom(data)
         header = read_header(data)
-        kind = "dicom" if dicom else header.format
-        result = result._replace(format=kind, width=header.width, height=header.height)
+        result = result._replace(format=header.format, width=header.width, height=header.height)
         if header.width * header.height > settings.max_pixels:
             limit = f"more than images.max_pixels = {settings.max_pixels}"
             raise Unreadable(f"{header.width} x {header.height} pixels, {limit}")
