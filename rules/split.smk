@@ -40,7 +40,7 @@ rule split_study:
         **SPLIT_INPUT,
         catalog=CATALOG,
     output:
-        **from_split("train", "test", "test_labels", "left_out"),
+        **from_split("train", "test", "test_labels", "left_out", "pairs"),
         split=f"{RESULTS}/split/split.parquet",
     log:
         f"{LOGS}/split_study.log",
@@ -52,7 +52,8 @@ rule split_study:
         **code("split_study"),
     shell:
         "python {params.script:q} {params.inputs} --split {output.split} --train {output.train} --test {output.test}"
-        " --test-labels {output.test_labels} --left-out {output.left_out} --log {log}"
+        " --test-labels {output.test_labels} --left-out {output.left_out}"
+        " --pairs {output.pairs} --log {log}"
 
 
 rule check_leakage:

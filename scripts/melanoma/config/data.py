@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from melanoma.config.base import Distinct, Flag, Name, Number, Probability, Section, Seed, Text, Whole, unread_if
+from melanoma.config.base import Distinct, Flag, Name, Number, Section, Seed, Text, Whole, unread_if
 from melanoma.config.networks import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
 
 
