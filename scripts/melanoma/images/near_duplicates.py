@@ -28,10 +28,11 @@ from melanoma.images.thumbnails import Thumbnail
 
 COLUMNS = {"image_a": "str", "image_b": "str", "verdict": "str", "correlation": "float64", "chance_pairs": "float64"}
 # The correlation of the fine structure from which two images are merged, and from which they are doubted.
-MERGED, DOUBTED = 0.55, 0.42
+MERGED, DOUBTED = 0.55, 0.45
 # Of two unrelated real images, the correlation is above TAIL_START with the probability TAIL_SHARE, and then exceeds it
-# by an exponential variable with the mean TAIL_SCALE: see benchmarks/results/near_duplicates.md.
-TAIL_START, TAIL_SHARE, TAIL_SCALE = 0.2, 7e-5, 0.035
+# by an exponential variable. Its mean was 0.023, and TAIL_SCALE is the upper end of the interval of that mean: see
+# benchmarks/results/near_duplicates.md.
+TAIL_START, TAIL_SHARE, TAIL_SCALE = 0.2, 3e-4, 0.03
 SIMILAR = 0.55  # of two descriptors; 0.1 % of the pairs of unrelated real images reach it
 DESCRIBED, FREQUENCIES = 32, 16  # sides of the image that is described and of its lowest cosine coefficients
 LEAST_STRUCTURE = 0.1  # of the fine detail after the division by its deviation; less is a uniform image
