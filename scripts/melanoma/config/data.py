@@ -82,7 +82,7 @@ class Source(Section):
     )
     table: Text | None = Field(
         default=None,
-        description="The table: CSV in UTF-8, TSV (.tsv, .tab) or Parquet (.parquet, .pq).",
+        description="The table: CSV or TSV, also compressed (.gz), or Parquet (.parquet, .pq).",
         examples=["data/train.csv"],
     )
     header: tuple[Text, ...] | None = Field(
@@ -195,7 +195,7 @@ Downloads = Annotated[dict[Text, Download], BeforeValidator(_with_known)]
 
 
 class Images(Section):
-    """How each JPEG becomes one square RGB image of the store."""
+    """How each image file becomes one square RGB image of the store."""
 
     size: Whole = Field(default=512, ge=16, le=4096, description="Side of the stored square in pixels.")
     fit: Literal["center_crop", "resize"] = Field(
