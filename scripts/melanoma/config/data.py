@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from melanoma.config.base import Distinct, Flag, Name, Number, Probability, Section, Seed, Text, Whole, unread_if
+from melanoma.config.base import Distinct, Flag, Name, Number, Section, Seed, Text, Whole, unread_if
 from melanoma.config.networks import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
 
 
@@ -85,7 +85,7 @@ class Source(Section):
     )
     table: Text | None = Field(
         default=None,
-        description="The table: CSV in UTF-8, TSV (.tsv, .tab) or Parquet (.parquet, .pq).",
+        description="The table: CSV or TSV, also compressed (.gz), or Parquet (.parquet, .pq).",
         examples=["data/train.csv"],
     )
     header: tuple[Text, ...] | None = Field(
@@ -219,7 +219,7 @@ Downloads = Annotated[dict[Text, Download], BeforeValidator(_with_known)]
 
 
 class Images(Section):
-    """How each JPEG becomes one square RGB image of the store."""
+    """How each image file becomes one square RGB image of the store."""
 
     size: Whole = Field(default=512, ge=16, le=4096, description="Side of the stored square in pixels.")
     fit: Literal["center_crop", "resize"] = Field(
@@ -266,20 +266,20 @@ class NearDuplicates(Section):
     """The search for images that show one photograph, of any patient, source or year."""
 
     search: Flag = Field(default=True, description="`false` skips the search; then near-duplicates may leak.")
-    hash_distance: Whole = Field(
-        default=10,
-        ge=0,
-        le=16,
-        json_schema_extra=unread_if(search=[False]),
+    same: Text | None = Field(
+        default=None,
         description=(
-            "Largest difference in bits of the perceptual hashes of two images whose pixels are compared. A larger"
-            " value finds more crops, shifts and flips, and takes longer."
+            "Table of pairs that show one photograph although the search does not find them. Its first two columns are"
+            " image names. Each pair stays together."
         ),
     )
-    max_difference: Probability = Field(
-        default=0.35,
+    different: Text | None = Field(
+        default=None,
         json_schema_extra=unread_if(search=[False]),
-        description="Largest value of 1 - correlation of the fine detail of two aligned images of one photograph.",
+        description=(
+            "Table of pairs that do not show one photograph although the search finds them. Its first two columns are"
+            " image names. They link no images."
+        ),
     )
 
 

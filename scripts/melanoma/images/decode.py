@@ -19,6 +19,8 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 def reduction(header: Header, least: int) -> int:
     """Return the largest factor (8, 4, 2 or 1) at which an image can be decoded with both sides at least `least`."""
+    if header.inside:
+        return reduction(header.inside[1], least)
     if header.format != "jpeg":
         return 1
     return next((factor for factor in FACTORS if min(header.width, header.height) // factor >= least), 1)
@@ -33,6 +35,8 @@ def decode(data: bytes, header: Header, factor: int) -> NDArray[np.uint8]:
     OpenCV would warn, which is for truncation and most damage, and for the rare JPEG whose chroma subsampling TurboJPEG
     does not support.
     """
+    if header.inside:
+        return decode(*header.inside, factor)
     height, width = -(-header.height // factor), -(-header.width // factor)
     pixels = _decode_jpeg(data, height, width) if header.format == "jpeg" else _decode_other(data)
     if pixels.shape[:2] != (height, width):

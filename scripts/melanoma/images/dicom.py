@@ -7,7 +7,6 @@ import numpy as np
 
 from melanoma.common.dicom import open_dicom
 from melanoma.common.errors import InputError
-from melanoma.images.header import Unreadable
 
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -19,22 +18,19 @@ REMEDY = "convert it to JPEG or PNG, or to uncompressed DICOM of 8 bits in RGB"
 def image_in_dicom(data: bytes) -> bytes:
     """Return the JPEG in a DICOM file as it is, or the uncompressed pixels of 8 bits as BMP.
 
-    Raises Unreadable if the file is damaged, has no image or several, or keeps its pixels in another way; and if
-    pydicom is not installed.
+    Raises InputError, without the path, if the file is damaged, has no image or several, or keeps its pixels in another
+    way; and if pydicom is not installed.
     """
-    try:
-        dataset = open_dicom(data, pixels=True)
-    except InputError as error:
-        raise Unreadable(str(error)) from error
+    dataset = open_dicom(data, pixels=True)
     if "PixelData" not in dataset:
-        raise Unreadable("a DICOM file without an image")
+        raise InputError("a DICOM file without an image")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
-        raise Unreadable(f"a DICOM file of {frames} images; give a file for each image")
+        raise InputError(f"a DICOM file of {frames} images; give a file for each image")
     try:
         return _only_image(dataset)
     except (AttributeError, KeyError, TypeError, ValueError, StopIteration) as error:
-        raise Unreadable(f"a damaged DICOM file: {error}") from error
+        raise InputError(f"a damaged DICOM file: {error}") from error
 
 
 def _only_image(dataset: Any) -> bytes:
@@ -48,4 +44,4 @@ def _only_image(dataset: Any) -> bytes:
     elif syntax in UNCOMPRESSED and colors in (GRAY, RGB) and dataset.BitsAllocated == dataset.BitsStored == 8:
         pixels = np.asarray(dataset.pixel_array, np.uint8)
         return cv2.imencode(".bmp", pixels[..., ::-1] if colors == RGB else pixels)[1].tobytes()
-    raise Unreadable(f"a DICOM file of {syntax.name}, {colors}, {dataset.BitsStored} bits, which is not read; {REMEDY}")
+    raise InputError(f"a DICOM file of {syntax.name}, {colors}, {dataset.BitsStored} bits, which is not read; {REMEDY}")

@@ -4,8 +4,11 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from melanoma.common.dicom import is_dicom
+from melanoma.common.errors import InputError
+from melanoma.images.dicom import image_in_dicom
 from melanoma.images.formats import foreign_format
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -31,22 +34,28 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """Format ('jpeg', 'png', 'webp', 'tiff' or 'bmp'), size in pixels as decoded, orientation from 1 (upright) to 8."""
+    """Format ('jpeg', 'png', 'webp', 'tiff', 'bmp' or 'dicom'), size in pixels as decoded, and orientation.
+
+    orientation: from 1 (upright) to 8, as in EXIF; inside: the image file in a DICOM file, and its header.
+    """
 
     format: str
     width: int
     height: int
     orientation: int
+    inside: tuple[bytes, "Header"] | None = None
 
 
 def read_header(data: bytes) -> Header:
-    """Read the header of a JPEG, PNG, WebP, TIFF or BMP, which is recognized by its content.
+    """Read the header of a JPEG, PNG, WebP, TIFF, BMP or DICOM file, which is recognized by its content.
 
     Raises Unreadable if `data` is empty or has another format, which the message names; or if it ends before the image
     does; for a PNG also if a checksum does not match.
     """
     if not data:
         raise Unreadable("empty file")
+    if is_dicom(data):
+        return _read_dicom(data)
     read = next((read for signature, read in READERS.items() if data.startswith(signature)), None)
     if read is None or (read is _read_webp and data[8:12] != b"WEBP"):
         raise Unreadable(foreign_format(data))
@@ -57,6 +66,15 @@ def read_header(data: bytes) -> Header:
     if 0 in (header.width, header.height):
         raise Unreadable("cannot be decoded: its header gives no width and height")
     return header
+
+
+def _read_dicom(data: bytes) -> Header:
+    try:
+        image = image_in_dicom(data)
+    except InputError as error:
+        raise Unreadable(str(error)) from error
+    header = read_header(image)
+    return replace(header, format="dicom", inside=(image, header))
 
 
 def _read_jpeg(data: bytes) -> Header:

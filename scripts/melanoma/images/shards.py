@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -15,17 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.common.cli import log, progress
-from melanoma.common.dicom import is_dicom
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import HDF5_SUFFIXES, atomic_path, sha256
 from melanoma.config.data import Images
-from melanoma.images.dicom import image_in_dicom
 from melanoma.images.hdf5 import create_hdf5, read_bytes
 from melanoma.images.header import Unreadable, read_header
 from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import DIM, UNMEASURED, Quality, measure
 from melanoma.images.store import Preparation, ShardWriter
 
+Item, Result = TypeVar("Item"), TypeVar("Result")
 # Ten times the largest image of the ISIC archive. A larger file is not read into memory.
 MAX_BYTES = 2**28
 MIN_SIDE = 16  # pixels, of an image that can show a lesion
@@ -70,14 +69,10 @@ def prepare_file(path: str | Path, settings: Images) -> Prepared:
     """Read, hash, check, decode, resize and measure an image file; an error is returned in `problem`, not raised."""
     result = Prepared(None)
     try:
-        data = _read(Path(path))
+        data = read_file(Path(path))
         result = result._replace(bytes=len(data), sha256=sha256(data))
-        dicom = is_dicom(data)
-        if dicom:
-            data = image_in_dicom(data)
         header = read_header(data)
-        kind = "dicom" if dicom else header.format
-        result = result._replace(format=kind, width=header.width, height=header.height)
+        result = result._replace(format=header.format, width=header.width, height=header.height)
         if header.width * header.height > settings.max_pixels:
             limit = f"more than images.max_pixels = {settings.max_pixels}"
             raise Unreadable(f"{header.width} x {header.height} pixels, {limit}")
@@ -143,7 +138,7 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: in
             color_constancy=settings.color_constancy,
         )
         writer = ShardWriter(file, len(catalog), preparation)
-        prepared = _in_order(partial(prepare_file, settings=settings), catalog["file"], threads)
+        prepared = in_order(partial(prepare_file, settings=settings), catalog["file"], threads)
         for (name, source), result in zip(
             catalog[["image", "file"]].itertuples(index=False),
             progress(prepared, "images", len(catalog)),
@@ -159,7 +154,7 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: in
     return quality
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """Read a regular file of at most MAX_BYTES, or such a dataset of bytes, FILE.hdf5/NAME."""
     if path.parent.suffix.lower() in HDF5_SUFFIXES and path.parent.is_file():
         return read_bytes(path.parent, path.name)
@@ -171,7 +166,7 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _in_order(function: Callable[[str], Prepared], items: Iterable[str], threads: int) -> Iterator[Prepared]:
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
     """Yield function(item) in order, computed by threads: the slow parts run outside the interpreter's lock.
 
     At most two results for each thread wait to be written, which bounds the memory.
