@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,11 @@ import pandas as pd
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Data
-from melanoma.data.catalog_schema import SCHEMA, against_schema
-from melanoma.data.layouts import MALIGNANCY, SourceTable, missing_columns, noting, read_source
-from melanoma.data.proposals import as_columns, malignancies, meanings, proposed_values
+from melanoma.data.catalog_schema import ISSUE_COLUMNS, SCHEMA, Issue, against_schema
+from melanoma.data.doubts import find_doubts
+from melanoma.data.id_spaces import settle_ids
+from melanoma.data.layouts import MALIGNANCY, SourceTable, noting, read_source
+from melanoma.data.proposals import as_columns, malignancies, meanings, missing_columns, proposed_values
 from melanoma.data.tables import row_name
 from melanoma.data.vocabulary import (
     BENIGN,
@@ -38,22 +39,6 @@ AT_LEAST = r"(\d+) ?\+"
 KINDS_SHOWN = 30
 
 
-class Issue(TypedDict):
-    """A row of issues.csv. An issue of a whole source has no row and no image."""
-
-    source: str
-    table: str
-    row: int | None
-    image: str | None
-    column: str
-    value: str | None
-    problem: str
-    action: str
-
-
-ISSUE_COLUMNS = list(Issue.__annotations__)
-
-
 def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read and check all sources; return the catalog and its issues.
 
@@ -70,6 +55,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise InputError("\n".join(faults))
     cells = join(sources)
     words = {column: harmonize(cells[column], column) for column in VOCABULARIES}
+    cells, id_notes = settle_ids(cells, words["sex"]["word"], data.sources, sources, faults)
     typed = canonical(cells, words)
     faults += malignancies(cells, typed, words, sources)
     problems = find_problems(cells, typed, words, sources)
@@ -86,7 +72,10 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     if faults:
         raise InputError("\n".join(faults))
     catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
-    notes = pd.DataFrame(find_notes(cells[kept], typed[kept], words, sources), columns=ISSUE_COLUMNS)
+    doubts = find_doubts(cells[kept], typed[kept], sources)
+    unnamed = _unnamed_files(cells["file"], sources)
+    found = [*find_notes(cells[kept], words, sources), *id_notes, *doubts, *unnamed]
+    notes = pd.DataFrame(found, columns=ISSUE_COLUMNS)
     _log_summary(catalog, problems, notes)
     issues = [part for part in (problems.assign(action="dropped"), notes) if len(part)] or [notes]
     return catalog, pd.concat(issues, ignore_index=True).astype({"row": "Int64"})
@@ -95,8 +84,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
 def join(sources: list[SourceTable]) -> pd.DataFrame:
     """Join the cells of the sources, with columns source, role, derived and stands_in, both bool.
 
-    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient, so the name of the source
-    and the lesion, or else the image, stand in.
+    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient and need not.
     """
     tables = [
         source.cells.assign(
@@ -107,9 +95,7 @@ def join(sources: list[SourceTable]) -> pd.DataFrame:
         )
         for source in sources
     ]
-    cells = pd.concat(tables, ignore_index=True)
-    instead = cells["source"] + ":" + cells["lesion"].fillna(cells["image"])
-    return cells.assign(patient=cells["patient"].mask(cells["stands_in"], instead))
+    return pd.concat(tables, ignore_index=True)
 
 
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -174,13 +160,10 @@ def describe(problems: pd.DataFrame) -> str:
     return "\n".join(kinds)
 
 
-def find_notes(
-    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
-) -> Iterator[Issue]:
+def find_notes(cells: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]) -> Iterator[Issue]:
     """Yield what was normalized and what is a warning, once for each source and kind."""
     for source in sources:
         rows = cells[cells["source"] == source.name]
-        typed_rows = typed.loc[rows.index]
 
         def note(column: str, value: str | None, problem: str, action: str, source: SourceTable = source) -> Issue:
             place = source.places.get(column) or source.places["image"]
@@ -200,6 +183,8 @@ def find_notes(
             pairs = pd.DataFrame({"theirs": rows[column], "ours": translated["word"]})[translated["alias"]]
             for (theirs, ours), count in pairs.groupby(["theirs", "ours"]).size().items():
                 yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "normalized")
+        for column, problem, action in source.notes:
+            yield note(column, None, problem, action)
         if MALIGNANCY in {place.column for place in source.places.values()}:
             yield note(
                 "benign_malignant", None, "target is malignancy, so the diagnosis decides what is a melanoma", "warning"
@@ -227,18 +212,31 @@ def find_notes(
             yield note(
                 "image", None, f"{_rows(unmatched)} not in {source.metadata}: its columns are missing", "warning"
             )
-        for key, column in (("lesion", "patient"), ("lesion", "target"), ("patient", "sex")):
-            several = typed_rows.groupby(key)[column].nunique()
-            several = several.index[several > 1]
-            if len(several):
-                problem = f"{len(several)} {key}(s) with more than one {column}, such as {', '.join(several[:3])}"
-                yield note(key, None, problem, "warning")
         missing = missing_columns(source)
         named = as_columns(source, {column: names[0] for column, names in missing.items() if names})
         for column, names in missing.items():
             hint = f"; is {' or '.join(names)} meant? Then name it: {named}" if names else ""
             yield note(
                 column, None, f"the tables have no such column: missing for all {_rows(len(rows))}{hint}", "warning"
+            )
+
+
+def _unnamed_files(files: pd.Series, sources: list[SourceTable]) -> Iterator[Issue]:
+    """Yield a warning for each source that has image files which no row of any source names."""
+    named = frozenset(files.dropna())
+    for source in sources:
+        unnamed = source.files - named
+        if unnamed:
+            place = source.places["image"]
+            yield Issue(
+                source=source.name,
+                table=place.table,
+                row=None,
+                image=None,
+                column=place.column,
+                value=None,
+                problem=f"{len(unnamed)} image file(s) that no row names, such as {min(unnamed)}",
+                action="warning",
             )
 
 
@@ -259,9 +257,8 @@ def _rules(
     yield from _repeated_images(cells, typed["target"])
     for source in sources:
         named = (cells["source"] == source.name) & cells["image"].notna()
-        remedy = "fetch the images, correct the folder, or remove the rows"
-        if source.folders:
-            yield named & cells["file"].isna(), "image", f"no such .jpg, .jpeg or .png in {source.folders}; {remedy}"
+        for fault in cells.loc[named, "file_fault"].dropna().unique() if source.folders else ():
+            yield named & (cells["file_fault"] == fault), "image", fault
         yield named & cells["twice"], "image", f"is twice in {source.metadata}; remove one of the two rows there"
     yield cells["one_hot_fault"], "target", "expected 1 in one class and 0 in the others; correct it or remove the row"
     texts = cells["target"].notna() & pd.to_numeric(cells["target"], errors="coerce").isna()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from melanoma.data.tables import plain
+from melanoma.data.identifiers import plain
 
 MELANOMA = "melanoma"
 UNKNOWN = "unknown"

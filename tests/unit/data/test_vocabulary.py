@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from melanoma.data.layouts import ONE_HOT, ONE_HOT_2017
+from melanoma.data.class_columns import ONE_HOT, ONE_HOT_2017
 from melanoma.data.vocabulary import (
     BENIGN,
     DIAGNOSES,
