@@ -74,8 +74,8 @@ def _origin_errors(where: str, source: Source) -> Iterator[str]:
 
 
 def _input_errors(where: str, inputs: Sequence[str], study: Study) -> Iterator[str]:
-    """Find inputs of a model that no source names among its columns; only layout columns tells without the table."""
-    if all(source.layout == "columns" and source.generate is None for source in study.data.sources):
+    """Find inputs that no source has, where the study alone tells: all columns are named, and no image has tags."""
+    if all(source.layout == "columns" and source.columns and source.images is None for source in study.data.sources):
         read = {
             ours
             for source in study.data.sources
