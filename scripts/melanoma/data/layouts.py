@@ -15,7 +15,7 @@ from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.class_columns import decode, isic_classes
 from melanoma.data.dicom_tags import with_tags
-from melanoma.data.identifiers import FOLDERS, image_name
+from melanoma.data.identifiers import as_known, image_name
 from melanoma.data.image_files import class_folders, find_files, joined, list_images
 from melanoma.data.tables import Table, read_table
 from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
@@ -41,6 +41,16 @@ LEVELS = ("diagnosis_", "iddx_", "anatom_site_")
 MALIGNANCY = "target (malignancy)"  # the target of ISIC 2024, where a basal cell carcinoma has 1
 SKIN_TYPES = {roman: str(number) for number, roman in enumerate(("I", "II", "III", "IV", "V", "VI"), 1)}
 KEYS = ("image", "lesion", "patient")  # what two tables are joined by: the first that both have
+
+# Words in the names of columns that are near to ours.
+NEAR = {
+    "patient": {"patient", "patientid", "patient_id", "subject", "subject_id", "pid"},
+    "lesion": {"lesionid", "lesion_id"},
+    "sex": {"sex", "gender"},
+    "age": {"age", "ages"},
+    "site": {"site", "sites", "location", "localization", "localisation", "region", "anatomy", "bodypart"},
+    "diagnosis": {"diagnosis", "diagnostic", "dx"},
+}
 
 # For each of our columns, what the words of a table mean.
 Values = dict[str, dict[Any, str | float | None]]
@@ -161,8 +171,7 @@ def read_source(source: Source) -> SourceTable:
         if path:
             with noting(faults):
                 tables.append(read_table(Path(path), header))
-    if layout.isic:
-        tables = _with_levels(tables)
+    tables = _with_levels(tables, layout)
     if not faults:
         with noting(faults):
             _check_columns(tables, layout)
@@ -173,7 +182,7 @@ def read_source(source: Source) -> SourceTable:
     tables.sort(key=lambda table: _column(table, layout, "image") is None)
     cells, places = _cells(tables[0], layout, values)
     if len(tables) == 2:
-        cells, places = _joined(cells, places, tables[1], layout, values)
+        cells, places = _joined(cells, places, tables[1], layout, values, source.similar_ids)
     suffixes = int(cells.pop("suffix").sum())
     cells = cells.join(find_files(cells.pop("path"), images, ", ".join(folders)))
     cells, notes = with_tags(cells)
@@ -190,6 +199,25 @@ def read_source(source: Source) -> SourceTable:
         suffixes=suffixes,
         columns=tuple(name for table in tables for name in table.columns),
     )
+
+
+def missing_columns(source: SourceTable) -> dict[str, list[str]]:
+    """Return our columns that the tables of a source lack, each with columns of the tables that may be meant.
+
+    Age, sex and site are always told; another column is told only where a name is near.
+    """
+    read = {place.column for place in source.places.values()}
+    unread = [name for name in source.columns if name not in read]
+    near = {
+        ours: [n for n in unread if names & {n.lower(), *re.split(r"[^a-z]+", n.lower())}]
+        for ours, names in NEAR.items()
+    }
+    labeled = {"target", "diagnosis"} & set(source.places)
+    return {
+        ours: names
+        for ours, names in near.items()
+        if ours not in source.places and (names or ours in ("age", "sex", "site")) and (ours != "diagnosis" or labeled)
+    }
 
 
 @contextmanager
@@ -264,10 +292,10 @@ def _column(table: Table, layout: Layout, ours: str) -> str | None:
     return next((name for name in layout.columns.get(ours, ()) if name in table.columns), None)
 
 
-def _with_levels(tables: list[Table]) -> list[Table]:
-    """Add to the tables the columns of LEVELS joined by colons, and read the target of ISIC 2024 as what it is."""
+def _with_levels(tables: list[Table], layout: Layout) -> list[Table]:
+    """Add to the tables the columns of LEVELS, joined by colons. In layout isic, the target of 2024 is malignancy."""
     added: list[dict[str, pd.Series]] = []
-    malignancy = any(name.startswith("iddx_") for table in tables for name in table.columns)
+    malignancy = layout.isic and any(name.startswith("iddx_") for table in tables for name in table.columns)
     for table in tables:
         columns = dict(table.columns)
         for prefix in LEVELS:
@@ -318,12 +346,12 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
 
 
 def _joined(
-    cells: pd.DataFrame, places: dict[str, Place], table: Table, layout: Layout, values: Values
+    cells: pd.DataFrame, places: dict[str, Place], table: Table, layout: Layout, values: Values, similar_ids: str
 ) -> tuple[pd.DataFrame, dict[str, Place]]:
     """Fill the columns that only the second table has, by image, or else by lesion or patient."""
     more, others = _cells(table, layout, values)
     key = next(key for key in KEYS if key in places and key in others)
-    names = more[key]
+    names = as_known(more[key], cells[key], similar_ids, table.path)
     repeated = names.duplicated() & names.notna()
     first = names[~repeated & names.notna()]
     position = cells[key].map(pd.Series(first.index, index=first.to_numpy()))
@@ -338,11 +366,9 @@ def _joined(
 def _image_names(given: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Return the names of images and their paths, both without suffix. Of two with one name, the path is the name."""
     names = {text: image_name(text) for text in given.dropna().unique()}
-    folders = {text: match[0] for text in names if (match := FOLDERS.match(text))}
-    paths = {text: (folders.get(text, "") + name).replace("\\", "/") for text, name in names.items()}
-    if folders:
-        repeated = pd.Series(names)[pd.Series(names).duplicated(keep=False)]
-        names |= {text: paths[text] for text in repeated.index}
+    paths = {text: "/".join([*re.split(r"[/\\]", text)[:-1], name]) for text, name in names.items()}
+    repeated = pd.Series(names, dtype="str").duplicated(keep=False)
+    names |= {text: paths[text] for text in repeated.index[repeated]}
     return given.map(names).astype("str"), given.map(paths).astype("str")
 
 
