@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -271,8 +272,10 @@ def _with_levels(tables: list[Table], layout: Layout) -> list[Table]:
         columns = dict(table.columns)
         for prefix in LEVELS:
             levels = [columns[f"{prefix}{n}"] for n in range(1, 6) if f"{prefix}{n}" in columns]
-            paths = [":".join(text for text in row if pd.notna(text)) or None for row in zip(*levels, strict=True)]
-            columns |= {f"{prefix}*": pd.Series(paths, dtype="str")} if levels else {}
+            if levels:
+                columns[f"{prefix}*"] = reduce(
+                    lambda path, level: (path + ":" + level).fillna(path).fillna(level), levels
+                )
         if malignancy and "target" in columns:
             target = columns.pop("target")
             columns[MALIGNANCY] = target.replace({"0": "benign", "1": "malignant"})
