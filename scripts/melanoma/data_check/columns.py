@@ -95,7 +95,7 @@ def _patient(free: Columns) -> str | None:
 def _rank(ours: str, name: str, texts: pd.Series) -> float:
     """Return how well a column of the table fits ours; 0 if it does not."""
     words = parts(name)
-    if OTHER_THINGS.get(ours, set()) & set(words) or texts.nunique() < 2 and ours not in ("sex", "site", "age"):
+    if OTHER_THINGS.get(ours, set()) & set(words) or (texts.nunique() < 2 and ours not in ("sex", "site", "age")):
         return 0.0
     places = [NAMES[ours].index(word) for word in words if word in NAMES[ours]]
     named = (1 - min(places) / 100 - len(words) / 1000) if places else 0.0

@@ -44,7 +44,9 @@ def propose(folders: Sequence[str], table: str | None) -> Proposal:
     """
     files = [file for folder in folders for file in _image_files(Path(folder))]
     if folders and not files:
-        raise InputError(f"{', '.join(folders)}: no image file. Expected files such as .jpg or .png; correct the folder")
+        raise InputError(
+            f"{', '.join(folders)}: no image file. Expected files such as .jpg or .png; correct the folder"
+        )
     if table is None:
         candidates = [_class_folders(folders, files)]
     else:
@@ -127,8 +129,10 @@ def _class_folders(folders: Sequence[str], files: list[Path]) -> Proposal:
     """Return the proposal for folders whose subfolders are classes."""
     if "folders" not in choices(option_type(Source, "layout")):
         raise InputError(f"{', '.join(folders)}: a table of the images is missing. Give it with --table")
-    below = {folder: sorted({file.relative_to(folder).parts[0] for file in files if _inside(file, folder)})
-             for folder in folders}
+    below = {
+        folder: sorted({file.relative_to(folder).parts[0] for file in files if _inside(file, folder)})
+        for folder in folders
+    }
     parts = [f"{folder}/{name}" for folder, names in below.items() for name in names if name.lower() in PARTS]
     classes = sorted({file.parent.name for file in files})
     start: dict[str, Any] = {"name": source_name(Path(folders[0])), "layout": "folders"}
@@ -155,7 +159,9 @@ def _tried(proposal: Proposal, faults: list[str]) -> Proposal | None:
             faults.append(str(error))
         return None
     dropped = issues[issues["action"] == "dropped"]
-    return replace(proposal, catalog=catalog, dropped=int(dropped[["table", "row", "image"]].drop_duplicates().shape[0]))
+    return replace(
+        proposal, catalog=catalog, dropped=int(dropped[["table", "row", "image"]].drop_duplicates().shape[0])
+    )
 
 
 def _filled(catalog: pd.DataFrame) -> int:
