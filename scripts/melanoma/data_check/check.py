@@ -101,8 +101,9 @@ def expected_test_set(catalog: pd.DataFrame, settings: Split) -> pd.DataFrame | 
 
 def missing_inputs(recipe: Recipe, catalog: pd.DataFrame) -> tuple[list[str], bool]:
     """Return the columns that a model reads and that no image has, and whether the model reads nothing else."""
+    inputs: list[str]
     if recipe.is_tabular:
-        inputs = list(recipe.inputs)
+        inputs = [*recipe.inputs]
     elif recipe.network == "metadata_mlp" or recipe.head == "image_and_metadata":
         inputs = ["age", "sex", "site"]
     else:

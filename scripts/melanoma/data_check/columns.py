@@ -11,16 +11,17 @@ from melanoma.data_check.words import TARGET_OF, share_known
 Columns = Mapping[str, pd.Series]
 # The words that a column's name may have, the best first, in the order in which the columns are looked for.
 NAMES = {
-    "target": ("target", "label", "melanoma", "malignant", "malignancy", "class", "outcome", "truth", "y", "mel"),
-    "sex": ("sex", "gender", "geschlecht", "sexe", "sexo", "sesso"),
-    "age": ("age", "alter", "edad", "idade", "eta", "years"),
-    "site": ("site", "localization", "localisation", "location", "lokalisation", "anatom", "anatomical", "region")
-    + ("localizacion", "sede", "body", "position", "area"),
-    "diagnosis": ("diagnosis", "diagnostic", "diagnose", "dx", "histology", "histopathology", "pathology", "disease")
-    + ("diagnostico", "diagnostique", "label", "class", "condition", "lesion"),
-    "lesion": ("lesion", "lesionid", "mole", "tumor", "tumour", "nevus", "läsion", "laesion"),
-    "patient": ("patient", "patientid", "pat", "patid", "subject", "person", "participant", "mrn", "paciente", "pid")
-    + ("case", "id"),
+    ours: names.split()
+    for ours, names in {
+        "target": "target label melanoma malignant malignancy class outcome truth y mel",
+        "sex": "sex gender geschlecht sexe sexo sesso",
+        "age": "age alter edad idade eta years",
+        "site": "site localization localisation location lokalisation anatom anatomical region sede body position area",
+        "diagnosis": "diagnosis diagnostic diagnose dx histology histopathology pathology disease diagnostico label"
+        " class condition lesion",
+        "lesion": "lesion lesionid mole tumor tumour nevus läsion laesion",
+        "patient": "patient patientid pat patid subject person participant mrn paciente pid case id",
+    }.items()
 }
 # Words of a name that make it another thing: the size of a lesion, the age of a patient, a history of melanoma.
 OTHER_THINGS = {
@@ -35,10 +36,9 @@ UNNAMED_TARGETS = {"malignant", "benign", "melanoma"}
 
 @dataclass
 class Found:
-    """Columns of a table: `columns` maps ours to theirs; `rivals` are other columns that ours could be."""
+    """Columns of a table: `columns` maps ours to theirs; `notes` says by our column what is doubtful."""
 
     columns: dict[str, str] = field(default_factory=dict)
-    rivals: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -52,12 +52,14 @@ def find_columns(table: Columns, image: str) -> Found:
         if ours == "lesion" and candidates and (patient := _patient(free)) and candidates[0] != patient:
             numbers_restart = table[patient].groupby(table[candidates[0]]).nunique().gt(1).mean() > 0.5
             if numbers_restart:
-                found.notes["lesion"] = f"{candidates[0]} is no lesion of one patient: several patients have the same"
+                found.notes["patient"] = f"several patients have the same {candidates[0]}, so it is no lesion"
                 candidates = candidates[1:]
         if candidates:
             found.columns[ours] = candidates[0]
-            if rivals := candidates[1:4]:
-                found.rivals[ours] = rivals
+        if len(candidates) > 1:
+            found.notes[ours] = f"or {' or '.join(candidates[1:4])}"
+        if ours == "target" and "malign" in found.columns.get(ours, "").lower():
+            found.notes[ours] = "is 1 here always a melanoma? A carcinoma is 0"
     return found
 
 

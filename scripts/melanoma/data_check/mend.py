@@ -56,8 +56,8 @@ def _better(source: Source) -> list[str]:
         return []
     if len(proposal.catalog) <= (usable or 0):
         return []
-    role = {"role": source.role} if source.role != "study" else {}
-    return source_lines(replace(proposal, source={**proposal.source, "name": source.name, **role}))
+    first = {"name": source.name} | ({"role": source.role} if source.role != "study" else {})
+    return source_lines(replace(proposal, source={**first, **proposal.source, **first}))
 
 
 def _usable(source: Source, on_bad_row: str) -> int | None:

@@ -14,13 +14,12 @@ from melanoma.config.base import choices, option_type
 from melanoma.config.data import Data, Source
 from melanoma.data.catalog import build_catalog
 from melanoma.data.tables import read_table
-from melanoma.data_check.columns import Columns, find_columns, find_image_column, image_key
+from melanoma.data_check.columns import Columns, Found, find_columns, find_image_column, image_key
 from melanoma.data_check.study_file import nearest_path
 from melanoma.data_check.words import DOUBTFUL, TARGET_OF, Meaning, meanings, share_known
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dcm")
 TRANSLATED = ("target", "sex", "age", "site", "diagnosis")
-MOST_WORDS = 12  # unknown diagnoses for which a table with a target gets translations; with more, they are left out
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
@@ -47,12 +46,14 @@ def propose(folders: Sequence[str], table: str | None) -> Proposal:
         raise InputError(
             f"{', '.join(folders)}: no image file. Expected files such as .jpg or .png; correct the folder"
         )
+    faults: list[str] = []
     if table is None:
         candidates = [_class_folders(folders, files)]
     else:
         columns = read_table(Path(table)).columns
         candidates = list(_candidates(folders, files, table, columns))
-    faults: list[str] = []
+        if all(candidate.source["layout"] != "columns" for candidate in candidates):
+            faults.append(_unfit(files, columns))
     tried = [_tried(candidate, faults) for candidate in candidates]
     usable = [proposal for proposal in tried if proposal is not None]
     if not usable:
@@ -67,25 +68,37 @@ def _candidates(folders: Sequence[str], files: list[Path], table: str, columns: 
     leaves = sorted({str(file.parent) for file in files})
     if leaves != sorted(folders) and folders:
         places.append(leaves)
+    image, share = find_image_column(columns, {image_key(file.name) for file in files})
+    found = find_columns(columns, image) if image else Found()
+    comments = {f"columns.{ours}": note for ours, note in found.notes.items()}
+    if files and share < 1:
+        comments["columns.image"] = f"{share:.0%} of the rows have an image file"
+    if "patient" not in found.columns:
+        comments["columns"] = "no column is the patient: images of one patient may be in training and test"
     for each in places:
         start: dict[str, Any] = {"name": name, "table": table, "images": each and (each[0] if len(each) == 1 else each)}
+        whole = Proposal({**start, "layout": "columns", "columns": found.columns}, comments)
+        translated = _translated(whole, columns)
         for layout in choices(option_type(Source, "layout")):
             if layout not in ("columns", "folders"):
                 yield Proposal({**start, "layout": layout})
-        image, share = find_image_column(columns, {image_key(file.name) for file in files})
-        if image is None:
-            continue
-        found = find_columns(columns, image)
-        comments = {f"columns.{ours}": f"or {' or '.join(rivals)}" for ours, rivals in found.rivals.items()}
-        if folders and share < 1:
-            comments["columns.image"] = f"{share:.0%} of the rows have an image file"
-        if "patient" not in found.columns:
-            comments["columns"] = "no column is the patient: images of one patient may be in training and test"
-        comments |= {"columns.lesion": note for note in found.notes.values()} if "lesion" in found.columns else {}
-        whole = Proposal({**start, "layout": "columns", "columns": found.columns}, comments)
+                if "values" in translated.source:
+                    known = {**start, "layout": layout, "values": translated.source["values"]}
+                    yield Proposal(known, translated.comments)
         for left_out in (), ("diagnosis",), ("target",):
             if {"target", "diagnosis"} & (set(found.columns) - set(left_out)) and set(left_out) <= set(found.columns):
                 yield _translated(_without(whole, left_out), columns)
+
+
+def _unfit(files: list[Path], columns: Columns) -> str:
+    """Say why no proposal names the columns of a table."""
+    image, _ = find_image_column(columns, {image_key(file.name) for file in files})
+    given = f"The columns are: {', '.join(columns)}"
+    if image is not None:
+        return f"no column says which image is a melanoma: expected a target of 0 and 1, or a diagnosis. {given}"
+    if files:
+        return f"no column has the names of the image files, such as {files[0].name}. {given}"
+    return f"no column is named as one of images, such as image or file; with --images its content decides. {given}"
 
 
 def _without(proposal: Proposal, left_out: Sequence[str]) -> Proposal:

@@ -16,17 +16,26 @@ LISTED = 12
 
 
 def page(study: Study, findings: Findings, mends: Iterable[str] = ()) -> str:
-    """Return the page: sources, counts, expected precision, problems, the lines of YAML that mend them, and a verdict."""
+    """Return the page: sources, counts, precision, problems, the lines of YAML that mend them, and a verdict."""
     catalog, faults = findings.catalog, findings.faults
     lines = [*_section("Not here yet, so not checked", findings.pending)]
     if catalog is not None:
-        lines += ["Sources", *_indented(_sources(catalog).splitlines()), "", "Images", *_indented(_counts(catalog)), ""]
+        lines += [
+            "Sources",
+            *_indented(_sources(catalog).splitlines()),
+            "",
+            "Images",
+            *_indented(_counts(catalog), hang=11),
+            "",
+        ]
     if findings.test is not None:
         lines += ["Expected precision", *_indented(_precision(findings.test)), ""]
     lines += _section("Read as", _notes(findings.issues, "normalized"))
     lines += _section("Warnings", [*findings.warnings, *_notes(findings.issues, "warning")])
     lines += _section("Rows that are left out (on_bad_row: drop)", [] if faults else _dropped(findings.issues))
-    lines += _section(f"Problems that stop the run: {len(faults)}", faults)
+    if faults:
+        problems = "\n".join(faults).splitlines()
+        lines += ["Problems that stop the run", *_indented(problems), ""]
     mends = list(mends)
     if mends:
         lines += ["YAML that would mend this", *_indented(mends), ""]
@@ -35,8 +44,8 @@ def page(study: Study, findings: Findings, mends: Iterable[str] = ()) -> str:
 
 
 def count(number: int, total: int) -> str:
-    """Return a number and its share in percent, as in 1,234 (12.3 %)."""
-    return f"{number:,} ({number / total:.1%})".replace("%", " %") if total else "0"
+    """Return a number and its share in percent, as in 1,234 (12.3%)."""
+    return f"{number:,} ({number / total:.1%})" if total else "0"
 
 
 def _sources(catalog: pd.DataFrame) -> str:
@@ -80,8 +89,8 @@ def _precision(test: pd.DataFrame) -> Iterator[str]:
         f" melanomas of {melanomas['patient'].nunique():,} patients."
     )
     widths = [f"{auroc} ± {half_width(test, auroc):.3f}" for auroc in (0.8, 0.9)]
-    yield f"95 % confidence interval of an AUROC: {' or '.join(widths)} (Hanley and McNeil 1982; the scores of"
-    yield f"a patient's images of one class correlate by {WITHIN_PATIENT})."
+    yield f"95 % confidence interval of an AUROC: {' or '.join(widths)} ."
+    yield f"(Hanley and McNeil 1982; the scores of a patient's images of one class correlate by {WITHIN_PATIENT}.)"
     if half_width(test, 0.9) > 0.1:
         yield "This is too wide to compare models. More melanomas make it narrower, and folds do not."
 
@@ -110,8 +119,8 @@ def _section(title: str, items: list[str]) -> list[str]:
     return [title, *_indented(listing(items, limit=LISTED).splitlines(), by=""), ""]
 
 
-def _indented(lines: Iterable[str], by: str = "  ") -> list[str]:
-    """Return the lines, each in WIDTH columns; the rest of a longer line follows with four blanks more."""
+def _indented(lines: Iterable[str], by: str = "  ", hang: int = 4) -> list[str]:
+    """Return the lines, each in WIDTH columns; the rest of a longer line follows with `hang` blanks more."""
     wrapped: list[str] = []
     for line in lines:
         start = line[: len(line) - len(line.lstrip())] + by
@@ -119,7 +128,7 @@ def _indented(lines: Iterable[str], by: str = "  ") -> list[str]:
             line.strip(),
             WIDTH,
             initial_indent=start,
-            subsequent_indent=start + "    ",
+            subsequent_indent=start + " " * hang,
             break_long_words=False,
             break_on_hyphens=False,
         ) or [""]

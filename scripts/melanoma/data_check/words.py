@@ -13,12 +13,12 @@ SEXES = {
     "female": ("f", "w", "woman", "women", "girl", "femme", "mujer", "femmina", "femenino", "feminino", "weiblich"),
 }
 TARGETS = {
-    1: ("1", "true", "yes", "y", "positive", "pos", "+", "malignant", "melanoma", "mel", "case"),
-    0: ("0", "false", "no", "n", "negative", "neg", "-", "benign", "non-melanoma", "nonmelanoma", "non_melanoma")
-    + ("not melanoma", "no melanoma", "other", "control", "nevus", "naevus"),
+    1: ("1", "true", "yes", "y", "positive", "pos", "+", "malignant", "melanoma", "mel"),
+    0: ("0", "false", "no", "n", "negative", "neg", "-", "benign", "other", "control", "nevus", "naevus"),
 }
 SEX_OF = {alias: word for word, aliases in SEXES.items() for alias in aliases}
 TARGET_OF = {alias: number for number, aliases in TARGETS.items() for alias in aliases}
+TARGET_OF |= {f"{no}{mark}melanoma": 0 for no in ("non", "no", "not") for mark in ("", "-", "_", " ")}
 DOUBTFUL = {"malignant": "is every malignant lesion here a melanoma? A carcinoma is 0"}
 AGE = re.compile(r"(\d{1,3})(?:\.\d+)?\s*(?:\+|years?|yrs?|y|jahre|ans|años)?\.?", re.IGNORECASE)
 
