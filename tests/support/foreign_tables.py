@@ -7,6 +7,7 @@ import pandas as pd
 from pictures import encode, smooth
 
 ROWS = 60
+KAGGLE = ["image_name", "patient_id", "sex", "age_approx", "anatom_site_general_challenge", "target"]
 
 
 def foreign() -> pd.DataFrame:
@@ -23,6 +24,12 @@ def foreign() -> pd.DataFrame:
             "Dignität": ["malignant" if m else "benign" for m in melanoma],
         }
     )
+
+
+def kaggle() -> pd.DataFrame:
+    """Return the same table with the columns and words of layout kaggle."""
+    table = foreign().set_axis(KAGGLE, axis=1)
+    return table.replace({"target": {"malignant": "1", "benign": "0"}, "sex": {"m": "male", "w": "female"}})
 
 
 def write(table: pd.DataFrame, path: Path = Path("clinic.csv")) -> str:
