@@ -61,9 +61,12 @@ def _source_errors(study: Study) -> Iterator[str]:
 def _origin_errors(where: str, source: Source) -> Iterator[str]:
     """Find sources without a table and images, or with both of these and drawn ones."""
     read = source.table is not None or source.images is not None
-    complete = source.table is not None and "images" in source.model_fields_set
+    folders = source.layout == "folders" and source.images is not None
+    complete = folders or (source.table is not None and "images" in source.model_fields_set)
     if read if source.generate is not None else not complete:
         yield f"{where}: give either table and images or generate; images: null is a study of tables alone"
+    if folders and source.table is not None:
+        yield f"{where}: the folders of images give the classes; give a table of other columns as metadata"
     if source.layout == "columns" and source.columns is None:
         yield f"{where}: missing 'columns' (columns: the table's name of each of our columns, as in image: file)"
 

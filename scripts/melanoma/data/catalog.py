@@ -1,28 +1,40 @@
 """Joins the tables of all sources into one catalog. Checks each row; an issue names its place and its remedy."""
 
+import json
 from collections.abc import Iterator
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
-from melanoma.config.data import Data
+from melanoma.config.data import Columns, Data
 from melanoma.data.catalog_schema import SCHEMA, against_schema
 from melanoma.data.layouts import SourceTable, noting, read_source
 from melanoma.data.tables import row_name
-from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonize, nearest
-
-WORD_FOR_TARGET = (
-    "expected 0 (benign) or 1 (melanoma); correct it, remove the row, or give the meaning of words under `values` of"
-    " the source, as in target: {benign: 0, melanoma: 1}"
+from melanoma.data.vocabulary import (
+    BENIGN,
+    MELANOMA,
+    OTHER_CANCERS,
+    VOCABULARIES,
+    WITHOUT_DIAGNOSIS,
+    contradiction,
+    harmonize,
+    nearest,
+    propose,
 )
+
 EXPECTED = {
     "sex": "expected male, female or nothing",
     "site": "expected a site of the vocabulary or nothing",
     "diagnosis": "expected a diagnosis of the vocabulary or nothing",
 }
+WORD_FOR_TARGET = (
+    "expected 0 (benign) or 1 (melanoma); correct it, remove the row, or give the meaning of words under `values` of"
+    " the source, as in target: {benign: 0, melanoma: 1}"
+)
+GIVE_MEANING = "give its meaning under `values` of the source"
 KINDS_SHOWN = 30
 
 
@@ -39,6 +51,7 @@ class Issue(TypedDict):
     action: str
 
 
+Values = dict[str, dict[str, dict[str, Any]]]  # source, column and word of the table: what the word means
 ISSUE_COLUMNS = list(Issue.__annotations__)
 
 
@@ -57,13 +70,15 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     if not sources:
         raise InputError("\n".join(faults))
     cells = join(sources)
-    words = {column: harmonize(cells[column], vocabulary) for column, vocabulary in VOCABULARIES.items()}
+    words = {column: harmonize(cells[column], column) for column in VOCABULARIES}
     typed = canonical(cells, words)
+    faults += malignancies(cells, typed, words, sources)
     problems = find_problems(cells, typed, words, sources)
     if len(problems) and (faults or data.on_bad_row == "fail"):
         faults.append(
             f"{_rows(problems.index.nunique())} cannot be used:\n{describe(problems)}\n"
             "Correct them, or set on_bad_row: drop, which leaves these rows out and lists them in issues.csv."
+            + meanings(proposed_values(cells, words))
         )
     kept = ~cells.index.isin(problems.index)
     # With on_bad_row: fail, a source with bad rows is not checked for both classes: its other rows are not all of it.
@@ -72,7 +87,8 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     if faults:
         raise InputError("\n".join(faults))
     catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
-    notes = pd.DataFrame(find_notes(cells[kept], typed[kept], words, sources), columns=ISSUE_COLUMNS)
+    found = [*find_notes(cells[kept], typed[kept], words, sources), *_unnamed_files(cells["file"], sources)]
+    notes = pd.DataFrame(found, columns=ISSUE_COLUMNS)
     _log_summary(catalog, problems, notes)
     issues = [part for part in (problems.assign(action="dropped"), notes) if len(part)] or [notes]
     return catalog, pd.concat(issues, ignore_index=True).astype({"row": "Int64"})
@@ -107,14 +123,42 @@ def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFra
     numbers = {column: _number(cells[column]) for column in ("age", "width", "height")}
     diagnosis = words["diagnosis"]["word"]
     target = pd.to_numeric(cells["target"], errors="coerce").astype(float)
-    benign = diagnosis.notna() | (cells["benign_malignant"].str.lower() == "benign").fillna(False)
+    benign = (diagnosis.notna() & (diagnosis != "malignant")) | (
+        cells["benign_malignant"].str.lower() == "benign"
+    ).fillna(False)
     from_diagnosis = np.where(diagnosis == MELANOMA, 1.0, np.where(benign, 0.0, -1.0))
     target = target.mask(cells["derived"], pd.Series(from_diagnosis, index=cells.index))
+    named = {column: translated["word"] for column, translated in words.items()}
+    named["diagnosis"] = diagnosis.mask(diagnosis.isin(WITHOUT_DIAGNOSIS), None)
     return cells.assign(
-        **{column: translated["word"] for column, translated in words.items()},
+        **named,
         **numbers,
         target=target.where(target.isin([0, 1]), -1).astype(np.int8),
     )[list(SCHEMA.columns)]
+
+
+def malignancies(
+    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
+) -> Iterator[str]:
+    """Yield the sources whose target is malignancy: each of several cancers that are no melanoma has 1."""
+    for source in sources:
+        rows = cells["source"] == source.name
+        column = "diagnosis" if "diagnosis" in source.places else "unread_diagnosis"
+        if "target" not in source.places or column not in source.places:
+            continue
+        diagnosis = (
+            words["diagnosis"]["word"] if column == "diagnosis" else harmonize(cells[column], "diagnosis")["word"]
+        )
+        targets = typed["target"][rows & diagnosis.isin(OTHER_CANCERS)]
+        if len(targets) > 1 and (targets == 1).all():
+            place = source.places[column]
+            columns = {ours: place.column for ours, place in source.places.items() if ours in Columns.model_fields}
+            columns = {ours: name for ours, name in columns.items() if ours != "target"} | {"diagnosis": place.column}
+            yield (
+                f"source {source.name}: {place.table}: {source.places['target'].column} is malignancy, not melanoma:"
+                f" it is 1 for {len(targets)} other cancers in {place.column}, and 0 for none. "
+                f"Let the diagnosis decide:\n  layout: columns\n  columns: {json.dumps(columns)}"
+            )
 
 
 def find_problems(
@@ -154,6 +198,39 @@ def describe(problems: pd.DataFrame) -> str:
     return "\n".join(kinds)
 
 
+def proposed_values(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> Values:
+    """Propose `values` for each source: a meaning for each word that is not in the vocabulary, by source and column."""
+    unknown = {column: ~translated["known"] for column, translated in words.items()}
+    unknown |= {
+        column: cells[column].notna() & pd.to_numeric(cells[column], errors="coerce").isna()
+        for column in ("age", "target")
+    }
+    values: Values = {}
+    for column, rows in unknown.items():
+        for source, texts in cells[column][rows].groupby(cells["source"]):
+            agreeing = [text for text in texts.unique() if column != "diagnosis" or not contradiction(text)]
+            proposed = propose(agreeing, column)
+            if proposed:
+                values.setdefault(str(source), {})[column] = proposed
+    return values
+
+
+def meanings(values: Values) -> str:
+    """Return the lines of YAML that give words their meaning, empty without any."""
+    lines = [
+        f"\n  name: {source}\n  values:\n"
+        + "\n".join(
+            f"    {column}: {{{', '.join(f'{json.dumps(text, ensure_ascii=False)}: {json.dumps(word)}' for text, word in words.items())}}}"
+            for column, words in columns.items()
+        )
+        for source, columns in values.items()
+    ]
+    choices = (
+        'A diagnosis may be any of docs/data.md, other benign, other malignant or unknown, and "*" is all other words.'
+    )
+    return f"\nOr give words their meaning in the source. Check each. {choices}{''.join(lines)}" if lines else ""
+
+
 def find_notes(
     cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
 ) -> Iterator[Issue]:
@@ -180,6 +257,8 @@ def find_notes(
             pairs = pd.DataFrame({"theirs": rows[column], "ours": translated["word"]})[translated["alias"]]
             for (theirs, ours), count in pairs.groupby(["theirs", "ours"]).size().items():
                 yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "normalized")
+        for column, problem, action in source.notes:
+            yield note(column, None, problem, action)
         if source.suffixes:
             yield note(
                 "image",
@@ -206,6 +285,25 @@ def find_notes(
                 yield note(key, None, problem, "warning")
 
 
+def _unnamed_files(files: pd.Series, sources: list[SourceTable]) -> Iterator[Issue]:
+    """Yield a warning for each source that has image files which no row of any source names."""
+    named = frozenset(files.dropna())
+    for source in sources:
+        unnamed = source.files - named
+        if unnamed:
+            place = source.places["image"]
+            yield Issue(
+                source=source.name,
+                table=place.table,
+                row=None,
+                image=None,
+                column=place.column,
+                value=None,
+                problem=f"{len(unnamed)} image file(s) that no row names, such as {min(unnamed)}",
+                action="warning",
+            )
+
+
 def _number(texts: pd.Series) -> pd.Series:
     number = pd.to_numeric(texts, errors="coerce").astype(float)
     return number.mask(number.isna() & texts.notna(), np.inf)
@@ -223,23 +321,29 @@ def _rules(
     yield from _repeated_images(cells, typed["target"])
     for source in sources:
         named = (cells["source"] == source.name) & cells["image"].notna()
-        remedy = "fetch the images, correct the folder, or remove the rows"
-        if source.folders:
-            yield named & cells["file"].isna(), "image", f"no such .jpg, .jpeg or .png in {source.folders}; {remedy}"
+        for fault in cells.loc[named, "file_fault"].dropna().unique() if source.folders else ():
+            yield named & (cells["file_fault"] == fault), "image", fault
         yield named & cells["twice"], "image", f"is twice in {source.metadata}; remove one of the two rows there"
     yield cells["one_hot_fault"], "target", "expected 1 in one class and 0 in the others; correct it or remove the row"
     texts = cells["target"].notna() & pd.to_numeric(cells["target"], errors="coerce").isna()
     yield texts, "target", WORD_FOR_TARGET
     benign_malignant = cells["benign_malignant"].str.lower()
-    diagnosis, target = typed["diagnosis"], typed["target"]
+    diagnosis, target = words["diagnosis"]["word"], typed["target"]
     against = (benign_malignant == "benign") & (target == 1)
     against |= (benign_malignant == "malignant") & (target == 0) & (diagnosis.isna() | diagnosis.isin(BENIGN))
     yield against.fillna(False), "benign_malignant", "contradicts the target of the row; correct the one that is wrong"
-    other = diagnosis.notna() & (diagnosis != MELANOMA)
+    other = diagnosis.notna() & ~diagnosis.isin([MELANOMA, "malignant"])
     yield (diagnosis == MELANOMA) & (target == 0), "diagnosis", "contradicts target 0; correct the one that is wrong"
     yield other & (target == 1), "diagnosis", "contradicts target 1; correct the one that is wrong"
     unlabeled = cells["derived"] & (target == -1) & words["diagnosis"]["known"]
-    yield unlabeled, "diagnosis", "does not tell whether this is a melanoma; fill it in or remove the row"
+    for text in cells["diagnosis"][unlabeled].fillna("").unique():
+        example = f"values: {{diagnosis: {{{json.dumps(text, ensure_ascii=False)}: other benign}}}}"
+        yield (
+            unlabeled & (cells["diagnosis"].fillna("") == text),
+            "diagnosis",
+            "does not tell whether this is a melanoma; fill it in, remove the row, or, if no such row is a melanoma, "
+            f"say so in the source: {example}",
+        )
 
 
 def _repeated_images(cells: pd.DataFrame, target: pd.Series) -> Iterator[tuple[pd.Series, str, str]]:
@@ -261,14 +365,22 @@ def _repeated_images(cells: pd.DataFrame, target: pd.Series) -> Iterator[tuple[p
 
 def _unknown_words(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> Iterator[tuple[pd.Series, str, str]]:
     """Yield the texts that are not in the vocabulary, each with the nearest word."""
-    for column, translated in words.items():
-        unknown = ~translated["known"]
-        words_meant = nearest(cells[column][unknown].unique(), VOCABULARIES[column])
-        remedy = "correct it, map it under `values` of the source, or leave it empty"
-        for text, word in words_meant.items():
-            hint = f"is {word!r} meant? " if word != UNKNOWN else ""
-            yield unknown & (cells[column] == text), column, f"{EXPECTED[column]}; {hint}{remedy}"
-        yield unknown & ~cells[column].isin(list(words_meant)), column, f"{EXPECTED[column]}; {remedy}"
+    for column, texts in _unknown(cells, words).items():
+        hints = nearest(texts, column)
+        against = {text: contradiction(text) for text in texts} if column == "diagnosis" else {}
+        for text, conflict in against.items():
+            if conflict:
+                yield cells[column] == text, column, f"its levels contradict each other: {conflict}; correct the row"
+        for text, word in hints.items():
+            hint = f"{EXPECTED[column]}; is {word!r} meant? correct it, leave it empty, or {GIVE_MEANING}"
+            yield cells[column] == text, column, hint
+        others = [text for text in texts if text not in hints and not against.get(text)]
+        yield cells[column].isin(others), column, f"{EXPECTED[column]}; correct it, leave it empty, or {GIVE_MEANING}"
+
+
+def _unknown(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> dict[str, list[str]]:
+    """Return the texts of each column of words that are not in the vocabulary."""
+    return {column: cells[column][~translated["known"]].unique().tolist() for column, translated in words.items()}
 
 
 def _placed(problems: pd.DataFrame, rows: pd.DataFrame, column: str, sources: list[SourceTable]) -> pd.DataFrame:

@@ -16,7 +16,6 @@ from melanoma.common.files import write_parquet
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
 from melanoma.data.catalog_schema import SCHEMA
-from melanoma.data.layouts import list_images
 from real_data import real_data
 
 HEADER = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
@@ -88,13 +87,6 @@ def test_sources_are_joined_in_order_and_named(tmp_path: Path) -> None:
 def test_an_image_of_two_sources_is_found(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"b\.csv: image_name: .* in source a already.*\n.*line 2, image ISIC_1"):
         build(source(tmp_path, name="a"), source(tmp_path, name="b"))
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".JPG", ".jpeg", ".JPEG"])
-def test_any_case_of_the_suffix_is_found(tmp_path: Path, suffix: str) -> None:
-    (tmp_path / f"ISIC_1{suffix}").touch()
-    (tmp_path / "ISIC_2.txt").touch()
-    assert list_images(tmp_path) == {"ISIC_1": f"{tmp_path}/ISIC_1{suffix}"}
 
 
 def test_a_byte_order_mark_and_blank_lines_do_no_harm(tmp_path: Path) -> None:

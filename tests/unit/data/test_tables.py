@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import workflow
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
-from melanoma.data.tables import plain, read_table
+from melanoma.data.identifiers import plain
+from melanoma.data.tables import read_table
 from melanoma.predictions.external import external_predictions
 from melanoma.predictions.table import read_labels, read_predictions
 from melanoma.split.assign import read_pairs
@@ -34,7 +35,16 @@ def written(folder: Path, kind: str, table: pd.DataFrame) -> Path:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("100.0", "100"), ("0.0", "0"), ("-3.0", "-3"), (100.0, "100"), (100, "100"), (2.0**60, str(2**60))],
+    [
+        ("100.0", "100"),
+        ("100.00", "100"),
+        ("007.0", "007"),
+        ("0.0", "0"),
+        ("-3.0", "-3"),
+        (100.0, "100"),
+        (100, "100"),
+        (2.0**60, str(2**60)),
+    ],
 )
 def test_a_whole_number_with_a_fraction_is_that_whole_number(text: object, name: str) -> None:
     assert plain(text) == name
@@ -45,11 +55,9 @@ def test_a_whole_number_with_a_fraction_is_that_whole_number(text: object, name:
     [
         "100",
         "100.5",
-        "100.00",
         "100.",
         ".0",
         "007",
-        "007.0",
         "P7.0",
         "p7",
         "P7",
@@ -57,7 +65,6 @@ def test_a_whole_number_with_a_fraction_is_that_whole_number(text: object, name:
         "1e3",
         "1 000.0",
         "\u0661.0",
-        "100.0\n",
         "",
     ],
 )

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from melanoma.data.layouts import ONE_HOT, ONE_HOT_2017
-from melanoma.data.vocabulary import BENIGN, DIAGNOSES, MELANOMA, SITES, UNKNOWN, VOCABULARIES, harmonize, nearest
+from melanoma.data.class_columns import ONE_HOT, ONE_HOT_2017
+from melanoma.data.vocabulary import BENIGN, DIAGNOSES, MELANOMA, UNKNOWN, VOCABULARIES, harmonize, nearest
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
@@ -16,14 +16,14 @@ def test_no_word_means_two_things(name):
 
 
 def test_case_decides_nothing_and_unknown_is_missing():
-    found = harmonize(pd.Series(["Melanoma", "NV", "nevus", "unknown", None, "xyzzy"], dtype="str"), DIAGNOSES)
+    found = harmonize(pd.Series(["Melanoma", "NV", "nevus", "unknown", None, "xyzzy"], dtype="str"), "diagnosis")
     assert found["word"].fillna("-").tolist() == [MELANOMA, "nevus", "nevus", "-", "-", "-"]
     assert found["known"].tolist() == [True] * 5 + [False]
     assert found["alias"].tolist() == [False, True, False, False, False, False]
 
 
 def test_a_column_without_a_value_is_all_known():
-    found = harmonize(pd.Series([None, None], dtype="str"), DIAGNOSES)
+    found = harmonize(pd.Series([None, None], dtype="str"), "diagnosis")
     assert found["word"].isna().all() and found["known"].all() and not found["alias"].any()
 
 
@@ -32,16 +32,16 @@ def test_every_class_of_the_challenges_is_of_the_vocabulary():
 
 
 @pytest.mark.parametrize(
-    ("vocabulary", "words"),
+    ("column", "words"),
     [
-        (DIAGNOSES, ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]),
-        (SITES, ["anterior torso", "posterior torso", "lateral torso", "palms/soles", "oral/genital", "head/neck"]),
-        (SITES, ["abdomen", "acral", "back", "chest", "ear", "face", "foot", "genital", "hand", "lower extremity"]),
-        (SITES, ["neck", "scalp", "trunk", "unknown", "upper extremity"]),
+        ("diagnosis", ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]),
+        ("site", ["anterior torso", "posterior torso", "lateral torso", "palms/soles", "oral/genital", "head/neck"]),
+        ("site", ["abdomen", "acral", "back", "chest", "ear", "face", "foot", "genital", "hand", "lower extremity"]),
+        ("site", ["neck", "scalp", "trunk", "unknown", "upper extremity"]),
     ],
 )
-def test_every_word_of_the_public_tables_is_known(vocabulary, words):
-    assert harmonize(pd.Series(words, dtype="str"), vocabulary)["known"].all()
+def test_every_word_of_the_public_tables_is_known(column, words):
+    assert harmonize(pd.Series(words, dtype="str"), column)["known"].all()
 
 
 def test_what_may_be_malignant_is_not_called_benign():
@@ -49,6 +49,6 @@ def test_what_may_be_malignant_is_not_called_benign():
 
 
 def test_what_was_meant_is_found_also_through_another_name():
-    assert nearest(["melnoma", "nevi", "naevos", "xyzzy"], DIAGNOSES)["melnoma"] == MELANOMA
-    assert nearest(["naevos"], DIAGNOSES) == {"naevos": "nevus"}
-    assert nearest(["xyzzy"], DIAGNOSES) == {}
+    assert nearest(["melnoma", "nevi", "naevos", "xyzzy"], "diagnosis")["melnoma"] == MELANOMA
+    assert nearest(["naevos"], "diagnosis") == {"naevos": "nevus"}
+    assert nearest(["xyzzy"], "diagnosis") == {}
