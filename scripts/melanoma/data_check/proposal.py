@@ -14,9 +14,10 @@ from melanoma.config.base import choices, option_type
 from melanoma.config.data import Data, Source
 from melanoma.data.catalog import build_catalog
 from melanoma.data.tables import read_table
+from melanoma.data.vocabulary import MELANOMA, harmonize
 from melanoma.data_check.columns import Columns, Found, find_columns, find_image_column, image_key
 from melanoma.data_check.study_file import nearest_path
-from melanoma.data_check.words import DOUBTFUL, TARGET_OF, Meaning, meanings, share_known
+from melanoma.data_check.words import DOUBTFUL, TARGET_OF, Meaning, meanings
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dcm")
 TRANSLATED = ("target", "sex", "age", "site", "diagnosis")
@@ -129,10 +130,10 @@ def _doubts(ours: str, words: dict[str, Meaning]) -> dict[str, str]:
     """Return a comment on each word whose meaning is a guess or unknown."""
     comments = {}
     for word, meaning in words.items():
-        if meaning is None:
-            comments[f"values.{ours}.{word}"] = "unknown word: missing. Write its meaning instead of null"
+        if meaning in (None, "unknown"):
+            comments[f"values.{ours}.{word}"] = "unknown word: missing. Write its meaning"
         elif ours == "diagnosis":
-            comments[f"values.{ours}.{word}"] = "the nearest word: is it right?"
+            comments[f"values.{ours}.{word}"] = "a guess: is it right?"
         elif ours == "target" and word.lower() in DOUBTFUL:
             comments[f"values.{ours}.{word}"] = DOUBTFUL[word.lower()]
     return comments
@@ -156,7 +157,8 @@ def _class_folders(folders: Sequence[str], files: list[Path]) -> Proposal:
     if parts:
         comments["images"] += "; these parts are joined and split again"
     binary = len(classes) == 2 and {TARGET_OF.get(name.lower()) for name in classes} == {0, 1}
-    ours = "target" if binary and share_known("diagnosis", texts) < 1 else "diagnosis"
+    named = (harmonize(texts, "diagnosis")["word"] == MELANOMA).any()
+    ours = "target" if binary and not named else "diagnosis"
     words = meanings(ours, texts)
     comments |= _doubts(ours, words)
     return Proposal({**start, "values": {ours: words}} if words else start, comments)

@@ -1,11 +1,10 @@
 """The meaning of words of a table that the vocabulary lacks, as far as it can be guessed."""
 
 import re
-from collections.abc import Mapping
 
 import pandas as pd
 
-from melanoma.data.vocabulary import MELANOMA, VOCABULARIES, harmonize, nearest
+from melanoma.data.vocabulary import VOCABULARIES, harmonize, propose
 
 Meaning = str | int | None
 SEXES = {
@@ -32,12 +31,10 @@ def meanings(column: str, texts: pd.Series) -> dict[str, Meaning]:
         return {word: _age(word) for word in words if not _is_number(word) and word.lower() != "unknown"}
     if column not in VOCABULARIES:
         return {}
-    known = harmonize(texts, VOCABULARIES[column])["known"]
-    unknown = list(texts[~known].unique())
-    if column == "sex":
-        return {word: SEX_OF.get(word.lower()) for word in unknown}
-    near: Mapping[str, str] = nearest(unknown, VOCABULARIES[column]) if column == "diagnosis" else {}
-    return {word: _safe(word, near.get(word)) for word in unknown}
+    unknown = list(texts[~harmonize(texts, column)["known"]].unique())
+    proposed = propose(unknown, column)
+    own = SEX_OF if column == "sex" else {}
+    return {word: own.get(word.lower()) or proposed.get(word) for word in unknown}
 
 
 def share_known(column: str, texts: pd.Series) -> float:
@@ -50,15 +47,10 @@ def share_known(column: str, texts: pd.Series) -> float:
     if column == "age":
         ages = pd.to_numeric(given.map(lambda text: _age(text)), errors="coerce")
         return float(ages.between(0, 120).mean())
-    words = harmonize(given, VOCABULARIES[column])
+    words = harmonize(given, column)
     ours = words["word"].notna() | given.str.lower().isin(list(SEX_OF) if column == "sex" else [])
     other = given[~(words["known"] & words["word"].isna())]  # a text that means unknown says nothing of the column
     return float(ours[other.index].mean()) if len(other) else 0.0
-
-
-def _safe(text: str, near: str | None) -> str | None:
-    """Return a near diagnosis, None if only one of the two is melanoma: a guess must not change the class."""
-    return near if ("melanom" in text.lower()) == (near == MELANOMA) else None
 
 
 def _is_number(text: str, allowed: tuple[float, ...] = ()) -> bool:

@@ -68,7 +68,31 @@ def test_a_near_diagnosis_never_changes_the_class():
     table = foreign().drop(columns="Dignität").rename(columns={"Datei": "file"})
     words[:8] = "nevus"
     source = propose([], write(table.assign(diagnosis=words))).source
-    assert source["values"]["diagnosis"] == {"melanosis x": None}
+    assert source["values"]["diagnosis"] == {"melanosis x": "other benign"}
+
+
+def test_folders_are_classes(capsys):
+    names = [f"{'melanoma' if n % 4 == 0 else 'nevi'}/{n}.jpg" for n in range(ROWS)]
+    study, text = proposed(capsys, "--images", write_images(names))
+    (source,) = study["data"]["sources"]
+    assert source["layout"] == "folders" and set(study["models"]) == {"image"}
+    assert "no table names the patients" in text
+
+
+def test_folders_of_training_and_test_are_joined(capsys):
+    names = [f"{'train' if n % 3 else 'test'}/{'malignant' if n % 4 == 0 else 'benign'}/{n}.jpg" for n in range(ROWS)]
+    study, text = proposed(capsys, "--images", write_images(names))
+    (source,) = study["data"]["sources"]
+    assert source["images"] == ["jpeg/test", "jpeg/train"]
+    assert source["values"] == {"target": {"benign": 0, "malignant": 1}}
+    assert "malignant: 1  # is every malignant lesion here a melanoma?" in text
+
+
+def test_images_in_subfolders_are_no_classes_if_there_is_a_table(capsys):
+    table = foreign()
+    names = [f"part_{n % 2}/{name}" for n, name in enumerate(table["Datei"])]
+    study, _ = proposed(capsys, "--images", write_images(names), "--table", write(table))
+    assert study["data"]["sources"][0]["images"] == "jpeg"
 
 
 def test_without_a_patient_the_proposal_says_so(capsys):
