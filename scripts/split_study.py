@@ -13,6 +13,7 @@ import pandas as pd
 from melanoma.common.cli import run
 from melanoma.common.files import read_yaml, write_csv, write_parquet
 from melanoma.config.data import Split
+from melanoma.data.identifiers import as_known
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, log_split, read_pairs, split_images, usable_images
 from melanoma.split.near_duplicates import linked, log_doubts, read_near_duplicates, settle_doubts
 
@@ -35,8 +36,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Split and write the tables."""
     settings = Split(**read_yaml(args.settings))
-    images = usable_images(pd.read_parquet(args.catalog), pd.read_parquet(args.quality))
+    catalog = pd.read_parquet(args.catalog)
+    images = usable_images(catalog, pd.read_parquet(args.quality))
     duplicates = read_pairs(settings.duplicates)
+    as_known(duplicates.stack(), catalog["image"], "fail", settings.duplicates)
     near = read_near_duplicates(args.near_duplicates, settings.near_duplicates)
     near = settle_doubts(near, images, settings.group_by, duplicates)
     log_doubts(near)

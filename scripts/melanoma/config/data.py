@@ -34,6 +34,9 @@ class Columns(Section):
     attribution: Text | None = Field(default=None, description="Who is to be named for the image, in the report.")
 
 
+SHARED_IDS = ("kaggle", "isic", "ham10000")  # layouts of the ISIC archive, which gives each patient and lesion one id
+
+
 class Generate(Section):
     """Images that the workflow draws itself, for a demonstration whose best possible AUROC is known."""
 
@@ -82,7 +85,7 @@ class Source(Section):
     )
     table: Text | None = Field(
         default=None,
-        description="The table: CSV in UTF-8, TSV (.tsv, .tab) or Parquet (.parquet, .pq).",
+        description="The table: CSV or TSV, also compressed (.gz), or Parquet (.parquet, .pq).",
         examples=["data/train.csv"],
     )
     header: tuple[Text, ...] | None = Field(
@@ -121,13 +124,34 @@ class Source(Section):
         default=None,
         description=(
             "Meaning of words of the table that our vocabulary lacks, by our column. `null` makes a word a missing"
-            " value."
+            ' value. `"*"` means all other words that the vocabulary lacks, `""` an empty cell.'
         ),
-        examples=[{"target": {"benign": 0, "malignant": 1}}],
+        examples=[{"target": {"benign": 0, "melanoma": 1}, "diagnosis": {"*": "other benign"}}],
+    )
+    ids: Literal["source", "global"] | None = Field(
+        default=None,
+        description=(
+            "Whose the ids of patients and lesions are. `source`: the source numbers its own, so patient 1 of another"
+            " source is another patient. `global`: the same id is the same patient in all sources with `global`. `null`"
+            " is global for the layouts of ISIC and source for the others, which stops the run if such a source shares"
+            " ids with another one."
+        ),
+    )
+    similar_ids: Literal["fail", "same", "different"] = Field(
+        default="fail",
+        description=(
+            "What ids are that may be two spellings of one, such as P7 and p7, 007 and 7, or A-1 and A_1. `fail` stops"
+            " and lists them, `same` makes them one, `different` keeps them apart. 100.0 is 100 always."
+        ),
     )
     generate: Generate | None = Field(
         default=None, description="Draw the images instead of reading them. Give either this, or `table` and `images`."
     )
+
+    @property
+    def shares_ids(self) -> bool:
+        """Tell whether the ids of patients and lesions are those of all sources with global ids."""
+        return self.layout in SHARED_IDS if self.ids is None else self.ids == "global"
 
 
 class Data(Section):
@@ -195,7 +219,7 @@ Downloads = Annotated[dict[Text, Download], BeforeValidator(_with_known)]
 
 
 class Images(Section):
-    """How each JPEG becomes one square RGB image of the store."""
+    """How each image file becomes one square RGB image of the store."""
 
     size: Whole = Field(default=512, ge=16, le=4096, description="Side of the stored square in pixels.")
     fit: Literal["center_crop", "resize"] = Field(

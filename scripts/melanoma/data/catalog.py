@@ -2,27 +2,27 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
-from melanoma.config.data import Columns, Data
-from melanoma.data.catalog_schema import SCHEMA, against_schema
-from melanoma.data.layouts import SourceTable, noting, read_source
+from melanoma.config.data import Data
+from melanoma.data.catalog_schema import ISSUE_COLUMNS, SCHEMA, Issue, against_schema
+from melanoma.data.doubts import find_doubts
+from melanoma.data.id_spaces import settle_ids
+from melanoma.data.layouts import MALIGNANCY, SourceTable, noting, read_source
+from melanoma.data.proposals import as_columns, malignancies, meanings, missing_columns, proposed_values
 from melanoma.data.tables import row_name
 from melanoma.data.vocabulary import (
     BENIGN,
     MELANOMA,
-    OTHER_CANCERS,
     VOCABULARIES,
     WITHOUT_DIAGNOSIS,
     contradiction,
     harmonize,
     nearest,
-    propose,
 )
 
 EXPECTED = {
@@ -35,24 +35,8 @@ WORD_FOR_TARGET = (
     " the source, as in target: {benign: 0, melanoma: 1}"
 )
 GIVE_MEANING = "give its meaning under `values` of the source"
+AT_LEAST = r"(\d+) ?\+"
 KINDS_SHOWN = 30
-
-
-class Issue(TypedDict):
-    """A row of issues.csv. An issue of a whole source has no row and no image."""
-
-    source: str
-    table: str
-    row: int | None
-    image: str | None
-    column: str
-    value: str | None
-    problem: str
-    action: str
-
-
-Values = dict[str, dict[str, dict[str, Any]]]  # source, column and word of the table: what the word means
-ISSUE_COLUMNS = list(Issue.__annotations__)
 
 
 def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -71,6 +55,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise InputError("\n".join(faults))
     cells = join(sources)
     words = {column: harmonize(cells[column], column) for column in VOCABULARIES}
+    cells, id_notes = settle_ids(cells, words["sex"]["word"], data.sources, sources, faults)
     typed = canonical(cells, words)
     faults += malignancies(cells, typed, words, sources)
     problems = find_problems(cells, typed, words, sources)
@@ -87,7 +72,9 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     if faults:
         raise InputError("\n".join(faults))
     catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
-    found = [*find_notes(cells[kept], typed[kept], words, sources), *_unnamed_files(cells["file"], sources)]
+    doubts = find_doubts(cells[kept], typed[kept], sources)
+    unnamed = _unnamed_files(cells["file"], sources)
+    found = [*find_notes(cells[kept], words, sources), *id_notes, *doubts, *unnamed]
     notes = pd.DataFrame(found, columns=ISSUE_COLUMNS)
     _log_summary(catalog, problems, notes)
     issues = [part for part in (problems.assign(action="dropped"), notes) if len(part)] or [notes]
@@ -97,8 +84,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
 def join(sources: list[SourceTable]) -> pd.DataFrame:
     """Join the cells of the sources, with columns source, role, derived and stands_in, both bool.
 
-    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient, so the name of the source
-    and the lesion, or else the image, stand in.
+    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient and need not.
     """
     tables = [
         source.cells.assign(
@@ -109,9 +95,7 @@ def join(sources: list[SourceTable]) -> pd.DataFrame:
         )
         for source in sources
     ]
-    cells = pd.concat(tables, ignore_index=True)
-    instead = cells["source"] + ":" + cells["lesion"].fillna(cells["image"])
-    return cells.assign(patient=cells["patient"].mask(cells["stands_in"], instead))
+    return pd.concat(tables, ignore_index=True)
 
 
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -120,7 +104,9 @@ def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFra
     An age or size that is not a number becomes infinite, and a target that is not 0 or 1 becomes -1, so that the schema
     rejects them. As missing values they would be accepted.
     """
-    numbers = {column: _number(cells[column]) for column in ("age", "width", "height")}
+    # The archive writes an age of 85 or more as 85+.
+    ages = cells["age"].str.replace(AT_LEAST, r"\1", regex=True)
+    numbers = {"age": _number(ages)} | {column: _number(cells[column]) for column in ("width", "height")}
     diagnosis = words["diagnosis"]["word"]
     target = pd.to_numeric(cells["target"], errors="coerce").astype(float)
     benign = (diagnosis.notna() & (diagnosis != "malignant")) | (
@@ -135,30 +121,6 @@ def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFra
         **numbers,
         target=target.where(target.isin([0, 1]), -1).astype(np.int8),
     )[list(SCHEMA.columns)]
-
-
-def malignancies(
-    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
-) -> Iterator[str]:
-    """Yield the sources whose target is malignancy: each of several cancers that are no melanoma has 1."""
-    for source in sources:
-        rows = cells["source"] == source.name
-        column = "diagnosis" if "diagnosis" in source.places else "unread_diagnosis"
-        if "target" not in source.places or column not in source.places:
-            continue
-        diagnosis = (
-            words["diagnosis"]["word"] if column == "diagnosis" else harmonize(cells[column], "diagnosis")["word"]
-        )
-        targets = typed["target"][rows & diagnosis.isin(OTHER_CANCERS)]
-        if len(targets) > 1 and (targets == 1).all():
-            place = source.places[column]
-            columns = {ours: place.column for ours, place in source.places.items() if ours in Columns.model_fields}
-            columns = {ours: name for ours, name in columns.items() if ours != "target"} | {"diagnosis": place.column}
-            yield (
-                f"source {source.name}: {place.table}: {source.places['target'].column} is malignancy, not melanoma:"
-                f" it is 1 for {len(targets)} other cancers in {place.column}, and 0 for none. "
-                f"Let the diagnosis decide:\n  layout: columns\n  columns: {json.dumps(columns)}"
-            )
 
 
 def find_problems(
@@ -198,46 +160,10 @@ def describe(problems: pd.DataFrame) -> str:
     return "\n".join(kinds)
 
 
-def proposed_values(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> Values:
-    """Propose `values` for each source: a meaning for each word that is not in the vocabulary, by source and column."""
-    unknown = {column: ~translated["known"] for column, translated in words.items()}
-    unknown |= {
-        column: cells[column].notna() & pd.to_numeric(cells[column], errors="coerce").isna()
-        for column in ("age", "target")
-    }
-    values: Values = {}
-    for column, rows in unknown.items():
-        for source, texts in cells[column][rows].groupby(cells["source"]):
-            agreeing = [text for text in texts.unique() if column != "diagnosis" or not contradiction(text)]
-            proposed = propose(agreeing, column)
-            if proposed:
-                values.setdefault(str(source), {})[column] = proposed
-    return values
-
-
-def meanings(values: Values) -> str:
-    """Return the lines of YAML that give words their meaning, empty without any."""
-    lines = [
-        f"\n  name: {source}\n  values:\n"
-        + "\n".join(
-            f"    {column}: {{{', '.join(f'{json.dumps(text, ensure_ascii=False)}: {json.dumps(word)}' for text, word in words.items())}}}"
-            for column, words in columns.items()
-        )
-        for source, columns in values.items()
-    ]
-    choices = (
-        'A diagnosis may be any of docs/data.md, other benign, other malignant or unknown, and "*" is all other words.'
-    )
-    return f"\nOr give words their meaning in the source. Check each. {choices}{''.join(lines)}" if lines else ""
-
-
-def find_notes(
-    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
-) -> Iterator[Issue]:
+def find_notes(cells: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]) -> Iterator[Issue]:
     """Yield what was normalized and what is a warning, once for each source and kind."""
     for source in sources:
         rows = cells[cells["source"] == source.name]
-        typed_rows = typed.loc[rows.index]
 
         def note(column: str, value: str | None, problem: str, action: str, source: SourceTable = source) -> Issue:
             place = source.places.get(column) or source.places["image"]
@@ -259,6 +185,13 @@ def find_notes(
                 yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "normalized")
         for column, problem, action in source.notes:
             yield note(column, None, problem, action)
+        if MALIGNANCY in {place.column for place in source.places.values()}:
+            yield note(
+                "benign_malignant", None, "target is malignancy, so the diagnosis decides what is a melanoma", "warning"
+            )
+        at_least = rows["age"].dropna().str.fullmatch(AT_LEAST)
+        for age, count in rows["age"].dropna()[at_least].value_counts().items():
+            yield note("age", age, f"read as {age.rstrip('+ ')} ({_rows(count)})", "normalized")
         if source.suffixes:
             yield note(
                 "image",
@@ -274,15 +207,18 @@ def find_notes(
                 " images of one patient may count as those of several patients"
             )
             yield note("patient", None, problem, "warning")
-        missing = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
-        if missing:
-            yield note("image", None, f"{_rows(missing)} not in {source.metadata}: its columns are missing", "warning")
-        for key, column in (("lesion", "patient"), ("lesion", "target"), ("patient", "sex")):
-            several = typed_rows.groupby(key)[column].nunique()
-            several = several.index[several > 1]
-            if len(several):
-                problem = f"{len(several)} {key}(s) with more than one {column}, such as {', '.join(several[:3])}"
-                yield note(key, None, problem, "warning")
+        unmatched = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
+        if unmatched:
+            yield note(
+                "image", None, f"{_rows(unmatched)} not in {source.metadata}: its columns are missing", "warning"
+            )
+        missing = missing_columns(source)
+        named = as_columns(source, {column: names[0] for column, names in missing.items() if names})
+        for column, names in missing.items():
+            hint = f"; is {' or '.join(names)} meant? Then name it: {named}" if names else ""
+            yield note(
+                column, None, f"the tables have no such column: missing for all {_rows(len(rows))}{hint}", "warning"
+            )
 
 
 def _unnamed_files(files: pd.Series, sources: list[SourceTable]) -> Iterator[Issue]:

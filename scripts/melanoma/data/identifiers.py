@@ -21,11 +21,12 @@ WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 SAME_CHARACTERS = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060\u00ad")) | {
     code + 0xFEE0: code for code in range(0x21, 0x7F)
 }
-FOLDERS = re.compile(r".*[/\\](?=.)", re.DOTALL)
-SUFFIX = re.compile(r"(?<=.)\.(?:jpe?g|png|tiff?|webp|bmp|gif|hei[cf]|dcm)\Z", re.IGNORECASE)
+SUFFIXES = {"jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp", "gif", "heic", "heif", "dcm"}
 BLANKS = re.compile(r"[\s_-]+")
 DASHES = re.compile("[\u2010-\u2015\u2212]")
 BETWEEN_KINDS = re.compile(r"(?<=[^\W\d])[-.](?=\d)|(?<=\d)[-.](?=[^\W\d])")  # between a letter and a digit
+SHAPE = str.maketrans("0123456789", "9" * 10)
+LETTERS = str.maketrans("", "", "0123456789-_. \t\n")
 LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 
 
@@ -39,15 +40,19 @@ def plain(name: object) -> str:
     if not text.isascii():
         text = re.sub(r"\s", " ", unicodedata.normalize("NFC", text.translate(SAME_CHARACTERS)))
     text = text.strip()
-    whole = WHOLE.fullmatch(text)
+    whole = WHOLE.fullmatch(text) if text.endswith("0") else None
     return whole[1] if whole else text
 
 
 def image_name(name: object) -> str:
     """Return the canonical name of an image: without folders and without a suffix such as .jpg."""
-    text = plain(FOLDERS.sub("", plain(name)))
-    while SUFFIX.search(text):
-        text = plain(SUFFIX.sub("", text))
+    text = plain(name)
+    if "/" in text or "\\" in text:
+        text = plain(re.split(r"[/\\](?=.)", text)[-1])
+    stem, _, suffix = text.rpartition(".")
+    while stem and suffix.lower() in SUFFIXES:
+        text = plain(stem)
+        stem, _, suffix = text.rpartition(".")
     return text
 
 
@@ -71,12 +76,13 @@ class Spelling(NamedTuple):
 
 def spelling(name: str) -> Spelling:
     """Return the forms of a plain name by which spellings of one id are recognized."""
-    text = name.casefold() if name.isascii() else DASHES.sub("-", unicodedata.normalize("NFKC", name).casefold())
+    text = _folded(name)
     if not text.isalnum():
         text = BETWEEN_KINDS.sub("", BLANKS.sub("-", text).strip("-"))
+    compact = text.replace("-", "")
     if "0" not in text:
-        return Spelling(text, text, text.replace("-", ""))
-    return Spelling(text, LEADING_ZEROS.sub("", text), LEADING_ZEROS.sub("", text.replace("-", "")))
+        return Spelling(text, text, compact)
+    return Spelling(text, LEADING_ZEROS.sub("", text), LEADING_ZEROS.sub("", compact))
 
 
 def similar(names: Iterable[str]) -> pd.Series:
@@ -86,7 +92,7 @@ def similar(names: Iterable[str]) -> pd.Series:
     numbers with separators at different places (1-23 and 12-3) are different names. So are two names of equal length
     whose zeros are at different places: ids such as 0a01 and 00a1 are hexadecimal numbers.
     """
-    unique = list(dict.fromkeys(names))
+    unique = _suspects(list(dict.fromkeys(names)))
     table = pd.DataFrame(map(spelling, unique), columns=list(Spelling._fields), index=pd.Index(unique, dtype="str"))
     by_number = table[table["number"].duplicated(keep=False)]
     sets = by_number.assign(length=by_number["text"].str.len()).groupby("number")
@@ -105,24 +111,39 @@ def similar(names: Iterable[str]) -> pd.Series:
     return pd.Series(numbers, index=pd.Index(names_found, dtype="str"))
 
 
-def require_known_spelling(names: pd.Series, known: pd.Series, path: object) -> None:
-    """Raise InputError if a name of the table at `path` is none of the `known` ones, but similar to one of them."""
-    strange = names[~names.isin(known)].dropna().drop_duplicates()
-    found = pairs_of_similar(strange, known)
-    if found:
+def _folded(name: str) -> str:
+    return name.casefold() if name.isascii() else DASHES.sub("-", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _suspects(names: list[str]) -> list[str]:
+    """Return the names that may have a similar one. This saves nearly all of the time for ids of one format.
+
+    Similar names have the same letters. If those with the same letters also have their digits and separators at the
+    same places, only upper case can differ.
+    """
+    folded = pd.Series([_folded(name) for name in names], dtype="str")
+    letters, shapes = (pd.Series([text.translate(map_) for text in folded], dtype="str") for map_ in (LETTERS, SHAPE))
+    several = shapes.groupby(letters).transform("nunique") > 1
+    suspect = several | folded.duplicated(keep=False)
+    return [name for name, is_suspect in zip(names, suspect, strict=True) if is_suspect]
+
+
+def as_known(names: pd.Series, known: pd.Series, similar_ids: str, path: object) -> pd.Series:
+    """Return `names` of images of the table at `path`, those that are similar to a known image as that one.
+
+    `similar_ids` is same. If it is different, all names stay. If it is fail, raises InputError that lists such names.
+    """
+    strange = names[~names.isin(known)].dropna()
+    if strange.empty or similar_ids == "different":
+        return names
+    sets = similar([*strange, *known.dropna()])
+    is_known = sets.index.isin(known)
+    ours = pd.Series(sets.index[is_known], index=sets[is_known])
+    meant = sets[~is_known].map(ours[~ours.index.duplicated()]).dropna()
+    if len(meant) and similar_ids == "fail":
+        shown = listing(f"{theirs!r}: is {name!r} meant?" for theirs, name in meant.items())
         raise InputError(
-            f"{path}: {len(found)} names of images are spelled in another way than in the tables of the sources:\n"
-            f"{listing(f'{theirs!r}: is {ours!r} meant?' for theirs, ours in found.items())}\nSpell them as there"
+            f"{path}: names of images that the tables of the sources may spell in another way:\n{shown}\n"
+            "Spell them as there. For a table of a source, similar_ids may say instead what they are"
         )
-
-
-def pairs_of_similar(names: pd.Series, known: pd.Series) -> dict[str, str]:
-    """Return for each of `names` a similar one of `known`, if there is any."""
-    if names.empty:
-        return {}
-    sets = similar([*names, *known.dropna()])
-    ours = sets[sets.index.isin(known)]
-    ours = pd.Series(ours.index, index=ours.to_numpy())
-    theirs = sets[sets.index.isin(names)]
-    found = theirs.map(ours[~ours.index.duplicated()]).dropna()
-    return {name: text for name, text in found.items() if name != text}
+    return names.map(meant.astype("str")).astype("str").fillna(names)

@@ -15,8 +15,8 @@ from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.class_columns import decode, isic_classes
 from melanoma.data.dicom_tags import with_tags
-from melanoma.data.identifiers import FOLDERS, image_name
-from melanoma.data.image_files import class_folders, find_files, joined, list_images
+from melanoma.data.identifiers import as_known
+from melanoma.data.image_files import class_folders, find_files, joined, list_images, names_and_paths
 from melanoma.data.tables import Table, read_table
 from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
@@ -161,8 +161,7 @@ def read_source(source: Source) -> SourceTable:
         if path:
             with noting(faults):
                 tables.append(read_table(Path(path), header))
-    if layout.isic:
-        tables = _with_levels(tables)
+    tables = _with_levels(tables, layout)
     if not faults:
         with noting(faults):
             _check_columns(tables, layout)
@@ -173,7 +172,7 @@ def read_source(source: Source) -> SourceTable:
     tables.sort(key=lambda table: _column(table, layout, "image") is None)
     cells, places = _cells(tables[0], layout, values)
     if len(tables) == 2:
-        cells, places = _joined(cells, places, tables[1], layout, values)
+        cells, places = _joined(cells, places, tables[1], layout, values, source.similar_ids)
     suffixes = int(cells.pop("suffix").sum())
     cells = cells.join(find_files(cells.pop("path"), images, ", ".join(folders)))
     cells, notes = with_tags(cells)
@@ -264,10 +263,10 @@ def _column(table: Table, layout: Layout, ours: str) -> str | None:
     return next((name for name in layout.columns.get(ours, ()) if name in table.columns), None)
 
 
-def _with_levels(tables: list[Table]) -> list[Table]:
-    """Add to the tables the columns of LEVELS joined by colons, and read the target of ISIC 2024 as what it is."""
+def _with_levels(tables: list[Table], layout: Layout) -> list[Table]:
+    """Add to the tables the columns of LEVELS, joined by colons. In layout isic, the target of 2024 is malignancy."""
     added: list[dict[str, pd.Series]] = []
-    malignancy = any(name.startswith("iddx_") for table in tables for name in table.columns)
+    malignancy = layout.isic and any(name.startswith("iddx_") for table in tables for name in table.columns)
     for table in tables:
         columns = dict(table.columns)
         for prefix in LEVELS:
@@ -313,17 +312,17 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
         melanoma = harmonize(cells["diagnosis"], "diagnosis")["word"] == MELANOMA
         target = melanoma.map({True: "1", False: "0"}).astype("str")
         cells["target"] = target.mask(cells["one_hot_fault"], decoded["one_hot"])
-    names, paths = _image_names(cells["image"])
+    names, paths = names_and_paths(cells["image"])
     return cells.assign(suffix=(cells["image"] != names).fillna(False), image=names, path=paths), places
 
 
 def _joined(
-    cells: pd.DataFrame, places: dict[str, Place], table: Table, layout: Layout, values: Values
+    cells: pd.DataFrame, places: dict[str, Place], table: Table, layout: Layout, values: Values, similar_ids: str
 ) -> tuple[pd.DataFrame, dict[str, Place]]:
     """Fill the columns that only the second table has, by image, or else by lesion or patient."""
     more, others = _cells(table, layout, values)
     key = next(key for key in KEYS if key in places and key in others)
-    names = more[key]
+    names = as_known(more[key], cells[key], similar_ids, table.path)
     repeated = names.duplicated() & names.notna()
     first = names[~repeated & names.notna()]
     position = cells[key].map(pd.Series(first.index, index=first.to_numpy()))
@@ -333,17 +332,6 @@ def _joined(
     rows = pd.Series(table.rows).reindex(position).fillna(-1).astype(int)
     cells = cells.assign(**filled, metadata_row=rows.array, twice=cells[key].isin(names[repeated]))
     return cells, {ours: dataclasses.replace(place, metadata=True) for ours, place in others.items()} | places
-
-
-def _image_names(given: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Return the names of images and their paths, both without suffix. Of two with one name, the path is the name."""
-    names = {text: image_name(text) for text in given.dropna().unique()}
-    folders = {text: match[0] for text in names if (match := FOLDERS.match(text))}
-    paths = {text: (folders.get(text, "") + name).replace("\\", "/") for text, name in names.items()}
-    if folders:
-        repeated = pd.Series(names)[pd.Series(names).duplicated(keep=False)]
-        names |= {text: paths[text] for text in repeated.index}
-    return given.map(names).astype("str"), given.map(paths).astype("str")
 
 
 def _or(names: tuple[str, ...]) -> str:

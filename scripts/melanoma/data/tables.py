@@ -74,7 +74,7 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
-def _read_csv(path: Path, given: Sequence[str] | None = None) -> Table:
+def _read_csv(path: Path, header: Sequence[str] | None = None) -> Table:
     """Read a text file without its blank lines, and without what Excel adds: a line `sep=,` and empty columns."""
     try:
         text = read_text(path)
@@ -89,7 +89,7 @@ def _read_csv(path: Path, given: Sequence[str] | None = None) -> Table:
     skipped = int(stated is not None)
     reader = csv.reader(lines, strict=True, delimiter=stated[1] if stated else _delimiter(path, text))
     try:
-        header = [name.strip() for name in given or next(reader, [])]
+        header = [name.strip() for name in header or next(reader, [])]
         numbered = [(reader.line_num + skipped, row) for row in reader if any(row)]
     except csv.Error as error:
         where = f"{path}: line {reader.line_num + skipped}"

@@ -255,11 +255,13 @@ def test_own_columns_and_words(tmp_path: Path, suffix: str) -> None:
     else:
         rows.to_csv(source_["table"], index=False, sep="\t" if suffix == "tsv" else ",")
     catalog, problems = build(source_)
-    assert catalog["image"].tolist() == ["a", "b", "c"] and catalog["patient"].tolist() == ["1", "1", "2"]
+    assert catalog["image"].tolist() == ["a", "b", "c"] and catalog["patient"].tolist() == ["columns:1"] * 2 + [
+        "columns:2"
+    ]
     assert catalog["target"].tolist() == [0, 1, 0] and catalog["sex"].fillna("-").tolist() == ["male", "female", "-"]
     assert catalog["age"].fillna(-1).tolist() == [50, -1, 60]
     assert notes(problems)[0][:2] == ("normalized", "file")
-    assert ("warning", "case", "1 patient(s) with more than one sex, such as 1") in notes(problems)
+    assert ("warning", "case", "1 patient(s) with more than one sex, such as columns:1") in notes(problems)
 
 
 def test_a_row_of_a_parquet_table_is_counted_from_one(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ def files(folder: Path, *paths: str) -> Path:
 
 def found(names: list[str], *images: str) -> list[str | None]:
     """Return the images of `names`, None for those without one."""
-    paths = find_files(pd.Series(names), {image: [f"/{image}"] for image in images}, "jpeg")["file"]
-    return [None if pd.isna(path) else path.removeprefix("/") for path in paths]
+    files = find_files(pd.Series(names), {image: [f"/{image}"] for image in images}, "folder")
+    assert (files["file"].isna() == files["file_fault"].notna()).all()
+    return [None if pd.isna(path) else path.removeprefix("/") for path in files["file"]]
 
 
 def test_images_in_subfolders_are_listed_by_their_path(tmp_path: Path) -> None:
