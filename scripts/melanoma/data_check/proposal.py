@@ -165,11 +165,18 @@ def _class_folders(folders: Sequence[str], files: list[Path]) -> Proposal:
 
 
 def _tried(proposal: Proposal, faults: list[str]) -> Proposal | None:
-    """Return the proposal with its catalog; None if it cannot be read, whose reason is added to `faults`."""
+    """Return the proposal with its catalog; None if it cannot be read, whose reason is added to `faults`.
+
+    Ids that differ only in their spelling are taken for the same: that never parts the images of a patient.
+    """
     try:
         source = Source(**proposal.source)
         catalog, issues = build_catalog(Data(sources=(source,), on_bad_row="drop"))
     except InputError as error:
+        if "similar_ids" in str(error) and "similar_ids" not in proposal.source:
+            comment = {"similar_ids": "some ids differ only in their spelling, as P7 and p7; or different"}
+            same = {**proposal.source, "similar_ids": "same"}
+            return _tried(replace(proposal, source=same, comments=proposal.comments | comment), faults)
         if proposal.source["layout"] in ("columns", "folders"):
             faults.append(str(error))
         return None

@@ -39,8 +39,8 @@ def test_columns_of_other_names_and_words():
 
 def test_bad_rows_are_dropped():
     table = foreign().assign(Alter=lambda rows: rows["Alter"].mask(rows.index == 5, "500"))
-    names = {"image": "Datei", "target": "Dignität", "patient": "PatID", "age": "Alter"}
-    values = {"target": {"malignant": 1, "benign": 0}}
+    names = {"image": "Datei", "target": "Dignität", "age": "Alter", "sex": "Geschlecht", "site": "Lokalisation"}
+    values = {"target": {"malignant": 1, "benign": 0}, "sex": {"w": "female", "m": "male"}}
     given = config(table=write(table), layout="columns", columns=names, values=values)
     mended = given | {"data": given["data"] | yaml.safe_load(lines(given))["data"]}
     assert mended["data"]["on_bad_row"] == "drop" and not check_study(resolve(mended)).faults

@@ -101,6 +101,14 @@ def test_without_a_patient_the_proposal_says_so(capsys):
     assert "columns:  # no column is the patient: images of one patient may be in training and test" in text
 
 
+def test_ids_that_differ_only_in_spelling_are_the_same_until_the_user_says_otherwise(capsys):
+    table = foreign().rename(columns={"Datei": "file"})
+    table.loc[1::4, "PatID"] = table["PatID"].str.lower()
+    study, text = proposed(capsys, "--table", write(table))
+    assert study["data"]["sources"][0]["similar_ids"] == "same"
+    assert "similar_ids: same  # some ids differ only in their spelling, as P7 and p7; or different" in text
+
+
 def test_few_melanomas_get_fewer_folds(capsys):
     table = foreign()[: ROWS // 2].rename(columns={"Datei": "file"})
     study, text = proposed(capsys, "--table", write(table))
