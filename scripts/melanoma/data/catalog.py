@@ -12,8 +12,8 @@ from melanoma.config.data import Data
 from melanoma.data.catalog_schema import ISSUE_COLUMNS, SCHEMA, Issue, against_schema
 from melanoma.data.doubts import find_doubts
 from melanoma.data.id_spaces import settle_ids
-from melanoma.data.layouts import MALIGNANCY, SourceTable, missing_columns, noting, read_source
-from melanoma.data.proposals import as_columns, malignancies, meanings, proposed_values
+from melanoma.data.layouts import MALIGNANCY, SourceTable, noting, read_source
+from melanoma.data.proposals import as_columns, malignancies, meanings, missing_columns, proposed_values
 from melanoma.data.tables import row_name
 from melanoma.data.vocabulary import (
     BENIGN,

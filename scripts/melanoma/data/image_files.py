@@ -50,6 +50,15 @@ def joined(listings: Iterable[Mapping[str, list[str]]]) -> dict[str, list[str]]:
     return images
 
 
+def names_and_paths(given: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return the names of images and their paths, both without suffix. Of two with one name, the path is the name."""
+    names = {text: image_name(text) for text in given.dropna().unique()}
+    paths = {text: "/".join([*re.split(r"[/\\]", text)[:-1], name]) for text, name in names.items()}
+    repeated = pd.Series(names, dtype="str").duplicated(keep=False)
+    names |= {text: paths[text] for text in repeated.index[repeated]}
+    return given.map(names).astype("str"), given.map(paths).astype("str")
+
+
 def find_files(names: pd.Series, images: Mapping[str, list[str]], folders: str) -> pd.DataFrame:
     """Return the columns file and file_fault: the path of each image name, and why there is none, else None.
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.data.class_columns import decode, isic_classes
 from melanoma.data.dicom_tags import with_tags
-from melanoma.data.identifiers import as_known, image_name
-from melanoma.data.image_files import class_folders, find_files, joined, list_images
+from melanoma.data.identifiers import as_known
+from melanoma.data.image_files import class_folders, find_files, joined, list_images, names_and_paths
 from melanoma.data.tables import Table, read_table
 from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
@@ -41,16 +42,6 @@ LEVELS = ("diagnosis_", "iddx_", "anatom_site_")
 MALIGNANCY = "target (malignancy)"  # the target of ISIC 2024, where a basal cell carcinoma has 1
 SKIN_TYPES = {roman: str(number) for number, roman in enumerate(("I", "II", "III", "IV", "V", "VI"), 1)}
 KEYS = ("image", "lesion", "patient")  # what two tables are joined by: the first that both have
-
-# Words in the names of columns that are near to ours.
-NEAR = {
-    "patient": {"patient", "patientid", "patient_id", "subject", "subject_id", "pid"},
-    "lesion": {"lesionid", "lesion_id"},
-    "sex": {"sex", "gender"},
-    "age": {"age", "ages"},
-    "site": {"site", "sites", "location", "localization", "localisation", "region", "anatomy", "bodypart"},
-    "diagnosis": {"diagnosis", "diagnostic", "dx"},
-}
 
 # For each of our columns, what the words of a table mean.
 Values = dict[str, dict[Any, str | float | None]]
@@ -201,25 +192,6 @@ def read_source(source: Source) -> SourceTable:
     )
 
 
-def missing_columns(source: SourceTable) -> dict[str, list[str]]:
-    """Return our columns that the tables of a source lack, each with columns of the tables that may be meant.
-
-    Age, sex and site are always told; another column is told only where a name is near.
-    """
-    read = {place.column for place in source.places.values()}
-    unread = [name for name in source.columns if name not in read]
-    near = {
-        ours: [n for n in unread if names & {n.lower(), *re.split(r"[^a-z]+", n.lower())}]
-        for ours, names in NEAR.items()
-    }
-    labeled = {"target", "diagnosis"} & set(source.places)
-    return {
-        ours: names
-        for ours, names in near.items()
-        if ours not in source.places and (names or ours in ("age", "sex", "site")) and (ours != "diagnosis" or labeled)
-    }
-
-
 @contextmanager
 def noting(faults: list[str]) -> Iterator[None]:
     """Append an InputError to `faults` and continue, so that all errors are reported together."""
@@ -300,8 +272,10 @@ def _with_levels(tables: list[Table], layout: Layout) -> list[Table]:
         columns = dict(table.columns)
         for prefix in LEVELS:
             levels = [columns[f"{prefix}{n}"] for n in range(1, 6) if f"{prefix}{n}" in columns]
-            paths = [":".join(text for text in row if pd.notna(text)) or None for row in zip(*levels, strict=True)]
-            columns |= {f"{prefix}*": pd.Series(paths, dtype="str")} if levels else {}
+            if levels:
+                columns[f"{prefix}*"] = reduce(
+                    lambda path, level: (path + ":" + level).fillna(path).fillna(level), levels
+                )
         if malignancy and "target" in columns:
             target = columns.pop("target")
             columns[MALIGNANCY] = target.replace({"0": "benign", "1": "malignant"})
@@ -341,7 +315,7 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
         melanoma = harmonize(cells["diagnosis"], "diagnosis")["word"] == MELANOMA
         target = melanoma.map({True: "1", False: "0"}).astype("str")
         cells["target"] = target.mask(cells["one_hot_fault"], decoded["one_hot"])
-    names, paths = _image_names(cells["image"])
+    names, paths = names_and_paths(cells["image"])
     return cells.assign(suffix=(cells["image"] != names).fillna(False), image=names, path=paths), places
 
 
@@ -361,15 +335,6 @@ def _joined(
     rows = pd.Series(table.rows).reindex(position).fillna(-1).astype(int)
     cells = cells.assign(**filled, metadata_row=rows.array, twice=cells[key].isin(names[repeated]))
     return cells, {ours: dataclasses.replace(place, metadata=True) for ours, place in others.items()} | places
-
-
-def _image_names(given: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Return the names of images and their paths, both without suffix. Of two with one name, the path is the name."""
-    names = {text: image_name(text) for text in given.dropna().unique()}
-    paths = {text: "/".join([*re.split(r"[/\\]", text)[:-1], name]) for text, name in names.items()}
-    repeated = pd.Series(names, dtype="str").duplicated(keep=False)
-    names |= {text: paths[text] for text in repeated.index[repeated]}
-    return given.map(names).astype("str"), given.map(paths).astype("str")
 
 
 def _or(names: tuple[str, ...]) -> str:

@@ -1,6 +1,7 @@
 """Proposes what a source could say in the configuration, for tables that cannot be read as they are."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,15 @@ from melanoma.data.layouts import SourceTable
 from melanoma.data.vocabulary import OTHER_CANCERS, contradiction, harmonize, propose
 
 Values = dict[str, dict[str, dict[str, Any]]]  # source, column and word of the table: what the word means
+# Words in the names of columns that are near to ours.
+NEAR = {
+    "patient": {"patient", "patientid", "patient_id", "subject", "subject_id", "pid"},
+    "lesion": {"lesionid", "lesion_id"},
+    "sex": {"sex", "gender"},
+    "age": {"age", "ages"},
+    "site": {"site", "sites", "location", "localization", "localisation", "region", "anatomy", "bodypart"},
+    "diagnosis": {"diagnosis", "diagnostic", "dx"},
+}
 
 
 def proposed_values(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> Values:
@@ -72,3 +82,22 @@ def as_columns(source: SourceTable, changes: dict[str, str | None]) -> str:
     columns: dict[str, str | None] = {ours: place.column for ours, place in source.places.items()}
     names = {ours: name for ours, name in (columns | changes).items() if name and ours in Columns.model_fields}
     return f"layout: columns, columns: {json.dumps(names, ensure_ascii=False)}"
+
+
+def missing_columns(source: SourceTable) -> dict[str, list[str]]:
+    """Return our columns that the tables of a source lack, each with columns of the tables that may be meant.
+
+    Age, sex and site are always told; another column is told only where a name is near.
+    """
+    read = {place.column for place in source.places.values()}
+    unread = [name for name in source.columns if name not in read]
+    near = {
+        ours: [n for n in unread if names & {n.lower(), *re.split(r"[^a-z]+", n.lower())}]
+        for ours, names in NEAR.items()
+    }
+    labeled = {"target", "diagnosis"} & set(source.places)
+    return {
+        ours: names
+        for ours, names in near.items()
+        if ours not in source.places and (names or ours in ("age", "sex", "site")) and (ours != "diagnosis" or labeled)
+    }

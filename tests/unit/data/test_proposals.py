@@ -163,7 +163,7 @@ def test_missing_columns_are_told_with_near_names_and_the_proposed_lines_read_th
     assert list(told) == ["patient", "sex", "age", "site"] and "is gender meant?" in told["sex"]
     proposed = yaml.safe_load("{" + told["sex"].split("Then name it: ")[1] + "}")
     catalog, issues = build(tmp_path, *lines, **proposed)
-    assert catalog[["patient", "sex", "age", "site"]].to_numpy().tolist()[1] == ["Q", "female", 60, "torso"]
+    assert catalog[["patient", "sex", "age", "site"]].to_numpy().tolist()[1] == ["s:Q", "female", 60, "torso"]
     assert warnings(issues) == []
 
 
