@@ -15,7 +15,8 @@ rule find_near_duplicates:
     input:
         catalog=CATALOG,
     output:
-        f"{RESULTS}/split/near_duplicates.csv",
+        pairs=f"{RESULTS}/split/near_duplicates.csv",
+        sheet=f"{RESULTS}/split/near_duplicates.png",
     log:
         f"{LOGS}/find_near_duplicates.log",
     benchmark:
@@ -30,7 +31,7 @@ rule find_near_duplicates:
         max_pixels=study.images.max_pixels,
     shell:
         "python {params.script:q} {params.inputs} --max-pixels {params.max_pixels} --threads {threads}"
-        " --output {output} --log {log}"
+        " --output {output.pairs} --sheet {output.sheet} --log {log}"
 
 
 rule split_study:

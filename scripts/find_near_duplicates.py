@@ -1,17 +1,19 @@
 """Find images of the same photograph: copies of a file, also re-encoded, resized, cropped, flipped or brightened.
 
 python scripts/find_near_duplicates.py --catalog catalog.parquet --max-pixels 50000000 --threads 4 \\
-    --output near_duplicates.csv
+    --output near_duplicates.csv --sheet near_duplicates.png
 """
 
 import argparse
 from pathlib import Path
 
+import cv2
 import pandas as pd
 
 from melanoma.common.cli import log, run
-from melanoma.common.files import write_csv
+from melanoma.common.files import atomic_path, write_csv
 from melanoma.images.near_duplicates import find
+from melanoma.images.pair_sheet import draw_pairs
 from melanoma.images.thumbnails import read_thumbnails
 
 
@@ -22,6 +24,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--max-pixels", type=int, default=50_000_000, help="a file whose header states more pixels is not read")
     add("--threads", type=int, default=1, help="number of threads")
     add("--output", type=Path, required=True, help="pairs, CSV to write")
+    add("--sheet", type=Path, help="pairs to look at, PNG to write")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -38,6 +41,10 @@ def main(args: argparse.Namespace) -> None:
         counts.get("doubted", 0),
         len(catalog),
     )
+    if args.sheet:
+        gray = {name: each.gray for name, each in zip(catalog["image"], thumbnails, strict=True) if each is not None}
+        with atomic_path(args.sheet) as path:
+            path.write_bytes(cv2.imencode(".png", draw_pairs(pairs, gray))[1].tobytes())
     write_csv(args.output, pairs)
 
 

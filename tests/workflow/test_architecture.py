@@ -13,7 +13,7 @@ LAYERS = (
     {"config", "stats"},
     {"data", "images", "compute"},
     {"snakefile", "split", "augment", "predictions"},
-    {"models"},
+    {"models", "data_check"},
     {"training", "fusion"},
     {"evaluation", "bundle"},
     {"report", "classify"},

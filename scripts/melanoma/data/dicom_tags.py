@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -42,15 +41,17 @@ def with_tags(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str, s
 def _read_tags(path: Path) -> dict[str, str | None]:
     try:
         dataset = open_dicom(path, pixels=False)
+        patient, sex, age = (str(dataset.get(name) or "") for name in ("PatientID", "PatientSex", "PatientAge"))
     except OSError as error:
         raise InputError(f"{path}: cannot be opened: {error.strerror}. Correct the folder") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    patient = plain(str(dataset.get("PatientID") or "")) or None
-    return {"patient": patient, "sex": SEXES.get(str(dataset.get("PatientSex"))), "age": _years(dataset)}
+    except Exception as error:  # of many kinds, for damage of many kinds
+        raise InputError(f"{path}: a damaged DICOM file: {error}. Replace it") from error
+    return {"patient": plain(patient) or None, "sex": SEXES.get(sex), "age": _years(age)}
 
 
-def _years(dataset: Any) -> str | None:
+def _years(text: str) -> str | None:
     """Return the age in years as text, from a text such as 045Y or 018M; None if it is missing."""
-    age = AGE.fullmatch(str(dataset.get("PatientAge") or ""))
+    age = AGE.fullmatch(text)
     return plain(round(int(age[1]) / PER_YEAR[age[2]], 2)) if age else None

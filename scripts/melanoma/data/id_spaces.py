@@ -107,7 +107,7 @@ def _overlaps(
     ]
     persons = {name: _sexes(cells[cells["source"] == name], sex) for name in {*sum(open_pairs, ())}}
     for one, other in open_pairs:
-        both = persons[one].join(persons[other], how="inner", lsuffix="_one", rsuffix="_other")
+        both = persons[one].join(persons[other], how="inner", suffixes=("_one", "_other"))
         if both.empty:
             continue
         kind = "patient" if "patient" in both.index.get_level_values("kind") else "lesion"

@@ -66,8 +66,11 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 
 def row_name(path: str | Path) -> str:
-    """Return what the number of a row counts in a table at `path`: the row of a Parquet file, else the line."""
-    return "row" if _is_parquet(Path(path)) else "line"
+    """Return what the number of a row counts at `path`: rows of a Parquet file, files of folders, else lines."""
+    path = Path(path)
+    if path.is_dir():
+        return "file"
+    return "row" if _is_parquet(path) else "line"
 
 
 def _is_parquet(path: Path) -> bool:

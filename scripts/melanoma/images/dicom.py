@@ -22,18 +22,20 @@ def image_in_dicom(data: bytes) -> bytes:
     way; and if pydicom is not installed.
     """
     dataset = open_dicom(data, pixels=True)
+    try:
+        return _only_image(dataset)
+    except InputError:
+        raise
+    except Exception as error:  # of many kinds, for damage of many kinds
+        raise InputError(f"a damaged DICOM file: {error}") from error
+
+
+def _only_image(dataset: Any) -> bytes:
     if "PixelData" not in dataset:
         raise InputError("a DICOM file without an image")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise InputError(f"a DICOM file of {frames} images; give a file for each image")
-    try:
-        return _only_image(dataset)
-    except (AttributeError, KeyError, TypeError, ValueError, StopIteration) as error:
-        raise InputError(f"a damaged DICOM file: {error}") from error
-
-
-def _only_image(dataset: Any) -> bytes:
     syntax, colors = dataset.file_meta.TransferSyntaxUID, str(dataset.PhotometricInterpretation)
     if syntax == JPEG_BASELINE:
         from pydicom.encaps import generate_frames

@@ -62,12 +62,13 @@ def agreement(
     correlation, affine = _register(coarse_one, coarse_other, _rescaled(start, COARSE), 15, 1)
     if correlation < COARSE_CORRELATION:
         return 0.0
-    halves = [_scaled(image, 0.5) for image in (one, other)]
+    half_one, half_other = _scaled(one, 0.5), _scaled(other, 0.5)
     affine = _rescaled(affine, 0.5 / COARSE)
-    if correlation_of_detail(*halves, affine, 0.7, 2.5, 2) < HALF_CORRELATION:
+    if correlation_of_detail(half_one, half_other, affine, 0.7, 2.5, 2) < HALF_CORRELATION:
         return 0.0
-    _, affine = _register(*(local_contrast(half, 3, 4) for half in halves), affine, 20, 3)
-    _, affine = _register(*(local_contrast(each, 3, 3) for each in (one, other)), _rescaled(affine, 2), 10, 3)
+    _, affine = _register(local_contrast(half_one, 3, 4), local_contrast(half_other, 3, 4), affine, 20, 3)
+    affine = _rescaled(affine, 2)
+    _, affine = _register(local_contrast(one, 3, 3), local_contrast(other, 3, 3), affine, 10, 3)
     return max(correlation_of_detail(one, other, affine, 1.2, 3, 0.5), 0.0)
 
 
@@ -78,12 +79,11 @@ def correlation_of_detail(one: MatLike, other: MatLike, affine: Affine, low: flo
     moved = cv2.warpAffine(
         other, warp, (width, height), flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    disc = _disc(height, width)
-    other_disc = _disc(*other.shape)
-    inside = cv2.warpAffine(other_disc, warp, (width, height), flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST) & disc
+    disc, flags = _disc(height, width), cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+    inside = np.greater(cv2.warpAffine(_disc(*other.shape), warp, (width, height), flags=flags) * disc, 0)
     if inside.sum() < LEAST_OVERLAP * disc.sum():
         return 0.0
-    first, second = (detail(image, low, high, noise)[inside > 0] for image in (one, moved))
+    first, second = (detail(image, low, high, noise)[inside] for image in (one, moved))
     norm = np.sqrt((first @ first) * (second @ second))
     return float(first @ second / norm) if norm > 0 else 0.0
 
@@ -97,9 +97,10 @@ def detail(gray: MatLike, low: float, high: float, noise: float) -> NDArray[np.f
 def _register(one: MatLike, other: MatLike, affine: Affine, iterations: int, blur: int) -> tuple[float, Affine]:
     """Refine an affine map by its correlation (Evangelidis and Psarakis 2008); return that and the map."""
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, iterations, 1e-3)
-    warp = np.ascontiguousarray(affine[:2], np.float32)
+    warp: MatLike = np.ascontiguousarray(affine[:2], np.float32)
+    everywhere = np.full(other.shape, 255, np.uint8)
     try:
-        correlation, warp = cv2.findTransformECC(one, other, warp, cv2.MOTION_AFFINE, stop, None, blur)
+        correlation, warp = cv2.findTransformECC(one, other, warp, cv2.MOTION_AFFINE, stop, everywhere, blur)
     except cv2.error:  # no convergence: the two have nothing in common
         return 0.0, affine
     return correlation, np.vstack([warp, [0, 0, 1]]).astype(np.float64)

@@ -24,7 +24,8 @@ from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import DIM, UNMEASURED, Quality, measure
 from melanoma.images.store import Preparation, ShardWriter
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 # Ten times the largest image of the ISIC archive. A larger file is not read into memory.
 MAX_BYTES = 2**28
 MIN_SIDE = 16  # pixels, of an image that can show a lesion

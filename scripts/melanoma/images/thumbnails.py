@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from melanoma.common.cli import progress
@@ -43,7 +44,7 @@ def _read_thumbnail(path: str | Path, max_pixels: int) -> Thumbnail | None:
         return None
 
 
-def shrink(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def shrink(gray: MatLike) -> NDArray[np.uint8]:
     """Resize a gray image, uint8 (h, w), so that its longer side is SIDE."""
     scale = SIDE / max(gray.shape)
     size = [max(1, round(side * scale)) for side in gray.shape[::-1]]

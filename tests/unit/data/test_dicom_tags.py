@@ -27,7 +27,7 @@ def test_tags_fill_missing_cells_and_are_compared_with_the_others(tmp_path: Path
             build_catalog(data)
         return
     catalog, issues = build_catalog(data)
-    assert catalog["patient"].tolist() == ["7", "8", "9"]
+    assert catalog["patient"].tolist() == ["s:7", "s:8", "s:9"]
     assert catalog["sex"].fillna("none").tolist() == ["female", "female", "none"]
     assert catalog["age"].tolist() == [45, 1.5, 70]
     warned = issues.loc[issues["action"] == "warning", "problem"].tolist()

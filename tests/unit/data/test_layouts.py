@@ -104,5 +104,7 @@ def test_a_table_adds_columns_to_folders(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_word_of_the_vocabulary_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"images: folder: expected a diagnosis.*\n.*'holiday'"):
+    with pytest.raises(
+        InputError, match=r"images: folder: expected a diagnosis.*\n.*file 1, image holiday_0: 'holiday'"
+    ):
         catalog(tmp_path, {}, layout="folders", images=folders(tmp_path, melanoma=1, holiday=1))

@@ -14,6 +14,7 @@ import find_near_duplicates as script
 from melanoma.common.cli import run
 from melanoma.common.files import sha256
 from melanoma.images.near_duplicates import DOUBTED, MERGED, chance_pairs, find
+from melanoma.images.pair_sheet import draw_pairs
 from melanoma.images.thumbnails import SIDE as LONG_SIDE
 from melanoma.images.thumbnails import Thumbnail, read_thumbnails, shrink
 from melanoma.split.assign import read_pairs
@@ -209,9 +210,23 @@ def test_the_script_reads_the_files_and_writes_pairs_as_the_split_reads_them(
     files = ["ISIC_00.jpg", "broken.jpg", "mirrored.png", "missing.jpg", "ISIC_01.jpg"]
     catalog = pd.DataFrame({"image": [Path(file).stem for file in files], "file": files}, dtype="str")
     catalog.to_parquet("catalog.parquet")
-    monkeypatch.setattr("sys.argv", ["find", "--catalog", "catalog.parquet", "--output", "near.csv"])
+    monkeypatch.setattr(
+        "sys.argv", ["find", "--catalog", "catalog.parquet", "--output", "near.csv", "--sheet", "near.png"]
+    )
     run(script.describe, script.main, "")
     assert read_pairs("near.csv").to_numpy().tolist() == [["ISIC_01", "mirrored"]]
+    assert cv2.imread("near.png") is not None
+
+
+def test_the_sheet_shows_doubted_pairs_first_and_says_that_there_are_none(originals: dict[str, np.ndarray]) -> None:
+    gray = {name: thumbnail(image).gray for name, image in originals.items()}
+    pairs = pd.DataFrame(
+        [("ISIC_00", "ISIC_01", "merged", 0.9), ("ISIC_02", "ISIC_03", "doubted", 0.5)],
+        columns=["image_a", "image_b", "verdict", "correlation"],
+    )
+    sheet = draw_pairs(pairs, gray)
+    assert (sheet[24 : 24 + LONG_SIDE, :LONG_SIDE] == gray["ISIC_02"]).all()
+    assert draw_pairs(pairs.iloc[:0], gray).shape == (sheet.shape[0], sheet.shape[1])
 
 
 def test_a_thumbnail_is_upright_gray_and_has_one_long_side(tmp_path: Path) -> None:
