@@ -93,6 +93,8 @@ def similar(names: Iterable[str]) -> pd.Series:
     whose zeros are at different places: ids such as 0a01 and 00a1 are hexadecimal numbers.
     """
     unique = _suspects(list(dict.fromkeys(names)))
+    if not unique:
+        return pd.Series([], dtype="int32", index=pd.Index([], dtype="str"))
     table = pd.DataFrame(map(spelling, unique), columns=list(Spelling._fields), index=pd.Index(unique, dtype="str"))
     by_number = table[table["number"].duplicated(keep=False)]
     sets = by_number.assign(length=by_number["text"].str.len()).groupby("number")

@@ -27,7 +27,7 @@ def source(folder: Path, table: pd.DataFrame, name: str = "a", **more: Any) -> d
     path = folder / f"{name}.csv"
     table.to_csv(path, index=False)
     columns = {ours: theirs for ours, theirs in COLUMNS.items() if theirs in table}
-    return {"name": name, "layout": "columns", "columns": columns, "table": str(path), "images": None} | more
+    return {"name": name.lower(), "layout": "columns", "columns": columns, "table": str(path), "images": None} | more
 
 
 def build(*sources: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -141,7 +141,13 @@ def test_a_second_table_with_respelled_images_is_joined_where_the_source_says_so
 def test_the_clinics_of_the_cases(second: str) -> None:
     columns = COLUMNS | {"age": "age", "target": "label"}
     sources = [
-        {"name": name, "layout": "columns", "columns": columns, "table": f"{CASES}/data/tab/{name}.csv", "images": None}
+        {
+            "name": name.lower(),
+            "layout": "columns",
+            "columns": columns,
+            "table": f"{CASES}/data/tab/{name}.csv",
+            "images": None,
+        }
         for name in ("clinA", second)
     ]
     for each in ({}, {"ids": "source"}):
