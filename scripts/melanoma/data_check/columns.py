@@ -16,11 +16,13 @@ NAMES = {
         "target": "target label melanoma malignant malignancy class outcome truth y mel",
         "sex": "sex gender geschlecht sexe sexo sesso",
         "age": "age alter edad idade eta years",
-        "site": "site localization localisation location lokalisation anatom anatomical region sede body position area",
+        "site": "site localization localisation location lokalisation anatom anatomical region sede body position area"
+        " körperstelle koerperstelle stelle localizacion localização",
         "diagnosis": "diagnosis diagnostic diagnose dx histology histopathology pathology disease diagnostico label"
+        " histologie befund diagnostik istologia histologia"
         " class condition lesion",
         "lesion": "lesion lesionid mole tumor tumour nevus läsion laesion",
-        "patient": "patient patientid pat patid subject person participant mrn paciente pid case id",
+        "patient": "patient patientid pat patid subject person participant mrn paciente pid case fall id",
     }.items()
 }
 # Words of a name that make it another thing: the size of a lesion, the age of a patient, a history of melanoma.

@@ -27,7 +27,7 @@ def read_study(files: Sequence[Path]) -> Study:
         try:
             update_config(config, load_configfile(file))
         except WorkflowError as error:
-            raise InputError(f"{file}: {_fault(file) or error}") from error
+            raise InputError(f"{file}: {_fault(file)}") from error
     return given_study(config, files, {}, [])
 
 
@@ -46,7 +46,7 @@ def nearest_path(path: Path) -> str:
 
 
 def _fault(file: Path) -> str:
-    """Return what is wrong with a file that is no YAML, with its line."""
+    """Return what is wrong with a file that holds no study, with its line where it is no YAML."""
     try:
         yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
@@ -54,4 +54,4 @@ def _fault(file: Path) -> str:
         return f"{line}not YAML: {error.problem}. Correct the indentation, the quotes or the colon"
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return f"not YAML in UTF-8: {error}"
-    return ""
+    return "no keys at the top level. Expected a study, with the keys study, data and models"

@@ -89,7 +89,7 @@ def _precision(test: pd.DataFrame) -> Iterator[str]:
         f" melanomas of {melanomas['patient'].nunique():,} patients."
     )
     widths = [f"{auroc} ± {half_width(test, auroc):.3f}" for auroc in (0.8, 0.9)]
-    yield f"95 % confidence interval of an AUROC: {' or '.join(widths)} ."
+    yield f"95 % confidence interval of an AUROC: {' or '.join(widths)}"
     yield f"(Hanley and McNeil 1982; the scores of a patient's images of one class correlate by {WITHIN_PATIENT}.)"
     if half_width(test, 0.9) > 0.1:
         yield "This is too wide to compare models. More melanomas make it narrower, and folds do not."

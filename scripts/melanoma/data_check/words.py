@@ -49,6 +49,8 @@ def share_known(column: str, texts: pd.Series) -> float:
         return float(ages.between(0, 120).mean())
     words = harmonize(given, column)
     ours = words["word"].notna() | given.str.lower().isin(list(SEX_OF) if column == "sex" else [])
+    if column == "diagnosis":  # as in other languages
+        ours |= given.str.lower().str.contains("melanom|carcinom|karzinom")
     other = given[~(words["known"] & words["word"].isna())]  # a text that means unknown says nothing of the column
     return float(ours[other.index].mean()) if len(other) else 0.0
 

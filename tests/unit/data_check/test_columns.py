@@ -28,6 +28,11 @@ def test_a_table_of_another_language():
     }
 
 
+def test_a_diagnosis_in_another_language_is_known_by_its_melanomas():
+    table = foreign().assign(Histologie=["Melanom", "Nävus"] * 30).drop(columns="Dignität")
+    assert find_columns(columns(table), "Datei").columns["diagnosis"] == "Histologie"
+
+
 def test_two_columns_that_could_be_the_patient_are_both_named():
     table = foreign().assign(case_id=[f"C{n}" for n in range(60)])
     assert find_columns(columns(table), "Datei").notes["patient"] == "or case_id"

@@ -43,3 +43,10 @@ def test_a_file_that_is_no_yaml_is_named_with_its_line():
 def test_an_unknown_key_is_shown_as_snakemake_shows_it():
     text = message(written(with_("split.fold", 3)))
     assert "mine.yaml:" in text and "unknown key 'fold' (did you mean 'folds'?)" in text
+
+
+def test_an_empty_file_is_no_study():
+    assert (
+        message(written(""))
+        == "mine.yaml: no keys at the top level. Expected a study, with the keys study, data and models"
+    )
