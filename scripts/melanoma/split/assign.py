@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,9 +102,10 @@ def group_images(images: pd.DataFrame, keys: Sequence[str], pairs: pd.DataFrame)
     A group is a connected component of a graph that links two images if they share a value of a key or are a pair.
     """
     count = len(images)
-    number = pd.Series(np.arange(count), index=images["image"])
-    known = pairs[pairs["first"].isin(number.index) & pairs["second"].isin(number.index)]
-    starts, ends = [number[known["first"]].to_numpy()], [number[known["second"]].to_numpy()]
+    names = pd.Index(images["image"])
+    first, second = names.get_indexer(pairs["first"]), names.get_indexer(pairs["second"])
+    known = (first >= 0) & (second >= 0)
+    starts, ends = [first[known]], [second[known]]
     nodes = count
     for key in keys:
         codes, values = pd.factorize(images[key])
@@ -119,7 +120,7 @@ def group_images(images: pd.DataFrame, keys: Sequence[str], pairs: pd.DataFrame)
     return groups
 
 
-def group_names(images: pd.DataFrame, group: NDArray[np.integer], keys: Sequence[str]) -> pd.Series:
+def group_names(images: pd.DataFrame, group: NDArray[np.integer], keys: Sequence[str]) -> list[str]:
     """Return the name of each group, (g,): the smallest name of a patient in it.
 
     Where `keys` has no patient, or an image has none, its lesion stands in, and then its own name. So a group keeps its
@@ -129,10 +130,10 @@ def group_names(images: pd.DataFrame, group: NDArray[np.integer], keys: Sequence
     for key in sorted(keys):  # lesion, then patient, which overrules it
         name = images[key].fillna(name)
     codes, names = pd.factorize(name, sort=True)
-    return pd.Series(names[pd.Series(codes).groupby(group).min()])
+    return list(names[pd.Series(codes).groupby(group).min()])
 
 
-def assign(names: Sequence[str], strata: Strata, cuts: Sequence[float], seed: int) -> NDArray[np.int64]:
+def assign(names: Iterable[str], strata: Strata, cuts: Sequence[float], seed: int) -> NDArray[np.int64]:
     """Divide groups at `cuts`, which rise from 0 to 1, into parts 0 to len(cuts); return the part of each group, (g,).
 
     The groups of a stratum are in the order of a hash of the seed and their names. Each stratum is cut where its share

@@ -58,7 +58,7 @@ def saved(_: pd.DataFrame, study: pd.DataFrame, settings: SplitSettings) -> pd.S
     folds = int(places["fold"].max()) + 1
     if folds != settings.folds:
         raise InputError(f"{settings.file}: has {folds} folds, and split.folds is {settings.folds}. Make them equal")
-    # An image that trained in every fold there is none that was placed.
+    # An image that trains in every fold there (extra_train) has no place here.
     places = places[(places["part"] == "test") | (places["fold"] >= 0)]
     fold = study["image"].map(places.set_index("image")["fold"])
     unlisted = study.loc[fold.isna(), "image"]
@@ -82,15 +82,9 @@ def read_saved(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: no column {', '.join(missing)}. Give split/split.parquet of a study's results")
     table = table[SAVED_COLUMNS].apply(plain_texts)
     fold = pd.to_numeric(table["fold"], errors="coerce")
-    faults = table.index[
-        table["image"].isna()
-        | table["image"].duplicated(keep=False)
-        | ~table["part"].isin(["train", "test"])
-        | fold.isna()
-        | (fold % 1 != 0)
-        | (fold < -1)
-        | ((table["part"] == "test") != (fold == -1)) & (fold != -1)
-    ]
+    in_test = table["part"] == "test"
+    is_place = (in_test & (fold == TEST)) | ((table["part"] == "train") & (fold >= -1) & (fold % 1 == 0))
+    faults = table.index[~is_place | table["image"].isna() | table["image"].duplicated(keep=False)]
     if len(faults):
         rows = listing(f"{row_name(path)} {number}" for number in faults)
         raise InputError(
