@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,11 +96,19 @@ def predict(
     workers: int,
     processes: Processes,
 ) -> pd.DataFrame:
-    """Return the predictions of a trained network for `rows`, with their image, patient, fold, part and source."""
+    """Return the predictions of a trained network for `rows`, with their image, patient, fold, part and source.
+
+    No batch has images of both parts. So the test images get the same bits without the others, as in a bundle.
+    """
     encoder = MetadataEncoder.from_dict(trained["encoder"])
-    examples = Examples.of(rows, encoder, images, trained["recipe"]["input_size"])
-    shown = rows[["image", "patient", "fold", "part", "source"]]
-    return predict_rows(trained, shown, examples, tta, device, workers, processes)
+    predictions, first = [], 0
+    for _, part in rows.groupby("part", sort=False):
+        examples = Examples.of(part, encoder, images, trained["recipe"]["input_size"])
+        shown = part[["image", "patient", "fold", "part", "source"]]
+        numbered = replace(examples, first=first)
+        predictions.append(predict_rows(trained, shown, numbered, tta, device, workers, processes))
+        first += len(part)
+    return pd.concat(predictions, ignore_index=True)
 
 
 def rows_to_predict(train: pd.DataFrame, test: pd.DataFrame | None, fold: int | None) -> pd.DataFrame:
