@@ -66,10 +66,10 @@ def shares_kept(images: pd.DataFrame, seed: int) -> dict[str, float]:
 
 @pytest.mark.parametrize("first", [0, 50, 100, 150])
 def test_a_change_of_one_image_or_pair_moves_three_percent_at_most_in_98_of_100_cohorts(first: int) -> None:
-    """The others have patients with many images and melanomas next to a cut; none moves more than five percent."""
+    """A pair that joins two large patients may move a little more."""
     shares = pd.DataFrame([shares_kept(random_cohort(seed), seed) for seed in range(first, first + 50)])
-    assert (shares < 0.97).mean().max() <= 0.02 and shares.min().min() >= 0.95, shares.min()
-    assert shares.mean().min() >= 0.985, shares.mean()
+    assert (shares < 0.97).mean().max() <= 0.02 and shares.min().min() >= 0.96, shares.min()
+    assert shares.drop(columns="pair added or cleared").min().min() >= 0.97, shares.min()
 
 
 def test_in_a_small_cohort_a_change_of_one_image_moves_three_percent_on_average() -> None:
