@@ -3,7 +3,8 @@
 The test labels are in a file of their own, which training and prediction never read.
 """
 
-PREDEFINED = study.split.predefined
+GIVEN_SPLIT = {"predefined": study.split.predefined and study.split.predefined.table, "saved": study.split.file}
+GIVEN_SPLIT = GIVEN_SPLIT.get(study.split.method) or []
 NEAR_DUPLICATES = study.split.near_duplicates
 FOUND_PAIRS = f"{RESULTS}/split/near_duplicates.csv" if HAS_IMAGES and NEAR_DUPLICATES.search else []
 LISTED_PAIRS = [study.split.duplicates, NEAR_DUPLICATES.same, NEAR_DUPLICATES.different]
@@ -37,7 +38,7 @@ rule find_near_duplicates:
 rule split_study:
     input:
         DUPLICATES,
-        PREDEFINED.table if study.split.method == "predefined" else [],
+        GIVEN_SPLIT,
         **SPLIT_INPUT,
         catalog=CATALOG,
     output:

@@ -31,6 +31,8 @@ def study_errors(study: Study) -> Iterator[str]:
     for fold in study.split.run_folds:
         if fold >= folds:
             yield f"split.run_folds: there is no fold {fold}; split.folds is {folds}, so 0 to {folds - 1}"
+    if study.split.method == "saved" and study.split.file is None:
+        yield "split.file: missing; method saved takes its split from split/split.parquet of another study's results"
     for name, fusion in study.fusions.items():
         yield from _fusion_errors(name, fusion, study)
         yield from _input_errors(f"fusions.{name}", fusion.inputs, study)

@@ -298,11 +298,12 @@ class Predefined(Section):
 class Split(Section):
     """Which images are test, and the fold of each other image."""
 
-    method: Literal["grouped", "predefined", "sequential"] = Field(
+    method: Literal["grouped", "predefined", "saved", "sequential"] = Field(
         default="grouped",
         description=(
-            "`grouped` keeps linked images together and draws the test set and the folds evenly. `predefined` reads"
-            " them from a table; see split.predefined. `sequential` cuts the tables in their order, whoever the patient"
+            "`grouped` keeps linked images together and draws the test set and the folds evenly. A change of one image"
+            " moves few others. `predefined` reads them from a table; see split.predefined. `saved` takes the split of"
+            " another study; see split.file. `sequential` cuts the tables in their order, whoever the patient"
             " is: the last rows are test, and the folds from 0 to the last one come before them. A sequential split"
             " leaks. It is there to reproduce work with such a split; it needs allow_leaks, and every report says so in"
             " red."
@@ -312,8 +313,8 @@ class Split(Section):
         default=0.2,
         gt=0,
         le=0.5,
-        json_schema_extra=unread_if(method=["predefined"]),
-        description="Share of the images in the test set, which is split off once. Not for method predefined.",
+        json_schema_extra=unread_if(method=["predefined", "saved"]),
+        description="Share of the images in the test set, which is split off once. Methods grouped and sequential.",
     )
     folds: Whole = Field(
         default=5,
@@ -335,7 +336,7 @@ class Split(Section):
     stratify: Distinct[Literal["target", "images_per_patient", "size"]] = Field(
         default=("target", "images_per_patient"),
         min_length=1,
-        json_schema_extra=unread_if(method=["predefined", "sequential"]),
+        json_schema_extra=unread_if(method=["predefined", "saved", "sequential"]),
         description=(
             "What the test set and each fold have an equal share of: melanomas and benign images (target); patients"
             " with 1, 2-3, 4-7, ... images (images_per_patient); both classes by original width and height (size)."
@@ -351,14 +352,28 @@ class Split(Section):
     )
     predefined: Predefined | None = Field(
         default=None,
-        json_schema_extra=unread_if(method=["grouped", "sequential"]),
+        json_schema_extra=unread_if(method=["grouped", "saved", "sequential"]),
         description="For method predefined, the table and the meaning of its values. `null` is none.",
         examples=[{"table": "folds.csv", "column": "tfrecord", "test": [0], "folds": [[1, 2], [3, 4]]}],
     )
+    file: Text | None = Field(
+        default=None,
+        json_schema_extra=unread_if(method=["grouped", "predefined", "sequential"]),
+        description="For method saved, split/split.parquet in the results of another study. `null` is none.",
+        examples=["results/isic2020/split/split.parquet"],
+    )
+    unlisted: Literal["fail", "leave_out"] = Field(
+        default="fail",
+        json_schema_extra=unread_if(method=["grouped", "predefined", "sequential"]),
+        description=(
+            "For method saved, images of this study that the file lacks: `fail` stops and counts them. `leave_out`"
+            " leaves them out of the study and lists them in split/left_out.csv."
+        ),
+    )
     seed: Seed = Field(
         default=1,
-        json_schema_extra=unread_if(method=["predefined", "sequential"]),
-        description="Another seed gives another split.",
+        json_schema_extra=unread_if(method=["predefined", "saved", "sequential"]),
+        description="Another seed gives an independent split.",
     )
     allow_leaks: Flag = Field(
         default=False,

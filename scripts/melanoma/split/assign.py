@@ -1,7 +1,9 @@
 """Splits images into test and folds. With method grouped, no patient is in two of them."""
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +16,13 @@ from scipy.sparse.csgraph import connected_components
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Split as SplitSettings
-from melanoma.data.identifiers import image_names, plain, plain_texts
+from melanoma.data.identifiers import image_names
 from melanoma.data.tables import read_frame, row_name
-from melanoma.split.strata import count_strata
+from melanoma.split.given import LEFT_OUT, TEST, UNPLACED, predefined, saved
+from melanoma.split.strata import Strata, find_strata
 
 TEST_COLUMNS = ["row", "image", "patient", "lesion", "sex", "age", "site", "width", "height", "source"]
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
-TEST, LEFT_OUT = -1, -2
 EXTRA = -1  # fold of the images that train in every fold
 
 
@@ -84,7 +86,7 @@ def split_images(images: pd.DataFrame, pairs: pd.DataFrame, settings: SplitSetti
     is_test = (divided["role"] == "study") & (divided["fold"] == TEST)
     divided = divided.assign(part=pd.Series(np.where(is_test, "test", "train"), index=divided.index, dtype="str"))
     left_out = {
-        "in neither test nor a fold of split.predefined": study.loc[study["fold"] == LEFT_OUT, "image"],
+        UNPLACED.get(settings.method, ""): study.loc[study["fold"] == LEFT_OUT, "image"],
         "extra_train image linked to an image of the study": extra.loc[touching, "image"],
     }
     return Split(
@@ -101,9 +103,10 @@ def group_images(images: pd.DataFrame, keys: Sequence[str], pairs: pd.DataFrame)
     A group is a connected component of a graph that links two images if they share a value of a key or are a pair.
     """
     count = len(images)
-    number = pd.Series(np.arange(count), index=images["image"])
-    known = pairs[pairs["first"].isin(number.index) & pairs["second"].isin(number.index)]
-    starts, ends = [number[known["first"]].to_numpy()], [number[known["second"]].to_numpy()]
+    names = pd.Index(images["image"])
+    first, second = names.get_indexer(pairs["first"]), names.get_indexer(pairs["second"])
+    known = (first >= 0) & (second >= 0)
+    starts, ends = [first[known]], [second[known]]
     nodes = count
     for key in keys:
         codes, values = pd.factorize(images[key])
@@ -118,32 +121,73 @@ def group_images(images: pd.DataFrame, keys: Sequence[str], pairs: pd.DataFrame)
     return groups
 
 
-def assign(
-    rare: NDArray[np.int64], common: NDArray[np.int64], shares: list[float], random: np.random.Generator
-) -> NDArray[np.int64]:
-    """Distribute groups over parts, each with its share of every stratum; return the part of each group, (g,).
+def group_names(images: pd.DataFrame, group: NDArray[np.integer], keys: Sequence[str]) -> list[str]:
+    """Return the name of each group, (g,): the smallest name of a patient in it.
 
-    `rare` (g, r) and `common` (g, c) count the images or patients of each group by stratum; their first columns count
-    all images of the rarer and of the other class. Groups are placed one by one, the large ones first, those with
-    images of the rarer class before the others, and groups of about the same size in random order.
-
-    A group goes to the part with the smallest fill. The fill is the sum over strata of the group's count, times what
-    the part has of the stratum plus half the group's count, divided by the share of the part. The rarer class decides;
-    the other class breaks ties. Half of the group counts as in the method of Sainte-Laguë, which favors neither small
-    nor large parts. If the whole group counted, all large patients would be in train.
+    Where `keys` has no patient, or an image has none, its lesion stands in, and then its own name. So a group keeps its
+    name when it gains or loses an image of the same patient.
     """
-    rare_size, common_size = np.frexp(rare[:, 0])[1], np.frexp(common[:, 0])[1]  # 1, 2-3, 4-7, ... images
-    order = np.lexsort((random.permutation(len(rare)), -common_size, -rare_size))
-    share = np.array(shares)
-    sides = [(counts, np.zeros((len(shares), counts.shape[1]))) for counts in (rare, common)]
-    parts = np.empty(len(rare), np.int64)
-    for group in order.tolist():
-        fills = [((has + counts[group] / 2) @ counts[group] / share).tolist() for counts, has in sides]
-        part = min(range(len(shares)), key=list(zip(*fills, strict=True)).__getitem__)
-        for counts, has in sides:
-            has[part] += counts[group]
-        parts[group] = part
+    name = images["image"]
+    for key in sorted(keys):  # lesion, then patient, which overrules it
+        name = images[key].fillna(name)
+    codes, names = pd.factorize(name, sort=True)
+    return list(names[pd.Series(codes).groupby(group).min()])
+
+
+def assign(names: Iterable[str], strata: Strata, cuts: Sequence[float], seed: int) -> NDArray[np.int64]:
+    """Divide groups at `cuts`, which rise from 0 to 1, into parts 0 to len(cuts); return the part of each group, (g,).
+
+    The groups of a stratum are in the order of a hash of the seed and their names. Each stratum is cut where its share
+    of images is reached: of images of the rarer class, if its groups have any, else of the others. The strata of large
+    groups come first. Each one also makes up for what those before it gave too much, in proportion to the images left.
+
+    So another image or group moves the cuts by little, and only the groups next to a cut move. A greedy assignment
+    is as even, but each group's place depends on all groups before it.
+    """
+    hashes = np.array([_fraction(f"{seed} {name}") for name in names])
+    share, parts = np.array(cuts)[:, None], np.empty(len(hashes), np.int64)
+    counts = np.column_stack([strata.rare, strata.common])
+    size, rarer, number = strata.stratum.T
+    order = np.lexsort((hashes, -number, -rarer, size))
+    ends = np.flatnonzero(np.diff(strata.stratum[order], axis=0).any(axis=1)) + 1
+    divided = [(members, int(rarer[members[0]] == 0)) for members in np.split(order, ends)]
+    excess = np.zeros((len(cuts), 2))  # images before each cut that are more than its share, by class
+    left = Counter[tuple[int, int]]()
+    for members, side in divided:
+        left[size[members[0]], side] += counts[members, side].sum()
+    for members, side in divided:
+        weight, key = counts[members, side], (size[members[0]], side)
+        goal = (share[:, 0] - excess[:, side] / left[key]) * weight.sum()
+        left[key] -= weight.sum()
+        # Which image of a group must be before the cut is random, so large groups are in test as often as others.
+        start = _fraction(f"{seed} stratum {strata.stratum[members[0]].tolist()}")
+        cut = np.maximum.accumulate(np.searchsorted(weight.cumsum() - (1 - start) * weight, goal))
+        parts[members] = np.searchsorted(cut, np.arange(len(members)), side="right")
+        before = np.vstack([np.zeros((1, 2)), counts[members].cumsum(axis=0)])[cut]
+        excess += before - share * counts[members].sum(axis=0)
+    for side in (0, 1):
+        _fill_empty(parts, counts[:, side], counts[:, 1 - side], hashes, len(cuts) + 1)
     return parts
+
+
+def _fill_empty(
+    parts: NDArray[np.int64],
+    count: NDArray[np.int64],
+    others: NDArray[np.int64],
+    hashes: NDArray[np.float64],
+    number: int,
+) -> None:
+    """Give each part without images of a class the smallest group that has some, of the part with most such groups."""
+    for empty in range(number):
+        groups = np.bincount(parts[count > 0], minlength=number)
+        if groups[empty] == 0 and groups.max() > 1:
+            members = np.flatnonzero((count > 0) & (parts == groups.argmax()))
+            parts[members[np.lexsort((hashes[members], others[members], count[members]))[0]]] = empty
+
+
+def _fraction(text: str) -> float:
+    """Return a hash of a text, from 0 to 1."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
 
 
 def log_split(split: Split, pairs: pd.DataFrame) -> None:
@@ -160,15 +204,13 @@ def log_split(split: Split, pairs: pd.DataFrame) -> None:
 
 
 def _grouped(_: pd.DataFrame, study: pd.DataFrame, settings: SplitSettings) -> pd.Series:
-    """Put each group into test or one fold, stratified. The order of the rows does not change the split."""
+    """Put each group into test or one fold, stratified, by a hash. The order of the rows does not change the split."""
     group = pd.factorize(study["group"])[0]
-    rare, common = count_strata(study, group, settings.stratify)
-    random = np.random.default_rng(settings.seed)
-    test_fraction, folds = settings.test_fraction, settings.folds
-    is_test = assign(rare, common, [1 - test_fraction, test_fraction], random) == 1
-    fold = np.full(len(rare), TEST, np.int8)
-    fold[~is_test] = assign(rare[~is_test], common[~is_test], [1 / folds] * folds, random)
-    return pd.Series(fold[group], index=study["image"])
+    names = group_names(study, group, settings.group_by)
+    test, folds = settings.test_fraction, settings.folds
+    cuts = [test + (1 - test) * fold / folds for fold in range(folds)]
+    parts = assign(names, find_strata(study, group, settings.stratify), cuts, settings.seed)
+    return pd.Series((parts - 1).astype(np.int8)[group], index=study["image"])  # test is part 0, and fold -1
 
 
 def _sequential(in_order: pd.DataFrame, _: pd.DataFrame, settings: SplitSettings) -> pd.Series:
@@ -180,46 +222,7 @@ def _sequential(in_order: pd.DataFrame, _: pd.DataFrame, settings: SplitSettings
     return pd.Series(fold, index=in_order["image"])
 
 
-def _predefined(_: pd.DataFrame, study: pd.DataFrame, settings: SplitSettings) -> pd.Series:
-    """Read test and folds from a column of a table. Images of other values are left out."""
-    given = settings.predefined
-    if given is None:
-        raise InputError("split.method is predefined: give the table and the meaning of its values in split.predefined")
-    if len(given.folds) != settings.folds:
-        raise InputError(
-            f"split.predefined.folds has the values of {len(given.folds)} folds, and split.folds is {settings.folds}."
-            " Make them equal"
-        )
-    table = read_frame(Path(given.table))
-    missing = [name for name in (given.image, given.column) if name not in table]
-    if missing:
-        raise InputError(
-            f"{given.table}: no column {', '.join(missing)}; the columns are {', '.join(table.columns)}."
-            " Correct split.predefined"
-        )
-    table = table.assign(
-        **{given.column: plain_texts(table[given.column]), given.image: image_names(table[given.image])}
-    )
-    repeated = table.loc[table[given.image].duplicated(), given.image]
-    if len(repeated):
-        raise InputError(f"{given.table}: images in two rows:\n{listing(repeated)}\nRemove one row of each")
-    value = study["image"].map(table.set_index(given.image)[given.column])
-    unplaced = study.loc[value.isna(), "image"]
-    if len(unplaced):
-        raise InputError(
-            f"{given.table}: {len(unplaced)} images of the study have no {given.column}:\n{listing(unplaced)}\n"
-            "Add them; to leave an image out, give it a value that is in neither test nor a fold"
-        )
-    places = {plain(each): TEST for each in given.test}
-    for fold, values in enumerate(given.folds):
-        for each in map(plain, values):
-            if each in places:
-                raise InputError(f"split.predefined: {each} is in two of test and folds; give each value once")
-            places[each] = fold
-    return pd.Series(value.map(places).fillna(LEFT_OUT).astype(np.int8).to_numpy(), index=study["image"])
-
-
-METHODS = {"grouped": _grouped, "sequential": _sequential, "predefined": _predefined}
+METHODS = {"grouped": _grouped, "sequential": _sequential, "predefined": predefined, "saved": saved}
 
 
 def _require_both_classes(images: pd.DataFrame, folds: int) -> None:

@@ -98,6 +98,7 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("models.cnn", {}, r"models.cnn: missing 'network' \(network: baseline_cnn, "),
         ("study", "My Study", r"study: 'My Study' must be lower-case"),
         ("data.sources", [{"name": "a", "table": "t.csv"}], r"sources.0: give either table and images or generate"),
+        ("split", {"method": "saved"}, r"split.file: missing; method saved takes its split"),
         ("split", {"folds": 5, "run_folds": [5]}, r"there is no fold 5; split.folds is 5, so 0 to 4"),
         ("fusions", {"f": {"members": ["cnn", "mpl"]}}, r"fusions.f.members: no model 'mpl' \(did you mean 'mlp'\?\)"),
         ("fusions", {"cnn": {"members": ["cnn", "mlp"]}}, r"fusions.cnn: a model has that name"),

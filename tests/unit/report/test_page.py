@@ -235,6 +235,13 @@ def test_a_predefined_split_names_its_table(study: Path, tmp_path: Path) -> None
     assert 'class="banner good"' in page
 
 
+def test_a_saved_split_names_its_file(study: Path, tmp_path: Path) -> None:
+    split = {"method": "saved", "folds": 2, "run_folds": [0], "file": "results/a/split/split.parquet"}
+    write_yaml(tmp_path / "study.yaml", MINIMAL | {"split": split})
+    page = write_report(study, tmp_path, study=tmp_path / "study.yaml")
+    assert "are those of results/a/split/split.parquet, the saved split of another study" in page
+
+
 def test_a_study_without_issues_says_so(study: Path, tmp_path: Path) -> None:
     write_text(tmp_path / "issues.csv", "source,table,row,image,column,value,problem,action\n")
     assert "every row of the tables was used unchanged" in write_report(study, tmp_path, issues=tmp_path / "issues.csv")
