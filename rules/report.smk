@@ -101,6 +101,7 @@ rule write_report:
         shortcuts=f"{RESULTS}/evaluate/shortcuts.json",
         leakage=AUDIT,
         issues=f"{RESULTS}/catalog/issues.csv",
+        catalog=CATALOG,
         quality=QUALITY if HAS_IMAGES else [],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],

@@ -13,6 +13,7 @@ import pandas as pd
 from melanoma.common.cli import run
 from melanoma.common.files import read_yaml, write_csv, write_parquet
 from melanoma.config.data import Split
+from melanoma.data.identifiers import as_known
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, log_split, read_pairs, split_images, usable_images
 from melanoma.split.near_duplicates import linked, log_doubts, read_near_duplicates, settle_doubts
 
@@ -35,8 +36,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Split and write the tables."""
     settings = Split(**read_yaml(args.settings))
-    images = usable_images(pd.read_parquet(args.catalog), pd.read_parquet(args.quality))
+    catalog = pd.read_parquet(args.catalog)
+    images = usable_images(catalog, pd.read_parquet(args.quality))
     duplicates = read_pairs(settings.duplicates)
+    as_known(duplicates.stack(), catalog["image"], "fail", settings.duplicates)
     near = read_near_duplicates(args.near_duplicates, settings.near_duplicates)
     near = settle_doubts(near, images, settings.group_by, duplicates)
     log_doubts(near)
@@ -45,8 +48,9 @@ def main(args: argparse.Namespace) -> None:
     log_split(split, pairs)
     images = split.images
     is_test = images["part"] == "test"
-    write_parquet(args.train, images.loc[~is_test, TRAIN_COLUMNS])
-    write_parquet(args.test, images.loc[is_test, TEST_COLUMNS])
+    subgroups = ["skin_type"] if "skin_type" in images and images["skin_type"].notna().any() else []
+    write_parquet(args.train, images.loc[~is_test, TRAIN_COLUMNS + subgroups])
+    write_parquet(args.test, images.loc[is_test, TEST_COLUMNS + subgroups])
     write_parquet(args.test_labels, images.loc[is_test, ["image", "target"]])
     write_parquet(args.split, images[["image", "patient", "group", "part", "fold"]])
     write_csv(args.left_out, split.left_out)

@@ -52,7 +52,8 @@ def answers(
     Columns: image; file; patient; probability, calibrated; logit, not calibrated; decision by the threshold `rule`;
     conformal, the classes that are not excluded at `error_rate`; rank within the patient, 1 for the highest
     probability; deviation, the standard deviation of the logit over the trainings of the bundle's network; warnings;
-    problem. An unreadable image has a problem and nothing else. Raises InputError if the bundle has no such rule.
+    problem. An unreadable image has a problem and nothing else; one that shows no lesion has one, too. Raises
+    InputError if the bundle has no such rule.
     """
     thresholds = bundle.about["thresholds"]
     if rule not in thresholds:

@@ -67,13 +67,15 @@ def find(names: list[str], thumbnails: list[Thumbnail | None], threads: int) -> 
 
     image_a < image_b. `correlation` of their fine structure, 1 for identical files; `verdict`, merged or doubted;
     `chance_pairs`, how many pairs of unrelated images are expected to be as alike among as many images. Of several
-    identical files, each is a pair with the next one, and one stands for all in other pairs.
+    identical files, each is a pair with the next one, and one stands for all in other pairs. An image without
+    structure, such as a black one, is in no pair: two of them need not show one lesion.
     """
     known = [(each.sha256, name, each.gray) for name, each in zip(names, thumbnails, strict=True) if each is not None]
     known.sort(key=lambda image: image[:2])
-    same = [(one[1], other[1], 1.0) for one, other in pairwise(known) if one[0] == other[0]]
     first = [image for at, image in enumerate(known) if at == 0 or image[0] != known[at - 1][0]]
     searched = [image for image in first if has_structure(image[2])]
+    telling = {image[0] for image in searched}
+    same = [(a[1], b[1], 1.0) for a, b in pairwise(known) if a[0] == b[0] and a[0] in telling]
     alike = [(searched[i][1], searched[j][1], r) for i, j, r in compare([each[2] for each in searched], threads)]
     pairs = pd.DataFrame(
         [(*sorted(pair[:2]), pair[2]) for pair in same + alike], columns=["image_a", "image_b", "correlation"]

@@ -22,6 +22,7 @@ from melanoma.config.study import Study, resolve
 from melanoma.evaluation.results import ModelMetrics
 from melanoma.evaluation.summary import interval_note
 from melanoma.predictions.test_access_log import Count, accesses, read_access_log
+from melanoma.report.licenses import licenses
 from melanoma.split.leakage import Finding
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -66,6 +67,7 @@ class Sources:
     test_access_log: Path | None = None
     fusions: Mapping[str, Path] = field(default_factory=dict)
     truths: Sequence[Path] = ()
+    catalog: Path | None = None
 
 
 class Figure(TypedDict):
@@ -157,6 +159,7 @@ def render(sources: Sources) -> str:
         leakage=leakage(sources.leakage) if sources.leakage else None,
         issues=issues(sources.issues) if sources.issues else None,
         quality=quality(sources.quality) if sources.quality else None,
+        licenses=licenses(sources.catalog) if sources.catalog else [],
         recipes=[recipe_entry(name, path) for name, path in sources.recipes.items()],
         trials={name: trials(path) for name, path in sources.trials.items()},
         seeds=_json(sources.seeds) or {},

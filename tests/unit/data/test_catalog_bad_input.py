@@ -158,7 +158,7 @@ BAD_FILES = {
     "unreadable": (b"\xff\xd8\xff\xd9", "cannot be decoded"),
     "truncated": (None, "truncated: no end-of-image marker"),
     "empty": (b"", "empty file"),
-    "not a JPEG": (b"<html>404</html>", "not a JPEG or PNG (starts with b'<html>40')"),
+    "not a JPEG": (b"<html>404</html>", "a web page, which is not read; download the image again"),
 }
 
 
