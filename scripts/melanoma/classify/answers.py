@@ -60,7 +60,8 @@ def answers(
         raise InputError(f"the bundle has no threshold {rule}; its thresholds are {', '.join(thresholds) or 'none'}")
     quality = outputs.quality
     readable = quality["readable"].to_numpy(bool)
-    known = table[readable].reset_index(drop=True)
+    known = table.assign(width=quality["width"].to_numpy(), height=quality["height"].to_numpy())
+    known = known[readable].reset_index(drop=True)
     predictions = bundle.predict(member_predictions(bundle, outputs, known), known)
     raw = predictions["probability"].to_numpy(np.float64)
     probability = bundle.calibrated(raw, prevalence)
@@ -74,7 +75,7 @@ def answers(
     )
     if error_rate is not None:
         own["conformal"] = bundle.conformal_classes(bundle.calibrated(raw), error_rate)
-    columns = [name for name in own if name not in table]
+    columns = [name for name in own if name not in known]
     result = table[["image", "file", "patient"]].merge(own[["image", *columns]], on="image", how="left")
     return result.assign(problem=quality["problem"].to_numpy())
 
