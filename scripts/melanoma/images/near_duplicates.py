@@ -32,7 +32,7 @@ MERGED, DOUBTED = 0.55, 0.45
 # Of two unrelated real images, the correlation is above TAIL_START with the probability TAIL_SHARE, and then exceeds it
 # by an exponential variable. Its mean was 0.023, and TAIL_SCALE is the upper end of the interval of that mean: see
 # benchmarks/results/near_duplicates.md.
-TAIL_START, TAIL_SHARE, TAIL_SCALE = 0.2, 3e-4, 0.03
+TAIL_START, TAIL_SHARE, TAIL_SCALE = 0.2, 4e-4, 0.03
 SIMILAR = 0.55  # of two descriptors; 0.1 % of the pairs of unrelated real images reach it
 DESCRIBED, FREQUENCIES = 32, 16  # sides of the image that is described and of its lowest cosine coefficients
 LEAST_STRUCTURE = 0.1  # of the fine detail after the division by its deviation; less is a uniform image
