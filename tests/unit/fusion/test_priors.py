@@ -20,7 +20,7 @@ METHODS = ("mean", "logit_mean", "rank_mean", "weighted", "logistic")
 
 
 class Study:
-    """A study of prevalence .11. Scores are the class, -1 or 1, with noise of variance 2: the log-odds but the prior."""
+    """A study of prevalence .11. Scores are the class, -1 or 1, with noise of variance 2: log-odds minus prior."""
 
     def __init__(self, images: int = 6000, extra: int = 0) -> None:
         draw = np.random.default_rng(3)
