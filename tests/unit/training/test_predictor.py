@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy.special import expit
 
+import quick
 import tiny
 from melanoma.augment.tta import NO_TTA
 from melanoma.common.errors import InputError
@@ -148,10 +149,11 @@ def test_a_network_without_images_needs_no_store_and_one_with_images_does():
         require_same_preparation(trained(), None)
 
 
-def test_prediction_refuses_a_store_of_another_preparation(tmp_path, capfd):
+def test_prediction_refuses_a_store_of_another_preparation(tmp_path):
     study = TinyStudy(tmp_path, epochs=1)
     study.train("run")
     shutil.move(other_store(tmp_path, crop_border="True"), study.images)
     with pytest.raises(AssertionError, match=re.escape("predict.py failed with exit code [1]")):
-        study.predict("run")
-    assert "crop_border: the network was trained with False, the store has True" in capfd.readouterr().err
+        options = study.prediction_options({"run": tmp_path / "run" / "weights.pt"}, tmp_path / "run")
+        quick.run("predict", *options, "--log", tmp_path / "log")
+    assert "crop_border: the network was trained with False, the store has True" in (tmp_path / "log").read_text()
