@@ -44,6 +44,8 @@ def main(args: argparse.Namespace) -> None:
     left_out = pd.read_csv(args.left_out, dtype="str")["reason"].value_counts()
     report["checked"] |= {f"left out, {reason}": int(count) for reason, count in left_out.items()}
     write_json(args.output, report)
+    for notice in report["notices"]:
+        log.warning("%s", notice)
     try:
         require_no_leaks(report["findings"])
     except InputError as leaks:

@@ -12,6 +12,7 @@ from melanoma.config.data import Data
 from melanoma.data.catalog_schema import SCHEMA, against_schema
 from melanoma.data.layouts import SourceTable, noting, read_source
 from melanoma.data.tables import row_name
+from melanoma.data.units import row_units, unit
 from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonize, nearest
 
 WORD_FOR_TARGET = (
@@ -79,10 +80,10 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def join(sources: list[SourceTable]) -> pd.DataFrame:
-    """Join the cells of the sources, with columns source, role, derived and stands_in, both bool.
+    """Join the cells of the sources, with columns source, role, unit, and derived and stands_in, both bool.
 
     `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient, so the name of the source
-    and the lesion, or else the image, stand in.
+    and the lesion, or else the image, stand in. `unit` says what the patient of a row is then (see `units`).
     """
     tables = [
         source.cells.assign(
@@ -95,7 +96,8 @@ def join(sources: list[SourceTable]) -> pd.DataFrame:
     ]
     cells = pd.concat(tables, ignore_index=True)
     instead = cells["source"] + ":" + cells["lesion"].fillna(cells["image"])
-    return cells.assign(patient=cells["patient"].mask(cells["stands_in"], instead))
+    patient = cells["patient"].mask(cells["stands_in"], instead)
+    return cells.assign(patient=patient, unit=row_units(cells["stands_in"], cells["lesion"]))
 
 
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -306,8 +308,8 @@ def _unusable_sources(sources: list[SourceTable], good: pd.DataFrame, incomplete
 
 def _log_summary(catalog: pd.DataFrame, problems: pd.DataFrame, notes: pd.DataFrame) -> None:
     for name, rows in catalog.groupby("source", sort=False):
-        counts = len(rows), rows["target"].sum(), rows["patient"].nunique()
-        log.info("%s: %d images, %d melanomas, %d patients", name, *counts)
+        counts = len(rows), rows["target"].sum(), rows["patient"].nunique(), unit(rows)
+        log.info("%s: %d images, %d melanomas, %d %ss", name, *counts)
     for note in notes.itertuples():
         value = f"{note.value!r} " if pd.notna(note.value) else ""
         log.info("%s: %s: %s%s", note.action, note.column, value, note.problem)

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from melanoma.data.units import UNITS
+
 EMPTY = "is empty; fill it in or remove the row"
 SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
 SCHEMA = pa.DataFrameSchema(
@@ -28,6 +30,7 @@ SCHEMA = pa.DataFrameSchema(
         "file": pa.Column(str, nullable=True),
         "width": pa.Column(float, SIDE, nullable=True),
         "height": pa.Column(float, SIDE, nullable=True),
+        "unit": pa.Column(str, pa.Check.isin(UNITS)),  # what the column patient names
     },
     strict=True,
     ordered=True,
