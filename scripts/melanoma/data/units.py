@@ -29,14 +29,6 @@ def unit(table: pd.DataFrame) -> str:
     return next((name for name in UNITS[1:] if name in present), "patient")
 
 
-def with_units(table: pd.DataFrame, *known: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` with the unit of each image, taken from the tables of the split that have it."""
-    units = pd.concat([each[["image", "unit"]] for each in known if "unit" in each] or [pd.DataFrame()])
-    if units.empty:
-        return table
-    return table.assign(unit=table["image"].map(units.drop_duplicates("image").set_index("image")["unit"]))
-
-
 def count_units(table: pd.DataFrame) -> int:
     """Return how many patients, lesions or images, by `unit`, the rows of `table` are of."""
     return len(table) if table["patient"].isna().any() else int(table["patient"].nunique())

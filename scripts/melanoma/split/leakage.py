@@ -40,14 +40,13 @@ class Report(TypedDict):
     """The findings, and what was checked: the counts of each part (see `_counts`) and the numbers of pairs.
 
     `unit` is what the split keeps together and the counts are of (see `units.unit`), `notices` are doubts that are no
-    leaks, and `sources` are the names of the sources of train and of test.
+    leaks.
     """
 
     findings: list[Finding]
     checked: dict[str, dict[str, int] | int]
     unit: str
     notices: list[str]
-    sources: dict[str, list[str]]
 
 
 class Tables(NamedTuple):
@@ -86,7 +85,6 @@ def check(tables: Tables) -> Report:
         "checked": _counts(rows, tables),
         "unit": unit(rows),
         "notices": [*filter(None, [patients_notice(rows)]), *missing_inputs(train, test)],
-        "sources": {name: sorted(table["source"].unique()) for name, table in (("train", train), ("test", test))},
     }
 
 

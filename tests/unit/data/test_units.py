@@ -5,7 +5,7 @@ import pytest
 
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
-from melanoma.data.units import count_units, patients_notice, unit, weakest, with_units
+from melanoma.data.units import count_units, patients_notice, unit, weakest
 
 
 def catalog(folder, **tables: str) -> pd.DataFrame:
@@ -59,13 +59,6 @@ def test_predictions_of_another_program_have_patients_or_images():
     rows = pd.DataFrame({"image": ["a", "b"], "patient": ["p", "p"]})
     assert (unit(rows), count_units(rows)) == ("patient", 1)
     assert (unit(rows.assign(patient=None)), count_units(rows.assign(patient=None))) == ("image", 2)
-
-
-def test_predictions_get_the_units_of_the_split():
-    rows = pd.DataFrame({"image": ["a", "b"], "patient": ["s:l1", "s:l1"]})
-    known = rows.assign(unit=["lesion", "lesion"])
-    assert unit(with_units(rows, known)) == "lesion"
-    assert "unit" not in with_units(rows, rows)
 
 
 def test_of_several_entries_the_unit_of_the_least_knowledge_counts():

@@ -126,7 +126,7 @@ def test_the_report_says_which_model_is_selected_and_why(study: Path, tmp_path: 
         "n": 148,
         "melanomas": 40,
     }
-    found |= {"patients": 37, "auroc": {"cnn": 0.8123, "mlp": 0.8}, "tests": {"cnn": test}}
+    found |= {"unit": "patient", "units": 37, "auroc": {"cnn": 0.8123, "mlp": 0.8}, "tests": {"cnn": test}}
     write_json(tmp_path / "selected_model.json", found)
     page = write_report(study, tmp_path, selected_model=tmp_path / "selected_model.json")
     for text in (
@@ -160,7 +160,8 @@ def test_the_report_compares_fusions_with_and_without_context(study: Path, tmp_p
         "melanomas": 3,
     }
     write_json(
-        tmp_path / "selected_model.json", selected_model | {"patients": None, "auroc": {"cnn": 0.8}, "tests": {}}
+        tmp_path / "selected_model.json",
+        selected_model | {"unit": "image", "units": 9, "auroc": {"cnn": 0.8}, "tests": {}},
     )
     page = write_report(
         study, tmp_path, metrics=tmp_path / "metrics.json", selected_model=tmp_path / "selected_model.json"
@@ -203,7 +204,7 @@ def test_values_of_tables_are_escaped(study: Path, tmp_path: Path) -> None:
 
 def test_a_leak_is_a_red_banner(study: Path, tmp_path: Path) -> None:
     finding = {"kind": "patient", "boundary": "train/test", "count": 2, "images": ["ISIC_1", "ISIC_2"]}
-    write_json(tmp_path / "leakage.json", {"findings": [finding], "checked": {}})
+    write_json(tmp_path / "leakage.json", read_json(study / "leakage.json") | {"findings": [finding]})
     page = write_report(study, tmp_path, leakage=tmp_path / "leakage.json")
     assert 'class="banner bad"' in page
     assert 'class="banner good"' not in page
@@ -245,7 +246,7 @@ def test_a_report_needs_metrics_and_study_only(study: Path, tmp_path: Path) -> N
     chosen = "validation", "thresholds", "calibrated"
     alone = {key: value for key, value in metrics["cnn"].items() if key not in chosen}
     alone["bootstrap"] = alone["bootstrap"] | {"clusters": "image"}
-    write_json(tmp_path / "metrics.json", {"mine": alone | {"patients": None}})
+    write_json(tmp_path / "metrics.json", {"mine": alone | {"unit": "image"}})
     page = render(Sources(metrics=tmp_path / "metrics.json", study=[study / "study.yaml"]))
     assert "The patients of mine are unknown" in page
     assert page.count("banner") - page.split("</style>")[0].count("banner") == 1, (
@@ -258,7 +259,7 @@ def test_a_small_test_set_has_a_warning(
     study: Path, tmp_path: Path, melanomas: int, patients: int, warned: bool
 ) -> None:
     metrics = json.loads((study / "metrics.json").read_text())
-    shown = {name: entry | {"melanomas": melanomas, "patients": patients} for name, entry in metrics.items()}
+    shown = {name: entry | {"melanomas": melanomas, "units": patients} for name, entry in metrics.items()}
     write_json(tmp_path / "metrics.json", shown)
     page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
     assert ("The test set is too small for conclusions." in page) == warned
