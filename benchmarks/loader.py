@@ -25,7 +25,8 @@ from melanoma.config.recipe import Recipe
 from melanoma.data.demo_images import draw_photograph
 from melanoma.images.shards import write_shard
 from melanoma.images.store import ImageStore
-from melanoma.training.loader import EpochBatches, Examples, loader, to_device
+from melanoma.training.loader import EpochBatches, Examples, to_device
+from melanoma.training.prefetch import Prefetch
 
 STORED, SEEN, BATCH, IMAGES, REPEATS = 512, 416, 16, 160, 11
 CPU = torch.device("cpu")
@@ -94,7 +95,7 @@ def measured_recipe() -> Recipe:
 def workflow_batches(examples: Examples, recipe: Recipe, epoch: int) -> Iterator[torch.Tensor]:
     """Yield the batches of an epoch as the network reads them."""
     dataset = EpochBatches(examples, recipe, epoch)
-    for batch in loader(dataset, range(len(dataset)), workers=0, pinned=False):
+    for batch in Prefetch(threads=0, pinned=False).stream(dataset, range(len(dataset))):
         yield to_device(batch, CPU)[0]
 
 

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ from melanoma.common.files import sha256, write_json, write_parquet
 from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes, process_group
 from melanoma.config.augmentation import TTA
+from melanoma.config.base import help_text
 from melanoma.config.errors import read_settings
+from melanoma.config.recipe import Resources
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
 from melanoma.predictions.aggregate import aggregated
@@ -40,12 +43,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--weights", nargs="+", required=True, metavar="RUN=FILE", help="each training's name and trained network")
     add("--train", type=Path, required=True, help="table of the training images, with their folds")
     add("--test", type=Path, required=True, help="table of the test images, without labels")
-    add("--test-by", choices=["refit", "fold_mean"], required=True, help="the networks that predict the test images")
+    add("--test-by", choices=["refit", "fold_mean"], required=True, help="the models that predict the test images")
     add("--images", type=Path, help="image store, for a network that reads images")
     add("--tta", type=Path, help="file of the test-time augmentation; without it there is none")
-    add("--gpus", type=int, default=0, help="GPUs of this node; 0 predicts on the CPU")
-    add("--nodes", type=int, default=1, help="nodes that predict together")
-    add("--threads", type=int, default=1, help="CPU threads of all processes on this node")
+    add("--gpus", type=int, default=0, help=help_text(Resources, "gpus"))
+    add("--nodes", type=int, default=1, help=help_text(Resources, "nodes"))
+    add("--threads", type=int, default=1, help=help_text(Resources, "threads"))
     add("--resume", type=Path, required=True, help="folder of finished predictions, deleted at the end")
     add("--runs", type=Path, required=True, help="folder to write, with each training's predictions, RUN.parquet")
     add("--output", type=Path, required=True, help="table to write, with the predictions of all trainings")
@@ -94,11 +97,19 @@ def predict(
     workers: int,
     processes: Processes,
 ) -> pd.DataFrame:
-    """Return the predictions of a trained network for `rows`, with their image, patient, fold, part and source."""
+    """Return the predictions of a trained network for `rows`, with their image, patient, fold, part and source.
+
+    No batch has images of both parts. So the test images get the same bits without the others, as in a bundle.
+    """
     encoder = MetadataEncoder.from_dict(trained["encoder"])
-    examples = Examples.of(rows, encoder, images, trained["recipe"]["input_size"])
-    shown = rows[["image", "patient", "fold", "part", "source"]]
-    return predict_rows(trained, shown, examples, tta, device, workers, processes)
+    predictions, first = [], 0
+    for _, part in rows.groupby("part", sort=False):
+        examples = Examples.of(part, encoder, images, trained["recipe"]["input_size"])
+        shown = part[["image", "patient", "fold", "part", "source"]]
+        numbered = replace(examples, first=first)
+        predictions.append(predict_rows(trained, shown, numbered, tta, device, workers, processes))
+        first += len(part)
+    return pd.concat(predictions, ignore_index=True)
 
 
 def rows_to_predict(train: pd.DataFrame, test: pd.DataFrame | None, fold: int | None) -> pd.DataFrame:

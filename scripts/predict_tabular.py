@@ -11,7 +11,8 @@ import pandas as pd
 
 from melanoma.common.cli import run
 from melanoma.common.files import write_json, write_parquet
-from melanoma.config.recipe import read_recipe
+from melanoma.config.base import help_text
+from melanoma.config.recipe import Resources, read_recipe
 from melanoma.models.tabular import out_of_fold_and_test
 
 
@@ -21,8 +22,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", type=Path, required=True, help="table of the training images, with their folds")
     parser.add_argument("--test", type=Path, required=True, help="table of the test images, without labels")
     parser.add_argument("--folds", type=int, nargs="+", required=True, help="the folds to predict")
-    parser.add_argument("--test-by", choices=["refit", "fold_mean"], default="refit")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--test-by", choices=["refit", "fold_mean"], default="refit", help="the models that predict the test images"
+    )
+    parser.add_argument("--threads", type=int, default=1, help=help_text(Resources, "threads"))
     parser.add_argument("--output", type=Path, required=True, help="table of predictions to write")
     parser.add_argument("--model", type=Path, help="JSON to write, with all that the runs have learned")
 

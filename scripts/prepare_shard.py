@@ -12,6 +12,7 @@ import pandas as pd
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_yaml, write_parquet
+from melanoma.config.base import help_text
 from melanoma.config.data import Images
 from melanoma.images.shards import shard_rows, write_shard
 
@@ -21,10 +22,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="YAML: the section images of the configuration")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog, Parquet")
     parser.add_argument("--shard", type=int, required=True, help="number of the shard, from 0")
-    parser.add_argument("--shards", type=int, required=True, help="number of shards of the catalog")
+    parser.add_argument("--shards", type=int, required=True, help=help_text(Images, "shards"))
     parser.add_argument("--output", type=Path, required=True, help="shard to write, HDF5")
     parser.add_argument("--quality", type=Path, required=True, help="quality table to write, Parquet")
-    parser.add_argument("--processes", type=int, default=1, help="number of images that are decoded at the same time")
+    parser.add_argument("--processes", type=int, default=1, help=help_text(Images, "threads"))
 
 
 def main(args: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ from melanoma.common.files import write_bytes, write_csv
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import process_group
 from melanoma.compute.preemption import TRY_AGAIN, Preempted, Preemption, scheduler_job
+from melanoma.config.base import help_text
 from melanoma.config.recipe import Recipe, Resources, read_recipe
 from melanoma.training.checkpoint import Checkpoints, serialize
 from melanoma.training.early_stopping import best_epoch
@@ -46,13 +47,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="HISTORY",
         help="train on all images, for the mean of the best epochs of these folds",
     )
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs of this node; 0 trains on the CPU")
-    parser.add_argument("--nodes", type=int, default=1, help="nodes that train together")
-    parser.add_argument("--checkpoint-batches", type=int, default=500, help="batches between two checkpoints")
-    parser.add_argument("--checkpoint-minutes", type=float, default=10.0, help="minutes between two checkpoints")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of all processes on this node")
+    parser.add_argument("--gpus", type=int, default=0, help=help_text(Resources, "gpus"))
+    parser.add_argument("--nodes", type=int, default=1, help=help_text(Resources, "nodes"))
+    parser.add_argument("--checkpoint-batches", type=int, default=500, help=help_text(Recipe, "checkpoint_batches"))
+    parser.add_argument("--checkpoint-minutes", type=float, default=10.0, help=help_text(Recipe, "checkpoint_minutes"))
+    parser.add_argument("--threads", type=int, default=1, help=help_text(Resources, "threads"))
     parser.add_argument(
-        "--workers", type=int, help="processes that load batches; by default 0 on the CPU, else one less than threads"
+        "--workers", type=int, help="threads that load batches; by default 0 on the CPU, else one less than threads"
     )
     parser.add_argument(
         "--limit",

@@ -15,8 +15,8 @@ LAYERS = (
     {"snakefile", "split", "augment", "predictions"},
     {"models"},
     {"training", "fusion"},
-    {"evaluation"},
-    {"report"},
+    {"evaluation", "bundle"},
+    {"report", "classify"},
 )
 LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
 

@@ -20,7 +20,7 @@ TEMPORARY_NUMBERS = {
 TEMPORARY_NAMES = {"OutOfMemoryError", "DistBackendError", "DistNetworkError", "DistStoreError", "BrokenProcessPool"}
 # The messages of the same causes where torch raises a RuntimeError.
 TEMPORARY_WORDS = re.compile(
-    r"is killed by signal|exited unexpectedly|CUDA error: (?!device-side assert)|NCCL|gloo"
+    r"CUDA error: (?!device-side assert)|NCCL|gloo"
     r"|[Cc]onnection (closed|reset|refused)"
 )
 

@@ -83,6 +83,11 @@ def unread_if(**conditions: list[JsonValue]) -> JsonDict:
     return {"unread_if": {**conditions}}
 
 
+def help_text(section: type[Section], name: str) -> str:
+    """Return the description of an option as the help of a script's argument, which gives a % two meanings."""
+    return (section.model_fields[name].description or "").replace("%", "%%")
+
+
 def option_type(section: Any, name: str) -> Any:
     """Return the type, with its limits, of the option at a dotted name below a type; None if there is none."""
     return reduce(type_below, name.split("."), section)

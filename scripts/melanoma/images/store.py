@@ -5,6 +5,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Literal, NamedTuple, Protocol, TypedDict
 
 import h5py
@@ -20,6 +21,8 @@ from melanoma.images.hdf5 import REMEDY, create_hdf5, open_hdf5
 # fifths smaller and seven times slower.
 # A process may hold 1,024 files open on most systems; a training job has several loaders.
 OPEN_SHARDS = 64
+# A shard must not be closed while another thread reads from it.
+ONE_READER = Lock()
 # The exceptions that HDF5 raises for a damaged file, depending on where the damage is.
 DAMAGE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
 
@@ -136,8 +139,9 @@ class ImageStore:
     """The images of a study by row: uint8 RGB squares of `size` pixels, in one shard or in merged shards.
 
     Each process opens a shard when it first reads from it. So a store can be pickled for a spawned process and used in
-    a forked one. The constructor checks that every shard exists, is complete and is the one that was merged: HDF5 would
-    read the images of a missing shard as black. At most `open_shards` files are open at a time.
+    a forked one. Threads may share a store: one of them reads at a time, as HDF5 itself demands. The constructor checks
+    that every shard exists, is complete and is the one that was merged: HDF5 would read the images of a missing shard
+    as black. At most `open_shards` files are open at a time.
     """
 
     def __init__(self, path: str | Path, open_shards: int = OPEN_SHARDS) -> None:
@@ -178,7 +182,8 @@ class ImageStore:
             raise IndexError(f"{self.path}: rows {rows.min()} to {rows.max()}, expected 0 to {len(self) - 1}")
         # Read in the order of the file: a disk or a network file system reads forwards, and a shard is opened once.
         for position in np.argsort(rows, kind="stable").tolist():
-            self._read_one(int(rows[position]), out[position])
+            with ONE_READER:
+                self._read_one(int(rows[position]), out[position])
         return out
 
     def _read_one(self, row: int, out: NDArray[np.uint8]) -> None:

@@ -10,11 +10,11 @@
 The method with the lowest log loss in a cross-validation over patients is used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -82,7 +82,12 @@ def load(path: str | Path) -> dict[str, Calibrator]:
     A model without a calibrator is left out.
     """
     entries = {name: entry["calibrator"] for name, entry in read_json(path).items() if "calibrator" in entry}
-    return {name: (Affine if "slope" in values else Isotonic)(**values) for name, values in entries.items()}
+    return {name: calibrator_from(values) for name, values in entries.items()}
+
+
+def calibrator_from(values: Mapping[str, Any]) -> Calibrator:
+    """Return the calibrator of the fields that a file holds."""
+    return (Affine if "slope" in values else Isotonic)(**values)
 
 
 def choose_calibrator(

@@ -1,20 +1,14 @@
 """Batches of images, metadata and targets: read from the store, augmented, and put on the device."""
 
-import os
-import threading
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from melanoma.augment.pixelwise import augment
 from melanoma.augment.transforms import Transforms, transform_colors, warp
@@ -101,7 +95,7 @@ class Batch:
         return [self._cut(_part(slice(0, len(self)), number, count)) for number in range(count)]
 
     def pin_memory(self) -> "Batch":
-        """Return the batch in pinned memory, for the DataLoader."""
+        """Return the batch in pinned memory, from which a GPU copies while it computes."""
         return Batch(
             None if self.images is None else self.images.pin_memory(),
             self.color.pin_memory(),
@@ -124,7 +118,7 @@ class Batch:
         )
 
 
-class EpochBatches(Dataset[Batch]):
+class EpochBatches:
     """The batches of one training epoch. Each depends on (recipe, seed, epoch, number of the batch) alone.
 
     Process `rank` of `ranks` gets its contiguous part of each batch, whose images are augmented as in the whole batch.
@@ -158,7 +152,7 @@ class EpochBatches(Dataset[Batch]):
         return _batch(examples, indices, images, transforms)
 
 
-class PredictionBatches(Dataset[Batch]):
+class PredictionBatches:
     """The examples in their order, each with all its views of `tta`, of which there are `views`.
 
     Each image is read once, and its metadata, target and diagnosis are repeated for each view. A model without images
@@ -184,37 +178,6 @@ class PredictionBatches(Dataset[Batch]):
             transforms = views(self.tta, settings, seed, indices + examples.first, *sizes)
             images = warp(examples.store.read(examples.rows[indices]), transforms.affine, examples.output_size)
         return _batch(examples, np.repeat(indices, self.views), images, transforms)
-
-
-def loader(dataset: Dataset[Batch], numbers: Sequence[int], workers: int, pinned: bool) -> DataLoader[Batch]:
-    """Return a loader of the batches `numbers`, in this order for any number of workers."""
-    return DataLoader(
-        dataset,
-        sampler=numbers,
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=pinned,
-        collate_fn=_unchanged,
-        generator=torch.Generator(),
-        worker_init_fn=partial(_end_with, os.getpid()),
-    )
-
-
-def _end_with(process: int, worker: int) -> None:
-    """End this worker soon after `process` has ended, for whatever reason.
-
-    torch itself watches the parent of the worker. But that may be a fork server, which lives as long as its workers.
-    """
-
-    def watch() -> None:
-        while True:
-            try:
-                os.kill(process, 0)
-            except ProcessLookupError:
-                os._exit(1)
-            time.sleep(2)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 class DeviceBatch(NamedTuple):
@@ -290,7 +253,3 @@ def _batch(
         targets=torch.from_numpy(examples.targets[indices]),
         diagnoses=torch.from_numpy(examples.diagnoses[indices]),
     )
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

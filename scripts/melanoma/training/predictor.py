@@ -24,7 +24,8 @@ from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
 from melanoma.stats.metrics import auroc, average_precision
 from melanoma.training.early_stopping import ValidationFigures
-from melanoma.training.loader import Examples, PredictionBatches, loader, to_device
+from melanoma.training.loader import Examples, PredictionBatches, to_device
+from melanoma.training.prefetch import Prefetch
 
 VIEWS_AT_ONCE = 64
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -51,7 +52,7 @@ class TrainedNetwork(TypedDict):
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network on its `device`, its recipe, the number of loader workers, and the processes that share the images.
+    """A network on its `device`, its recipe, the threads that load batches, and the processes that share the images.
 
     Every process makes the same calls and gets the whole result.
     """
@@ -59,7 +60,7 @@ class Predictor:
     network: Classifier
     recipe: Recipe
     device: torch.device
-    workers: int
+    prefetch: Prefetch
     processes: Processes
 
     def evaluate(self, held_out: Examples) -> ValidationFigures:
@@ -99,7 +100,7 @@ class Predictor:
         batches = PredictionBatches(examples, VIEWS_AT_ONCE, tta, self.recipe)
         numbers = range(self.processes.rank, len(batches), self.processes.count)
         mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
-        loaded = loader(batches, numbers, self.workers, pinned=self.device.type == "cuda")
+        loaded = self.prefetch.stream(batches, numbers)
         for number, batch in zip(numbers, progress(loaded, "predicting", len(numbers)), strict=True):
             inputs = to_device(batch, self.device)
             with mixed:
@@ -140,6 +141,17 @@ def require_same_preparation(trained: TrainedNetwork, images: Path | None) -> No
         )
 
 
+def restored(
+    trained: TrainedNetwork, columns: int, device: torch.device, prefetch: Prefetch, processes: Processes
+) -> Predictor:
+    """Return the predictor of a trained network that reads so many columns of metadata, on `device`."""
+    recipe = Recipe.model_validate(trained["recipe"])
+    network = build_network(recipe, trained["size"], columns, len(trained["diagnoses"]))
+    network.load_state_dict(trained["weights"])
+    network.to(device).to(memory_format=torch.channels_last)
+    return Predictor(network, recipe, device, prefetch, processes)
+
+
 def predict_rows(
     trained: TrainedNetwork,
     rows: pd.DataFrame,
@@ -150,11 +162,9 @@ def predict_rows(
     processes: Processes,
 ) -> pd.DataFrame:
     """Return `rows` (image, patient, part and others) with the predictions of a trained network for `examples`."""
-    recipe = Recipe.model_validate(trained["recipe"])
-    network = build_network(recipe, trained["size"], examples.metadata.shape[1], len(trained["diagnoses"]))
-    network.load_state_dict(trained["weights"])
-    network.to(device).to(memory_format=torch.channels_last)
-    logits, embeddings = Predictor(network, recipe, device, workers, processes).predict(examples, tta)
+    with Prefetch(workers, pinned=device.type == "cuda") as prefetch:
+        predictor = restored(trained, examples.metadata.shape[1], device, prefetch, processes)
+        logits, embeddings = predictor.predict(examples, tta)
     distance = np.nan if embeddings is None else patient_distance(embeddings, patients_of_part(rows))
     return rows.assign(
         logit=logits,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError
 from melanoma.common.files import sha256
+from melanoma.common.stopwatch import Stopwatch
 from melanoma.compute.device import compute_device
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preempted, Preemption
@@ -34,8 +35,9 @@ from melanoma.models.pretrained import weights_digest
 from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.early_stopping import HISTORY, EpochRow, ValidationFigures, is_best, stops_early
 from melanoma.training.learner import Learner, LearnerState
-from melanoma.training.loader import EpochBatches, Examples, diagnosis_classes, loader
+from melanoma.training.loader import Batch, EpochBatches, Examples, diagnosis_classes
 from melanoma.training.predictor import Predictor, TrainedNetwork
+from melanoma.training.prefetch import Prefetch
 from melanoma.training.sampling import epoch_order, trained_prevalence
 
 
@@ -43,7 +45,7 @@ from melanoma.training.sampling import epoch_order, trained_prevalence
 class Run:
     """One training by `recipe` on the rows of `table`, evaluated after each epoch on `validation` unless it is None.
 
-    `workers` processes load the batches. With 0, the training process loads them itself.
+    `workers` threads load the batches. With 0, each batch is loaded when it is needed.
     """
 
     recipe: Recipe
@@ -105,13 +107,14 @@ def train(
     """
     trainer = Trainer(run, checkpoints, preemption, processes)
     trainer.restore()
-    with _curves(folder if processes.is_first else None, trainer.position["epoch"]) as writer:
+    with trainer.prefetch, _curves(folder if processes.is_first else None, trainer.position["epoch"]) as writer:
         for epoch in range(trainer.position["epoch"], run.epochs):
             if trainer.stops_early():
                 log.info("no better epoch in %d: stopping early", run.recipe.early_stopping_patience)
                 break
             trainer.train_epoch(epoch)
-            _report_epoch(trainer.finish_epoch(epoch), run.epochs, writer)
+            row = trainer.finish_epoch(epoch)
+            _report_epoch(row, run.epochs, trainer.stopwatch, writer)
     return trainer.result(), pd.DataFrame(trainer.position["history"], columns=HISTORY)
 
 
@@ -133,6 +136,9 @@ class Trainer:
         self.trained_prevalence = trained_prevalence(targets, self.recipe.sampling, self.recipe.loss)
         self.learner = Learner(self.recipe, self.examples, len(self.diagnoses), self.device, processes)
         self.position: Position = {"epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "history": [], "best": None}
+        self.prefetch = Prefetch(run.workers, pinned=self.device.type == "cuda")
+        self.stopwatch = Stopwatch()
+        self._next: _Epoch | None = None
         self._pending: _Report | None = None
         self._saved = time.monotonic()
 
@@ -152,14 +158,29 @@ class Trainer:
 
     def train_epoch(self, epoch: int) -> None:
         """Train on the remaining batches of an epoch, with checkpoints in between."""
-        batches = EpochBatches(self.examples, self.recipe, epoch, self.processes.rank, self.processes.count)
+        batches, remaining, loaded = self._next or self._epoch(epoch, self.position["batch"])
+        self.stopwatch = Stopwatch()
         self.learner.start_epoch(epoch)
-        remaining = range(self.position["batch"], len(batches))
-        loaded = loader(batches, remaining, self.run.workers, pinned=self.device.type == "cuda")
         label = f"epoch {epoch + 1} of {self.run.epochs}"
-        for number, batch in zip(remaining, progress(loaded, label, len(remaining)), strict=True):
+        arriving = self.stopwatch.waiting("data", progress(loaded, label, len(remaining)))
+        with self.stopwatch.timing("training"):
+            self._train_batches(epoch, batches, zip(remaining, arriving, strict=True))
+        if self.device.type == "cuda":
+            self.stopwatch.report_slow_data()
+        # The first batches of the next epoch are loaded during the validation of this one.
+        self._next = self._epoch(epoch + 1, 0) if epoch + 1 < self.run.epochs else None
+
+    def _epoch(self, epoch: int, first: int) -> "_Epoch":
+        """Start to load the batches of an epoch from number `first` on."""
+        batches = EpochBatches(self.examples, self.recipe, epoch, self.processes.rank, self.processes.count)
+        remaining = range(first, len(batches))
+        return _Epoch(batches, remaining, self.prefetch.stream(batches, remaining))
+
+    def _train_batches(self, epoch: int, batches: EpochBatches, numbered: Iterator[tuple[int, Batch]]) -> None:
+        for number, batch in numbered:
             images, step = batches.global_sizes[number], self.position["step"] + 1
             loss = self.learner.learn(batch, images, step, epoch + number / len(batches))
+            self.stopwatch.images += images
             self.position["batch"], self.position["step"] = number + 1, step
             report = _Report(batches, number, self._shared(loss / images))
             stop, save = self._settle()
@@ -175,8 +196,9 @@ class Trainer:
         """Evaluate the epoch, keep its weights if they are the best, save a checkpoint; return its row."""
         network, history = self.learner.evaluation_network, self.position["history"]
         self.processes.share_buffers(network)
-        predictor = Predictor(network, self.recipe, self.device, self.run.workers, self.processes)
-        validation: ValidationFigures = {} if self.held_out is None else predictor.evaluate(self.held_out)
+        predictor = Predictor(network, self.recipe, self.device, self.prefetch, self.processes)
+        with self.stopwatch.timing("validation"):
+            validation: ValidationFigures = {} if self.held_out is None else predictor.evaluate(self.held_out)
         row: EpochRow = {
             "epoch": epoch + 1,
             "learning_rate": self.recipe.optimizer.learning_rate * self.learner.rate_factor(epoch),
@@ -247,7 +269,16 @@ class Trainer:
         self._saved = time.monotonic()
         if self.processes.is_first:
             checkpoint: Checkpoint = {"position": self.position, "learner": self.learner.state_dict()}
-            self.checkpoints.save(checkpoint, self.position["step"])
+            with self.stopwatch.timing("checkpoint"):
+                self.checkpoints.save(checkpoint, self.position["step"])
+
+
+class _Epoch(NamedTuple):
+    """The batches of an epoch, the numbers of those that remain, and these batches as they are loaded."""
+
+    batches: EpochBatches
+    remaining: range
+    loaded: Iterator[Batch]
 
 
 @dataclass(frozen=True)
@@ -293,9 +324,10 @@ def _curves(folder: Path | None, epoch: int) -> Iterator[SummaryWriter | None]:
         writer.close()
 
 
-def _report_epoch(row: EpochRow, epochs: int, writer: SummaryWriter | None) -> None:
-    """Report the figures of one of `epochs` epochs."""
+def _report_epoch(row: EpochRow, epochs: int, stopwatch: Stopwatch, writer: SummaryWriter | None) -> None:
+    """Report the figures of one of `epochs` epochs, and where its time went."""
     figures = {name: value for name, value in row.items() if isinstance(value, float)}
+    figures |= stopwatch.figures()
     log.info(
         "epoch %d of %d: %s",
         row["epoch"],

@@ -131,7 +131,6 @@ def caused(error: Exception, cause: Exception) -> Exception:
         OSError(errno.ENOSPC, "full"), OSError(errno.EIO, "broken"), OSError(errno.ESTALE, "stale"),
         ConnectionResetError(errno.ECONNRESET, "reset"),
         MemoryError(), KeyboardInterrupt(), BrokenProcessPool(), torch.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."),
         RuntimeError("CUDA error: uncorrectable ECC error encountered"),
         RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.1]:1"),
         caused(InputError("cannot be read"), OSError(errno.EIO, "broken")),

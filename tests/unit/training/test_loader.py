@@ -16,7 +16,8 @@ from melanoma.common.errors import InputError
 from melanoma.config.augmentation import TTA
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
-from melanoma.training.loader import EpochBatches, Examples, PredictionBatches, diagnosis_classes, loader, to_device
+from melanoma.training.loader import EpochBatches, Examples, PredictionBatches, diagnosis_classes, to_device
+from melanoma.training.prefetch import Prefetch
 
 AUGMENTATION = {
     "flip_vertical": 0.5,
@@ -157,11 +158,13 @@ def test_random_views_have_no_hair_blur_or_cutout(examples):
     assert same(*([PredictionBatches(examples, 64, RANDOM, recipe)[0]] for recipe in recipes))
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("kind", [EpochBatches, PredictionBatches])
-def test_batches_are_the_same_bits_for_any_number_of_workers(examples, kind):
+def test_batches_are_the_same_bits_for_any_number_of_threads(examples, kind, threads):
     batches = EpochBatches(examples, RECIPE, 1) if kind is EpochBatches else kind(examples, 64, RANDOM, RECIPE)
     numbers = range(1, len(batches))
-    assert same(loader(batches, numbers, 2, False), [batches[number] for number in numbers])
+    with Prefetch(threads, pinned=False) as prefetch:
+        assert same(prefetch.stream(batches, numbers), [batches[number] for number in numbers])
 
 
 def test_diagnoses_are_indices_of_the_sorted_training_classes_or_minus_one(examples):

@@ -25,6 +25,7 @@ from melanoma.predictions.patient_context import patient_distance
 from melanoma.stats.metrics import auroc, average_precision, log_loss
 from melanoma.training.loader import Examples, PredictionBatches, to_device
 from melanoma.training.predictor import Predictor, require_same_preparation
+from melanoma.training.prefetch import Prefetch
 from small_training import TinyStudy
 
 FLIPS = TTA(name="flips", mean_of="probability")
@@ -47,7 +48,7 @@ def network(recipe: Recipe, examples: Examples) -> Classifier:
 
 
 def predictor(model: Classifier, recipe: Recipe) -> Predictor:
-    return Predictor(model, recipe, CPU, workers=0, processes=Processes())
+    return Predictor(model, recipe, CPU, prefetch=Prefetch(0, pinned=False), processes=Processes())
 
 
 @pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])

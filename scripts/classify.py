@@ -1,0 +1,58 @@
+"""Classify images with a bundle: a probability, a decision and warnings for each image.
+
+python scripts/classify.py --bundle bundles/demo --output answers.csv FOLDER_OR_IMAGES...
+
+A bad file does not stop the others: its problem is in the output. After a kill, the same command goes on.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from melanoma.bundle.model import BundledModel
+from melanoma.classify.answers import answers, kaggle_submission
+from melanoma.classify.chunks import compute
+from melanoma.classify.inputs import find_images, with_metadata
+from melanoma.common.cli import log, run
+from melanoma.common.errors import InputError
+from melanoma.common.files import write_csv
+from melanoma.config.base import help_text
+from melanoma.config.recipe import Resources
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add this script's arguments."""
+    add = parser.add_argument
+    add("images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER", help="images, and folders of images")
+    add("--bundle", type=Path, required=True, metavar="FOLDER", help="folder that bundle.py wrote")
+    add("--table", type=Path, metavar="CSV", help="columns image, and any of patient, age, sex, site")
+    add("--output", type=Path, required=True, metavar="CSV", help="table to write")
+    add("--format", choices=["answers", "kaggle"], default="answers", help="kaggle has image_name and target only")
+    add("--threshold", default="youden", metavar="RULE", help="rule of the threshold; bundle.json lists them")
+    add("--prevalence", type=float, metavar="SHARE", help="prevalence of melanoma among these images, if known")
+    add("--error-rate", type=float, metavar="SHARE", help="add conformal sets that err in this share of each class")
+    add("--gpus", type=int, default=0, help=help_text(Resources, "gpus"))
+    add("--threads", type=int, default=1, help=help_text(Resources, "threads"))
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the answers."""
+    for name in ("prevalence", "error_rate"):
+        share = getattr(args, name)
+        if share is not None and not 0 < share < 1:
+            raise InputError(f"--{name.replace('_', '-')} is {share}; expected a share between 0 and 1, such as 0.1")
+    bundle = BundledModel.read(args.bundle)
+    table = with_metadata(find_images(args.images), args.table)
+    unfinished = args.output.with_name(f"{args.output.name}.resume")
+    outputs = compute(bundle, table, unfinished, args.gpus, args.threads)
+    result = answers(bundle, outputs, table, args.threshold, args.prevalence, args.error_rate)
+    write_csv(args.output, kaggle_submission(result) if args.format == "kaggle" else result)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    bad = result[result["problem"].notna()]
+    for row in bad.itertuples():
+        log.warning("%s: %s", row.file, row.problem)
+    log.info("%s: %d images, %d of them unreadable", args.output, len(result), len(bad))
+
+
+if __name__ == "__main__":
+    run(describe, main, __doc__)

@@ -1,0 +1,1 @@
+"""Bundles: a model or a fusion in one folder, with all that a prediction needs, checked when it is read."""

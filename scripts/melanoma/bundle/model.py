@@ -1,0 +1,102 @@
+"""A bundle that is read: the models in it, and the predictions of its model from those of its networks."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from melanoma.bundle.contents import BundleFile, read_bundle
+from melanoma.bundle.weights import from_safetensors
+from melanoma.config.augmentation import TTA
+from melanoma.config.recipe import Recipe
+from melanoma.fusion.saved_fusion import Fusion
+from melanoma.fusion.stacking import Stack
+from melanoma.models.tabular import MetadataModel
+from melanoma.stats.calibration import NONE, Calibrator, calibrator_from
+from melanoma.stats.conformal import p_values
+from melanoma.stats.log_odds import logit, sigmoid
+from melanoma.stats.metrics import Floats
+from melanoma.training.saved_network import NetworkModel
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """The models of a bundle by name and kind, and what bundle.json says about them."""
+
+    about: BundleFile
+    networks: dict[str, NetworkModel]
+    metadata: dict[str, MetadataModel]
+    fusions: dict[str, Fusion]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read a bundle. Raises InputError if it is not whole."""
+        about, files = read_bundle(folder)
+        values = {name: json.loads(files[f"models/{name}.json"]) for name in about["models"]}
+        by_kind: dict[str, dict[str, Any]] = {"network": {}, "metadata": {}, "fusion": {}}
+        for name, kind in about["models"].items():
+            by_kind[kind][name] = values[name]
+        return cls(
+            about,
+            {name: _network(name, entry, files) for name, entry in by_kind["network"].items()},
+            {name: MetadataModel.from_dict(entry) for name, entry in by_kind["metadata"].items()},
+            {name: Fusion.from_dict(entry) for name, entry in by_kind["fusion"].items()},
+        )
+
+    @property
+    def reads_metadata(self) -> bool:
+        """Tell whether any of the models reads age, sex or site."""
+        runs = [run for network in self.networks.values() for run in network.runs.values()]
+        recipes = [Recipe.model_validate(run["recipe"]) for run in runs]
+        networks = any(recipe.head == "image_and_metadata" or not recipe.reads_images for recipe in recipes)
+        stacks = any(isinstance(fusion.combination, Stack) for fusion in self.fusions.values())
+        return bool(self.metadata) or networks or stacks
+
+    def predict(self, networks: dict[str, pd.DataFrame], table: pd.DataFrame) -> pd.DataFrame:
+        """Return the predictions of the bundle's model, in the order of `table`.
+
+        `networks` maps each network to its predictions (see `table.read_predictions`) of the images of `table`, which
+        has image, patient, age, sex and site.
+        """
+        predictions = dict(networks)
+        for name in self.about["models"]:
+            if name in self.metadata:
+                predictions[name] = self.metadata[name].predict(table)
+            elif name in self.fusions:
+                predictions[name] = self.fusions[name].predict(predictions, table)
+        return predictions[self.about["name"]].set_index("image").loc[table["image"]].reset_index()
+
+    def calibrated(self, probability: Floats, prevalence: float | None = None) -> Floats:
+        """Return calibrated probabilities, (n,), for the study's prevalence of melanoma or for another one."""
+        entry = self.about["calibrator"]
+        calibrator: Calibrator = NONE if entry is None else calibrator_from(entry)
+        result = calibrator.apply(probability)
+        if prevalence is None:
+            return result
+        shift = logit(np.array(prevalence)) - logit(np.array(self.about["prevalence"]))
+        return np.asarray(sigmoid(logit(result) + shift))
+
+    def conformal_classes(self, probability: Floats, error_rate: float) -> list[str]:
+        """Return for each calibrated probability, (n,), the classes that are not excluded at the error rate.
+
+        It is "benign", "melanoma", "benign or melanoma" or "neither". With the last two the model abstains.
+        """
+        benign, melanoma = self.about["out_of_fold"]["benign"], self.about["out_of_fold"]["melanoma"]
+        as_benign = p_values(1.0 - np.array(benign["probability"]), benign["weight"], 1.0 - probability)
+        as_melanoma = p_values(melanoma["probability"], melanoma["weight"], probability)
+        words = {(True, False): "benign", (False, True): "melanoma", (True, True): "benign or melanoma"}
+        kept = zip((as_benign > error_rate).tolist(), (as_melanoma > error_rate).tolist(), strict=True)
+        return [words.get(pair, "neither") for pair in kept]
+
+
+def _network(name: str, values: dict[str, Any], files: dict[str, bytes]) -> NetworkModel:
+    paths = {run: f"models/{name}/{run}.safetensors" for run in values["runs"]}
+    return NetworkModel(
+        TTA.model_validate(values["tta"]),
+        values["test_runs"],
+        {run: from_safetensors(files[path], path) for run, path in paths.items()},
+        {run: entry["test_from"] for run, entry in values["runs"].items()},
+    )

@@ -1,0 +1,1 @@
+"""Predictions of a bundle for photographs: the images, their table, the computation, and the answers."""

@@ -1,0 +1,107 @@
+"""The answer for each image: probability, decision, conformal set, rank within the patient, and warnings."""
+
+import numpy as np
+import pandas as pd
+
+from melanoma.bundle.model import BundledModel
+from melanoma.classify.chunks import Outputs
+from melanoma.common.errors import InputError
+from melanoma.predictions.aggregate import aggregated
+from melanoma.predictions.patient_context import patient_distance, patients_of_part
+
+# What a measure outside the range of the training images means, below and above it.
+MEANINGS = {
+    "width": ("narrower than the training images", "wider than the training images"),
+    "height": ("less high than the training images", "higher than the training images"),
+    "sharpness": ("blurred", "sharper or noisier than the training images"),
+    "exposure": ("dark", "bright"),
+    "border_fraction": ("no dark border", "large dark border"),
+    "hair": ("less hair than the training images", "much hair"),
+}
+
+
+def member_predictions(bundle: BundledModel, outputs: Outputs, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the predictions of each network for the readable images of `table` (image, patient), in its order."""
+    rows = table[["image", "patient"]].assign(part="test", fold=np.int8(-1), source=None)
+    result = {}
+    for name, network in bundle.networks.items():
+        runs = {}
+        for run in network.test_runs:
+            logits = outputs.logits[name, run]
+            vectors = None if outputs.embeddings is None else outputs.embeddings.get((name, run))
+            runs[run] = rows.assign(
+                logit=logits,
+                probability=1 / (1 + np.exp(-logits)),
+                trained_prevalence=network.runs[run]["trained_prevalence"],
+                patient_distance=np.nan if vectors is None else patient_distance(vectors, patients_of_part(rows)),
+            )
+        result[name] = aggregated(runs, pd.DataFrame({"image": [], "target": []}))
+    return result
+
+
+def answers(
+    bundle: BundledModel,
+    outputs: Outputs,
+    table: pd.DataFrame,
+    rule: str,
+    prevalence: float | None = None,
+    error_rate: float | None = None,
+) -> pd.DataFrame:
+    """Return one row for each image of `table` (image, file, patient, age, sex, site), in its order.
+
+    Columns: image; file; patient; probability, calibrated; logit, not calibrated; decision by the threshold `rule`;
+    conformal, the classes that are not excluded at `error_rate`; rank within the patient, 1 for the highest
+    probability; deviation, the standard deviation of the logit over the trainings of the bundle's network; warnings;
+    problem. An unreadable image has a problem and nothing else. Raises InputError if the bundle has no such rule.
+    """
+    thresholds = bundle.about["thresholds"]
+    if rule not in thresholds:
+        raise InputError(f"the bundle has no threshold {rule}; its thresholds are {', '.join(thresholds) or 'none'}")
+    quality = outputs.quality
+    readable = quality["readable"].to_numpy(bool)
+    known = table[readable].reset_index(drop=True)
+    predictions = bundle.predict(member_predictions(bundle, outputs, known), known)
+    raw = predictions["probability"].to_numpy(np.float64)
+    probability = bundle.calibrated(raw, prevalence)
+    own = known.assign(
+        probability=probability,
+        logit=predictions["logit"].to_numpy(np.float64),
+        decision=np.where(raw >= thresholds[rule], "melanoma", "benign"),
+        rank=pd.Series(probability).groupby(known["patient"]).rank(method="min", ascending=False).astype("Int64"),
+        deviation=_deviation(bundle, outputs, len(known)),
+        warnings=_warnings(bundle, quality[readable].reset_index(drop=True), known),
+    )
+    if error_rate is not None:
+        own["conformal"] = bundle.conformal_classes(bundle.calibrated(raw), error_rate)
+    columns = [name for name in own if name not in table]
+    result = table[["image", "file", "patient"]].merge(own[["image", *columns]], on="image", how="left")
+    return result.assign(problem=quality["problem"].to_numpy())
+
+
+def kaggle_submission(result: pd.DataFrame) -> pd.DataFrame:
+    """Return the two columns of a submission to Kaggle. Raises InputError if an image has no probability."""
+    missing = result.loc[result["probability"].isna(), "file"].tolist()
+    if missing:
+        raise InputError(f"A submission needs every image, and these are unreadable: {', '.join(missing[:5])}")
+    return pd.DataFrame({"image_name": result["image"], "target": result["probability"]})
+
+
+def _deviation(bundle: BundledModel, outputs: Outputs, count: int) -> np.ndarray:
+    """Return the standard deviation of the logit over seeds and folds, NaN without several trainings, (n,)."""
+    runs = [logits for (name, _), logits in outputs.logits.items() if name == bundle.about["name"]]
+    return np.std(runs, axis=0, ddof=1) if len(runs) > 1 else np.full(count, np.nan)
+
+
+def _warnings(bundle: BundledModel, quality: pd.DataFrame, known: pd.DataFrame) -> list[str]:
+    """Return for each image what the training images did not have, and which metadata is missing."""
+    found: list[list[str]] = [[] for _ in range(len(known))]
+    for measure, limits in bundle.about["training_images"].items():
+        values = quality[measure].to_numpy(np.float64)
+        for meaning, outside in zip(MEANINGS[measure], (values < limits["low"], values > limits["high"]), strict=True):
+            for index in np.flatnonzero(outside):
+                found[index].append(meaning)
+    if bundle.reads_metadata:
+        for column in ("age", "sex", "site"):
+            for index in np.flatnonzero(known[column].isna()):
+                found[index].append(f"no {column}")
+    return ["; ".join(words) for words in found]

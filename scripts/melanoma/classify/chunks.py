@@ -1,0 +1,161 @@
+"""The outputs of all networks of a bundle for many images: a chunk at a time, in constant memory, kill and go on."""
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from melanoma.augment.tta import view_count
+from melanoma.bundle.model import BundledModel
+from melanoma.common.cli import progress
+from melanoma.common.files import atomic_path, sha256, write_parquet
+from melanoma.compute.device import compute_device, set_up_torch
+from melanoma.compute.distributed import Processes
+from melanoma.config.augmentation import TTA
+from melanoma.config.data import Images
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.images.shards import write_shard
+from melanoma.images.store import ImageStore, Preparation
+from melanoma.training.loader import Examples
+from melanoma.training.predictor import VIEWS_AT_ONCE, Predictor, TrainedNetwork, restored
+from melanoma.training.prefetch import Prefetch
+
+# About so many images are prepared, predicted and written at a time. A killed run repeats at most as many.
+CHUNK = 960
+
+
+class Outputs(NamedTuple):
+    """What the networks say about all images.
+
+    `quality`: the quality table, with readable and problem. `logits`: those of each network and run by
+    (network, run), (readable images,); `embeddings`: in the same way, (readable images, width), of networks with
+    images, or None if nothing reads them.
+    """
+
+    quality: pd.DataFrame
+    logits: dict[tuple[str, str], NDArray[np.float64]]
+    embeddings: dict[tuple[str, str], NDArray[np.float32]] | None
+
+
+class _Run(NamedTuple):
+    """One training of a network, ready to predict, and the number of its first image, for random views."""
+
+    key: tuple[str, str]
+    trained: TrainedNetwork
+    predictor: Predictor
+    tta: TTA
+    first: int
+
+
+def compute(bundle: BundledModel, table: pd.DataFrame, folder: Path, gpus: int, threads: int) -> Outputs:
+    """Return the outputs of all networks for the images of `table` (image, file, age, sex, site).
+
+    `folder` keeps finished chunks: the same call after a kill goes on from them. An unreadable image has no output and
+    its problem in the quality table. Raises InputError if a bundle's network needs a GPU that is missing.
+    """
+    set_up_torch(threads)
+    keep_embeddings = any(fusion.context for fusion in bundle.fusions.values())
+    size = _chunk_size(bundle)
+    starts = range(0, len(table), size)
+    with ExitStack() as stack:
+        prefetch = stack.enter_context(Prefetch(max(threads - 1, 1) if gpus else 0, pinned=gpus > 0))
+        runs = list(_runs(bundle, gpus, prefetch))
+        parts = []
+        for start in progress(starts, f"chunks of {size} images"):
+            rows = table.iloc[start : start + size].reset_index(drop=True)
+            path = folder / f"{start:09d}-{_stamp(bundle, rows)}.parquet"
+            if not path.exists():
+                _compute_chunk(runs, rows, start, path, threads, keep_embeddings)
+            parts.append(path)
+    outputs = pd.concat(map(pd.read_parquet, parts), ignore_index=True)
+    readable = outputs[outputs["readable"]]
+    keys = [run.key for run in runs]
+    logits = {key: readable[_column(key)].to_numpy(np.float64) for key in keys}
+    if not keep_embeddings:
+        return Outputs(outputs, logits, None)
+    vectors = {
+        run.key: np.concatenate([np.load(_vectors(part, run.key)) for part in parts])
+        for run in runs
+        if run.trained["images"] is not None
+    }
+    return Outputs(outputs, logits, vectors)
+
+
+def _runs(bundle: BundledModel, gpus: int, prefetch: Prefetch) -> Iterator[_Run]:
+    for name, network in bundle.networks.items():
+        for run in network.test_runs:
+            trained = network.runs[run]
+            device = compute_device(gpus, trained["recipe"]["precision"])
+            columns = len(MetadataEncoder.from_dict(trained["encoder"]).names)
+            predictor = restored(trained, columns, device, prefetch, Processes())
+            yield _Run((name, run), trained, predictor, network.tta, network.first_test[run])
+
+
+def _compute_chunk(
+    runs: list[_Run], rows: pd.DataFrame, start: int, path: Path, threads: int, keep_embeddings: bool
+) -> None:
+    """Prepare a chunk once for each preparation, predict it by all runs, and write the outputs to `path`."""
+    quality = pd.DataFrame({"image": rows["image"], "file": rows["file"], "readable": True, "problem": None})
+    preparations = [run.trained["images"] for run in runs if run.trained["images"] is not None]
+    stores: dict[str, Path] = {}
+    for preparation in preparations:
+        store = path.with_name(f".{path.stem}-{_name(preparation)}.h5")
+        if _name(preparation) not in stores:
+            settings = Images(**preparation, on_unreadable="drop")
+            quality = write_shard(store, rows[["image", "file"]], settings, threads)
+            stores[_name(preparation)] = store
+    outputs: dict[str, NDArray[np.float64]] = {}
+    readable = quality["readable"].to_numpy()
+    known = rows[readable].reset_index(drop=True)
+    for run in runs:
+        logits = np.full(len(rows), np.nan)
+        if len(known):
+            examples = _examples(run, known, stores, start)
+            logits[readable], embeddings = run.predictor.predict(examples, run.tta)
+            if keep_embeddings and embeddings is not None:
+                with atomic_path(_vectors(path, run.key)) as temporary, temporary.open("wb") as file:
+                    np.save(file, embeddings)
+        outputs[_column(run.key)] = logits
+    write_parquet(path, quality.assign(**outputs))
+    for store in stores.values():
+        store.unlink(missing_ok=True)
+
+
+def _examples(run: _Run, known: pd.DataFrame, stores: dict[str, Path], start: int) -> Examples:
+    trained = run.trained
+    store = None if trained["images"] is None else ImageStore(stores[_name(trained["images"])])
+    table = known.assign(row=np.arange(len(known)))
+    examples = Examples.of(table, MetadataEncoder.from_dict(trained["encoder"]), None, trained["size"])
+    return replace(examples, store=store, first=run.first + start)
+
+
+def _chunk_size(bundle: BundledModel) -> int:
+    """Return a size at which the batches of a chunk are those of all images at once, for every network."""
+    views = [view_count(network.tta) for network in bundle.networks.values()]
+    whole = math.lcm(*(max(VIEWS_AT_ONCE // count, 1) for count in views), 1)
+    return max(CHUNK // whole, 1) * whole
+
+
+def _stamp(bundle: BundledModel, rows: pd.DataFrame) -> str:
+    """Return a hash of all that decides the outputs of a chunk: the bundle, the files and the metadata."""
+    files = [(file, Path(file).stat().st_size, Path(file).stat().st_mtime_ns) for file in rows["file"]]
+    metadata = rows[["age", "sex", "site"]].to_csv(index=False)
+    return sha256("\n".join([str(bundle.about["files"]), str(files), metadata]).encode())[:16]
+
+
+def _name(preparation: Preparation) -> str:
+    return sha256(str(sorted(preparation.items())).encode())[:8]
+
+
+def _column(key: tuple[str, str]) -> str:
+    return "logit " + " ".join(key)
+
+
+def _vectors(path: Path, key: tuple[str, str]) -> Path:
+    return path.with_name(f"{path.stem}-{'-'.join(key)}.npy")

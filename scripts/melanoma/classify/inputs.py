@@ -1,0 +1,83 @@
+"""The images to classify, and what a table says about them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from melanoma.common.errors import InputError, listing
+from melanoma.data.tables import read_frame
+from melanoma.data.vocabulary import VOCABULARIES, harmonize
+
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+METADATA = ("patient", "age", "sex", "site")
+
+
+def find_images(paths: Sequence[Path]) -> pd.DataFrame:
+    """Return the images of files and folders (with their subfolders): image, the name without suffix, and file.
+
+    Files of a folder are in the order of their paths. Raises InputError if a path is missing, if a folder has no image,
+    or if two files have the same name.
+    """
+    files = [file for path in paths for file in _files(path)]
+    table = pd.DataFrame({"image": [file.stem for file in files], "file": [str(file) for file in files]}, dtype="str")
+    twice = table[table["image"].duplicated(keep=False)].sort_values("image", kind="stable")
+    if len(twice):
+        raise InputError(
+            "Two files have the same name, and a table could mean either. Rename one or classify their folders one by"
+            f" one:\n{listing(twice['file'])}"
+        )
+    return table
+
+
+def with_metadata(images: pd.DataFrame, path: Path | None) -> pd.DataFrame:
+    """Return the images with patient, age, sex and site from a table; all are missing without one.
+
+    The table has image (the file's name, with or without suffix) and any of the other columns. Raises InputError if it
+    has no image column, names an image twice, or has an age, sex or site that is not understood.
+    """
+    if path is None:
+        return images.assign(**{name: pd.Series(None, index=images.index, dtype="str") for name in METADATA}).astype(
+            {"age": "float64"}
+        )
+    table = read_frame(path)
+    if "image" not in table:
+        raise InputError(f"{path}: no column image. Its columns are {', '.join(table)}; rename the one of the images")
+    names = table["image"].astype("str").str.strip().str.replace(r"\.(jpe?g|png)\Z", "", case=False, regex=True)
+    table = pd.DataFrame({"image": names, **{name: table[name] for name in METADATA if name in table}})
+    twice = table["image"][table["image"].duplicated()].unique().tolist()
+    if twice:
+        raise InputError(f"{path}: images in several rows; remove all but one of each:\n{listing(twice)}")
+    table = table.reindex(columns=["image", *METADATA])
+    for name in ("sex", "site"):
+        table[name] = _words(table[name].astype("str"), name, path)
+    table["age"] = _ages(table["age"], path)
+    table["patient"] = table["patient"].astype("str")
+    return images.merge(table, on="image", how="left", validate="1:1")
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or folder")
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    if not found:
+        raise InputError(f"{path}: no image in this folder; expected files with {', '.join(sorted(SUFFIXES))}")
+    return found
+
+
+def _words(texts: pd.Series, name: str, path: Path) -> pd.Series:
+    words = harmonize(texts, VOCABULARIES[name])
+    unknown = texts[~words["known"]].unique().tolist()
+    if unknown:
+        raise InputError(f"{path}: {name}: not in the vocabulary of docs/data.md, correct or empty it: {unknown}")
+    return words["word"]
+
+
+def _ages(values: pd.Series, path: Path) -> pd.Series:
+    ages = pd.to_numeric(values, errors="coerce").astype("float64")
+    wrong = values[(values.notna() & ages.isna()) | (ages < 0) | (ages > 120)].unique().tolist()
+    if wrong:
+        raise InputError(f"{path}: age: expected years from 0 to 120 or nothing, found {wrong}")
+    return ages

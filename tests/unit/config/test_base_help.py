@@ -1,0 +1,26 @@
+"""An option that a script and a study share has one description."""
+
+import subprocess
+import sys
+
+import pytest
+
+from melanoma.config.base import help_text
+from melanoma.config.data import Download, Images
+from melanoma.config.recipe import Recipe, Resources
+from project import SCRIPTS
+
+SHARED = {
+    "fetch": [(Download, "url"), (Download, "bytes"), (Download, "sha256"), (Download, "unzip")],
+    "prepare_shard": [(Images, "shards"), (Images, "threads")],
+    "predict_tabular": [(Resources, "threads")],
+    "train": [(Resources, "gpus"), (Resources, "nodes"), (Resources, "threads"), (Recipe, "checkpoint_minutes")],
+}
+
+
+@pytest.mark.parametrize("script", SHARED)
+def test_the_help_of_a_script_has_the_description_of_the_option(script: str) -> None:
+    shown = subprocess.run([sys.executable, SCRIPTS / f"{script}.py", "--help"], capture_output=True, text=True)
+    words = " ".join(shown.stdout.split())
+    for section, name in SHARED[script]:
+        assert help_text(section, name) in words

@@ -1,0 +1,128 @@
+"""A bundle of a finished study, in another folder, gives the study's predictions for the same photographs."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import quick
+from project import ROOT, SCRIPTS
+
+pytestmark = pytest.mark.xdist_group("finished")
+FOLDERS = {"cnn": "predict", "joint": "predict", "boosting": "predict", "mean": "fuse", "stacked": "fuse"}
+
+
+@pytest.fixture(scope="module")
+def photographs(finished, tmp_path_factory):
+    """The test images of the tiny study and their table, in a folder of their own."""
+    folder = tmp_path_factory.mktemp("clinic")
+    project, _ = finished
+    results = project / "results" / "tiny"
+    test = pd.read_parquet(results / "split" / "test.parquet")
+    files = pd.read_parquet(results / "catalog" / "catalog.parquet").set_index("image")["file"]
+    (folder / "images").mkdir()
+    for image in test["image"]:
+        shutil.copy(project / files[image], folder / "images")
+    test.to_csv(folder / "table.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundles(finished, photographs):
+    """Bundles of several kinds of models, made in the study and then moved away from it."""
+    for name in FOLDERS:
+        quick.run("bundle", "--results", finished[0] / "results/tiny", "--model", name, "--output", photographs / name)
+    return photographs
+
+
+def classify(folder, name, *options):
+    output = folder / f"{name}.csv"
+    images = sorted((folder / "images").iterdir())
+    quick.run("classify", "--bundle", folder / name, "--output", output, *options, *images)
+    return pd.read_csv(output).set_index("image")
+
+
+def predicted(finished, name):
+    rows = pd.read_parquet(finished[0] / "results/tiny" / FOLDERS[name] / f"{name}.parquet")
+    return rows[rows["part"] == "test"].set_index("image")
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_answers_are_the_studys_predictions_to_the_bit(finished, bundles, name):
+    answers = classify(bundles, name, "--table", bundles / "table.csv", "--error-rate", 0.1)
+    expected = predicted(finished, name)
+    assert answers.index.tolist() == sorted(expected.index)
+    assert np.array_equal(answers["logit"], expected["logit"].loc[answers.index])
+    assert answers["probability"].between(0, 1).all() and answers["problem"].isna().all()
+    assert set(answers["decision"]) <= {"benign", "melanoma"}
+    threshold = json.loads((bundles / name / "bundle.json").read_text())["thresholds"]["youden"]
+    assert ((expected["probability"].loc[answers.index] >= threshold) == (answers["decision"] == "melanoma")).all()
+    assert set(answers["conformal"]) <= {"benign", "melanoma", "benign or melanoma", "neither"}
+    assert not (bundles / f"{name}.csv.resume").exists()
+
+
+def test_damaged_files_do_not_stop_the_others_and_are_listed_with_reasons(finished, bundles, tmp_path):
+    shutil.copytree(bundles / "images", tmp_path / "images")
+    shutil.copytree(bundles / "cnn", tmp_path / "cnn")
+    files = sorted((tmp_path / "images").iterdir())
+    (files[0]).write_bytes(files[0].read_bytes()[:2000])
+    (files[1]).write_bytes(b"")
+    (files[2]).write_text("<html>not found</html>")
+    answers = classify(tmp_path, "cnn")
+    assert answers["problem"].notna().tolist() == [True] * 3 + [False] * (len(files) - 3)
+    assert answers["probability"].isna().tolist() == [True] * 3 + [False] * (len(files) - 3)
+    expected = predicted(finished, "cnn")["logit"]
+    assert answers["logit"].iloc[3:].to_numpy() == pytest.approx(expected.loc[answers.index[3:]].to_numpy(), abs=1e-6)
+
+
+def test_a_submission_to_kaggle_has_its_two_columns(bundles):
+    quick.run(
+        *("classify", "--bundle", bundles / "cnn", "--output", bundles / "submission.csv", "--format", "kaggle"),
+        bundles / "images",
+    )
+    submission = pd.read_csv(bundles / "submission.csv")
+    assert submission.columns.tolist() == ["image_name", "target"] and submission["target"].between(0, 1).all()
+
+
+def test_another_prevalence_shifts_every_log_odds_alike(bundles):
+    def log_odds(*options):
+        probability = classify(bundles, "cnn", *options)["probability"]
+        return np.log(probability / (1 - probability))
+
+    about = json.loads((bundles / "cnn" / "bundle.json").read_text())
+    given = about["prevalence"]
+    shift = np.log(0.01 / 0.99) - np.log(given / (1 - given))
+    assert (log_odds("--prevalence", 0.01) - log_odds()).to_numpy() == pytest.approx(shift)
+
+
+def test_external_predictions_have_no_bundle_and_a_changed_bundle_is_refused(finished, bundles, tmp_path):
+    script = [sys.executable, str(SCRIPTS / "bundle.py"), "--results", str(finished[0] / "results/tiny")]
+    done = subprocess.run([*script, "--model", "theirs", "--output", tmp_path / "x"], capture_output=True, text=True)
+    assert done.returncode == 1 and "theirs has external predictions and no weights" in done.stderr
+    done = subprocess.run([*script, "--model", "nobody", "--output", tmp_path / "x"], capture_output=True, text=True)
+    assert done.returncode == 1 and "no model nobody. Its models are boosted, boosting, cnn" in done.stderr
+    shutil.copytree(bundles / "cnn", tmp_path / "cnn")
+    next((tmp_path / "cnn" / "models" / "cnn").iterdir()).write_bytes(b"other")
+    script = [sys.executable, str(SCRIPTS / "classify.py"), "--bundle", str(tmp_path / "cnn")]
+    done = subprocess.run(
+        [*script, "--output", str(tmp_path / "out.csv"), str(bundles / "images")], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "the file has changed. Copy the bundle again" in done.stderr
+
+
+def test_the_readmes_commands_run_without_the_study(finished, photographs, tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    bundle, classification = re.findall(r"^python (scripts/(?:bundle|classify)\.py .*)$", readme, re.MULTILINE)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "demo").symlink_to(finished[0] / "results/tiny")
+    (tmp_path / "new_images").symlink_to(photographs / "images")
+    shutil.copy(photographs / "table.csv", tmp_path / "new.csv")
+    subprocess.run([sys.executable, *f"{ROOT}/{bundle}".split()], cwd=tmp_path, check=True)
+    (tmp_path / "results" / "demo").unlink()
+    subprocess.run([sys.executable, *f"{ROOT}/{classification}".split()], cwd=tmp_path, check=True)
+    assert pd.read_csv(tmp_path / "answers.csv")["probability"].notna().all()
