@@ -192,7 +192,7 @@ def test_patients_with_few_and_with_many_images_are_shared_out() -> None:
     assert (folds.max(axis=1) - folds.min(axis=1)).max() <= 8
 
 
-def test_grouping_by_lesion_alone_is_caught_by_the_gate() -> None:
+def test_grouping_by_lesion_alone_is_caught_by_the_leakage_check() -> None:
     images = random_cohort(60, seed=1)
     split = split_images(images, NO_PAIRS, SETTINGS.model_copy(update={"group_by": ["lesion"]}))
     report = leakage(split)
