@@ -4,6 +4,8 @@ MADE_FOLDERS = [*FETCHED, *(f"{RESULTS}/demo/{name}/jpeg" for name in GENERATED)
 # The time of a folder says nothing about its images.
 IMAGE_FOLDERS = ancient(sources.image_folders(SOURCES, MADE_FOLDERS))
 
+VOCABULARY = ("archive_vocabulary.csv", "other_benign.txt")
+
 
 rule build_catalog:
     input:
@@ -21,5 +23,6 @@ rule build_catalog:
         ENVIRONMENT
     params:
         **code("build_catalog"),
+        words=file_digest(Path(workflow.basedir, "scripts/melanoma/data", name) for name in VOCABULARY),
     shell:
         "python {params.script:q} {params.inputs} --output {output.catalog} --issues {output.issues} --log {log}"

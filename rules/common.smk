@@ -48,6 +48,7 @@ SPLIT = {
     "test": f"{RESULTS}/split/test.parquet",
     "test_labels": f"{RESULTS}/split/test_labels.parquet",
     "left_out": f"{RESULTS}/split/left_out.csv",
+    "pairs": f"{RESULTS}/split/pairs.csv",
     "leakage": f"{RESULTS}/split/leakage.json",
 }
 AUDIT = f"{RESULTS}/evaluate/leakage.json"

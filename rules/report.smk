@@ -11,12 +11,14 @@ SHOWN = {
     **SHEETS,
 }
 FIGURES = {name: f"{REPORT}/{file}" for name, file in SHOWN.items()}
+if FOUND_PAIRS:
+    FIGURES["near_duplicates"] = f"{RESULTS}/split/near_duplicates.png"
 RECIPES = {model: recipe_file(TRAININGS.names[model]) for model in MODELS}
 TRIAL_TABLES = {model: f"{RESULTS}/tune/{TRAININGS.names[model]}/trials.csv" for model in TUNED}
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 TEXTS = [
     *(f"scripts/melanoma/report/templates/{name}.html.j2" for name in ("report", "selected_model", "shortcuts")),
-    *dict.fromkeys(f"report/{name.partition(':')[0]}.rst" for name in SHOWN),
+    *dict.fromkeys(f"report/{name.partition(':')[0]}.rst" for name in FIGURES),
 ]
 
 
@@ -99,6 +101,7 @@ rule write_report:
         shortcuts=f"{RESULTS}/evaluate/shortcuts.json",
         leakage=AUDIT,
         issues=f"{RESULTS}/catalog/issues.csv",
+        catalog=CATALOG,
         quality=QUALITY if HAS_IMAGES else [],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],

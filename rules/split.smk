@@ -6,16 +6,17 @@ The test labels are in a file of their own, which training and prediction never 
 PREDEFINED = study.split.predefined
 NEAR_DUPLICATES = study.split.near_duplicates
 FOUND_PAIRS = f"{RESULTS}/split/near_duplicates.csv" if HAS_IMAGES and NEAR_DUPLICATES.search else []
-DUPLICATES = study.split.duplicates or []
+LISTED_PAIRS = [study.split.duplicates, NEAR_DUPLICATES.same, NEAR_DUPLICATES.different]
+DUPLICATES = [table for table in LISTED_PAIRS if table]
 SPLIT_INPUT = {"settings": settings("split"), "quality": QUALITY, "near_duplicates": FOUND_PAIRS}
 
 
 rule find_near_duplicates:
     input:
-        images=STORE,
-        quality=f"{RESULTS}/images/quality.parquet",
+        catalog=CATALOG,
     output:
-        f"{RESULTS}/split/near_duplicates.csv",
+        pairs=f"{RESULTS}/split/near_duplicates.csv",
+        sheet=f"{RESULTS}/split/near_duplicates.png",
     log:
         f"{LOGS}/find_near_duplicates.log",
     benchmark:
@@ -27,11 +28,10 @@ rule find_near_duplicates:
         **growing(mem_mb=8000, runtime=240),
     params:
         **code("find_near_duplicates"),
-        hash_distance=NEAR_DUPLICATES.hash_distance,
-        max_difference=NEAR_DUPLICATES.max_difference,
+        max_pixels=study.images.max_pixels,
     shell:
-        "python {params.script:q} {params.inputs} --hash-distance {params.hash_distance}"
-        " --max-difference {params.max_difference} --threads {threads} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} --max-pixels {params.max_pixels} --threads {threads}"
+        " --output {output.pairs} --sheet {output.sheet} --log {log}"
 
 
 rule split_study:
@@ -41,7 +41,7 @@ rule split_study:
         **SPLIT_INPUT,
         catalog=CATALOG,
     output:
-        **from_split("train", "test", "test_labels", "left_out"),
+        **from_split("train", "test", "test_labels", "left_out", "pairs"),
         split=f"{RESULTS}/split/split.parquet",
     log:
         f"{LOGS}/split_study.log",
@@ -53,7 +53,8 @@ rule split_study:
         **code("split_study"),
     shell:
         "python {params.script:q} {params.inputs} --split {output.split} --train {output.train} --test {output.test}"
-        " --test-labels {output.test_labels} --left-out {output.left_out} --log {log}"
+        " --test-labels {output.test_labels} --left-out {output.left_out}"
+        " --pairs {output.pairs} --log {log}"
 
 
 rule check_leakage:

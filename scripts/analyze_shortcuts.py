@@ -21,7 +21,7 @@ from melanoma.evaluation.shortcuts import areas, baselines, find_shortcuts
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
 
-METADATA = ["image", "age", "sex", "site", "source", "width", "height"]
+METADATA = ["image", "age", "sex", "site", "source", "width", "height", "skin_type"]
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,8 @@ def labeled(
         rows = table[table["part"] == part]
         if len(rows):
             rows = join_labels(rows, targets, name, subset=part == "train")
-            joined[name] = rows.drop(columns="source").merge(metadata[METADATA], on="image", how="left", validate="1:1")
+            known = metadata[[column for column in METADATA if column in metadata]]
+            joined[name] = rows.drop(columns="source").merge(known, on="image", how="left", validate="1:1")
     return joined
 
 

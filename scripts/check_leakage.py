@@ -15,6 +15,7 @@ from melanoma.common.files import read_yaml, write_json
 from melanoma.config.data import Split
 from melanoma.split.assign import read_pairs
 from melanoma.split.leakage import Tables, check, require_no_leaks
+from melanoma.split.near_duplicates import CERTAIN, read_near_duplicates
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +33,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Check, write the findings, and fail if there are any and allow_leaks is false."""
     settings = Split(**read_yaml(args.settings))
+    near = read_near_duplicates(args.near_duplicates, settings.near_duplicates)
     tables = Tables(
         train=pd.read_parquet(args.train),
         test=pd.read_parquet(args.test),
         files=pd.read_parquet(args.quality, columns=["image", "sha256"]),
         pairs=read_pairs(settings.duplicates),
-        near=read_pairs(args.near_duplicates),
+        near=near[near["verdict"].isin(CERTAIN)],
         folds=settings.folds,
     )
     report = check(tables)
@@ -45,6 +47,8 @@ def main(args: argparse.Namespace) -> None:
     report["checked"] |= {f"left out, {reason}": int(count) for reason, count in left_out.items()}
     parts = {"train": tables.train, "test": tables.test}
     sources = {name: sorted(table["source"].unique()) for name, table in parts.items()}
+    doubted = int((near["verdict"] == "doubted").sum())
+    report["checked"] |= {"doubted near-duplicate pairs, which are no leaks (split/pairs.csv)": doubted}
     write_json(args.output, {**report, "sources": sources})
     for notice in report["notices"]:
         log.warning("%s", notice)

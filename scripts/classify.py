@@ -51,7 +51,8 @@ def main(args: argparse.Namespace) -> None:
     bad = result[result["problem"].notna()]
     for row in bad.itertuples():
         log.warning("%s: %s", row.file, row.problem)
-    log.info("%s: %d images, %d of them unreadable", args.output, len(result), len(bad))
+    unreadable = len(table) - int(outputs.quality["readable"].sum())
+    log.info("%s: %d images, %d of them unreadable", args.output, len(result), unreadable)
 
 
 if __name__ == "__main__":

@@ -1,38 +1,50 @@
 """Find images of the same photograph: copies of a file, also re-encoded, resized, cropped, flipped or brightened.
 
-python scripts/find_near_duplicates.py --quality quality.parquet --images images.h5 --hash-distance 10 \\
-    --max-difference 0.35 --threads 4 --output near_duplicates.csv
+python scripts/find_near_duplicates.py --catalog catalog.parquet --max-pixels 50000000 --threads 4 \\
+    --output near_duplicates.csv --sheet near_duplicates.png
 """
 
 import argparse
 from pathlib import Path
 
+import cv2
 import pandas as pd
 
 from melanoma.common.cli import log, run
-from melanoma.common.files import write_csv
+from melanoma.common.files import atomic_path, write_csv
 from melanoma.images.near_duplicates import find
-from melanoma.images.store import ImageStore
+from melanoma.images.pair_sheet import draw_pairs
+from melanoma.images.thumbnails import read_thumbnails
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add this script's arguments."""
     add = parser.add_argument
-    add("--quality", type=Path, required=True, help="quality table of all images, Parquet")
-    add("--images", type=Path, required=True, help="image store")
-    add("--hash-distance", type=int, default=10, metavar="BITS", help="largest distance of two perceptual hashes")
-    add("--max-difference", type=float, default=0.35, help="largest difference of the detail of two images, 0 to 1")
+    add("--catalog", type=Path, required=True, help="catalog, Parquet")
+    add("--max-pixels", type=int, default=50_000_000, help="a file whose header states more pixels is not read")
     add("--threads", type=int, default=1, help="number of threads")
     add("--output", type=Path, required=True, help="pairs, CSV to write")
+    add("--sheet", type=Path, help="pairs to look at, PNG to write")
 
 
 def main(args: argparse.Namespace) -> None:
     """Find all pairs and write them."""
-    quality, store = pd.read_parquet(args.quality), ImageStore(args.images)
-    pairs = find(quality, store, args.hash_distance, args.max_difference, args.threads)
+    catalog = pd.read_parquet(args.catalog, columns=["image", "file"])
+    thumbnails = read_thumbnails(catalog["file"].tolist(), args.max_pixels, args.threads)
+    pairs = find(catalog["image"].tolist(), thumbnails, args.threads)
     for pair in pairs.head(20).itertuples():
-        log.info("%s and %s: %d bits, difference %.2f", pair.image_1, pair.image_2, pair.hamming, pair.difference)
-    log.info("%d pairs of near-duplicates among %d images", len(pairs), len(store))
+        log.info("%s and %s: %s, correlation %.2f", pair.image_a, pair.image_b, pair.verdict, pair.correlation)
+    counts = pairs["verdict"].value_counts()
+    log.info(
+        "%d pairs of near-duplicates and %d doubted pairs among %d images",
+        counts.get("merged", 0),
+        counts.get("doubted", 0),
+        len(catalog),
+    )
+    if args.sheet:
+        gray = {name: each.gray for name, each in zip(catalog["image"], thumbnails, strict=True) if each is not None}
+        with atomic_path(args.sheet) as path:
+            path.write_bytes(cv2.imencode(".png", draw_pairs(pairs, gray))[1].tobytes())
     write_csv(args.output, pairs)
 
 

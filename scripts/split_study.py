@@ -2,7 +2,7 @@
 
 python scripts/split_study.py --settings split.yaml --catalog catalog.parquet --quality quality.parquet \\
     --near-duplicates near_duplicates.csv --split split.parquet --train train.parquet --test test.parquet \\
-    --test-labels test_labels.parquet --left-out left_out.csv
+    --test-labels test_labels.parquet --left-out left_out.csv --pairs pairs.csv
 """
 
 import argparse
@@ -13,7 +13,9 @@ import pandas as pd
 from melanoma.common.cli import run
 from melanoma.common.files import read_yaml, write_csv, write_parquet
 from melanoma.config.data import Split
+from melanoma.data.identifiers import as_known
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, log_split, read_pairs, split_images, usable_images
+from melanoma.split.near_duplicates import linked, log_doubts, read_near_duplicates, settle_doubts
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -28,22 +30,31 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--test", type=Path, required=True, help="test images without targets, to write")
     add("--test-labels", type=Path, required=True, help="targets and units of the test images, to write")
     add("--left-out", type=Path, required=True, help="images that are left out, with reasons, CSV to write")
+    add("--pairs", type=Path, required=True, help="near-duplicates with what the split makes of each, CSV to write")
 
 
 def main(args: argparse.Namespace) -> None:
     """Split and write the tables."""
     settings = Split(**read_yaml(args.settings))
-    pairs = pd.concat([read_pairs(settings.duplicates), read_pairs(args.near_duplicates)], ignore_index=True)
-    images = usable_images(pd.read_parquet(args.catalog), pd.read_parquet(args.quality))
+    catalog = pd.read_parquet(args.catalog)
+    images = usable_images(catalog, pd.read_parquet(args.quality))
+    duplicates = read_pairs(settings.duplicates)
+    as_known(duplicates.stack(), catalog["image"], "fail", settings.duplicates)
+    near = read_near_duplicates(args.near_duplicates, settings.near_duplicates)
+    near = settle_doubts(near, images, settings.group_by, duplicates)
+    log_doubts(near)
+    pairs = pd.concat([duplicates, linked(near)[["first", "second"]]], ignore_index=True)
     split = split_images(images, pairs, settings)
     log_split(split, pairs)
     images = split.images
     is_test = images["part"] == "test"
-    write_parquet(args.train, images.loc[~is_test, TRAIN_COLUMNS])
-    write_parquet(args.test, images.loc[is_test, TEST_COLUMNS])
+    subgroups = ["skin_type"] if "skin_type" in images and images["skin_type"].notna().any() else []
+    write_parquet(args.train, images.loc[~is_test, TRAIN_COLUMNS + subgroups])
+    write_parquet(args.test, images.loc[is_test, TEST_COLUMNS + subgroups])
     write_parquet(args.test_labels, images.loc[is_test, ["image", "target", "unit"]])
     write_parquet(args.split, images[["image", "patient", "group", "part", "fold"]])
     write_csv(args.left_out, split.left_out)
+    write_csv(args.pairs, near)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--figures", nargs="*", default=[], metavar="NAME=FILE", help="figures in order, SVG or PNG")
     add("--leakage", type=Path, metavar="JSON", help="result of check_leakage.py")
     add("--issues", type=Path, metavar="CSV", help="issues of the tables, of build_catalog.py")
+    add("--catalog", type=Path, metavar="PARQUET", help="catalog of build_catalog.py, for the licenses of the images")
     add("--quality", type=Path, metavar="PARQUET", help="quality of the image files")
     add("--recipes", nargs="*", default=[], metavar="NAME=YAML", help="recipe of each model")
     add("--trials", nargs="*", default=[], metavar="NAME=CSV", help="tuning trials of each tuned model")
@@ -59,6 +60,7 @@ def main(args: argparse.Namespace) -> None:
         test_access_log=args.test_access_log,
         fusions=named_paths(args.fusions),
         truths=args.truths,
+        catalog=args.catalog,
     )
     write_text(args.output, render(sources))
 

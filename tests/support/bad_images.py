@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 300, 200
 FINE = None
 ENDS_EARLY = "truncated: no end-of-image marker"
 ENDS_IN_HEADER = "truncated: it ends inside its header"
-NOT_AN_IMAGE = "not a JPEG or PNG"
+NOT_AN_IMAGE = "no known image format"
 TOO_LARGE = r"\d+ x \d+ pixels, more than images\.max_pixels"
 CORRUPT = "cannot be decoded: "
 
@@ -44,11 +44,34 @@ def png(image: Image.Image | None = None, **options: object) -> bytes:
     return file.getvalue()
 
 
-def other(format_: str) -> bytes:
-    """Encode the picture in a format that is not read."""
+class Doubt(str):
+    """The beginning of the problem of a file that is readable, but shows no lesion."""
+
+
+BLACK, TINY = Doubt("nearly black; if it has 10 to 14 bits in 16, scale it"), Doubt(r"only \d+ x \d+ pixels")
+
+
+def other(format_: str, image: Image.Image | None = None, **options: object) -> bytes:
+    """Encode the picture, or `image`, in another format."""
     file = io.BytesIO()
-    picture().save(file, format_)
+    (image or picture()).save(file, format_, **options)
     return file.getvalue()
+
+
+def isobmff(brand: bytes) -> bytes:
+    """Return the first box of a file of the family of HEIC."""
+    return struct.pack(">I", 24) + b"ftyp" + brand + bytes(4) + b"mif1heic" + bytes(100)
+
+
+def bits_in_16(bits: int) -> Image.Image:
+    """Return the picture in 16 bits of which only the lower ones are used."""
+    return Image.fromarray(np.asarray(picture().convert("L")).astype(np.uint16) << (bits - 8))
+
+
+def two_headers() -> bytes:
+    """Return a PNG with a harmless header before its own."""
+    whole = png()
+    return whole[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)) + whole[8:]
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -102,6 +125,22 @@ def subsampled(horizontal: int, vertical: int) -> bytes:
     return bytes(data)
 
 
+def webp_of(width: int, height: int) -> bytes:
+    """Return a lossy WebP with another size in its header."""
+    data = other("WEBP")
+    return data[:26] + struct.pack("<HH", width, height) + data[30:]
+
+
+def tiff_of(width: int, height: int) -> bytes:
+    """Return a TIFF with another size in its header."""
+    data = other("TIFF")
+    for tag, old, new in ((256, WIDTH, width), (257, HEIGHT, height)):
+        entry = struct.pack("<HHI", tag, 4, 1)
+        assert entry + struct.pack("<I", old) in data
+        data = data.replace(entry + struct.pack("<I", old), entry + struct.pack("<I", new))
+    return data
+
+
 def many_scans() -> bytes:
     """Return a progressive JPEG with its last scan repeated, to keep a decoder busy."""
     data = jpeg(progressive=True)
@@ -112,7 +151,8 @@ def many_scans() -> bytes:
 def corpus() -> dict[str, tuple[bytes, str | None]]:
     """Return the content and the expected result of each file, by its name.
 
-    FINE is a readable file; any other text is the beginning, a regular expression, of the problem of an unreadable one.
+    FINE is a readable file. Any other text is the beginning, a regular expression, of the problem of an unreadable one,
+    or, as a Doubt, of a readable one.
     """
     base, progressive, gray, cmyk = jpeg(), jpeg(progressive=True), jpeg("L"), jpeg("CMYK")
     restarts, still = jpeg(restart_marker_blocks=4), png()
@@ -132,8 +172,12 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "restart_markers": (restarts, FINE),
         "subsampling_422": (jpeg(subsampling="4:2:2"), FINE),
         "subsampling_444": (jpeg(subsampling="4:4:4"), FINE),
-        "one_pixel": (jpeg(image=picture().crop((0, 0, 1, 1))), FINE),
-        "one_row": (jpeg(image=picture().crop((0, 0, WIDTH, 1))), FINE),
+        "one_pixel": (jpeg(image=picture().crop((0, 0, 1, 1))), TINY),
+        "one_row": (jpeg(image=picture().crop((0, 0, WIDTH, 1))), TINY),
+        "one_color": (jpeg(image=Image.new("RGB", (WIDTH, HEIGHT), (200, 150, 130))), Doubt("nearly one color")),
+        "black": (jpeg(image=Image.new("RGB", (WIDTH, HEIGHT))), BLACK),
+        "12_bits_in_16": (png(bits_in_16(12)), BLACK),
+        "14_bits_in_16": (other("TIFF", bits_in_16(14)), BLACK),
         "tail_of_zeros": (base + bytes(5000), FINE),
         "tail_of_text": (base + b"appended by a camera", FINE),
         "two_images_in_one_file": (base + gray, FINE),
@@ -149,6 +193,15 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "png_1_bit": (png(picture().convert("1")), FINE),
         "png_tail": (still + b"tail", FINE),
         "jpeg_named_as_what_it_is_not": (still, FINE),
+        "webp": (other("WEBP"), FINE),
+        "webp_lossless_alpha": (other("WEBP", alpha, lossless=True), FINE),
+        "webp_animation": (other("WEBP", save_all=True, append_images=[picture().rotate(180)]), FINE),
+        "tiff": (other("TIFF"), FINE),
+        "tiff_lzw": (other("TIFF", compression="tiff_lzw"), FINE),
+        "tiff_jpeg": (other("TIFF", compression="jpeg"), FINE),
+        "tiff_of_two_pages": (other("TIFF", save_all=True, append_images=[picture()]), FINE),
+        "bmp": (other("BMP"), FINE),
+        "bmp_palette": (other("BMP", picture().quantize(16)), FINE),
         # Truncated.
         "empty": (b"", "empty file"),
         "one_byte": (base[:1], NOT_AN_IMAGE),
@@ -169,6 +222,11 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "png_signature_only": (still[:8], ENDS_IN_HEADER),
         "png_end_missing": (still[:-12], ENDS_EARLY),
         "png_pixels_missing": (png_of(WIDTH, HEIGHT, deflated(rows[: len(rows) // 2])), CORRUPT),
+        "webp_half": (other("WEBP")[:2000], ENDS_EARLY),
+        "tiff_half": (other("TIFF", compression="tiff_lzw")[:50_000], CORRUPT),
+        "tiff_start": (other("TIFF")[:6], "cannot be decoded: its header gives no width"),
+        "bmp_half": (other("BMP")[:50_000], CORRUPT),
+        "bmp_start": (other("BMP")[:20], ENDS_IN_HEADER),
         # Damaged inside.
         "rot_at_a_third": (rotten(base, 0.33, 64), CORRUPT),
         "rot_at_the_end": (rotten(base, 0.9, 64, seed=1), CORRUPT),
@@ -185,15 +243,19 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "one_bit_of_a_png": (bytes(crc), "damaged: the checksum of its chunk IDAT does not match"),
         "png_header_changed": (still.replace(b"\x01\x2c", b"\x01\x2d", 1), "damaged: the checksum of its chunk IHDR"),
         # Of another format.
-        "web_page": (b"<html>404 Not Found</html>", NOT_AN_IMAGE),
-        "git_lfs_pointer": (b"version https://git-lfs.github.com/spec/v1\n", NOT_AN_IMAGE),
+        "web_page": (b"<HTML>404 Not Found</html>", "a web page, which is not read; download"),
+        "git_lfs_pointer": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, .* `git lfs pull`"),
         "zeros": (bytes(10_000), NOT_AN_IMAGE),
         "noise": (np.random.default_rng(2).bytes(10_000), NOT_AN_IMAGE),
-        "gif": (other("GIF"), NOT_AN_IMAGE),
-        "bmp": (other("BMP"), NOT_AN_IMAGE),
-        "tiff": (other("TIFF"), NOT_AN_IMAGE),
-        "webp": (other("WEBP"), NOT_AN_IMAGE),
-        "jpeg_2000": (other("JPEG2000"), NOT_AN_IMAGE),
+        "gif": (other("GIF"), "GIF, which is not read; it has at most 256 colors: export the original"),
+        "heic": (isobmff(b"heic"), "HEIC, which is not read; convert it to JPEG, PNG or TIFF"),
+        "avif": (isobmff(b"avif"), "AVIF, which is not read; convert"),
+        "jpeg_2000": (other("JPEG2000"), "JPEG 2000, which is not read; convert"),
+        "riff_that_is_no_webp": (b"RIFF\x24\0\0\0WAVEfmt ", NOT_AN_IMAGE),
+        "pdf": (other("PDF"), "PDF, which is not read; export"),
+        "apple_double": (b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(80), "AppleDouble, which is not read; macOS wrote"),
+        "raw_file_of_a_camera": (other("TIFF", tiffinfo={254: 1}), "its first image is a preview"),
+        "tiff_of_floats": (other("TIFF", Image.fromarray(np.ones((20, 30), np.float32))), CORRUPT),
         "jpeg_without_an_image": (b"\xff\xd8\xff\xd9", "cannot be decoded: a JPEG without an image"),
         "jpeg_start_and_zeros": (b"\xff\xd8\xff" + bytes(1000), "(truncated|cannot be decoded)"),
         "lossless_jpeg": (base.replace(b"\xff\xc0", b"\xff\xc3", 1), CORRUPT),
@@ -209,13 +271,19 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "jpeg_bomb": (sized(base, 65_500, 65_500), TOO_LARGE),
         "png_bomb": (png_of(50_000, 50_000, deflated_zeros(10_000_000)), TOO_LARGE),
         "png_bomb_of_bits": (png_of(2**31 - 1, 2**31 - 1, deflated(b""), depth=1, color=0), TOO_LARGE),
+        "webp_bomb": (webp_of(16_383, 16_383), TOO_LARGE),
+        "tiff_bomb": (tiff_of(60_000, 60_000), TOO_LARGE),
+        "bmp_bomb": (other("BMP").replace(struct.pack("<i", WIDTH), struct.pack("<i", -(2**31)), 1), TOO_LARGE),
+        "png_of_two_headers": (two_headers(), r"damaged: it has two headers \(IHDR\)"),
+        "a_megabyte_of_ff": (b"\xff\xd8" + b"\xff" * 10**6, ENDS_IN_HEADER),
+        "a_megabyte_of_ff_in_a_jpeg": (base[:20] + b"\xff" * 10**6 + base[20:], FINE),
         "jpeg_just_under_the_limit": (sized(base, 7_000, 7_000), CORRUPT),
         "progressive_under_the_limit": (sized(progressive, 7_000, 7_000), CORRUPT),
         "cmyk_progressive_under_the_limit": (sized(jpeg("CMYK", progressive=True), 7_000, 7_000), CORRUPT),
-        "png_just_under_the_limit": (png_of(7_000, 7_000, deflated_zeros(7_000 * 21_001)), FINE),
+        "png_just_under_the_limit": (png_of(7_000, 7_000, deflated_zeros(7_000 * 21_001)), BLACK),
         "png_16_bit_alpha_under_the_limit": (
             png_of(7_000, 7_000, deflated_zeros(7_000 * 56_001), depth=16, color=6),
-            FINE,
+            BLACK,
         ),
         "many_scans": (many_scans(), "a JPEG of more than 500 scans"),
         "text_bomb_in_a_png": (

@@ -52,14 +52,16 @@ def answers(
     Columns: image; file; patient; probability, calibrated; logit, not calibrated; decision by the threshold `rule`;
     conformal, the classes that are not excluded at `error_rate`; rank within the patient, 1 for the highest
     probability; deviation, the standard deviation of the logit over the trainings of the bundle's network; warnings;
-    problem. An unreadable image has a problem and nothing else. Raises InputError if the bundle has no such rule.
+    problem. An unreadable image has a problem and nothing else; one that shows no lesion has one, too. Raises
+    InputError if the bundle has no such rule.
     """
     thresholds = bundle.about["thresholds"]
     if rule not in thresholds:
         raise InputError(f"the bundle has no threshold {rule}; its thresholds are {', '.join(thresholds) or 'none'}")
     quality = outputs.quality
     readable = quality["readable"].to_numpy(bool)
-    known = table[readable].reset_index(drop=True)
+    known = table.assign(width=quality["width"].to_numpy(), height=quality["height"].to_numpy())
+    known = known[readable].reset_index(drop=True)
     predictions = bundle.predict(member_predictions(bundle, outputs, known), known)
     raw = predictions["probability"].to_numpy(np.float64)
     probability = bundle.calibrated(raw, prevalence)
@@ -73,7 +75,7 @@ def answers(
     )
     if error_rate is not None:
         own["conformal"] = bundle.conformal_classes(bundle.calibrated(raw), error_rate)
-    columns = [name for name in own if name not in table]
+    columns = [name for name in own if name not in known]
     result = table[["image", "file", "patient"]].merge(own[["image", *columns]], on="image", how="left")
     return result.assign(problem=quality["problem"].to_numpy())
 

@@ -20,6 +20,7 @@ from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
 from melanoma.config.data import Images
 from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.images.header import Unreadable, read_header
 from melanoma.images.shards import write_shard
 from melanoma.images.store import ImageStore, Preparation
 from melanoma.training.loader import Examples
@@ -101,7 +102,7 @@ def _compute_chunk(
     runs: list[_Run], rows: pd.DataFrame, start: int, path: Path, threads: int, keep_embeddings: bool
 ) -> None:
     """Prepare a chunk once for each preparation, predict it by all runs, and write the outputs to `path`."""
-    quality = pd.DataFrame({"image": rows["image"], "file": rows["file"], "readable": True, "problem": None})
+    quality = None
     preparations = [run.trained["images"] for run in runs if run.trained["images"] is not None]
     stores: dict[str, Path] = {}
     for preparation in preparations:
@@ -110,6 +111,8 @@ def _compute_chunk(
             settings = Images(**preparation, on_unreadable="drop")
             quality = write_shard(store, rows[["image", "file"]], settings, threads)
             stores[_name(preparation)] = store
+    if quality is None:
+        quality = _measured_files(rows)
     outputs: dict[str, NDArray[np.float64]] = {}
     readable = quality["readable"].to_numpy()
     known = rows[readable].reset_index(drop=True)
@@ -125,6 +128,19 @@ def _compute_chunk(
     write_parquet(path, quality.assign(**outputs))
     for store in stores.values():
         store.unlink(missing_ok=True)
+
+
+def _measured_files(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the part of the quality table that needs no pixels, for a model that reads none but the size."""
+    measured: list[tuple[int, int, bool, str | None]] = []
+    for file in rows["file"]:
+        try:
+            header = read_header(Path(file).read_bytes())
+            measured.append((header.width, header.height, True, None))
+        except Unreadable as error:
+            measured.append((0, 0, False, str(error)))
+    columns = pd.DataFrame(measured, columns=["width", "height", "readable", "problem"])
+    return pd.concat([rows[["image", "file"]], columns], axis=1)
 
 
 def _examples(run: _Run, known: pd.DataFrame, stores: dict[str, Path], start: int) -> Examples:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
+from melanoma.data.identifiers import image_name, image_names
+from melanoma.data.image_files import IMAGE_SUFFIXES
 from melanoma.data.tables import read_frame
-from melanoma.data.vocabulary import VOCABULARIES, harmonize
+from melanoma.data.vocabulary import harmonize
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
 METADATA = ("patient", "age", "sex", "site")
 
 
@@ -20,7 +21,9 @@ def find_images(paths: Sequence[Path]) -> pd.DataFrame:
     or if two files have the same name.
     """
     files = [file for path in paths for file in _files(path)]
-    table = pd.DataFrame({"image": [file.stem for file in files], "file": [str(file) for file in files]}, dtype="str")
+    table = pd.DataFrame(
+        {"image": [image_name(file.name) for file in files], "file": [str(file) for file in files]}, dtype="str"
+    )
     twice = table[table["image"].duplicated(keep=False)].sort_values("image", kind="stable")
     if len(twice):
         raise InputError(
@@ -43,7 +46,7 @@ def with_metadata(images: pd.DataFrame, path: Path | None) -> pd.DataFrame:
     table = read_frame(path)
     if "image" not in table:
         raise InputError(f"{path}: no column image. Its columns are {', '.join(table)}; rename the one of the images")
-    names = table["image"].astype("str").str.strip().str.replace(r"\.(jpe?g|png)\Z", "", case=False, regex=True)
+    names = image_names(table["image"])
     table = pd.DataFrame({"image": names, **{name: table[name] for name in METADATA if name in table}})
     twice = table["image"][table["image"].duplicated()].unique().tolist()
     if twice:
@@ -61,14 +64,14 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder")
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != ".")
     if not found:
-        raise InputError(f"{path}: no image in this folder; expected files with {', '.join(sorted(SUFFIXES))}")
+        raise InputError(f"{path}: no image in this folder; expected files with {', '.join(IMAGE_SUFFIXES)}")
     return found
 
 
 def _words(texts: pd.Series, name: str, path: Path) -> pd.Series:
-    words = harmonize(texts, VOCABULARIES[name])
+    words = harmonize(texts, name)
     unknown = texts[~words["known"]].unique().tolist()
     if unknown:
         raise InputError(f"{path}: {name}: not in the vocabulary of docs/data.md, correct or empty it: {unknown}")

@@ -16,6 +16,8 @@ from melanoma.common.errors import InputError
 if TYPE_CHECKING:  # its import takes a second
     import pandas as pd
 
+HDF5_SUFFIXES = (".hdf5", ".h5")
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ import json
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from melanoma.config.base import option_type
@@ -33,10 +33,12 @@ def study_errors(study: Study) -> Iterator[str]:
             yield f"split.run_folds: there is no fold {fold}; split.folds is {folds}, so 0 to {folds - 1}"
     for name, fusion in study.fusions.items():
         yield from _fusion_errors(name, fusion, study)
+        yield from _input_errors(f"fusions.{name}", fusion.inputs, study)
     for name, recipe in study.models.items():
         if recipe.reads_images and not study.has_images:
             yield f"models.{name}.network: {recipe.network} reads images; no source of this study has any"
         yield from recipe_errors(f"models.{name}", recipe, study.images.size)
+        yield from _input_errors(f"models.{name}", recipe.metadata_inputs, study)
         if recipe.tune is not None:
             yield from _tuning_errors(f"models.{name}", recipe, recipe.tune, study.images.size)
 
@@ -61,11 +63,30 @@ def _source_errors(study: Study) -> Iterator[str]:
 def _origin_errors(where: str, source: Source) -> Iterator[str]:
     """Find sources without a table and images, or with both of these and drawn ones."""
     read = source.table is not None or source.images is not None
-    complete = source.table is not None and "images" in source.model_fields_set
+    folders = source.layout == "folders" and source.images is not None
+    complete = folders or (source.table is not None and "images" in source.model_fields_set)
     if read if source.generate is not None else not complete:
         yield f"{where}: give either table and images or generate; images: null is a study of tables alone"
+    if folders and source.table is not None:
+        yield f"{where}: the folders of images give the classes; give a table of other columns as metadata"
     if source.layout == "columns" and source.columns is None:
         yield f"{where}: missing 'columns' (columns: the table's name of each of our columns, as in image: file)"
+
+
+def _input_errors(where: str, inputs: Sequence[str], study: Study) -> Iterator[str]:
+    """Find inputs that no source has, where the study alone tells: all columns are named, and no image has tags."""
+    if all(source.layout == "columns" and source.columns and source.images is None for source in study.data.sources):
+        read = {
+            ours
+            for source in study.data.sources
+            if source.columns
+            for ours in source.columns.model_dump(exclude_none=True)
+        }
+        for name in (name for name in inputs if name in ("age", "sex", "site") and name not in read):
+            yield (
+                f"{where}: it reads {name}, and no source has that column: add data.sources.0.columns.{name} with the"
+                f" table's name of it, or take a model without this input"
+            )
 
 
 def _download_errors(fetch: Mapping[str, Any]) -> Iterator[str]:

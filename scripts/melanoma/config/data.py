@@ -4,25 +4,37 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from melanoma.config.base import Distinct, Flag, Name, Number, Probability, Section, Seed, Text, Whole, unread_if
+from melanoma.config.base import Distinct, Flag, Name, Number, Section, Seed, Text, Whole, unread_if
 from melanoma.config.networks import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
 
 
 class Columns(Section):
-    """Names of a table's columns, for layout columns."""
+    """Names of a table's columns."""
 
-    image: Text = Field(description="Name of the image, with or without its suffix.", examples=["file"])
+    image: Text | None = Field(
+        default=None, description="Name of the image, with or without its folder and suffix.", examples=["file"]
+    )
     patient: Text | None = Field(default=None, description="Patient. Without it, the lesion stands in, or the image.")
     lesion: Text | None = Field(default=None, description="Lesion.")
     sex: Text | None = Field(default=None, description="Sex: male or female.")
     age: Text | None = Field(default=None, description="Age in years.")
     site: Text | None = Field(default=None, description="Site on the body.")
-    diagnosis: Text | None = Field(default=None, description="Diagnosis.")
+    diagnosis: Text | Annotated[tuple[Text, ...], Field(min_length=2)] | None = Field(
+        default=None,
+        description="Diagnosis. A list: one column for each diagnosis, with 1 or X where it is that of the row.",
+        examples=["dx", ["MEL", "NV", "other"]],
+    )
     target: Text | None = Field(default=None, description="1 for a melanoma, 0 for anything else.")
     width: Text | None = Field(
         default=None, description="Width of the original image in pixels, for a study without images to measure."
     )
     height: Text | None = Field(default=None, description="Height of the original image in pixels.")
+    skin_type: Text | None = Field(default=None, description="Skin type or tone, for the evaluation of subgroups.")
+    license: Text | None = Field(default=None, description="License of the image. The report lists all licenses.")
+    attribution: Text | None = Field(default=None, description="Who is to be named for the image, in the report.")
+
+
+SHARED_IDS = ("kaggle", "isic", "ham10000")  # layouts of the ISIC archive, which gives each patient and lesion one id
 
 
 class Generate(Section):
@@ -55,12 +67,13 @@ class Source(Section):
     """A source of images: a table and a folder of images, or images that the workflow draws."""
 
     name: Name = Field(description="Name of the source, a column of the catalog.", examples=["isic2020"])
-    layout: Literal["kaggle", "isic", "ham10000", "columns"] = Field(
+    layout: Literal["kaggle", "isic", "ham10000", "columns", "folders"] = Field(
         default="kaggle",
         description=(
             "Layout of the table; docs/data.md names the columns. `kaggle` is train.csv of SIIM-ISIC 2020. `isic` are"
-            " the tables of the ISIC archive and of the challenges of 2017 to 2020. `ham10000` is HAM10000_metadata."
-            " `columns` is any table; `columns` gives the names of its columns."
+            " the tables of the ISIC archive, of its challenges, of MILK10k and of BCN20000. `ham10000` is"
+            " HAM10000_metadata. `columns` is any table; `columns` gives the names of its columns. `folders` is no"
+            " table: `images` has one subfolder for each class."
         ),
     )
     role: Literal["study", "extra_train"] = Field(
@@ -72,39 +85,73 @@ class Source(Section):
     )
     table: Text | None = Field(
         default=None,
-        description="The table: CSV in UTF-8, TSV (.tsv, .tab) or Parquet (.parquet, .pq).",
+        description="The table: CSV or TSV, also compressed (.gz), or Parquet (.parquet, .pq).",
         examples=["data/train.csv"],
+    )
+    header: tuple[Text, ...] | None = Field(
+        default=None,
+        description="Names of the columns, in order, of a table whose first line is an image. `null`: it has a header.",
+        examples=[["image_id", "target"]],
     )
     metadata: Text | None = Field(
         default=None,
-        description="A second table, joined by image, for columns that the first one lacks. `null` is none.",
+        description=(
+            "A second table for columns that the first one lacks. It is joined by image, or else by lesion or patient."
+            " `null` is none."
+        ),
     )
     images: Text | Annotated[tuple[Text, ...], Field(min_length=1)] | None = Field(
         default=None,
         description=(
-            "The folder of images, or a list of folders. The name of each file is the name of its image. `null` is a"
-            " study of tables alone, for models that read no pixel."
+            "The folder of images, with its subfolders, or a list of folders. The name of each file is the name of its"
+            " image. An HDF5 file that has each JPEG as a dataset counts as a folder. `null` is a study of tables"
+            " alone, for models that read no pixel."
         ),
         examples=["data/jpeg"],
     )
     columns: Columns | None = Field(
         default=None,
-        description="For layout `columns`, the table's names of our columns: at least image, and target or diagnosis.",
+        description=(
+            "The table's names of our columns. Layout `columns` needs at least image, and target or diagnosis. Other"
+            " layouts have names that this adds to or replaces."
+        ),
         examples=[{"image": "file", "patient": "id", "target": "label"}],
     )
     values: (
-        dict[Literal["sex", "site", "age", "diagnosis", "target"], dict[Any, Text | Whole | Number | None]] | None
+        dict[Literal["sex", "site", "age", "diagnosis", "target", "skin_type"], dict[Any, Text | Whole | Number | None]]
+        | None
     ) = Field(
         default=None,
         description=(
             "Meaning of words of the table that our vocabulary lacks, by our column. `null` makes a word a missing"
-            " value."
+            ' value. `"*"` means all other words that the vocabulary lacks, `""` an empty cell.'
         ),
-        examples=[{"target": {"benign": 0, "malignant": 1}}],
+        examples=[{"target": {"benign": 0, "melanoma": 1}, "diagnosis": {"*": "other benign"}}],
+    )
+    ids: Literal["source", "global"] | None = Field(
+        default=None,
+        description=(
+            "Whose the ids of patients and lesions are. `source`: the source numbers its own, so patient 1 of another"
+            " source is another patient. `global`: the same id is the same patient in all sources with `global`. `null`"
+            " is global for the layouts of ISIC and source for the others, which stops the run if such a source shares"
+            " ids with another one."
+        ),
+    )
+    similar_ids: Literal["fail", "same", "different"] = Field(
+        default="fail",
+        description=(
+            "What ids are that may be two spellings of one, such as P7 and p7, 007 and 7, or A-1 and A_1. `fail` stops"
+            " and lists them, `same` makes them one, `different` keeps them apart. 100.0 is 100 always."
+        ),
     )
     generate: Generate | None = Field(
         default=None, description="Draw the images instead of reading them. Give either this, or `table` and `images`."
     )
+
+    @property
+    def shares_ids(self) -> bool:
+        """Tell whether the ids of patients and lesions are those of all sources with global ids."""
+        return self.layout in SHARED_IDS if self.ids is None else self.ids == "global"
 
 
 class Data(Section):
@@ -172,7 +219,7 @@ Downloads = Annotated[dict[Text, Download], BeforeValidator(_with_known)]
 
 
 class Images(Section):
-    """How each JPEG becomes one square RGB image of the store."""
+    """How each image file becomes one square RGB image of the store."""
 
     size: Whole = Field(default=512, ge=16, le=4096, description="Side of the stored square in pixels.")
     fit: Literal["center_crop", "resize"] = Field(
@@ -219,20 +266,20 @@ class NearDuplicates(Section):
     """The search for images that show one photograph, of any patient, source or year."""
 
     search: Flag = Field(default=True, description="`false` skips the search; then near-duplicates may leak.")
-    hash_distance: Whole = Field(
-        default=10,
-        ge=0,
-        le=16,
-        json_schema_extra=unread_if(search=[False]),
+    same: Text | None = Field(
+        default=None,
         description=(
-            "Largest difference in bits of the perceptual hashes of two images whose pixels are compared. A larger"
-            " value finds more crops, shifts and flips, and takes longer."
+            "Table of pairs that show one photograph although the search does not find them. Its first two columns are"
+            " image names. Each pair stays together."
         ),
     )
-    max_difference: Probability = Field(
-        default=0.35,
+    different: Text | None = Field(
+        default=None,
         json_schema_extra=unread_if(search=[False]),
-        description="Largest value of 1 - correlation of the fine detail of two aligned images of one photograph.",
+        description=(
+            "Table of pairs that do not show one photograph although the search finds them. Its first two columns are"
+            " image names. They link no images."
+        ),
     )
 
 

@@ -260,6 +260,14 @@ class Recipe(Section):
         return self.is_trained and self.network != "metadata_mlp"
 
     @property
+    def metadata_inputs(self) -> tuple[str, ...]:
+        """The columns of the catalog that the model reads beside the image."""
+        if self.is_tabular:
+            return self.inputs
+        network = self.network == "metadata_mlp" or (self.is_trained and self.head == "image_and_metadata")
+        return ("age", "sex", "site") if network else ()
+
+    @property
     def is_backbone(self) -> bool:
         """Tell whether the network is one of resnest, torchvision or timm."""
         return self.reads_images and self.network != "baseline_cnn"

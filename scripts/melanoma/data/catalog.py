@@ -1,7 +1,7 @@
 """Joins the tables of all sources into one catalog. Checks each row; an issue names its place and its remedy."""
 
+import json
 from collections.abc import Iterator
-from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -9,38 +9,35 @@ import pandas as pd
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Data
-from melanoma.data.catalog_schema import SCHEMA, against_schema
-from melanoma.data.layouts import SourceTable, noting, read_source
+from melanoma.data.catalog_schema import ISSUE_COLUMNS, SCHEMA, Issue, against_schema
+from melanoma.data.doubts import find_doubts
+from melanoma.data.id_spaces import settle_ids
+from melanoma.data.layouts import MALIGNANCY, SourceTable, noting, read_source
+from melanoma.data.proposals import as_columns, malignancies, meanings, missing_columns, proposed_values
 from melanoma.data.tables import row_name
 from melanoma.data.units import row_units, unit
-from melanoma.data.vocabulary import BENIGN, MELANOMA, UNKNOWN, VOCABULARIES, harmonize, nearest
-
-WORD_FOR_TARGET = (
-    "expected 0 (benign) or 1 (melanoma); correct it, remove the row, or give the meaning of words under `values` of"
-    " the source, as in target: {benign: 0, melanoma: 1}"
+from melanoma.data.vocabulary import (
+    BENIGN,
+    MELANOMA,
+    VOCABULARIES,
+    WITHOUT_DIAGNOSIS,
+    contradiction,
+    harmonize,
+    nearest,
 )
+
 EXPECTED = {
     "sex": "expected male, female or nothing",
     "site": "expected a site of the vocabulary or nothing",
     "diagnosis": "expected a diagnosis of the vocabulary or nothing",
 }
+WORD_FOR_TARGET = (
+    "expected 0 (benign) or 1 (melanoma); correct it, remove the row, or give the meaning of words under `values` of"
+    " the source, as in target: {benign: 0, melanoma: 1}"
+)
+GIVE_MEANING = "give its meaning under `values` of the source"
+AT_LEAST = r"(\d+) ?\+"
 KINDS_SHOWN = 30
-
-
-class Issue(TypedDict):
-    """A row of issues.csv. An issue of a whole source has no row and no image."""
-
-    source: str
-    table: str
-    row: int | None
-    image: str | None
-    column: str
-    value: str | None
-    problem: str
-    action: str
-
-
-ISSUE_COLUMNS = list(Issue.__annotations__)
 
 
 def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -58,13 +55,16 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     if not sources:
         raise InputError("\n".join(faults))
     cells = join(sources)
-    words = {column: harmonize(cells[column], vocabulary) for column, vocabulary in VOCABULARIES.items()}
+    words = {column: harmonize(cells[column], column) for column in VOCABULARIES}
+    cells, id_notes = settle_ids(cells, words["sex"]["word"], data.sources, sources, faults)
     typed = canonical(cells, words)
+    faults += malignancies(cells, typed, words, sources)
     problems = find_problems(cells, typed, words, sources)
     if len(problems) and (faults or data.on_bad_row == "fail"):
         faults.append(
             f"{_rows(problems.index.nunique())} cannot be used:\n{describe(problems)}\n"
             "Correct them, or set on_bad_row: drop, which leaves these rows out and lists them in issues.csv."
+            + meanings(proposed_values(cells, words))
         )
     kept = ~cells.index.isin(problems.index)
     # With on_bad_row: fail, a source with bad rows is not checked for both classes: its other rows are not all of it.
@@ -73,7 +73,10 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     if faults:
         raise InputError("\n".join(faults))
     catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
-    notes = pd.DataFrame(find_notes(cells[kept], typed[kept], words, sources), columns=ISSUE_COLUMNS)
+    doubts = find_doubts(cells[kept], typed[kept], sources)
+    unnamed = _unnamed_files(cells["file"], sources)
+    found = [*find_notes(cells[kept], words, sources), *id_notes, *doubts, *unnamed]
+    notes = pd.DataFrame(found, columns=ISSUE_COLUMNS)
     _log_summary(catalog, problems, notes)
     issues = [part for part in (problems.assign(action="dropped"), notes) if len(part)] or [notes]
     return catalog, pd.concat(issues, ignore_index=True).astype({"row": "Int64"})
@@ -82,8 +85,8 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
 def join(sources: list[SourceTable]) -> pd.DataFrame:
     """Join the cells of the sources, with columns source, role, unit, and derived and stands_in, both bool.
 
-    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient, so the name of the source
-    and the lesion, or else the image, stand in. `unit` says what the patient of a row is then (see `units`).
+    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient and need not. `unit` says
+    what the patient of a row is then (see `units`).
     """
     tables = [
         source.cells.assign(
@@ -95,9 +98,7 @@ def join(sources: list[SourceTable]) -> pd.DataFrame:
         for source in sources
     ]
     cells = pd.concat(tables, ignore_index=True)
-    instead = cells["source"] + ":" + cells["lesion"].fillna(cells["image"])
-    patient = cells["patient"].mask(cells["stands_in"], instead)
-    return cells.assign(patient=patient, unit=row_units(cells["stands_in"], cells["lesion"]))
+    return cells.assign(unit=row_units(cells["stands_in"], cells["lesion"]))
 
 
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -106,14 +107,20 @@ def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFra
     An age or size that is not a number becomes infinite, and a target that is not 0 or 1 becomes -1, so that the schema
     rejects them. As missing values they would be accepted.
     """
-    numbers = {column: _number(cells[column]) for column in ("age", "width", "height")}
+    # The archive writes an age of 85 or more as 85+.
+    ages = cells["age"].str.replace(AT_LEAST, r"\1", regex=True)
+    numbers = {"age": _number(ages)} | {column: _number(cells[column]) for column in ("width", "height")}
     diagnosis = words["diagnosis"]["word"]
     target = pd.to_numeric(cells["target"], errors="coerce").astype(float)
-    benign = diagnosis.notna() | (cells["benign_malignant"].str.lower() == "benign").fillna(False)
+    benign = (diagnosis.notna() & (diagnosis != "malignant")) | (
+        cells["benign_malignant"].str.lower() == "benign"
+    ).fillna(False)
     from_diagnosis = np.where(diagnosis == MELANOMA, 1.0, np.where(benign, 0.0, -1.0))
     target = target.mask(cells["derived"], pd.Series(from_diagnosis, index=cells.index))
+    named = {column: translated["word"] for column, translated in words.items()}
+    named["diagnosis"] = diagnosis.mask(diagnosis.isin(WITHOUT_DIAGNOSIS), None)
     return cells.assign(
-        **{column: translated["word"] for column, translated in words.items()},
+        **named,
         **numbers,
         target=target.where(target.isin([0, 1]), -1).astype(np.int8),
     )[list(SCHEMA.columns)]
@@ -156,13 +163,10 @@ def describe(problems: pd.DataFrame) -> str:
     return "\n".join(kinds)
 
 
-def find_notes(
-    cells: pd.DataFrame, typed: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]
-) -> Iterator[Issue]:
+def find_notes(cells: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]) -> Iterator[Issue]:
     """Yield what was normalized and what is a warning, once for each source and kind."""
     for source in sources:
         rows = cells[cells["source"] == source.name]
-        typed_rows = typed.loc[rows.index]
 
         def note(column: str, value: str | None, problem: str, action: str, source: SourceTable = source) -> Issue:
             place = source.places.get(column) or source.places["image"]
@@ -182,6 +186,15 @@ def find_notes(
             pairs = pd.DataFrame({"theirs": rows[column], "ours": translated["word"]})[translated["alias"]]
             for (theirs, ours), count in pairs.groupby(["theirs", "ours"]).size().items():
                 yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "normalized")
+        for column, problem, action in source.notes:
+            yield note(column, None, problem, action)
+        if MALIGNANCY in {place.column for place in source.places.values()}:
+            yield note(
+                "benign_malignant", None, "target is malignancy, so the diagnosis decides what is a melanoma", "warning"
+            )
+        at_least = rows["age"].dropna().str.fullmatch(AT_LEAST)
+        for age, count in rows["age"].dropna()[at_least].value_counts().items():
+            yield note("age", age, f"read as {age.rstrip('+ ')} ({_rows(count)})", "normalized")
         if source.suffixes:
             yield note(
                 "image",
@@ -197,15 +210,37 @@ def find_notes(
                 " images of one patient may count as those of several patients"
             )
             yield note("patient", None, problem, "warning")
-        missing = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
-        if missing:
-            yield note("image", None, f"{_rows(missing)} not in {source.metadata}: its columns are missing", "warning")
-        for key, column in (("lesion", "patient"), ("lesion", "target"), ("patient", "sex")):
-            several = typed_rows.groupby(key)[column].nunique()
-            several = several.index[several > 1]
-            if len(several):
-                problem = f"{len(several)} {key}(s) with more than one {column}, such as {', '.join(several[:3])}"
-                yield note(key, None, problem, "warning")
+        unmatched = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
+        if unmatched:
+            yield note(
+                "image", None, f"{_rows(unmatched)} not in {source.metadata}: its columns are missing", "warning"
+            )
+        missing = missing_columns(source)
+        named = as_columns(source, {column: names[0] for column, names in missing.items() if names})
+        for column, names in missing.items():
+            hint = f"; is {' or '.join(names)} meant? Then name it: {named}" if names else ""
+            yield note(
+                column, None, f"the tables have no such column: missing for all {_rows(len(rows))}{hint}", "warning"
+            )
+
+
+def _unnamed_files(files: pd.Series, sources: list[SourceTable]) -> Iterator[Issue]:
+    """Yield a warning for each source that has image files which no row of any source names."""
+    named = frozenset(files.dropna())
+    for source in sources:
+        unnamed = source.files - named
+        if unnamed:
+            place = source.places["image"]
+            yield Issue(
+                source=source.name,
+                table=place.table,
+                row=None,
+                image=None,
+                column=place.column,
+                value=None,
+                problem=f"{len(unnamed)} image file(s) that no row names, such as {min(unnamed)}",
+                action="warning",
+            )
 
 
 def _number(texts: pd.Series) -> pd.Series:
@@ -225,23 +260,29 @@ def _rules(
     yield from _repeated_images(cells, typed["target"])
     for source in sources:
         named = (cells["source"] == source.name) & cells["image"].notna()
-        remedy = "fetch the images, correct the folder, or remove the rows"
-        if source.folders:
-            yield named & cells["file"].isna(), "image", f"no such .jpg, .jpeg or .png in {source.folders}; {remedy}"
+        for fault in cells.loc[named, "file_fault"].dropna().unique() if source.folders else ():
+            yield named & (cells["file_fault"] == fault), "image", fault
         yield named & cells["twice"], "image", f"is twice in {source.metadata}; remove one of the two rows there"
     yield cells["one_hot_fault"], "target", "expected 1 in one class and 0 in the others; correct it or remove the row"
     texts = cells["target"].notna() & pd.to_numeric(cells["target"], errors="coerce").isna()
     yield texts, "target", WORD_FOR_TARGET
     benign_malignant = cells["benign_malignant"].str.lower()
-    diagnosis, target = typed["diagnosis"], typed["target"]
+    diagnosis, target = words["diagnosis"]["word"], typed["target"]
     against = (benign_malignant == "benign") & (target == 1)
     against |= (benign_malignant == "malignant") & (target == 0) & (diagnosis.isna() | diagnosis.isin(BENIGN))
     yield against.fillna(False), "benign_malignant", "contradicts the target of the row; correct the one that is wrong"
-    other = diagnosis.notna() & (diagnosis != MELANOMA)
+    other = diagnosis.notna() & ~diagnosis.isin([MELANOMA, "malignant"])
     yield (diagnosis == MELANOMA) & (target == 0), "diagnosis", "contradicts target 0; correct the one that is wrong"
     yield other & (target == 1), "diagnosis", "contradicts target 1; correct the one that is wrong"
     unlabeled = cells["derived"] & (target == -1) & words["diagnosis"]["known"]
-    yield unlabeled, "diagnosis", "does not tell whether this is a melanoma; fill it in or remove the row"
+    for text in cells["diagnosis"][unlabeled].fillna("").unique():
+        example = f"values: {{diagnosis: {{{json.dumps(text, ensure_ascii=False)}: other benign}}}}"
+        yield (
+            unlabeled & (cells["diagnosis"].fillna("") == text),
+            "diagnosis",
+            "does not tell whether this is a melanoma; fill it in, remove the row, or, if no such row is a melanoma, "
+            f"say so in the source: {example}",
+        )
 
 
 def _repeated_images(cells: pd.DataFrame, target: pd.Series) -> Iterator[tuple[pd.Series, str, str]]:
@@ -263,14 +304,22 @@ def _repeated_images(cells: pd.DataFrame, target: pd.Series) -> Iterator[tuple[p
 
 def _unknown_words(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> Iterator[tuple[pd.Series, str, str]]:
     """Yield the texts that are not in the vocabulary, each with the nearest word."""
-    for column, translated in words.items():
-        unknown = ~translated["known"]
-        words_meant = nearest(cells[column][unknown].unique(), VOCABULARIES[column])
-        remedy = "correct it, map it under `values` of the source, or leave it empty"
-        for text, word in words_meant.items():
-            hint = f"is {word!r} meant? " if word != UNKNOWN else ""
-            yield unknown & (cells[column] == text), column, f"{EXPECTED[column]}; {hint}{remedy}"
-        yield unknown & ~cells[column].isin(list(words_meant)), column, f"{EXPECTED[column]}; {remedy}"
+    for column, texts in _unknown(cells, words).items():
+        hints = nearest(texts, column)
+        against = {text: contradiction(text) for text in texts} if column == "diagnosis" else {}
+        for text, conflict in against.items():
+            if conflict:
+                yield cells[column] == text, column, f"its levels contradict each other: {conflict}; correct the row"
+        for text, word in hints.items():
+            hint = f"{EXPECTED[column]}; is {word!r} meant? correct it, leave it empty, or {GIVE_MEANING}"
+            yield cells[column] == text, column, hint
+        others = [text for text in texts if text not in hints and not against.get(text)]
+        yield cells[column].isin(others), column, f"{EXPECTED[column]}; correct it, leave it empty, or {GIVE_MEANING}"
+
+
+def _unknown(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> dict[str, list[str]]:
+    """Return the texts of each column of words that are not in the vocabulary."""
+    return {column: cells[column][~translated["known"]].unique().tolist() for column, translated in words.items()}
 
 
 def _placed(problems: pd.DataFrame, rows: pd.DataFrame, column: str, sources: list[SourceTable]) -> pd.DataFrame:

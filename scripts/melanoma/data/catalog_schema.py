@@ -1,4 +1,6 @@
-"""The declared schema of the catalog: its columns, their types and limits."""
+"""The declared schemas of the catalog, with the types and limits of its columns, and of its issues."""
+
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -31,10 +33,29 @@ SCHEMA = pa.DataFrameSchema(
         "width": pa.Column(float, SIDE, nullable=True),
         "height": pa.Column(float, SIDE, nullable=True),
         "unit": pa.Column(str, pa.Check.isin(UNITS)),  # what the column patient names
+        "skin_type": pa.Column(str, nullable=True),
+        "license": pa.Column(str, nullable=True),
+        "attribution": pa.Column(str, nullable=True),
     },
     strict=True,
     ordered=True,
 )
+
+
+class Issue(TypedDict):
+    """A row of issues.csv. An issue of whole sources has no row and no image."""
+
+    source: str
+    table: str
+    row: int | None
+    image: str | None
+    column: str
+    value: str | None
+    problem: str
+    action: str
+
+
+ISSUE_COLUMNS = list(Issue.__annotations__)
 
 
 def against_schema(typed: pd.DataFrame) -> pd.DataFrame:

@@ -1,21 +1,26 @@
 """Reads the tables of a source, of any layout, into the same columns of texts."""
 
+import dataclasses
 import difflib
-import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from melanoma.common.errors import InputError
 from melanoma.config.data import Source
-from melanoma.data.tables import Table, plain, plain_texts, read_table
+from melanoma.data.class_columns import decode, isic_classes
+from melanoma.data.dicom_tags import with_tags
+from melanoma.data.identifiers import as_known
+from melanoma.data.image_files import class_folders, find_files, joined, list_images, names_and_paths
+from melanoma.data.tables import Table, read_table
+from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 COLUMNS = (
     "image",
     "patient",
@@ -28,20 +33,15 @@ COLUMNS = (
     "target",
     "width",
     "height",
+    "skin_type",
+    "license",
+    "attribution",
 )
-ONE_HOT = {
-    "MEL": "melanoma",
-    "NV": "nevus",
-    "BCC": "basal cell carcinoma",
-    "AK": "actinic keratosis",
-    "AKIEC": "actinic keratosis",
-    "BKL": "benign keratosis",
-    "DF": "dermatofibroma",
-    "VASC": "vascular lesion",
-    "SCC": "squamous cell carcinoma",
-    "UNK": "unknown",
-}
-ONE_HOT_2017 = {"melanoma": "melanoma", "seborrheic_keratosis": "seborrheic keratosis"}  # a nevus has 0 in both
+# The archive gives diagnoses and sites by levels, as in diagnosis_1 to diagnosis_5. We read them joined by colons.
+LEVELS = ("diagnosis_", "iddx_", "anatom_site_")
+MALIGNANCY = "target (malignancy)"  # the target of ISIC 2024, where a basal cell carcinoma has 1
+SKIN_TYPES = {roman: str(number) for number, roman in enumerate(("I", "II", "III", "IV", "V", "VI"), 1)}
+KEYS = ("image", "lesion", "patient")  # what two tables are joined by: the first that both have
 
 # For each of our columns, what the words of a table mean.
 Values = dict[str, dict[Any, str | float | None]]
@@ -49,11 +49,15 @@ Values = dict[str, dict[Any, str | float | None]]
 
 @dataclass(frozen=True)
 class Layout:
-    """A kind of table: the possible names of each of our columns, and which of our columns are required."""
+    """A kind of table: the possible names of each of our columns, and which of our columns are required.
+
+    `isic` tables may have the class columns of ISIC. `classes` are those that the source names.
+    """
 
     columns: dict[str, tuple[str, ...]]
     required: frozenset[str]
-    one_hot: bool = False
+    isic: bool = False
+    classes: tuple[str, ...] = ()
 
 
 LAYOUTS = {
@@ -75,18 +79,21 @@ LAYOUTS = {
     ),
     "isic": Layout(
         columns={
-            "image": ("isic_id", "image_name", "image_id", "image"),
+            "image": ("isic_id", "image_name", "image_id", "image", "bcn_filename"),
             "patient": ("patient_id",),
             "lesion": ("lesion_id",),
             "sex": ("sex",),
             "age": ("age_approx", "age_approximate"),
-            "site": ("anatom_site_general_challenge", "anatom_site_general"),
-            "diagnosis": ("diagnosis", "diagnosis_3"),
-            "benign_malignant": ("benign_malignant",),
+            "site": ("anatom_site_general_challenge", "anatom_site_general", "anatom_site_*", "site"),
+            "diagnosis": ("diagnosis", "diagnosis_*", "iddx_full", "iddx_*"),
+            "benign_malignant": ("benign_malignant", MALIGNANCY),
             "target": ("target",),
+            "skin_type": ("fitzpatrick_skin_type",),
+            "license": ("copyright_license",),
+            "attribution": ("attribution",),
         },
         required=frozenset({"image"}),
-        one_hot=True,
+        isic=True,
     ),
     "ham10000": Layout(
         columns={
@@ -99,6 +106,8 @@ LAYOUTS = {
         },
         required=frozenset({"image", "lesion", "sex", "age", "site", "diagnosis"}),
     ),
+    "folders": Layout(columns={"image": ("image",), "diagnosis": ("folder",)}, required=frozenset({"image"})),
+    "columns": Layout(columns={}, required=frozenset()),
 }
 
 
@@ -117,8 +126,8 @@ class SourceTable:
 
     row and metadata_row: the numbers of the row in the two tables, metadata_row -1 if the metadata lacks the image.
     fields: what is wrong with the length of the row. one_hot_fault: the row is not in exactly one class. twice: the
-    metadata has the image twice. file: the path of the image, None if there is none. `folders` is None for a source of
-    tables alone.
+    metadata has the image twice. file and file_fault: the path of the image, or why there is none. `folders` is None
+    for a source of tables alone.
     """
 
     name: str
@@ -129,6 +138,9 @@ class SourceTable:
     places: dict[str, Place]
     patient_required: bool
     suffixes: int  # number of image names with a suffix such as .jpg
+    columns: tuple[str, ...]  # all names of the columns of the tables
+    files: frozenset[str]  # the paths of all images in the folders
+    notes: list[tuple[str, str, str]]  # column, problem and action of what the files say
 
 
 def read_source(source: Source) -> SourceTable:
@@ -137,52 +149,47 @@ def read_source(source: Source) -> SourceTable:
     folders = (source.images,) if isinstance(source.images, str) else source.images or ()
     faults: list[str] = []
     tables: list[Table] = []
-    files: dict[str, str] = {}
-    for path in filter(None, [source.table, source.metadata]):
+    listings: dict[str, dict[str, list[str]]] = {}
+    for folder in folders:
         with noting(faults):
-            tables.append(read_table(Path(path)))
-    for folder in reversed(folders):
+            listings[folder] = list_images(Path(folder))
+    images = joined(listings.values())
+    if source.layout == "folders" and not faults:
         with noting(faults):
-            files |= list_images(Path(folder))
+            table, images = class_folders(listings)
+            tables.append(table)
+    for path, header in ((source.table, source.header), (source.metadata, None)):
+        if path:
+            with noting(faults):
+                tables.append(read_table(Path(path), header))
+    tables = _with_levels(tables, layout)
     if not faults:
         with noting(faults):
             _check_columns(tables, layout)
     if faults:
         raise InputError("\n".join(f"source {source.name}: {fault}" for fault in faults))
-    cells, places = _cells(tables, layout)
     values: Values = {str(column): words for column, words in (source.values or {}).items()}
-    for column, words in values.items():
-        cells[column] = _replaced(cells[column], words)
-    given = cells["image"]
-    cells["image"] = _image_names(given)
+    # The rows are those of the table of images. That of lesions or patients is joined to them.
+    tables.sort(key=lambda table: _column(table, layout, "image") is None)
+    cells, places = _cells(tables[0], layout, values)
     if len(tables) == 2:
-        cells = _joined(cells, tables[1], layout, places, values)
+        cells, places = _joined(cells, places, tables[1], layout, values, source.similar_ids)
+    suffixes = int(cells.pop("suffix").sum())
+    cells = cells.join(find_files(cells.pop("path"), images, ", ".join(folders)))
+    cells, notes = with_tags(cells)
     return SourceTable(
         name=source.name,
         role=source.role,
         folders=", ".join(folders) or None,
-        metadata=source.metadata,
-        cells=cells.assign(file=cells["image"].map(files).astype("str")),
+        metadata=str(tables[1].path) if len(tables) == 2 else None,
+        cells=cells,
+        files=frozenset(path for paths in images.values() for path in paths),
+        notes=notes,
         places=places,
         patient_required="patient" in layout.required,
-        suffixes=int((given != cells["image"]).fillna(False).sum()),
+        suffixes=suffixes,
+        columns=tuple(name for table in tables for name in table.columns),
     )
-
-
-def list_images(folder: Path) -> dict[str, str]:
-    """List a folder; return the path of each image by its name without the suffix."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted((entry.name for entry in entries), reverse=True)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            f"{folder}: no such folder of images. Correct its path in the configuration, or fetch the images"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{folder}: the folder of images cannot be listed: {error.strerror}") from error
-    # Not pathlib: a Path for each of 400,000 names takes seconds.
-    split = (os.path.splitext(name) for name in names)  # noqa: PTH122
-    return {plain(stem): f"{folder}/{stem}{suffix}" for stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
 
 
 @contextmanager
@@ -195,30 +202,40 @@ def noting(faults: list[str]) -> Iterator[None]:
 
 
 def _layout(source: Source) -> Layout:
-    if source.layout != "columns":
-        return LAYOUTS[source.layout]
-    columns = source.columns.model_dump(exclude_none=True) if source.columns else {}
-    if not {"target", "diagnosis"} & set(columns):
+    """Return the layout of a source, with the columns that the source names itself."""
+    layout = LAYOUTS[source.layout]
+    if source.layout == "folders" and "target" in (source.values or {}):
+        layout = Layout({"image": ("image",), "target": ("folder",)}, layout.required)
+    named = source.columns.model_dump(exclude_none=True) if source.columns else {}
+    classes = () if isinstance(named.get("diagnosis", ""), str) else tuple(named.pop("diagnosis"))
+    columns = layout.columns | {ours: (theirs,) for ours, theirs in named.items()}
+    if source.layout == "folders":  # "image" is our own name, that of the source is in the metadata
+        columns["image"] += ("image",)
+    if "image" not in columns or not (classes or {"target", "diagnosis"} & set(columns)):
         raise InputError(
-            f"source {source.name}: layout columns needs `columns` with the table's name of target or diagnosis, as in "
-            "columns: {image: file, target: label}"
+            f"source {source.name}: layout columns needs `columns` with the table's names of image, and of target or"
+            " diagnosis, as in columns: {image: file, target: label}"
         )
-    return Layout({ours: (theirs,) for ours, theirs in columns.items()}, frozenset(columns))
+    return Layout(columns, layout.required | set(named), layout.isic, classes)
 
 
 def _check_columns(tables: list[Table], layout: Layout) -> None:
-    """Raise InputError if the tables lack required columns, or if one of them has no image column."""
+    """Raise InputError if the tables lack required columns, or if one of them cannot be joined to the other."""
     faults = []
     present = [name for table in tables for name in table.columns]
+    for table in tables:
+        _check_header(table)
     for ours in layout.columns:
         names = layout.columns[ours]
         if ours in layout.required and not set(names) & set(present):
             faults.append(f"no column {_or(names)}{_hint(names[0], present)}")
+    faults += [f"no column {name}{_hint(name, present)}" for name in layout.classes if name not in present]
     labels = {"target", "diagnosis"} & {ours for ours, names in layout.columns.items() if set(names) & set(present)}
-    if not labels and not _one_hot(tables[0], layout):
+    if not labels and not any(_classes(table, layout) for table in tables):
         faults.append("no column target or diagnosis, and no classes (MEL, NV, BCC, ...)")
     for table in tables:
-        if not faults and not set(layout.columns["image"]) & set(table.columns):
+        joined = len(tables) == 2 and any(all(_column(each, layout, key) for each in tables) for key in KEYS)
+        if not faults and not joined and not _column(table, layout, "image"):
             faults.append(f"no column {_or(layout.columns['image'])} in {table.path}")
     if faults:
         paths = " and ".join(str(table.path) for table in tables)
@@ -228,80 +245,96 @@ def _check_columns(tables: list[Table], layout: Layout) -> None:
         )
 
 
-def _cells(tables: list[Table], layout: Layout) -> tuple[pd.DataFrame, dict[str, Place]]:
-    """Return the cells of the first table in our columns, empty if it lacks one, and the places of all columns."""
-    table = tables[0]
-    places: dict[str, Place] = {}
-    for ours, names in layout.columns.items():
-        for number, candidate in enumerate(tables):
-            present = [name for name in names if name in candidate.columns]
-            if present and ours not in places:
-                places[ours] = Place(str(candidate.path), present[0], metadata=number == 1)
+def _check_header(table: Table) -> None:
+    """Raise InputError if a column's name looks like its first text: ISIC_0000000 above ISIC_0000001."""
+    for name, texts in table.columns.items():
+        if re.search(r"[A-Za-z].*[0-9]", name) and _pattern(name) == _pattern(str(texts[0])):
+            raise InputError(
+                f"{table.path}: no header: the first line has {name}, where the name of a column is expected. Name the"
+                " columns in their order under `header` of the source, as in header: [image_id, target]"
+            )
+
+
+def _pattern(name: str) -> str:
+    return re.sub(r"[0-9]+", "0", name)
+
+
+def _column(table: Table, layout: Layout, ours: str) -> str | None:
+    """Return the name that a table has for one of our columns; None if it lacks the column."""
+    return next((name for name in layout.columns.get(ours, ()) if name in table.columns), None)
+
+
+def _with_levels(tables: list[Table], layout: Layout) -> list[Table]:
+    """Add to the tables the columns of LEVELS, joined by colons. In layout isic, the target of 2024 is malignancy."""
+    added: list[dict[str, pd.Series]] = []
+    malignancy = layout.isic and any(name.startswith("iddx_") for table in tables for name in table.columns)
+    for table in tables:
+        columns = dict(table.columns)
+        for prefix in LEVELS:
+            levels = [columns[f"{prefix}{n}"] for n in range(1, 6) if f"{prefix}{n}" in columns]
+            if levels:
+                columns[f"{prefix}*"] = reduce(
+                    lambda path, level: (path + ":" + level).fillna(path).fillna(level), levels
+                )
+        if malignancy and "target" in columns:
+            target = columns.pop("target")
+            columns[MALIGNANCY] = target.replace({"0": "benign", "1": "malignant"})
+        added.append(columns)
+    return [dataclasses.replace(table, columns=columns) for table, columns in zip(tables, added, strict=True)]
+
+
+def _classes(table: Table, layout: Layout) -> dict[str, str]:
+    """Return the diagnosis of each class column of the table; an empty dictionary if it has none."""
+    if layout.classes and set(layout.classes) <= set(table.columns):
+        return {name: name for name in layout.classes}
+    return isic_classes(table.columns) if layout.isic and not layout.classes else {}
+
+
+def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, dict[str, Place]]:
+    """Return the cells of a table in our columns, empty where it lacks one, and the places of those that it has."""
+    here = {ours: name for ours in layout.columns if (name := _column(table, layout, ours))}
+    places = {ours: Place(str(table.path), theirs) for ours, theirs in here.items()}
     empty = pd.Series([None] * len(table.rows), dtype="str")
-    here = {ours: place.column for ours, place in places.items() if not place.metadata}
     cells = pd.DataFrame({ours: table.columns[here[ours]] if ours in here else empty for ours in COLUMNS})
     cells = cells.assign(row=table.rows, metadata_row=-1, fields=table.faults, one_hot_fault=False, twice=False)
-    classes = _one_hot(table, layout)
+    classes = _classes(table, layout)
     if classes:
-        cells = cells.assign(**_decoded(table, classes))
+        decoded = decode(table.columns, classes)
+        cells = cells.assign(diagnosis=decoded["diagnosis"], one_hot_fault=decoded["one_hot_fault"])
         places["diagnosis"] = places["target"] = Place(str(table.path), ", ".join(classes))
-    if "age" in cells:
-        cells["age"] = cells["age"].mask(cells["age"].str.lower() == "unknown", None)
-    return cells, places
-
-
-def _one_hot(table: Table, layout: Layout) -> dict[str, str]:
-    """Return the diagnosis of each class column of the table; an empty dictionary if it has none."""
-    if not layout.one_hot:
-        return {}
-    if {"MEL", "NV"} <= set(table.columns):
-        return {name: word for name, word in ONE_HOT.items() if name in table.columns}
-    return ONE_HOT_2017 if set(ONE_HOT_2017) <= set(table.columns) else {}
-
-
-def _decoded(table: Table, classes: dict[str, str]) -> dict[str, pd.Series]:
-    """Return diagnosis, target and one_hot_fault. The target of a faulty row shows its cells."""
-    columns = [table.columns[name] for name in classes]
-    numbers = np.column_stack([pd.to_numeric(column, errors="coerce").astype(float) for column in columns])
-    words = np.array([*classes.values(), "nevus"], dtype=object)
-    total = numbers.sum(axis=1)
-    valid = np.isin(numbers, (0, 1)).all(axis=1) & ((total == 1) | ((total == 0) & (classes is ONE_HOT_2017)))
-    choice = np.where(total == 1, np.nan_to_num(numbers).argmax(axis=1), len(classes))
-    diagnosis = pd.Series(words[choice], dtype="str").where(valid)
-    target = (diagnosis == "melanoma").map({True: "1", False: "0"}).astype("str")
-    for row in np.flatnonzero(~valid):
-        cells = {name: column.iloc[row] for name, column in zip(classes, columns, strict=True)}
-        shown = [f"{n}={'' if pd.isna(c) else c}" for n, c in cells.items() if c not in ("0", "0.0")]
-        target[row] = ", ".join(shown) or "all 0"
-    return {"diagnosis": diagnosis, "target": target, "one_hot_fault": pd.Series(~valid)}
+    unread = [] if "diagnosis" in places else [n for n in table.columns if names_cancers(table.columns[n])]
+    if unread:
+        fullest = max(unread, key=lambda name: table.columns[name].count())
+        places["unread_diagnosis"] = Place(str(table.path), fullest)
+    cells["unread_diagnosis"] = table.columns[fullest] if unread else empty
+    cells["skin_type"] = cells["skin_type"].replace(SKIN_TYPES)
+    cells["age"] = cells["age"].mask(cells["age"].str.lower() == "unknown", None)
+    for column in places.keys() & values:
+        cells[column] = replace(cells[column], column, values[column])
+    if classes:
+        melanoma = harmonize(cells["diagnosis"], "diagnosis")["word"] == MELANOMA
+        target = melanoma.map({True: "1", False: "0"}).astype("str")
+        cells["target"] = target.mask(cells["one_hot_fault"], decoded["one_hot"])
+    names, paths = names_and_paths(cells["image"])
+    return cells.assign(suffix=(cells["image"] != names).fillna(False), image=names, path=paths), places
 
 
 def _joined(
-    cells: pd.DataFrame, table: Table, layout: Layout, places: dict[str, Place], values: Values
-) -> pd.DataFrame:
-    """Fill the columns that only the metadata table has, by image."""
-    key = next(name for name in layout.columns["image"] if name in table.columns)
-    images = _image_names(table.columns[key])
-    repeated = images.duplicated() & images.notna()
-    first = images[~repeated & images.notna()]
-    position = cells["image"].map(pd.Series(first.index, index=first.to_numpy()))
-    for ours, place in places.items():
-        if place.metadata:
-            texts = _replaced(table.columns[place.column], values.get(ours, {})).reindex(position)
-            cells[ours] = texts.mask(texts.str.lower() == "unknown", None).to_numpy() if ours == "age" else texts.array
+    cells: pd.DataFrame, places: dict[str, Place], table: Table, layout: Layout, values: Values, similar_ids: str
+) -> tuple[pd.DataFrame, dict[str, Place]]:
+    """Fill the columns that only the second table has, by image, or else by lesion or patient."""
+    more, others = _cells(table, layout, values)
+    key = next(key for key in KEYS if key in places and key in others)
+    names = as_known(more[key], cells[key], similar_ids, table.path)
+    repeated = names.duplicated() & names.notna()
+    first = names[~repeated & names.notna()]
+    position = cells[key].map(pd.Series(first.index, index=first.to_numpy()))
+    filled = {ours: more[ours].reindex(position).array for ours in others if ours not in places}
+    if "target" in filled and more["one_hot_fault"].any():
+        filled["one_hot_fault"] = more["one_hot_fault"].reindex(position).fillna(False).astype(bool).array
     rows = pd.Series(table.rows).reindex(position).fillna(-1).astype(int)
-    return cells.assign(metadata_row=rows.array, twice=cells["image"].isin(images[repeated]))
-
-
-def _replaced(texts: pd.Series, words: dict[Any, str | float | None]) -> pd.Series:
-    """Replace the texts that are keys of `words`, in upper or lower case; None makes a text missing."""
-    lower = {plain(str(text).strip()).lower(): None if word is None else str(word) for text, word in words.items()}
-    return texts.map({text: lower.get(text.lower(), text) for text in texts.dropna().unique()}).astype("str")
-
-
-def _image_names(images: pd.Series) -> pd.Series:
-    """Return the names without a suffix, as `list_images` does."""
-    return plain_texts(images.str.replace(r"\.(?:jpe?g|png)\Z", "", case=False, regex=True))
+    cells = cells.assign(**filled, metadata_row=rows.array, twice=cells[key].isin(names[repeated]))
+    return cells, {ours: dataclasses.replace(place, metadata=True) for ours, place in others.items()} | places
 
 
 def _or(names: tuple[str, ...]) -> str:

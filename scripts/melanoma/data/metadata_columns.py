@@ -78,6 +78,17 @@ class InputEncoder:
         return np.concatenate(columns, axis=1)
 
 
+def require_inputs(table: pd.DataFrame, inputs: Sequence[str], model: str) -> None:
+    """Raise InputError if age, sex or site is an input of the model and missing in all rows."""
+    empty = [name for name in METADATA if name in inputs and table[name].isna().all()]
+    if empty:
+        raise InputError(
+            f"{model}: no training image has {' or '.join(empty)}, an input of the model. catalog/issues.csv says which"
+            " tables lack the column, and names those that may be meant. Name the column in the source, leave it out of"
+            " the model's inputs, or take a network with head image_only"
+        )
+
+
 def _input_name(name: str) -> str:
     """Return the input that a column of the metadata encoder belongs to."""
     return name.partition("=")[0].partition(" ")[0]

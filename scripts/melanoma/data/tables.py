@@ -1,17 +1,21 @@
 """The reader of the CSV, TSV and Parquet tables that users give."""
 
 import csv
+import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
+from melanoma.data.identifiers import plain
+from melanoma.data.table_texts import LINE_END, read_text
 
 MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "None", "<NA>"}
-WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0")
+STATED_DELIMITER = re.compile(r'"?sep=(.)"?\s*[\r\n]', re.IGNORECASE)
+QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,17 @@ class Table:
     faults: pd.Series
 
 
-def read_table(path: Path) -> Table:
-    """Read a table as texts; raise InputError if it cannot be read or has no row."""
+def read_table(path: Path, header: Sequence[str] | None = None) -> Table:
+    """Read a table as texts; raise InputError if it cannot be read or has no row.
+
+    `header` names the columns of a text file without a header.
+    """
     if _is_parquet(path):
         frame = _read_parquet(path)
-        texts = {name: _texts(map(plain, column.array)) for name, column in frame.items()}
+        texts = {name: _texts(column.array) for name, column in frame.items()}
         table = Table(path, texts, frame.index.tolist(), pd.Series([None] * len(frame), dtype="str"))
     else:
-        table = _read_csv(path)
+        table = _read_csv(path, header)
     if not table.rows:
         raise InputError(f"{path}: the table is empty: it has a header and no row. Give the complete table")
     return table
@@ -59,62 +66,61 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 
 def row_name(path: str | Path) -> str:
-    """Return what the number of a row counts in a table at `path`: the row of a Parquet file, else the line."""
-    return "row" if _is_parquet(Path(path)) else "line"
-
-
-def plain(name: object) -> str:
-    """Return a name as text. A whole number has no fraction: 100.0 becomes 100. Any other text stays as it is.
-
-    If one cell of a column is empty, pandas stores and writes the whole numbers of the others with a fraction. So 100
-    and 100.0 are the same patient, or the same image.
-    """
-    text = f"{name:.1f}" if isinstance(name, float) and name.is_integer() else str(name)
-    whole = WHOLE.fullmatch(text)
-    return whole[1] if whole else text
-
-
-def plain_texts(column: pd.Series) -> pd.Series:
-    """Return a column of names, of any type, as plain texts; a missing name stays missing."""
-    return column.map(plain, na_action="ignore").astype("str")
+    """Return what the number of a row counts at `path`: rows of a Parquet file, files of folders, else lines."""
+    path = Path(path)
+    if path.is_dir():
+        return "file"
+    return "row" if _is_parquet(path) else "line"
 
 
 def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
-def _read_csv(path: Path) -> Table:
-    """Read a text file without its blank lines."""
-    delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+def _read_csv(path: Path, header: Sequence[str] | None = None) -> Table:
+    """Read a text file without its blank lines, and without what Excel adds: a line `sep=,` and empty columns."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True, delimiter=delimiter)
-            header = [name.strip() for name in next(reader, [])]
-            numbered = [(reader.line_num, row) for row in reader if any(row)]
+        text = read_text(path)
     except FileNotFoundError as error:
         raise _no_such_table(path) from error
     except OSError as error:
         raise InputError(f"{path}: the table cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a CSV table in UTF-8 ({error}). Save it as CSV in UTF-8") from error
+    lines = io.StringIO(text, newline="")
+    stated = STATED_DELIMITER.match(text)
+    if stated:
+        lines.readline()
+    skipped = int(stated is not None)
+    reader = csv.reader(lines, strict=True, delimiter=stated[1] if stated else _delimiter(path, text))
+    try:
+        header = [name.strip() for name in header or next(reader, [])]
+        numbered = [(reader.line_num + skipped, row) for row in reader if any(row)]
     except csv.Error as error:
-        where = f"{path}: line {reader.line_num}"
+        where = f"{path}: line {reader.line_num + skipped}"
         raise InputError(f"{where} is not valid CSV: {error}. Save the table as CSV") from error
     if not any(header):
         raise InputError(f"{path}: the table is empty. Give the complete table")
-    if len(header) == 1 and re.search(r"[;\t|]", header[0]):
-        raise InputError(f"{path}: one column {header[0]!r}. Columns must be separated by commas")
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise InputError(f"{path}: two columns are named {', '.join(repeated)}. Remove or rename one of the two")
     width = len(header)
+    named = max(number for number, name in enumerate(header, 1) if name)
     faults = [
-        None if len(row) == width else f"{len(row)} fields, expected {width} as in the header" for _, row in numbered
+        None if len(row) >= named and not any(row[width:]) else f"{len(row)} fields, expected {width} as in the header"
+        for _, row in numbered
     ]
     padded = [row if len(row) == width else (row + [""] * width)[:width] for _, row in numbered]
     columns = zip(*padded, strict=True) if padded else [()] * width
-    texts = {name: _texts(column) for name, column in zip(header, columns, strict=True)}
-    return Table(path, texts, [line for line, _ in numbered], pd.Series(faults, dtype="str"))
+    texts = [(name, _texts(column)) for name, column in zip(header, columns, strict=True)]
+    texts = [(name, column) for name, column in texts if name or column.notna().any()]
+    names = [name for name, _ in texts]
+    repeated = sorted({name or "''" for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path}: two columns are named {', '.join(repeated)}. Remove or rename one of the two")
+    return Table(path, dict(texts), [line for line, _ in numbered], pd.Series(faults, dtype="str"))
+
+
+def _delimiter(path: Path, text: str) -> str:
+    """Return the delimiter that is most frequent in the header; if two are, the one that the suffix says."""
+    header = QUOTED.sub("", LINE_END.split(text, maxsplit=1)[0])
+    tab = {".tsv", ".tab"} & {suffix.lower() for suffix in path.suffixes}
+    return max("\t,;|" if tab else ",;\t|", key=header.count)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -132,6 +138,5 @@ def _no_such_table(path: Path) -> InputError:
     return InputError(f"{path}: no such table. Correct its path in the configuration or fetch it")
 
 
-def _texts(cells: Iterable[str]) -> pd.Series:
-    stripped = [cell.strip() for cell in cells]
-    return pd.Series([None if cell in MISSING else plain(cell) for cell in stripped], dtype="str")
+def _texts(cells: Iterable[object]) -> pd.Series:
+    return pd.Series([None if cell in MISSING else cell for cell in map(plain, cells)], dtype="str")

@@ -84,8 +84,12 @@ def baselines(
 
 
 def subgroups(table: pd.DataFrame) -> dict[str, dict[str, NDArray[np.bool_]]]:
-    """Return the members of each group, bool (n,), by kind: source, sex, age, site and size; "missing" is a group."""
-    kinds = {kind: table[kind].fillna("missing").astype(str) for kind in ("source", "sex", "site")}
+    """Return the members of each group, bool (n,), by kind; "missing" is a group.
+
+    The kinds are source, sex, site, age and size, and skin_type if the table has it.
+    """
+    named = [kind for kind in ("source", "sex", "site", "skin_type") if kind in table]
+    kinds = {kind: table[kind].fillna("missing").astype(str) for kind in named}
     age = pd.Series("missing", index=table.index)
     for name, (low, high) in AGES.items():
         age = age.mask((table["age"] >= low) & (table["age"] < high), name)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError
 from melanoma.config.study import FusionSettings
-from melanoma.data.metadata_columns import InputEncoder, InputValues
+from melanoma.data.metadata_columns import InputEncoder, InputValues, require_inputs
 from melanoma.fusion.rules import KEYS, aligned, finite_logits, simplex_minimum
 from melanoma.models.plain_classifiers import Classifier, ClassifierValues, Linear, plain_classifier, read_classifier
 from melanoma.predictions.patient_context import (
@@ -122,6 +122,7 @@ class Stack:
         cls, table: pd.DataFrame, columns: Sequence[str], inputs: Sequence[str], classifier: Callable[[], Any]
     ) -> Self:
         """Fit encoder and classifier to labeled rows."""
+        require_inputs(table, inputs, "fusion")
         encoder = InputEncoder.fit(table, inputs)
         inputs_read = _encoded(table, columns, encoder)
         fitted = classifier().fit(inputs_read, table["target"].to_numpy())

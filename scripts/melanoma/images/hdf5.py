@@ -4,9 +4,12 @@ A lock is not needed: a file has one writer, which uses a temporary name, and it
 environment variable HDF5_USE_FILE_LOCKING overrules `locking=False`.
 """
 
+import errno
+from functools import lru_cache
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from melanoma.common.errors import InputError
 
@@ -28,3 +31,17 @@ def open_hdf5(path: str | Path) -> h5py.File:
 def create_hdf5(path: str | Path) -> h5py.File:
     """Create an HDF5 file for writing, and replace an existing one; raise OSError if this fails."""
     return h5py.File(path, "w", libver=FORMAT, locking=False)
+
+
+def read_bytes(path: Path, name: str) -> bytes:
+    """Return a dataset of bytes, such as an image file in an HDF5 file; raise OSError if it cannot be read."""
+    try:
+        return np.asarray(_kept_open(path)[name][()]).tobytes()
+    except (OSError, RuntimeError, KeyError) as error:
+        raise OSError(errno.EIO, f"not read from HDF5: {error}") from error
+
+
+# ISIC 2024 has 400,000 images in one file: opening it for each of them would take longer than decoding.
+@lru_cache(maxsize=4)
+def _kept_open(path: Path) -> h5py.File:
+    return h5py.File(path, "r", locking=False)

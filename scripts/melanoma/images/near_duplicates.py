@@ -1,234 +1,218 @@
-"""Near-duplicates: images of one photograph. A perceptual hash finds candidates, and their pixels confirm them."""
+"""Near-duplicates: images of one photograph. Descriptors propose pairs; the registered fine structure decides.
 
-from collections.abc import Iterator
+All figures come from thumbnails of the original files, sorted by their content. So neither the order of the table nor
+an option of the image store changes them.
+"""
+
+import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
-from cv2.typing import MatLike
 from numpy.typing import NDArray
-from scipy.fft import irfft2, rfft2
+from threadpoolctl import threadpool_limits
 
 from melanoma.common.cli import progress
-from melanoma.images.store import ImageStore
+from melanoma.images.registration import (
+    TRANSPOSED,
+    agreement,
+    coarse,
+    detail,
+    local_contrast,
+    starting_map,
+)
+from melanoma.images.thumbnails import Thumbnail
 
-Pixel = TypeVar("Pixel", np.uint8, np.int8)
-CANDIDATE = ["first", "second", "orientation", "hamming"]
-COLUMNS = {"image_1": "str", "image_2": "str", "hamming": "int64", "difference": "float64"}
-SIDE = 64  # of the small gray versions
-# Stride of the pixels that are compared, and the least correlation at the best shift. Of real images, 1 % of the
-# candidates that are unrelated pass both steps, and 98 % of the copies that are cropped by 2 % at each side.
-STEPS = ((2, 0.75), (1, 0.9))
-ALIKE = 0.95  # correlation above which no better alignment is searched
-FLAT = 0.5  # gray levels; an image with less detail is featureless, and its pixels cannot confirm anything
-TRANSPOSED, ROWS_FLIPPED, COLUMNS_FLIPPED = 4, 2, 1  # an orientation is a sum of these flags
-ROWS, TILE, PAIRS = 32, 8192, 128  # hashes and pairs at a time, which fit in the cache and bound the memory
+COLUMNS = {"image_a": "str", "image_b": "str", "verdict": "str", "correlation": "float64", "chance_pairs": "float64"}
+# The correlation of the fine structure from which two images are merged, and from which they are doubted.
+MERGED, DOUBTED = 0.55, 0.45
+# Of two unrelated real images, the correlation is above TAIL_START with the probability TAIL_SHARE, and then exceeds it
+# by an exponential variable. Its mean was 0.023, and TAIL_SCALE is the upper end of the interval of that mean: see
+# benchmarks/results/near_duplicates.md.
+TAIL_START, TAIL_SHARE, TAIL_SCALE = 0.2, 3e-4, 0.03
+SIMILAR = 0.55  # of two descriptors; 0.1 % of the pairs of unrelated real images reach it
+DESCRIBED, FREQUENCIES = 32, 16  # sides of the image that is described and of its lowest cosine coefficients
+LEAST_STRUCTURE = 0.1  # of the fine detail after the division by its deviation; less is a uniform image
+ROWS, TILE = 64, 1024  # descriptors that are compared at a time; their products fit in the cache
+PAIRS = 64  # that a thread registers at a time
+
+# Windows of an image, (x, y, width, height) as fractions of its sides, which a crop of it may show. The largest square
+# in the center comes last.
+WINDOWS = (
+    (0, 0, 1, 1),
+    *((x, y, 0.94, 0.94) for y in (0, 0.06) for x in (0, 0.06)),
+    (0.025, 0.025, 0.95, 0.95),
+    (0.05, 0.05, 0.9, 0.9),
+    (0.1, 0.1, 0.8, 0.8),
+    (0, 0.125, 1, 0.75),
+    (0.125, 0, 0.75, 1),
+    *((0, 0.05, 0.9, 0.9), (0.1, 0.05, 0.9, 0.9), (0.05, 0, 0.9, 0.9), (0.05, 0.1, 0.9, 0.9)),
+)
 
 
-class Small(NamedTuple):
-    """Small gray images `gray`, uint8 (n, SIDE, SIDE); their windowed detail `band`, int8; `flat`, bool (n,)."""
+class Candidates(NamedTuple):
+    """Pairs to register: `window` number `view` of image `part`, in an `orientation`, looks like the image `whole`."""
 
-    gray: NDArray[np.uint8]
-    band: NDArray[np.int8]
-    flat: NDArray[np.bool_]
+    whole: NDArray[np.int64]
+    part: NDArray[np.int64]
+    view: NDArray[np.int64]
+    orientation: NDArray[np.int64]
 
 
-def find(
-    quality: pd.DataFrame, store: ImageStore, hash_distance: int, max_difference: float, threads: int
-) -> pd.DataFrame:
-    """Return all pairs of near-duplicates: image_1, image_2, hamming (bits), difference (0 equal to 1 unrelated).
+def find(names: list[str], thumbnails: list[Thumbnail | None], threads: int) -> pd.DataFrame:
+    """Return all pairs of near-duplicates, the most alike first, with the columns and types of COLUMNS.
 
-    `quality` is the quality table of all images; its readable rows are the rows of `store`. Two files with the same
-    SHA-256 are a pair; of several such files, each is a pair with the next one. For other pairs, the perceptual hashes
-    differ by at most `hash_distance` bits in one of the eight orientations, and the fine detail of the aligned images
-    by at most `max_difference` (1 - correlation).
+    image_a < image_b. `correlation` of their fine structure, 1 for identical files; `verdict`, merged or doubted;
+    `chance_pairs`, how many pairs of unrelated images are expected to be as alike among as many images. Of several
+    identical files, each is a pair with the next one, and one stands for all in other pairs. An image without
+    structure, such as a black one, is in no pair: two of them need not show one lesion.
     """
-    stored = quality[quality["readable"]]
-    same = identical_files(stored)
-    rows = np.flatnonzero(~stored["sha256"].duplicated())
-    small = shrink(store, rows)
-    rows, small = rows[~small.flat], Small(small.gray[~small.flat], small.band[~small.flat], small.flat[~small.flat])
-    hashes = stored["phash"].to_numpy(np.uint64)[rows]
-    pairs = confirmed(hashes, small, hash_distance, max_difference, threads)
-    names = stored["image"].to_numpy()[rows]
-    near = pairs.assign(image_1=names[pairs["first"]], image_2=names[pairs["second"]])[list(COLUMNS)]
-    return pd.concat([same, near.astype(COLUMNS)], ignore_index=True)
+    known = [(each.sha256, name, each.gray) for name, each in zip(names, thumbnails, strict=True) if each is not None]
+    known.sort(key=lambda image: image[:2])
+    first = [image for at, image in enumerate(known) if at == 0 or image[0] != known[at - 1][0]]
+    searched = [image for image in first if has_structure(image[2])]
+    telling = {image[0] for image in searched}
+    same = [(a[1], b[1], 1.0) for a, b in pairwise(known) if a[0] == b[0] and a[0] in telling]
+    alike = [(searched[i][1], searched[j][1], r) for i, j, r in compare([each[2] for each in searched], threads)]
+    pairs = pd.DataFrame(
+        [(*sorted(pair[:2]), pair[2]) for pair in same + alike], columns=["image_a", "image_b", "correlation"]
+    )
+    pairs["verdict"] = np.where(pairs["correlation"] >= MERGED, "merged", "doubted")
+    pairs["chance_pairs"] = [chance_pairs(correlation, len(known)) for correlation in pairs["correlation"]]
+    pairs = pairs[list(COLUMNS)].astype(COLUMNS)
+    order = ["correlation", "image_a", "image_b"]
+    return pairs.sort_values(order, ascending=[False, True, True], ignore_index=True)
 
 
-def identical_files(quality: pd.DataFrame) -> pd.DataFrame:
-    """Return the pairs of files with the same SHA-256: each file with the next one."""
-    following = quality.groupby("sha256")["image"].shift(-1)
-    pairs = pd.DataFrame({"image_1": quality["image"], "image_2": following, "hamming": 0, "difference": 0.0})
-    return pairs.dropna(subset="image_2").astype(COLUMNS).reset_index(drop=True)
+def chance_pairs(correlation: float, images: int) -> float:
+    """Return the expected number of pairs of unrelated images with at least this correlation (of at least 0.2)."""
+    return math.comb(images, 2) * TAIL_SHARE * math.exp(-(correlation - TAIL_START) / TAIL_SCALE)
 
 
-def shrink(store: ImageStore, rows: NDArray[np.integer]) -> Small:
-    """Return small gray versions of the images in `rows` of the store, which are read in blocks."""
-    gray = np.empty((len(rows), SIDE, SIDE), np.uint8)
-    band = np.empty((len(rows), SIDE, SIDE), np.int8)
-    flat = np.empty(len(rows), bool)
-    window = np.sqrt(np.outer(np.hanning(SIDE + 2)[1:-1], np.hanning(SIDE + 2)[1:-1])) ** 2
-    for start in progress(range(0, len(rows), 64), "shrinking blocks of 64 images"):
-        for at, pixels in enumerate(store.read(rows[start : start + 64]), start):
-            gray[at] = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-            detail = _band(gray[at], 1, 4)
-            flat[at] = detail.std() < FLAT
-            band[at] = np.rint(_standard(detail) * window * 40)
-    return Small(gray, band, flat)
+def has_structure(gray: NDArray[np.uint8]) -> bool:
+    """Tell whether an image has fine detail that could agree with that of another one."""
+    return float(np.square(detail(gray, 1.2, 3, 0.5)).mean()) >= LEAST_STRUCTURE
 
 
-def confirmed(
-    hashes: NDArray[np.uint64], small: Small, hash_distance: int, max_difference: float, threads: int
-) -> pd.DataFrame:
-    """Return the confirmed pairs, sorted: positions first < second, orientation, hamming and difference."""
+def compare(images: list[NDArray[np.uint8]], threads: int, least: float = DOUBTED) -> list[tuple[int, int, float]]:
+    """Return the pairs of thumbnails whose correlation is at least `least`: positions i < j, and the correlation."""
     cv2.setNumThreads(1)
-    turned = orientations(hashes)
+    with ThreadPoolExecutor(threads) as pool, threadpool_limits(1):
+        described = pool.map(describe, images)
+        descriptors = np.array(list(progress(described, "descriptors", len(images))), np.float32)
+        candidates = propose(descriptors, pool)
+        smallest = list(pool.map(coarse, images))
 
-    def compare(start: int) -> list[NDArray[np.float64]]:
-        pairs = []
-        for candidates in candidate_pairs(hashes, turned, start, hash_distance):
-            for batch in np.array_split(candidates, -(-len(candidates) // PAIRS)):
-                difference = differences(small, batch)
-                alike = difference <= max_difference
-                pairs.append(np.column_stack([batch[alike], difference[alike]]))
-        return pairs
+        def register(at: int) -> float:
+            whole, part = int(candidates.whole[at]), int(candidates.part[at])
+            start = starting_map(
+                images[whole].shape,
+                windows(images[part].shape)[candidates.view[at]],
+                int(candidates.orientation[at]),
+            )
+            return agreement(images[whole], images[part], smallest[whole], smallest[part], start)
 
-    starts = range(0, len(hashes), ROWS)
-    with ThreadPoolExecutor(threads) as pool:
-        blocks = progress(pool.map(compare, starts), f"comparing blocks of {ROWS} images", total=len(starts))
-        parts = [part for block in blocks for part in block]
-    pairs = pd.DataFrame(np.concatenate([np.empty((0, 5)), *parts]), columns=[*CANDIDATE, "difference"])
-    pairs = pairs.astype(dict.fromkeys(CANDIDATE, "int64")).sort_values(["first", "second", "difference"])
-    return pairs.drop_duplicates(["first", "second"], ignore_index=True)
+        def register_batch(start: int) -> list[float]:
+            return [register(at) for at in range(start, min(start + PAIRS, len(candidates.whole)))]
+
+        starts = range(0, len(candidates.whole), PAIRS)
+        batches = progress(pool.map(register_batch, starts), f"registering blocks of {PAIRS} pairs", len(starts))
+        correlations = [correlation for batch in batches for correlation in batch]
+    return [
+        (min(whole, part), max(whole, part), correlation)
+        for whole, part, correlation in zip(*(each.tolist() for each in candidates[:2]), correlations, strict=True)
+        if correlation >= least
+    ]
 
 
-def candidate_pairs(
-    hashes: NDArray[np.uint64], turned: NDArray[np.uint64], start: int, hash_distance: int
-) -> Iterator[NDArray[np.int64]]:
-    """Yield the candidates among ROWS hashes from `start` on and all later hashes, by tile; the columns are CANDIDATE.
+def windows(shape: tuple[int, int]) -> list[tuple[float, float, float, float]]:
+    """Return the windows of an image of `shape` (height, width) in pixels: x, y, width, height."""
+    height, width = shape
+    side = min(shape)
+    parts = [(x * width, y * height, across * width, down * height) for x, y, across, down in WINDOWS]
+    return [*parts, ((width - side) / 2, (height - side) / 2, side, side)]
 
-    Every pair is compared. The time is quadratic, 2 ns for each pair and orientation. An index of parts of the hashes
-    would be faster only for small distances.
+
+def describe(gray: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return a descriptor of each window, (windows, coefficients), of length 1, or 0 for a uniform window.
+
+    It has the low cosine coefficients of the local contrast, weighted by their frequency: all images are alike in the
+    lowest ones, which show a dark blob on skin.
     """
-    for left in range(start, len(hashes), TILE):
-        others = hashes[left : left + TILE]
-        parts = []
-        for orientation, rows in enumerate(turned[:, start : start + ROWS]):
-            distance = np.bitwise_count(rows[:, None] ^ others)
-            row, column = np.divmod(np.flatnonzero(distance <= hash_distance), len(others))
-            first, second, hamming = row + start, column + left, distance[row, column]
-            parts.append(np.stack([first, second, np.full(len(row), orientation), hamming])[:, first < second])
-        candidates = np.concatenate(parts, axis=1).T
-        if len(candidates):
-            yield candidates
+    described = []
+    for x, y, width, height in windows(gray.shape):
+        left, top = round(x), round(y)
+        part = gray[top : max(top + 1, round(y + height)), left : max(left + 1, round(x + width))]
+        small = cv2.resize(part, (DESCRIBED, DESCRIBED), interpolation=cv2.INTER_AREA)
+        low = cv2.dct(local_contrast(small, 3, 4) * _CENTER)[:FREQUENCIES, :FREQUENCIES]
+        values = (low * _FREQUENCY**1.5)[_USED]
+        described.append(values / max(float(np.linalg.norm(values)), 1e-6))
+    return np.array(described, np.float32)
 
 
-def orientations(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the hashes of the images in the eight orientations, (8, n); a few bits may be wrong.
+def propose(descriptors: NDArray[np.float32], pool: ThreadPoolExecutor) -> Candidates:
+    """Return the pairs of images of which one looks like a window of the other one, in the way they look most alike.
 
-    The bits belong to 8 x 8 cosine coefficients, row by row, the most significant bit first. A flip changes the sign of
-    every other coefficient, and so its bit. Transposing an image transposes its coefficients. The result is not exact:
-    a bit compares a coefficient with the median, which is only about 0.
+    Every pair is compared, so the time is quadratic: see benchmarks/results/near_duplicates.md.
     """
-    bits = np.unpackbits(hashes.astype(">u8")[:, None].view(np.uint8), axis=1).reshape(-1, 8, 8)
-    odd = np.arange(8) % 2
-    turned = []
-    for orientation in range(8):
-        flips = odd[:, None] * bool(orientation & ROWS_FLIPPED) ^ odd * bool(orientation & COLUMNS_FLIPPED)
-        flipped = (bits.transpose(0, 2, 1) if orientation & TRANSPOSED else bits) ^ flips
-        packed = np.packbits(flipped.astype(np.uint8).reshape(-1, 64), axis=1)
-        turned.append(packed.view(">u8")[:, 0].astype(np.uint64))
-    return np.stack(turned)
+    whole = np.ascontiguousarray(descriptors[:, 0].T)
+    starts = range(0, len(descriptors), ROWS)
+
+    def search(start: int) -> NDArray[np.float64]:
+        hits = [np.empty((0, 5))]
+        for transposed, order in ((0, slice(None)), (TRANSPOSED, _TRANSPOSED)):
+            turned = descriptors[start : start + ROWS][..., order]
+            for left in range(0, len(descriptors), TILE):
+                tile = np.ascontiguousarray(whole[:, left : left + TILE])
+                for view in range(turned.shape[1]):
+                    for flips, similarity in enumerate(similarities(turned[:, view], tile)):
+                        row, column = np.divmod(np.flatnonzero(similarity >= SIMILAR), tile.shape[1])
+                        label = np.full((len(row), 2), (view, transposed + flips))
+                        found = (column + left, row + start, label, similarity[row, column])
+                        hits.append(np.column_stack(found))
+        return best_of_each_pair(np.concatenate(hits))
+
+    blocks = progress(pool.map(search, starts), f"comparing blocks of {ROWS} images", len(starts))
+    best = best_of_each_pair(np.concatenate([np.empty((0, 5)), *blocks]))
+    return Candidates(*best[:, :4].T.astype(np.int64))
 
 
-def differences(small: Small, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return 1 - the correlation of the aligned detail of each candidate pair, in [0, 1].
+def similarities(
+    turned: NDArray[np.float32], tile: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Compare descriptors (rows, coefficients) with others (coefficients, columns), in the four orientations by flips.
 
-    Two fast steps compare the pairs at every small shift. Only the pairs that pass them are aligned, one by one; the
-    others have the difference 1.
+    A flip changes the sign of every other cosine coefficient. So the four are sums and differences of four products,
+    of the coefficients of even or odd frequency down and across.
     """
-    difference = np.ones(len(candidates))
-    left = np.arange(len(candidates))
-    for stride, least in STEPS:
-        left = left[_best_shift(small.band[:, ::stride, ::stride], candidates[left]) >= least]
-    for at in left:
-        first, second, orientation, _ = candidates[at].tolist()
-        one = oriented(small.gray[first], orientation)
-        difference[at] = 1 - max(aligned_correlation(one, small.gray[second]), 0.0)
-    return difference
+    even_even, even_odd, odd_even, odd_odd = (turned[:, part] @ tile[part] for part in _PARITIES)
+    even, odd = even_even + even_odd, odd_even + odd_odd
+    flipped_even, flipped_odd = even_even - even_odd, odd_even - odd_odd
+    return even + odd, flipped_even + flipped_odd, even - odd, flipped_even - flipped_odd
 
 
-def oriented(images: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
-    """Return images (..., s, s) in one of the eight orientations: transpose, then flip rows, then flip columns."""
-    if orientation & TRANSPOSED:
-        images = images.swapaxes(-1, -2)
-    if orientation & ROWS_FLIPPED:
-        images = images[..., ::-1, :]
-    if orientation & COLUMNS_FLIPPED:
-        images = images[..., ::-1]
-    return np.ascontiguousarray(images)
+def best_of_each_pair(hits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keep the most similar of the rows (whole, part, view, orientation, similarity) of each pair, in either role."""
+    hits = hits[hits[:, 0] != hits[:, 1]]
+    low, high = hits[:, :2].min(axis=1), hits[:, :2].max(axis=1)
+    order = np.lexsort((*hits[:, :4].T, -hits[:, 4], high, low))
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (np.diff(low[order]) != 0) | (np.diff(high[order]) != 0)
+    return hits[order[is_first]]
 
 
-def aligned_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Return the best correlation of the fine detail of two small gray images, over affine maps between them."""
-    affine: MatLike = np.eye(2, 3, dtype=np.float32)
-    best = _detail_correlation(one, other, affine)
-    if best > ALIKE:
-        return best
-    for low, high, motion in ((1, 5, cv2.MOTION_EUCLIDEAN), (1, 5, cv2.MOTION_AFFINE), (0.7, 2.5, cv2.MOTION_AFFINE)):
-        target, moving = (_standard(_band(image, low, high)).astype(np.float32) for image in (one, other))
-        stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 15, 1e-3)
-        try:
-            _, affine = cv2.findTransformECC(target, moving, affine, motion, stop, _DISC.astype(np.uint8), 1)
-        except cv2.error:  # no convergence: the two have nothing in common
-            break
-        best = max(best, _detail_correlation(one, other, affine))
-    return best
-
-
-def _best_shift(band: NDArray[np.int8], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the largest correlation of each pair over the shifts by up to a tenth of the side."""
-    first, second, orientation = candidates.T[:3]
-    side = band.shape[1]
-    ones, others = np.empty((len(first), side, side), np.float32), band[second].astype(np.float32)
-    for each in np.unique(orientation).tolist():
-        ones[orientation == each] = oriented(band[first[orientation == each]], each)
-    product = irfft2(rfft2(ones) * rfft2(others).conj(), s=(side, side))
-    near = np.r_[0 : side // 10 + 1, side - side // 10 : side]
-    norm = np.sqrt(np.square(ones).sum((1, 2)) * np.square(others).sum((1, 2)))
-    best: NDArray[np.float32] = product[:, near][:, :, near].max((1, 2)) / np.maximum(norm, 1)
-    return best
-
-
-def _detail_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8], affine: MatLike) -> float:
-    """Correlate inside the disc, without corners and the dark rim of a lens; 0 if the overlap is too small."""
-    flags = cv2.WARP_INVERSE_MAP
-    moved = cv2.warpAffine(other, affine, (SIDE, SIDE), flags=flags | cv2.INTER_LINEAR)
-    inside = cv2.warpAffine(np.ones_like(other), affine, (SIDE, SIDE), flags=flags | cv2.INTER_NEAREST).astype(bool)
-    inside &= _DISC
-    if inside.sum() < 0.7 * _DISC.sum():
-        return 0.0
-    pair = [_standard(_band(image, 0, 1.5))[inside] for image in (one, moved)]
-    return float(np.corrcoef(*pair)[0, 1]) if min(values.std() for values in pair) > 0 else 0.0
-
-
-def _band(gray: MatLike, low: float, high: float) -> NDArray[np.float32]:
-    """Return the detail between two scales: blurred with a deviation of `low` pixels, minus blurred with `high`."""
-    pixels = gray.astype(np.float32)
-    fine = cv2.GaussianBlur(pixels, (0, 0), low) if low else pixels
-    return np.asarray(fine - cv2.GaussianBlur(pixels, (0, 0), high), np.float32)
-
-
-def _standard(band: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale to unit deviation in the disc, and clip: a hair or a ruler must not decide alone."""
-    return np.asarray(np.clip(band / (band[_DISC].std() + 1e-3), -3, 3))
-
-
-def _disc() -> NDArray[np.bool_]:
-    across = np.arange(SIDE) - (SIDE - 1) / 2
-    return np.less(across[:, None] ** 2 + across**2, (0.46 * SIDE) ** 2)
-
-
-_DISC = _disc()
+_FREQUENCY = np.hypot(*np.mgrid[:FREQUENCIES, :FREQUENCIES]).astype(np.float32)
+_DOWN, _OVER = np.nonzero((_FREQUENCY >= 2.5) & (_FREQUENCY < FREQUENCIES))
+_ORDER = np.lexsort((_OVER % 2, _DOWN % 2))
+_USED = (_DOWN[_ORDER], _OVER[_ORDER])
+_PARITY = np.searchsorted(_USED[0] % 2 * 2 + _USED[1] % 2, range(5))
+_PARITIES = tuple(map(slice, _PARITY[:-1].tolist(), _PARITY[1:].tolist()))
+_NUMBER = np.zeros(_FREQUENCY.shape, np.int64)
+_NUMBER[_USED] = np.arange(len(_ORDER))
+_TRANSPOSED = _NUMBER.T[_USED]
+_ACROSS = (np.arange(DESCRIBED) - (DESCRIBED - 1) / 2) / (DESCRIBED / 2)
+# Falls from 1 to 0 toward the corners, which a lens darkens.
+_CENTER = np.clip((1.2 - np.hypot(_ACROSS[:, None], _ACROSS)) / 0.4, 0, 1).astype(np.float32)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -16,16 +16,19 @@ from numpy.typing import NDArray
 
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError, listing
-from melanoma.common.files import atomic_path, sha256
+from melanoma.common.files import HDF5_SUFFIXES, atomic_path, sha256
 from melanoma.config.data import Images
-from melanoma.images.hdf5 import create_hdf5
+from melanoma.images.hdf5 import create_hdf5, read_bytes
 from melanoma.images.header import Unreadable, read_header
 from melanoma.images.preprocess import crop_and_resize
-from melanoma.images.quality import UNMEASURED, Quality, measure
+from melanoma.images.quality import DIM, UNMEASURED, Quality, measure
 from melanoma.images.store import Preparation, ShardWriter
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 # Ten times the largest image of the ISIC archive. A larger file is not read into memory.
 MAX_BYTES = 2**28
+MIN_SIDE = 16  # pixels, of an image that can show a lesion
 COLUMNS = {
     "image": "str",
     "file": "str",
@@ -41,6 +44,7 @@ COLUMNS = {
     "exposure": "float32",
     "border_fraction": "float32",
     "hair": "float32",
+    "featureless": "bool",
 }
 
 
@@ -49,7 +53,7 @@ class Prepared(NamedTuple):
 
     pixels: uint8 (S, S, 3) RGB, None if the file is unreadable; bytes and sha256 of the file, 0 and None if it could
     not be opened; format, width and height from its header, None and 0 if unknown; problem: why the file is unreadable,
-    else None; quality: measures of `pixels`.
+    or what is strange about an image that is `featureless`, else None; quality: measures of `pixels`.
     """
 
     pixels: NDArray[np.uint8] | None
@@ -66,7 +70,7 @@ def prepare_file(path: str | Path, settings: Images) -> Prepared:
     """Read, hash, check, decode, resize and measure an image file; an error is returned in `problem`, not raised."""
     result = Prepared(None)
     try:
-        data = _read(Path(path))
+        data = read_file(Path(path))
         result = result._replace(bytes=len(data), sha256=sha256(data))
         header = read_header(data)
         result = result._replace(format=header.format, width=header.width, height=header.height)
@@ -74,11 +78,24 @@ def prepare_file(path: str | Path, settings: Images) -> Prepared:
             limit = f"more than images.max_pixels = {settings.max_pixels}"
             raise Unreadable(f"{header.width} x {header.height} pixels, {limit}")
         pixels = crop_and_resize(data, header, settings)
-        return result._replace(pixels=pixels, quality=measure(pixels))
+        return _doubted(result._replace(pixels=pixels, quality=measure(pixels)))
     except OSError as error:
         return result._replace(problem=f"cannot be opened: {error.strerror}")
     except Unreadable as error:
         return result._replace(problem=str(error))
+
+
+def _doubted(result: Prepared) -> Prepared:
+    """Add what is strange about an image that shows no lesion; its size alone may tell that it is featureless."""
+    if min(result.width, result.height) < MIN_SIDE:
+        problem = f"only {result.width} x {result.height} pixels; give the original image"
+    elif not result.quality.featureless:
+        return result
+    elif result.quality.exposure <= DIM / 255:
+        problem = "nearly black; if it has 10 to 14 bits in 16, scale it to all 16, else leave it out"
+    else:
+        problem = "nearly one color; look at it, and leave it out if it shows no lesion"
+    return result._replace(problem=problem, quality=result.quality._replace(featureless=True))
 
 
 class Photographs:
@@ -95,7 +112,7 @@ class Photographs:
     def _prepared(self, path: str | Path) -> NDArray[np.uint8]:
         result = prepare_file(path, self.settings)
         if result.pixels is None:
-            raise InputError(f"{path}: {result.problem}. Give a complete JPEG or PNG")
+            raise InputError(f"{path}: {result.problem}. Give a complete image file")
         return result.pixels
 
 
@@ -122,7 +139,7 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: in
             color_constancy=settings.color_constancy,
         )
         writer = ShardWriter(file, len(catalog), preparation)
-        prepared = _in_order(partial(prepare_file, settings=settings), catalog["file"], threads)
+        prepared = in_order(partial(prepare_file, settings=settings), catalog["file"], threads)
         for (name, source), result in zip(
             catalog[["image", "file"]].itertuples(index=False),
             progress(prepared, "images", len(catalog)),
@@ -130,15 +147,18 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: in
         ):
             if result.pixels is not None:
                 writer.add(name, result.pixels)
-            rows.append((name, source, *result[1:6], result.problem is None, result.problem, *result.quality))
+            readable = result.pixels is not None
+            rows.append((name, source, *result[1:6], readable, result.problem, *result.quality))
         quality = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
         _check_readable(quality, settings.on_unreadable)
         writer.finish()
     return quality
 
 
-def _read(path: Path) -> bytes:
-    """Read a regular file of at most MAX_BYTES."""
+def read_file(path: Path) -> bytes:
+    """Read a regular file of at most MAX_BYTES, or such a dataset of bytes, FILE.hdf5/NAME."""
+    if path.parent.suffix.lower() in HDF5_SUFFIXES and path.parent.is_file():
+        return read_bytes(path.parent, path.name)
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise Unreadable("not a file")
@@ -147,7 +167,7 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _in_order(function: Callable[[str], Prepared], items: Iterable[str], threads: int) -> Iterator[Prepared]:
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
     """Yield function(item) in order, computed by threads: the slow parts run outside the interpreter's lock.
 
     At most two results for each thread wait to be written, which bounds the memory.
@@ -162,6 +182,8 @@ def _in_order(function: Callable[[str], Prepared], items: Iterable[str], threads
 
 
 def _check_readable(quality: pd.DataFrame, on_unreadable: str) -> None:
+    for row in quality[quality["featureless"]].itertuples():
+        log.warning("%s: image %s: %s", row.file, row.image, row.problem)
     bad = quality[~quality["readable"]]
     if bad.empty:
         return

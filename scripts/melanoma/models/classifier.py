@@ -76,10 +76,9 @@ def build_network(recipe: Recipe, size: int, columns: int, diagnoses: int = 0) -
     It is for images of side `size`, `columns` of metadata, and `diagnoses` classes of the auxiliary loss. Raises
     InputError if the network does not exist or cannot take images of that size.
     """
-    reads_metadata = recipe.head == "image_and_metadata" or not recipe.reads_images
     return Classifier(
         image=image_network(recipe, size) if recipe.reads_images else None,
-        metadata=MetadataNetwork(columns, recipe.metadata) if reads_metadata else None,
+        metadata=MetadataNetwork(columns, recipe.metadata) if recipe.metadata_inputs else None,
         outputs=1 + diagnoses,
         dropout=recipe.dropout,
         samples=recipe.multi_sample_dropout,

@@ -22,7 +22,7 @@ from melanoma.common.files import read_json
 from melanoma.config.facts import training_recipe
 from melanoma.config.networks import GradientBoosting
 from melanoma.config.recipe import Recipe
-from melanoma.data.metadata_columns import COUNTS, InputEncoder, InputValues
+from melanoma.data.metadata_columns import COUNTS, InputEncoder, InputValues, require_inputs
 from melanoma.models.plain_classifiers import Classifier, ClassifierValues, plain_classifier, read_classifier
 from melanoma.predictions.aggregate import with_targets
 from melanoma.predictions.patient_context import count_images, images_per_patient
@@ -174,6 +174,7 @@ def boosting_parameters(settings: GradientBoosting, seed: int) -> dict[str, floa
 
 def fit(recipe: Recipe, table: pd.DataFrame, threads: int) -> Fitted:
     """Fit encoder and classifier to `table`, which has images_per_patient if that is an input."""
+    require_inputs(table, recipe.inputs, recipe.network)
     encoder = InputEncoder.fit(table, recipe.inputs)
     classifier = build_classifier(recipe, threads).fit(encoder.transform(table), table["target"].to_numpy())
     prevalence = 0.5 if recipe.network in BALANCED else float(table["target"].mean())

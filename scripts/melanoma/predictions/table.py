@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
-from melanoma.data.tables import plain_texts, read_frame, row_name
+from melanoma.data.identifiers import image_names, plain_texts
+from melanoma.data.tables import read_frame, row_name
 from melanoma.stats.log_odds import logit
 
 COLUMNS = [
@@ -137,7 +138,8 @@ def read_rows(path: str | Path) -> pd.DataFrame:
     names = {spelling: column for column, spellings in SPELLINGS.items() for spelling in reversed(spellings)}
     present = {spelling: column for spelling, column in names.items() if spelling in table and column not in table}
     table = table.rename(columns=present)
-    return table.assign(**{name: plain_texts(table[name]) for name in ("image", "patient") if name in table})
+    canonical = {"image": image_names, "patient": plain_texts}
+    return table.assign(**{name: texts(table[name]) for name, texts in canonical.items() if name in table})
 
 
 def distances(table: pd.DataFrame, path: str | Path) -> pd.Series:

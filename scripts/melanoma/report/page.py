@@ -23,6 +23,7 @@ from melanoma.data.units import weakest
 from melanoma.evaluation.results import ModelMetrics
 from melanoma.evaluation.summary import apart, interval_note
 from melanoma.predictions.test_access_log import Count, accesses, read_access_log
+from melanoma.report.licenses import licenses
 from melanoma.split.leakage import Finding
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -67,6 +68,7 @@ class Sources:
     test_access_log: Path | None = None
     fusions: Mapping[str, Path] = field(default_factory=dict)
     truths: Sequence[Path] = ()
+    catalog: Path | None = None
 
 
 class Figure(TypedDict):
@@ -163,6 +165,7 @@ def render(sources: Sources) -> str:
         leakage=leakage(sources.leakage) if sources.leakage else None,
         issues=issues(sources.issues) if sources.issues else None,
         quality=quality(sources.quality) if sources.quality else None,
+        licenses=licenses(sources.catalog) if sources.catalog else [],
         recipes=[recipe_entry(name, path) for name, path in sources.recipes.items()],
         trials={name: trials(path) for name, path in sources.trials.items()},
         seeds=_json(sources.seeds) or {},

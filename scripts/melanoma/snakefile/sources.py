@@ -29,9 +29,12 @@ def tables(sources: Collection[Source]) -> list[str]:
 
 
 def image_folders(sources: Collection[Source], later: Collection[str]) -> list[str]:
-    """Return the folders of images that exist, and those in `later`, which jobs make. The catalog reports others."""
+    """Return the folders and HDF5 files of images that exist, and those in `later`, which jobs make.
+
+    The catalog reports the others.
+    """
     folders = [folder for source in sources for folder in _listed(source.images)]
-    return [folder for folder in folders if folder in later or Path(folder).is_dir()]
+    return [folder for folder in folders if folder in later or Path(folder).exists()]
 
 
 def _with_paths(source: Source, folder: str) -> Source:

@@ -14,7 +14,8 @@ from scipy.sparse.csgraph import connected_components
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Split as SplitSettings
-from melanoma.data.tables import plain, plain_texts, read_frame, row_name
+from melanoma.data.identifiers import image_names, plain, plain_texts
+from melanoma.data.tables import read_frame, row_name
 from melanoma.data.units import unit
 from melanoma.split.strata import count_strata
 
@@ -57,7 +58,7 @@ def read_pairs(path: str | Path | None) -> pd.DataFrame:
     table = read_frame(Path(path))
     if table.shape[1] < 2:
         raise InputError(f"{path}: has {table.shape[1]} column, expected two of image names, separated by a comma")
-    pairs = table.iloc[:, :2].set_axis(["first", "second"], axis=1).apply(plain_texts)
+    pairs = table.iloc[:, :2].set_axis(["first", "second"], axis=1).apply(image_names)
     incomplete = pairs.index[pairs.isna().any(axis=1)]
     if len(incomplete):
         rows = listing(f"{row_name(path)} {number}" for number in incomplete)
@@ -197,7 +198,9 @@ def _predefined(_: pd.DataFrame, study: pd.DataFrame, settings: SplitSettings) -
             f"{given.table}: no column {', '.join(missing)}; the columns are {', '.join(table.columns)}."
             " Correct split.predefined"
         )
-    table = table.apply(plain_texts)
+    table = table.assign(
+        **{given.column: plain_texts(table[given.column]), given.image: image_names(table[given.image])}
+    )
     repeated = table.loc[table[given.image].duplicated(), given.image]
     if len(repeated):
         raise InputError(f"{given.table}: images in two rows:\n{listing(repeated)}\nRemove one row of each")

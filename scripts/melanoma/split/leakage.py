@@ -5,7 +5,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -17,23 +17,29 @@ from melanoma.data.units import patients_notice, unit
 
 REMEDY = (
     "The scores of such a study are too good. Use split.method: grouped with patient and lesion in split.group_by, list"
-    " duplicates in split.duplicates, search near-duplicates, and keep labels out of the features. To continue with the"
+    " duplicates in split.duplicates, search near-duplicates, and keep labels out of the features. Look at each pair of"
+    " near-duplicates, and list pairs of different photographs in split.near_duplicates.different. To continue with the"
     " leaks, set split.allow_leaks: true; then the report says so"
 )
 SIZES = ("width", "height")
 FEATURES = ["sex", "age", "site", *SIZES]
 IDENTIFIERS = ["row", "image", "patient", "unit", "lesion", "source", "part", "fold"]
 LABELS = {"target", "label", "class", "diagnosis", "malignant", "melanoma", "benign_malignant"}
+PAIRS = {"duplicate pair": "pairs", "near-duplicate pair": "near"}  # the kinds of pairs, and their tables
 CHANCE = 1e-6  # a column is flagged if random labels would fit it as well with a smaller probability than this
 
 
 class Finding(TypedDict):
-    """A leak: `count` patients, lesions, files, pairs, rows or images cross `boundary`; `images` names all of them."""
+    """A leak: `count` patients, lesions, files, pairs, rows or images cross `boundary`; `images` names all of them.
+
+    `pairs` names each pair of near-duplicates or duplicates, with its parts and its figures.
+    """
 
     kind: str
     boundary: str
     count: int
     images: list[str]
+    pairs: NotRequired[list[str]]
 
 
 class Report(TypedDict):
@@ -53,7 +59,8 @@ class Tables(NamedTuple):
     """The tables of a split.
 
     `train`: row, image, patient, lesion, sex, age, site, target, fold (-1: trains in every fold). `test`: the same
-    columns without target and fold. `files`: image, sha256. `pairs` and `near`: first, second. `folds`: their number.
+    columns without target and fold. `files`: image, sha256. `pairs` and `near`: first, second; `near` may have
+    correlation and chance_pairs. `folds`: their number.
     """
 
     train: pd.DataFrame
@@ -72,8 +79,8 @@ def check(tables: Tables) -> Report:
     rows["side"] = (rows["part"] == "test").map({True: "test", False: "train"})
     placed = _placed(rows, tables)
     findings = [
-        *_crossings(placed, "side", "train/test"),
-        *_crossings(placed[placed["side"] == "train"], "part", "folds"),
+        *_crossings(placed, "side", "train/test", tables),
+        *_crossings(placed[placed["side"] == "train"], "part", "folds", tables),
         *_repeats(rows, "image"),
         *_repeats(rows, "row"),
         *(finding for fold in range(tables.folds) for finding in _missing_classes(rows, f"fold {fold}")),
@@ -117,11 +124,11 @@ def require_no_leaks(findings: list[Finding]) -> None:
     """Raise InputError with all findings and their images, if there are any."""
     lines = []
     for finding in findings:
-        images, more = finding["images"][:10], len(finding["images"]) - 10
-        lines.append(
-            f"{finding['kind']}: {finding['count']} across {finding['boundary']}: images {', '.join(images)}"
-            + (f" and {more} more" if more > 0 else "")
-        )
+        pairs, images = finding.get("pairs", []), finding["images"]
+        named, separator, word = (pairs, "; ", "") if pairs else (images, ", ", "images ")
+        more = f" and {len(named) - 10} more" if len(named) > 10 else ""
+        start = f"{finding['kind']}: {finding['count']} across {finding['boundary']}: {word}"
+        lines.append(start + separator.join(named[:10]) + more)
     if lines:
         raise InputError(f"leakage:\n{listing(lines, limit=len(lines))}\n{REMEDY}")
 
@@ -193,7 +200,7 @@ def _placed(rows: pd.DataFrame, tables: Tables) -> pd.DataFrame:
         values["patient"] = rows["patient"].where(rows["unit"] == "patient")
     members = [_members(rows["image"], kind, value) for kind, value in values.items()]
     members.append(_members(tables.files["image"], "identical file", tables.files["sha256"]))
-    for kind, pairs in (("duplicate pair", tables.pairs), ("near-duplicate pair", tables.near)):
+    for kind, pairs in ((kind, getattr(tables, name)) for kind, name in PAIRS.items()):
         both = pd.concat([pairs["first"] + " " + pairs["second"]] * 2, ignore_index=True)
         members.append(_members(pd.concat([pairs["first"], pairs["second"]], ignore_index=True), kind, both))
     members = pd.concat(members, ignore_index=True).dropna(subset="value")
@@ -205,10 +212,30 @@ def _members(images: pd.Series, kind: str, values: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"image": images[shared], "kind": kind, "value": values[shared]})
 
 
-def _crossings(placed: pd.DataFrame, side: str, boundary: str) -> Iterator[Finding]:
+def _crossings(placed: pd.DataFrame, side: str, boundary: str, tables: Tables) -> Iterator[Finding]:
     sides = placed.groupby(["kind", "value"])[side].transform("nunique")
     for kind, rows in placed[sides > 1].groupby("kind"):
-        yield _finding(kind, boundary, rows["value"].nunique(), rows["image"])
+        finding = _finding(kind, boundary, rows["value"].nunique(), rows["image"])
+        if kind in PAIRS:
+            pairs = getattr(tables, PAIRS[kind])
+            crossing = pairs[(pairs["first"] + " " + pairs["second"]).isin(rows["value"])].drop_duplicates()
+            finding["pairs"] = _named_pairs(crossing, rows.drop_duplicates("image").set_index("image")["part"])
+        yield finding
+
+
+def _named_pairs(pairs: pd.DataFrame, part: pd.Series) -> list[str]:
+    return [
+        f"{pair.first} ({part[pair.first]}) and {pair.second} ({part[pair.second]}){figures(pair)}"
+        for pair in pairs.itertuples()
+    ]
+
+
+def figures(pair: object) -> str:
+    """Say in words how alike a pair of near-duplicates is; empty for a pair that was not compared."""
+    correlation, by_chance = (getattr(pair, name, math.nan) for name in ("correlation", "chance_pairs"))
+    if math.isnan(correlation):
+        return ""
+    return f", correlation {correlation:.2f} ({by_chance:.2g} such pairs expected by chance)"
 
 
 def _repeats(rows: pd.DataFrame, column: str) -> list[Finding]:

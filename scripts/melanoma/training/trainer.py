@@ -29,6 +29,7 @@ from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preempted, Preemption
 from melanoma.config.facts import training_recipe
 from melanoma.config.recipe import Recipe
+from melanoma.data.metadata_columns import require_inputs
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
 from melanoma.models.pretrained import weights_digest
@@ -127,6 +128,7 @@ class Trainer:
         self.run, self.recipe, self.checkpoints = run, run.recipe, checkpoints
         self.preemption, self.processes = preemption, processes
         self.device = compute_device(self.recipe.resources.gpus, self.recipe.precision, processes.local_rank)
+        require_inputs(run.table, self.recipe.metadata_inputs, self.recipe.network)
         self.encoder = MetadataEncoder.fit(run.table)
         self.diagnoses = diagnosis_classes(run.table) if self.recipe.aux_loss_weight else ()
         self.examples = self._examples(run.table)

@@ -218,3 +218,14 @@ def test_a_network_that_leaves_nothing_of_the_image_is_found_before_anything_run
     with pytest.raises(InputError, match=r"of an image of 64 pixels nothing is left after convolution 4 of 6"):
         resolve(with_("images.size", 64))
     assert resolve(with_("images.size", 342))
+
+
+@pytest.mark.parametrize("model", [{"network": "metadata_mlp"}, {"network": "naive_bayes"}])
+def test_a_model_of_metadata_that_no_source_names_is_refused_before_anything_is_read(model):
+    columns = {"image": "file", "target": "label", "age": "age", "sex": "gender"}
+    source = {"name": "a", "layout": "columns", "columns": columns, "table": "t.csv", "images": None}
+    study = {"study": "s", "data": {"sources": [source]}, "models": {"m": model}}
+    with pytest.raises(InputError, match=r"models\.m: it reads site, .*add data\.sources\.0\.columns\.site"):
+        resolve(study)
+    columns["site"] = "where"
+    resolve(study)

@@ -16,7 +16,6 @@ from melanoma.common.files import write_parquet
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
 from melanoma.data.catalog_schema import SCHEMA
-from melanoma.data.layouts import list_images
 from real_data import real_data
 
 HEADER = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
@@ -88,13 +87,6 @@ def test_sources_are_joined_in_order_and_named(tmp_path: Path) -> None:
 def test_an_image_of_two_sources_is_found(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"b\.csv: image_name: .* in source a already.*\n.*line 2, image ISIC_1"):
         build(source(tmp_path, name="a"), source(tmp_path, name="b"))
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".JPG", ".jpeg", ".JPEG"])
-def test_any_case_of_the_suffix_is_found(tmp_path: Path, suffix: str) -> None:
-    (tmp_path / f"ISIC_1{suffix}").touch()
-    (tmp_path / "ISIC_2.txt").touch()
-    assert list_images(tmp_path) == {"ISIC_1": f"{tmp_path}/ISIC_1{suffix}"}
 
 
 def test_a_byte_order_mark_and_blank_lines_do_no_harm(tmp_path: Path) -> None:
@@ -263,11 +255,13 @@ def test_own_columns_and_words(tmp_path: Path, suffix: str) -> None:
     else:
         rows.to_csv(source_["table"], index=False, sep="\t" if suffix == "tsv" else ",")
     catalog, problems = build(source_)
-    assert catalog["image"].tolist() == ["a", "b", "c"] and catalog["patient"].tolist() == ["1", "1", "2"]
+    assert catalog["image"].tolist() == ["a", "b", "c"] and catalog["patient"].tolist() == ["columns:1"] * 2 + [
+        "columns:2"
+    ]
     assert catalog["target"].tolist() == [0, 1, 0] and catalog["sex"].fillna("-").tolist() == ["male", "female", "-"]
     assert catalog["age"].fillna(-1).tolist() == [50, -1, 60]
     assert notes(problems)[0][:2] == ("normalized", "file")
-    assert ("warning", "case", "1 patient(s) with more than one sex, such as 1") in notes(problems)
+    assert ("warning", "case", "1 patient(s) with more than one sex, such as columns:1") in notes(problems)
 
 
 def test_a_row_of_a_parquet_table_is_counted_from_one(tmp_path: Path) -> None:

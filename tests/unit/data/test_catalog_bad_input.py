@@ -88,12 +88,12 @@ def split_images(**changes: Any) -> None:
     settings = {"method": "grouped", "test_fraction": 0.3, "folds": 2, "seed": 1, "group_by": ["patient", "lesion"]}
     settings |= {"stratify": ["target"], "duplicates": None, "predefined": None, "allow_leaks": False}
     write_yaml("split.yaml", settings | changes)
-    run(near_duplicates_script, "--quality quality.parquet --images images.h5 --output near.csv")
+    run(near_duplicates_script, "--catalog catalog.parquet --output near.csv")
     run(
         split_script,
         "--settings split.yaml --catalog catalog.parquet --quality quality.parquet --near-duplicates near.csv"
         " --split split.parquet --train train.parquet --test test.parquet --test-labels test_labels.parquet"
-        " --left-out left_out.csv",
+        " --left-out left_out.csv --pairs pairs.csv",
     )
     run(
         leakage_script,
@@ -158,7 +158,7 @@ BAD_FILES = {
     "unreadable": (b"\xff\xd8\xff\xd9", "cannot be decoded"),
     "truncated": (None, "truncated: no end-of-image marker"),
     "empty": (b"", "empty file"),
-    "not a JPEG": (b"<html>404</html>", "not a JPEG or PNG (starts with b'<html>40')"),
+    "not a JPEG": (b"<html>404</html>", "a web page, which is not read; download the image again"),
 }
 
 
@@ -235,7 +235,7 @@ def test_one_photograph_under_two_patients_is_kept_together(rows: pd.DataFrame) 
     build_catalog(rows)
     prepare_images()
     split_images()
-    near = pd.read_csv("near.csv")[["image_1", "image_2"]].to_numpy().tolist()
+    near = pd.read_csv("near.csv")[["image_a", "image_b"]].to_numpy().tolist()
     assert ["ISIC_03", "ISIC_20"] in near and ["ISIC_10", "ISIC_21"] in near
     group = pd.read_parquet("split.parquet").set_index("image")["group"]
     assert group["ISIC_03"] == group["ISIC_20"] and group["ISIC_10"] == group["ISIC_21"]

@@ -1,5 +1,6 @@
 """Every bad table is reported with its file, place, expectation and remedy, or its bad rows are dropped."""
 
+import gzip
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,19 @@ BAD = {
     "empty file": Bad("", ("the table is empty", "Give the complete table")),
     "header alone": Bad(KAGGLE, ("a header and no row",)),
     "blank lines alone": Bad("\n\n\n", ("the table is empty",)),
-    "semicolons": Bad(kaggle().replace(",", ";"), ("Columns must be separated by commas",)),
-    "tabs": Bad(kaggle().replace(",", "\t"), ("Columns must be separated by commas",)),
-    "Latin-1": Bad(kaggle().replace("nevus", "nävus").encode("latin-1"), ("not a CSV table in UTF-8",)),
-    "UTF-16": Bad(kaggle().encode("utf-16"), ("not a CSV table in UTF-8",)),
-    "a workbook": Bad(b"PK\x03\x04\x14\x00\x06\x00\x08\x00\xe1\xff", ("not a CSV table in UTF-8",)),
-    "a web page": Bad("<!DOCTYPE html>\n<html><body>404</body></html>", ("no column image_name", "<!DOCTYPE html>")),
-    "a Git LFS pointer": Bad("version https://git-lfs.github.com/spec/v1\noid sha256:1", ("no column image_name",)),
+    "Latin-1": Bad(kaggle().replace("nevus", "nävus").encode("latin-1"), ("line 2 is not UTF-8", "torso,nävus")),
+    "a workbook": Bad(b"PK\x03\x04\x14\x00\x06\x00\x08\x00\xe1\xff", ("an Excel or OpenDocument workbook",)),
+    "an old workbook": Bad(b"\xd0\xcf\x11\xe0\xa1\xb1", ("an Excel workbook (.xls)", "save it as CSV in UTF-8")),
+    "a web page": Bad("<!DOCTYPE html>\n<html><body>404</body></html>", ("a web page", "Download the table itself")),
+    "a Git LFS pointer": Bad("version https://git-lfs.github.com/spec/v1\noid sha256:1", ("a Git LFS pointer",)),
+    "a damaged gzip": Bad(gzip.compress(kaggle().encode())[:-9], ("a damaged gzip file", "Fetch it again")),
+    "Parquet named CSV": Bad(b"PAR1", ("a Parquet table", "Name it .parquet")),
+    "a NUL character": Bad(kaggle(c="c\0" + GOOD["c"][1:]), ("line 4 has a NUL character: 'c\\x00,p3",)),
+    "half of UTF-16": Bad(kaggle().encode("utf-16")[:-1], ("damaged UTF-16 at byte",)),
+    "two columns without a name": Bad(
+        "\n".join(f"{line},{end}" for line, end in zip(kaggle().split("\n"), [",", "1,2", ",", ",", ","], strict=True)),
+        ("two columns are named ''",),
+    ),
     "open quote": Bad(kaggle(c='c,"p3,,,,unknown,benign,0'), ("line 5 is not valid CSV", "Save the table as CSV")),
     "missing column": Bad(
         kaggle().replace("patient_id", "PatientID"), ("no column patient_id (is PatientID meant?)", "Rename or add")
@@ -85,8 +92,7 @@ BAD = {
     "nevus of target 1": Bad(cell("diagnosis", "nevus", "d"), ("contradicts target 1", "correct"), ("d",)),
     "malignant of target 0": Bad(cell("benign_malignant", "malignant"), ("contradicts the target of the row",), ("c",)),
     "repeated image": Bad(kaggle(c=GOOD["a"]), ("in an earlier row already", "line 4, image a"), ("a",)),
-    "image without a file": Bad(cell("image_name", "lost"), ("no such .jpg, .jpeg or .png in", "fetch"), ("lost",)),
-    "path for an image": Bad(cell("image_name", "../jpeg/c"), ("no such .jpg", "'../jpeg/c'"), ("../jpeg/c",)),
+    "image without a file": Bad(cell("image_name", "lost"), ("no such image file in", "fetch"), ("lost",)),
     "image of two sources": Bad(
         kaggle(),
         ("other.csv: image_name: this image is in source bad already; remove it", "line 2, image a", "image d"),
@@ -144,7 +150,7 @@ BAD = {
     ),
     "metadata without images": Bad(
         f"{ISIC_2019}\na,1,0,0,0,0,0,0,0,0\nb,0,1,0,0,0,0,0,0,0",
-        ("no column isic_id, image_name, image_id or image in", "metadata.csv"),
+        ("no column isic_id, image_name, image_id, image or bcn_filename in", "metadata.csv"),
         source=ONE_HOT,
         metadata="id,age_approx\na,50",
     ),

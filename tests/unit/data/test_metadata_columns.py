@@ -7,7 +7,7 @@ import pytest
 import list_sizes as sizes
 import tiny
 from melanoma.common.errors import InputError
-from melanoma.data.metadata_columns import InputEncoder
+from melanoma.data.metadata_columns import InputEncoder, require_inputs
 from melanoma.predictions.patient_context import count_images
 from melanoma.split.leakage import check_encoder
 
@@ -73,3 +73,10 @@ def test_a_study_without_images_takes_sizes_from_its_table_and_0_for_unknown() -
     quality = sizes.quality_table(catalog)
     assert quality["readable"].all() and quality["width"].tolist() == [640, 0]
     assert quality["sha256"].isna().all()
+
+
+def test_an_input_that_no_row_has_stops_the_model() -> None:
+    table = rows().assign(site=None)
+    require_inputs(table, ["age", "sex"], "m")
+    with pytest.raises(InputError, match=r"m: no training image has site, an input of the model.*leave it out"):
+        require_inputs(table, ["age", "site"], "m")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import workflow
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
-from melanoma.data.tables import plain, read_table
+from melanoma.data.identifiers import plain
+from melanoma.data.tables import read_table
 from melanoma.predictions.external import external_predictions
 from melanoma.predictions.table import read_labels, read_predictions
 from melanoma.split.assign import read_pairs
@@ -34,7 +35,16 @@ def written(folder: Path, kind: str, table: pd.DataFrame) -> Path:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("100.0", "100"), ("0.0", "0"), ("-3.0", "-3"), (100.0, "100"), (100, "100"), (2.0**60, str(2**60))],
+    [
+        ("100.0", "100"),
+        ("100.00", "100"),
+        ("007.0", "007"),
+        ("0.0", "0"),
+        ("-3.0", "-3"),
+        (100.0, "100"),
+        (100, "100"),
+        (2.0**60, str(2**60)),
+    ],
 )
 def test_a_whole_number_with_a_fraction_is_that_whole_number(text: object, name: str) -> None:
     assert plain(text) == name
@@ -45,11 +55,9 @@ def test_a_whole_number_with_a_fraction_is_that_whole_number(text: object, name:
     [
         "100",
         "100.5",
-        "100.00",
         "100.",
         ".0",
         "007",
-        "007.0",
         "P7.0",
         "p7",
         "P7",
@@ -57,7 +65,6 @@ def test_a_whole_number_with_a_fraction_is_that_whole_number(text: object, name:
         "1e3",
         "1 000.0",
         "\u0661.0",
-        "100.0\n",
         "",
     ],
 )
@@ -85,7 +92,8 @@ def test_the_catalog_names_images_patients_and_lesions_alike(tmp_path: Path, kin
         (tmp_path / name).touch()
     rows = {"image": ["7.0", "8", "9.0.png", "a"], "case": ["1.0", "1", "P7", "p7"]}
     table = pd.DataFrame(rows | {"lesion": ["3.0", "3", None, "03"], "target": ["1.0", "1", "0.0", "0"]})
-    source = {"name": "s", "layout": "columns", "columns": COLUMNS, "images": str(tmp_path)}
+    source = {"name": "s", "layout": "columns", "columns": COLUMNS, "images": str(tmp_path), "ids": "global"}
+    source["similar_ids"] = "different"
     catalog, _ = build_catalog(Data(sources=[source | {"table": str(written(tmp_path, kind, table))}]))
     assert catalog["image"].tolist() == ["7", "8", "9", "a"]
     assert catalog["patient"].tolist() == ["1", "1", "P7", "p7"]
@@ -99,7 +107,7 @@ def test_a_second_table_is_joined_by_the_same_names(tmp_path: Path) -> None:
     source = {"name": "s", "layout": "columns", "columns": {k: v for k, v in COLUMNS.items() if k != "lesion"}}
     source |= {"table": str(tmp_path / "table.csv"), "metadata": str(tmp_path / "more.csv"), "images": None}
     catalog, _ = build_catalog(Data(sources=[source]))
-    assert catalog["patient"].tolist() == ["1", "2"]
+    assert catalog["patient"].tolist() == ["s:1", "s:2"]
 
 
 @pytest.mark.parametrize("word", [1, 1.0, "1", "1.0"])
@@ -149,11 +157,13 @@ def test_two_tables_of_the_same_patients_leak_nothing(tmp_path: Path) -> None:
         table.to_csv(folder / "data" / f"{year}.csv", index=False)
     assert "B000,100.0," in (folder / "data" / "2023.csv").read_text()
     columns = {"image": "image", "patient": "patient", "sex": "sex", "age": "age", "target": "label"}
-    sources = [
-        {"name": f"of_{year}", "layout": "columns", "columns": columns, "table": f"data/{year}.csv", "images": None}
-        for year in (2022, 2023)
-    ]
-    study = {"study": "s", "data": {"sources": sources}, "models": {"m": {"network": "logistic_regression"}}}
+    source = {"layout": "columns", "columns": columns, "images": None, "ids": "global"}
+    sources = [source | {"name": f"of_{year}", "table": f"data/{year}.csv"} for year in (2022, 2023)]
+    study = {
+        "study": "s",
+        "data": {"sources": sources},
+        "models": {"m": {"network": "logistic_regression", "inputs": ["age", "sex"]}},
+    }
     study["data"]["on_bad_row"] = "drop"
     (folder / "study.yaml").write_text(json.dumps(study))
     workflow.snakemake(folder, "results/s/split/leakage.json", "--cores", 2, "--configfile", "study.yaml")

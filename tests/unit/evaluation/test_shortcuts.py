@@ -32,6 +32,16 @@ def test_every_image_is_in_one_group_of_each_kind() -> None:
     assert set(subgroups(rows)["sex"]) == {"male", "female", "missing"}
 
 
+def test_skin_types_are_subgroups_where_a_table_has_them() -> None:
+    rows = table()
+    assert "skin_type" not in subgroups(rows)
+    typed = rows.assign(skin_type=np.where(rows.index < 100, "5", None))
+    assert {name: members.sum() for name, members in subgroups(typed)["skin_type"].items()} == {
+        "5": 100,
+        "missing": 300,
+    }
+
+
 def test_image_size_as_a_score_has_a_high_r2_and_no_auroc_within_size() -> None:
     rows = table()
     rows["width"] = np.where(rows["target"] == 1, 640, rows["width"])

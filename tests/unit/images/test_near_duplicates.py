@@ -7,37 +7,20 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from melanoma.images import near_duplicates
-from melanoma.images.near_duplicates import (
-    ROWS,
-    aligned_correlation,
-    candidate_pairs,
-    find,
-    identical_files,
-    orientations,
-    oriented,
-    shrink,
-)
-from melanoma.images.quality import perceptual_hash
+import find_near_duplicates as script
+from melanoma.common.cli import run
+from melanoma.common.files import sha256
+from melanoma.images.near_duplicates import DOUBTED, MERGED, chance_pairs, find
+from melanoma.images.pair_sheet import draw_pairs
+from melanoma.images.thumbnails import SIDE as LONG_SIDE
+from melanoma.images.thumbnails import Thumbnail, read_thumbnails, shrink
+from melanoma.split.assign import read_pairs
 from real_data import real_data
 
-SIDE = 160
-
-
-class Memory:
-    """An image store in memory."""
-
-    def __init__(self, images: list[np.ndarray]) -> None:
-        self.images = np.stack(images)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        return self.images[rows]
+SIDE = 320
 
 
 def photograph(seed: int, side: int = SIDE) -> np.ndarray:
@@ -74,6 +57,15 @@ def cropped(image: np.ndarray, share: float) -> np.ndarray:
     return cv2.resize(image[cut : side - cut, cut : side - cut], (side, side), interpolation=cv2.INTER_LINEAR)
 
 
+def cropped_off_center(image: np.ndarray, share: float) -> np.ndarray:
+    cut = round(share * len(image))
+    return image[cut:, : len(image) - cut]
+
+
+def recolored(image: np.ndarray) -> np.ndarray:
+    return np.clip(image * np.array([0.8, 1.1, 1.2]) + 15, 0, 255).astype(np.uint8)
+
+
 def turned(image: np.ndarray, degrees: float) -> np.ndarray:
     side = len(image)
     map_ = cv2.getRotationMatrix2D((side / 2, side / 2), degrees, 1)
@@ -85,7 +77,10 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "re-encoded at quality 20": lambda image: jpeg(image, 20),
     "stored at half the size": shrunk,
     "cropped by 1 % a side": lambda image: cropped(image, 0.01),
-    "cropped by 2 % a side": lambda image: cropped(image, 0.02),
+    "cropped by 5 % a side": lambda image: cropped(image, 0.05),
+    "cropped by 8 % at two sides": lambda image: cropped_off_center(image, 0.08),
+    "stored at a third of the size": lambda image: cv2.resize(image, None, fx=1 / 3, fy=1 / 3, interpolation=3),
+    "of other colors": recolored,
     "a fifth brighter": lambda image: np.clip(image * 1.2, 0, 255).astype(np.uint8),
     "a third darker": lambda image: (image * 0.7).astype(np.uint8),
     "another gamma": lambda image: (255 * (image / 255) ** 0.8).astype(np.uint8),
@@ -98,168 +93,145 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def hashed(images: list[np.ndarray]) -> np.ndarray:
-    return np.array([perceptual_hash(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) for image in images], np.uint64)
+def thumbnail(image: np.ndarray) -> Thumbnail:
+    return Thumbnail(shrink(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)), sha256(image.tobytes()))
 
 
-def quality_of(images: list[np.ndarray], names: list[str]) -> pd.DataFrame:
-    digests = pd.Series([str(hash(image.tobytes())) for image in images], dtype="str")
-    table = {"image": pd.Series(names, dtype="str"), "readable": True, "sha256": digests, "phash": hashed(images)}
-    return pd.DataFrame(table)
+def search(images: dict[str, np.ndarray], threads: int = 2) -> pd.DataFrame:
+    return find(list(images), [thumbnail(np.ascontiguousarray(image)) for image in images.values()], threads)
 
 
-def search(images: list[np.ndarray], names: list[str]) -> pd.DataFrame:
-    return find(quality_of(images, names), Memory(images), hash_distance=10, max_difference=0.35, threads=2)
-
-
-@pytest.fixture(scope="module")
-def originals() -> list[np.ndarray]:
-    return [photograph(seed) for seed in range(60)]
-
-
-def test_photographs_of_different_lesions_are_no_near_duplicates(originals: list[np.ndarray]) -> None:
-    assert search(originals, [f"ISIC_{k}" for k in range(60)]).empty
-
-
-@pytest.mark.parametrize("change", COPIES)
-def test_copies_are_found_whatever_was_done_to_them(originals: list[np.ndarray], change: str) -> None:
-    copies = [np.ascontiguousarray(COPIES[change](image)) for image in originals]
-    found = search([*originals, *copies], [f"ISIC_{k}" for k in range(60)] + [f"copy of ISIC_{k}" for k in range(60)])
-    assert (found["image_2"] == "copy of " + found["image_1"]).all(), "no two lesions are taken for one"
-    assert len(found) >= 60 * 0.85
-    assert found["difference"].between(0, 0.35).all() and found["hamming"].between(0, 10).all()
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize("change", COPIES)
-def test_copies_of_real_images_are_found_and_no_look_alikes(change: str, real_images: list[np.ndarray]) -> None:
-    count = 100
-    copies = [np.ascontiguousarray(COPIES[change](image)) for image in real_images[:count]]
-    names = [f"ISIC_{k}" for k in range(len(real_images))]
-    found = search([*real_images, *copies], [*names, *(f"copy of {name}" for name in names[:count])])
-    is_copy = found["image_2"] == "copy of " + found["image_1"]
-    assert is_copy.sum() >= 0.85 * count
-    assert (~is_copy).sum() == 0
+def named_pairs(pairs: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(pairs[["image_a", "image_b"]].itertuples(index=False, name=None))
 
 
 @pytest.fixture(scope="module")
-def real_images() -> list[np.ndarray]:
-    """Read every second image of the subset, which excludes the listed pairs."""
-    listed = pd.read_csv(real_data("isic2020-tables/ISIC_2020_Training_Duplicates.csv")).stack()
-    paths = sorted(real_data("isic2020-subset/jpeg/train").glob("*.jpg"))
-    return [cv2.imread(str(path)) for path in paths[::2] if path.stem not in set(listed)]
+def originals() -> dict[str, np.ndarray]:
+    return {f"ISIC_{seed:02d}": photograph(seed) for seed in range(40)}
+
+
+def test_photographs_of_different_lesions_are_no_near_duplicates(originals: dict[str, np.ndarray]) -> None:
+    assert search(originals).empty
+
+
+@pytest.mark.parametrize("change", COPIES)
+def test_copies_are_merged_whatever_was_done_to_them(originals: dict[str, np.ndarray], change: str) -> None:
+    copies = {f"copy of {name}": COPIES[change](image) for name, image in originals.items()}
+    found = search(originals | copies)
+    assert named_pairs(found) == {(name, f"copy of {name}") for name in originals}
+    assert (found["verdict"] == "merged").all() and (found["chance_pairs"] < 0.1).all()
 
 
 @pytest.mark.real_data
 def test_the_near_duplicates_of_the_real_subset_are_its_listed_pairs() -> None:
     paths = sorted(real_data("isic2020-subset/jpeg/train").glob("*.jpg"))
-    listed = pd.read_csv(real_data("isic2020-tables/ISIC_2020_Training_Duplicates.csv"))
     names = [path.stem for path in paths]
-    found = search([cv2.imread(str(path)) for path in paths], names)
+    listed = pd.read_csv(real_data("isic2020-tables/ISIC_2020_Training_Duplicates.csv"))
     expected = listed[listed.isin(names).all(axis=1)].to_numpy().tolist()
-    assert {frozenset(pair) for pair in found[["image_1", "image_2"]].to_numpy().tolist()} == set(
-        map(frozenset, expected)
-    )
-    assert len(expected) == 3
+    found = find(names, read_thumbnails(paths, 10**8, 2), 2)
+    assert named_pairs(found) == {(min(pair), max(pair)) for pair in expected}
+    assert len(found) == 3
 
 
-def test_files_of_equal_hash_are_pairs_each_with_the_next_and_looked_at_once(originals: list[np.ndarray]) -> None:
-    images = [originals[0], originals[1], originals[0], originals[0]]
-    found = search(images, ["a", "b", "c", "d"])
-    assert found.to_dict("records") == [
-        {"image_1": "a", "image_2": "c", "hamming": 0, "difference": 0.0},
-        {"image_1": "c", "image_2": "d", "hamming": 0, "difference": 0.0},
-    ]
-    assert identical_files(quality_of(images[:2], ["a", "b"])).empty
+@pytest.mark.real_data
+def test_known_pairs_are_merged_and_look_alikes_are_not() -> None:
+    folder = real_data("../cases/pairs")
+    known = pd.read_csv(folder / "pairs.csv")
+    names = sorted({*known["image_1"], *known["image_2"]})
+    found = named_pairs(find(names, read_thumbnails([folder / f"jpeg/{name}.jpg" for name in names], 10**8, 2), 2))
+    pairs = known[["image_1", "image_2"]].apply(lambda pair: tuple(sorted(pair)), axis=1)
+    assert pairs.isin(found).equals(known["same_photograph"] != "no")
 
 
-def test_featureless_images_collide_in_their_hash_and_are_not_taken_for_copies() -> None:
+@settings(max_examples=10, deadline=None)
+@given(order=st.permutations(range(12)), renamed=st.permutations(range(12)))
+def test_neither_order_nor_names_change_what_is_detected(order: list[int], renamed: list[int]) -> None:
+    seen = photograph(0), photograph(1)
+    images = [*(photograph(seed) for seed in range(9)), seen[0][::-1], jpeg(seen[0], 40), shrunk(seen[1])]
+
+    def figures(order: list[int], names: list[int]) -> dict[frozenset[int], float]:
+        found = search({str(names[at]): images[at] for at in order})
+        number = {str(name): at for at, name in enumerate(names)}
+        return {
+            frozenset(map(number.get, pair[:2])): pair[2]
+            for pair in found[["image_a", "image_b", "correlation"]].to_numpy()
+        }
+
+    assert figures(order, renamed) == figures(list(range(12)), list(range(12)))
+
+
+def test_a_pair_has_the_same_figures_in_any_company(originals: dict[str, np.ndarray]) -> None:
+    pair = {"a": originals["ISIC_00"], "b": jpeg(originals["ISIC_00"][:, ::-1], 30)}
+    alone, among = search(pair), search({name: originals[name] for name in list(originals)[1:]} | pair)
+    assert alone["correlation"].item() == among["correlation"].item()
+
+
+def test_identical_files_are_pairs_each_with_the_next_and_compared_once(originals: dict[str, np.ndarray]) -> None:
+    one, other = originals["ISIC_00"], originals["ISIC_01"]
+    found = search({"d": one, "b": other, "a": one, "c": one, "e": jpeg(one, 60)})
+    assert named_pairs(found[found["correlation"] == 1]) == {("a", "c"), ("c", "d")}
+    assert named_pairs(found) == {("a", "c"), ("c", "d"), ("a", "e")}
+
+
+def test_images_without_structure_link_nobody() -> None:
     random = np.random.default_rng(0)
-    flat = [np.full((SIDE, SIDE, 3), level, np.uint8) for level in range(10, 30)]
-    noisy = [np.clip(random.normal(180, 3, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8) for _ in range(20)]
-    images = [*flat, *noisy]
-    assert search(images, [str(k) for k in range(len(images))]).empty
+    images = [np.full((SIDE, SIDE, 3), level, np.uint8) for level in range(0, 100, 10)]
+    images += [jpeg(np.full((SIDE, SIDE * 3 // 2, 3), level, np.uint8), 30) for level in range(5, 100, 10)]
+    images += [np.full((1, 1, 3), level, np.uint8) for level in range(3)]
+    images += [
+        np.repeat(np.linspace(0, level, SIDE).astype(np.uint8)[:, None, None], SIDE, 1).repeat(3, 2)
+        for level in (200, 250)
+    ]
+    images += [np.clip(random.normal(180, 3, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8) for _ in range(10)]
+    assert search({str(at): image for at, image in enumerate(images)}).empty
 
 
-def test_unreadable_images_have_no_row_in_the_store(originals: list[np.ndarray]) -> None:
-    images = [originals[0], originals[1], jpeg(originals[0], 60)]
-    quality = quality_of(images, ["a", "b", "c"])
-    unreadable = quality.iloc[[1]].assign(image="bad", readable=False, phash=np.uint64(0), sha256=None)
-    quality = pd.concat([quality.iloc[:1], unreadable, quality.iloc[1:]], ignore_index=True)
-    found = find(quality, Memory(images), 10, 0.35, 1)
-    assert found[["image_1", "image_2"]].to_numpy().tolist() == [["a", "c"]]
+def test_a_frame_or_the_rim_of_a_lens_alone_is_no_near_duplicate(originals: dict[str, np.ndarray]) -> None:
+    rim = np.zeros((SIDE, SIDE, 1), np.uint8)
+    cv2.circle(rim, (SIDE // 2, SIDE // 2), SIDE // 2, 1, -1)
+    framed = {name: image * rim for name, image in originals.items()}
+    assert search(framed).empty
 
 
-def candidates(hashes: np.ndarray, hash_distance: int) -> np.ndarray:
-    turned = orientations(hashes)
-    blocks = (candidate_pairs(hashes, turned, start, hash_distance) for start in range(0, len(hashes), ROWS))
-    return np.concatenate([np.empty((0, 4)), *(tile for block in blocks for tile in block)])
+def test_the_expected_pairs_grow_with_the_images_and_fall_with_the_correlation() -> None:
+    assert chance_pairs(MERGED, 33_126) < 5
+    assert chance_pairs(MERGED, 331_260) == pytest.approx(100 * chance_pairs(MERGED, 33_126), rel=1e-3)
+    assert chance_pairs(DOUBTED, 1000) > chance_pairs(MERGED, 1000)
 
 
-hash_lists = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30)
+def test_the_script_reads_the_files_and_writes_pairs_as_the_split_reads_them(
+    tmp_path: Path, originals: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("ISIC_00", "ISIC_01"):
+        cv2.imwrite(f"{name}.jpg", originals[name])
+    cv2.imwrite("mirrored.png", originals["ISIC_01"][:, ::-1])
+    Path("broken.jpg").write_bytes(b"nothing")
+    files = ["ISIC_00.jpg", "broken.jpg", "mirrored.png", "missing.jpg", "ISIC_01.jpg"]
+    catalog = pd.DataFrame({"image": [Path(file).stem for file in files], "file": files}, dtype="str")
+    catalog.to_parquet("catalog.parquet")
+    monkeypatch.setattr(
+        "sys.argv", ["find", "--catalog", "catalog.parquet", "--output", "near.csv", "--sheet", "near.png"]
+    )
+    run(script.describe, script.main, "")
+    assert read_pairs("near.csv").to_numpy().tolist() == [["ISIC_01", "mirrored"]]
+    assert cv2.imread("near.png") is not None
 
 
-@given(values=hash_lists, flips=st.lists(st.tuples(st.integers(0, 29), st.integers(0, 2**10 - 1)), max_size=20))
-def test_the_candidates_are_those_of_brute_force(values: list[int], flips: list[tuple[int, int]]) -> None:
-    values = values + [values[at % len(values)] ^ (bits << at) & (2**64 - 1) for at, bits in flips]
-    hashes = np.array(values, np.uint64)
-    turned = orientations(hashes)
-    expected = {
-        (i, j, o): distance
-        for i in range(len(values))
-        for j in range(i + 1, len(values))
-        for o in range(8)
-        if (distance := (int(turned[o, i]) ^ values[j]).bit_count()) <= 10
-    }
-    found = candidates(hashes, 10).tolist()
-    assert {(first, second, o): distance for first, second, o, distance in found} == expected
-    assert len(found) == len(expected)
+def test_the_sheet_shows_doubted_pairs_first_and_says_that_there_are_none(originals: dict[str, np.ndarray]) -> None:
+    gray = {name: thumbnail(image).gray for name, image in originals.items()}
+    pairs = pd.DataFrame(
+        [("ISIC_00", "ISIC_01", "merged", 0.9), ("ISIC_02", "ISIC_03", "doubted", 0.5)],
+        columns=["image_a", "image_b", "verdict", "correlation"],
+    )
+    sheet = draw_pairs(pairs, gray)
+    assert (sheet[24 : 24 + LONG_SIDE, :LONG_SIDE] == gray["ISIC_02"]).all()
+    assert draw_pairs(pairs.iloc[:0], gray).shape == (sheet.shape[0], sheet.shape[1])
 
 
-def test_candidates_are_the_same_over_tile_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes = np.random.default_rng(0).integers(0, 2**64, 300, np.uint64) & np.uint64(0xFFFF)
-    whole = candidates(hashes, 6)
-    monkeypatch.setattr(near_duplicates, "TILE", 7)
-    tiled = candidates(hashes, 6)
-    assert len(whole) > 100
-    assert sorted(whole.tolist()) == sorted(tiled.tolist())
-
-
-@pytest.mark.parametrize("orientation", range(8))
-def test_the_hash_of_a_turned_image_is_nearly_the_turned_hash(originals: list[np.ndarray], orientation: int) -> None:
-    gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in originals]
-    expected = np.array([perceptual_hash(oriented(image, orientation)) for image in gray], np.uint64)
-    found = orientations(np.array([perceptual_hash(image) for image in gray], np.uint64))[orientation]
-    distance = np.bitwise_count(expected ^ found)
-    assert np.median(distance) <= 6 and (distance <= 10).mean() > 0.85
-
-
-def test_the_number_of_threads_changes_nothing(originals: list[np.ndarray]) -> None:
-    images = [*originals, *(jpeg(image, 30) for image in originals)]
-    quality = quality_of(images, [str(k) for k in range(len(images))])
-    one, three = (find(quality, Memory(images), 10, 0.35, threads) for threads in (1, 3))
-    pd.testing.assert_frame_equal(one, three)
-
-
-def test_two_small_images_with_nothing_in_common_do_not_correlate(originals: list[np.ndarray]) -> None:
-    small = shrink(Memory(originals), np.arange(60)).gray
-    assert max(aligned_correlation(small[k], small[k + 1]) for k in range(0, 60, 2)) < 0.5
-    assert aligned_correlation(small[0], small[0]) == pytest.approx(1)
-
-
-def test_a_store_of_small_images_is_searched_too() -> None:
-    images = [photograph(seed, 32) for seed in range(40)]
-    found = search([*images, *(jpeg(image, 80) for image in images)], [str(k) for k in range(80)])
-    assert {(int(a) + 40, int(b)) for a, b in found[["image_1", "image_2"]].to_numpy()} <= {
-        (k, k) for k in range(40, 80)
-    }
-
-
-def test_the_script_writes_pairs_as_the_split_reads_them(tmp_path: Path, originals: list[np.ndarray]) -> None:
-    from melanoma.split.assign import read_pairs
-
-    path = tmp_path / "near.csv"
-    search([originals[0], jpeg(originals[0], 60)], ["a", "b"]).to_csv(path, index=False)
-    assert read_pairs(path).to_numpy().tolist() == [["a", "b"]]
-    search(originals[:2], ["a", "b"]).to_csv(path, index=False)
-    assert read_pairs(path).empty
+def test_a_thumbnail_is_upright_gray_and_has_one_long_side(tmp_path: Path) -> None:
+    image = photograph(3, 1000)[:750]
+    cv2.imwrite(str(tmp_path / "image.png"), image)
+    found, none = read_thumbnails([tmp_path / "image.png", tmp_path], 10**8, 1)
+    assert none is None and found is not None
+    assert found.gray.shape == (LONG_SIDE * 3 // 4, LONG_SIDE) and found.gray.dtype == np.uint8

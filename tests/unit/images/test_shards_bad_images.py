@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from bad_images import FINE, corpus, jpeg, write_special
+from bad_images import FINE, Doubt, corpus, jpeg, write_special
 from project import SCRIPTS
 
 SETTINGS = {"size": 64, "on_unreadable": "drop"}
@@ -61,12 +61,13 @@ def test_the_corpus_has_enough_files_that_are_bad() -> None:
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_file_has_its_documented_outcome(prepared: tuple[pd.DataFrame, int, Path], name: str) -> None:
     row, outcome = prepared[0].loc[name], CORPUS[name][1]
+    assert row["featureless"] == isinstance(outcome, Doubt)
     if outcome is FINE:
-        assert row["readable"] and pd.isna(row["problem"])
-        assert row["phash"] != 0 or "under_the_limit" in name
+        assert row["readable"] and pd.isna(row["problem"]), row["problem"]
+        assert row["phash"] != 0
     else:
-        assert not row["readable"] and re.match(outcome, row["problem"]), row["problem"]
-        assert row["phash"] == 0 and np.isnan(row["exposure"])
+        assert re.match(outcome, row["problem"]), row["problem"]
+        assert row["readable"] == (not np.isnan(row["exposure"])) == isinstance(outcome, Doubt)
     assert len(row["sha256"]) == 64 and row["bytes"] == len(CORPUS[name][0])
 
 

@@ -84,6 +84,8 @@ def test_what_links_two_sides_is_found_and_its_images_named(kind: str, one: int,
     names = members(tables)
     planted = LINKS[kind](tables, names[one], names[other])
     findings = [each for each in look(planted)["findings"] if each["boundary"] == boundary]
+    for finding in findings:
+        finding.pop("pairs", None)
     assert findings == [{"kind": kind, "boundary": boundary, "count": 1, "images": sorted([names[one], names[other]])}]
 
 
@@ -226,6 +228,18 @@ def test_the_message_names_every_finding_its_images_and_the_remedy() -> None:
     assert f"patient: 1 across train/test: images {', '.join(sorted([names[TEST], names[FOLD_0]]))}" in text
     assert f"identical file: 1 across folds: images {', '.join(sorted([names[FOLD_0], names[FOLD_1]]))}" in text
     assert "split.allow_leaks: true" in text
+
+
+def test_the_message_names_near_duplicates_pair_by_pair_with_their_figures() -> None:
+    tables = study()
+    names = members(tables)
+    pair = {"first": [names[TEST]], "second": [names[FOLD_0]], "correlation": [0.91], "chance_pairs": [1e-5]}
+    planted = tables._replace(near=pd.concat([tables.near, pd.DataFrame(pair)]))
+    with pytest.raises(InputError) as caught:
+        require_no_leaks(look(planted)["findings"])
+    named = f"{names[TEST]} (test) and {names[FOLD_0]} (fold 0), correlation 0.91 (1e-05 such pairs expected by chance)"
+    assert f"near-duplicate pair: 1 across train/test: {named}" in str(caught.value)
+    assert "split.near_duplicates.different" in str(caught.value)
 
 
 def test_a_clean_study_raises_nothing_and_is_counted() -> None:
