@@ -46,14 +46,14 @@ def main(args: argparse.Namespace) -> None:
     train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
     predictions = named_paths(args.predictions)
     labels = open_test_labels(args.test_labels, "audit", list(predictions), args)
-    findings, test_counts = check_test(test, labels)
+    report = read_json(args.leakage)
+    findings, test_counts = check_test(test, labels, report["unit"])
     for name, path in named_paths(args.weights).items():
         findings += check_network(path, train, test, name)
     for name, path in named_paths(args.metadata_models).items():
         findings += check_tabular(path, train, test, name)
     for name, path in predictions.items():
         findings += check_predictions(pd.read_parquet(path), train, test, labels, name)
-    report = read_json(args.leakage)
     report["findings"] += findings
     report["checked"]["test"] = test_counts
     checked = {"networks": args.weights, "metadata models": args.metadata_models}

@@ -27,7 +27,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--quality", type=Path, required=True, help="quality table of all images, Parquet")
     add("--near-duplicates", type=Path, help="pairs of near-duplicates, CSV")
     add("--left-out", type=Path, required=True, help="images that are left out, with reasons, CSV")
-    add("--output", type=Path, required=True, help="findings and counts, JSON to write")
+    add("--output", type=Path, required=True, help="findings, counts, notices and sources, JSON to write")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -45,9 +45,13 @@ def main(args: argparse.Namespace) -> None:
     report = check(tables)
     left_out = pd.read_csv(args.left_out, dtype="str")["reason"].value_counts()
     report["checked"] |= {f"left out, {reason}": int(count) for reason, count in left_out.items()}
+    parts = {"train": tables.train, "test": tables.test}
+    sources = {name: sorted(table["source"].unique()) for name, table in parts.items()}
     doubted = int((near["verdict"] == "doubted").sum())
     report["checked"] |= {"doubted near-duplicate pairs, which are no leaks (split/pairs.csv)": doubted}
-    write_json(args.output, report)
+    write_json(args.output, {**report, "sources": sources})
+    for notice in report["notices"]:
+        log.warning("%s", notice)
     try:
         require_no_leaks(report["findings"])
     except InputError as leaks:

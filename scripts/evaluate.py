@@ -27,7 +27,7 @@ from melanoma.config.errors import explain, read_settings
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.curves import curves
 from melanoma.evaluation.evaluate import Decisions, comparisons, decide, evaluate, reliability, validate
-from melanoma.evaluation.summary import summary
+from melanoma.evaluation.summary import apart, summary
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 from melanoma.predictions.test_access_log import (
     describe_access_log,
@@ -90,8 +90,12 @@ def main(args: argparse.Namespace) -> None:
     metrics = evaluate(test, settings, decisions)
     for name, entry in validate(out_of_fold, settings).items():
         metrics[name]["validation"] = entry
-    for name in (name for name, entry in metrics.items() if entry["patients"] is None):
-        log.warning("%s: no patients are given, so the bootstrap draws images; the intervals are too narrow", name)
+    for name, entry in metrics.items():
+        if entry["unit"] != "patient":
+            drawn = entry["unit"]
+            log.warning("%s: patients are unknown, so the bootstrap draws %ss; intervals are too narrow", name, drawn)
+    for name in apart(metrics):
+        log.warning("%s: the intervals of its AUROC on the test and out of fold do not overlap", name)
     write_json(args.output, metrics)
     if args.comparisons:
         write_json(args.comparisons, comparisons(test, settings))

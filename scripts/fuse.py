@@ -5,7 +5,8 @@
 
 The settings are those of a fusion (melanoma.config.study.FusionSettings). A weighted fusion without weights, logistic
 and gradient_boosting are fitted to out-of-fold predictions and the labels of train. Each of their out-of-fold rows is
-fused by a fit to other patients. Labels of the test are never read.
+fused by a fit to other patients. Members that were trained at another prevalence than the study's are shifted to it
+first, by the labels of train (prior_correction). Labels of the test are never read.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import write_json, write_parquet
 from melanoma.config.errors import read_settings
 from melanoma.config.study import FusionSettings
+from melanoma.fusion.priors import corrected, prior_shifts
 from melanoma.fusion.rules import fuse, normalized, with_probability
 from melanoma.fusion.saved_fusion import Fusion, FusionFile, rank_reference
 from melanoma.fusion.stacking import STACKED, cross_fits, fit_function, fusion_table
@@ -29,7 +31,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
     parser.add_argument("--settings", type=Path, required=True, metavar="YAML", help="a fusion, its folds and seed")
     parser.add_argument("--members", nargs="+", required=True, metavar="NAME=FILE", help="predictions to fuse")
-    parser.add_argument("--train", type=Path, metavar="FILE", help="labels and metadata of train, for a fitted fusion")
+    parser.add_argument("--train", type=Path, metavar="FILE", help="labels and metadata of train")
     parser.add_argument("--test", type=Path, metavar="FILE", help="metadata of test")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="fused predictions, Parquet")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="the fusion and a description of its fit, JSON")
@@ -43,10 +45,12 @@ def main(args: argparse.Namespace) -> None:
     if missing:
         raise InputError(f"{args.settings}: members without predictions: {', '.join(missing)}; give NAME=FILE")
     members = {name: read_predictions(paths[name]) for name in settings.members}
+    shifts = shifts_of_members(members, settings, args.train)
+    members = corrected(members, shifts)
     if settings.method in STACKED or (settings.method == "weighted" and settings.weights is None):
-        fused, description = fit_and_fuse(members, settings, args.train, args.test)
+        fused, description = fit_and_fuse(members, settings, shifts, args.train, args.test)
     else:
-        fused, description = fuse(members, settings.method, settings.weights), by_rule(members, settings)
+        fused, description = fuse(members, settings.method, settings.weights), by_rule(members, settings, shifts)
     write_parquet(args.output, fused[COLUMNS])
     weights = ", ".join(f"{name} {weight:.3f}" for name, weight in description["weights"].items())
     log.info("weights: %s", weights or "none")
@@ -54,7 +58,22 @@ def main(args: argparse.Namespace) -> None:
         write_json(args.weights, description)
 
 
-def by_rule(members: dict[str, pd.DataFrame], settings: FusionSettings) -> FusionFile:
+def shifts_of_members(
+    members: dict[str, pd.DataFrame], settings: FusionSettings, train: Path | None
+) -> dict[str, float]:
+    """Return the prior correction of each member, empty if it is off. A rank mean needs none: no order changes."""
+    if not settings.prior_correction or settings.method == "rank_mean":
+        return {}
+    if train is None:
+        log.warning("no prior correction of the members without --train, which has the study's share of melanomas")
+        return {}
+    shifts = prior_shifts(members, pd.read_parquet(train))
+    for name, shift in shifts.items():
+        log.info("prior correction: %s was trained at another prevalence; log-odds shifted by %+.3f", name, shift)
+    return shifts
+
+
+def by_rule(members: dict[str, pd.DataFrame], settings: FusionSettings, shifts: dict[str, float]) -> FusionFile:
     """Return the file of a fusion that is not fitted."""
     names, method = list(settings.members), settings.method
     weights = normalized(settings.weights or dict.fromkeys(names, 1), names).tolist()
@@ -63,13 +82,18 @@ def by_rule(members: dict[str, pd.DataFrame], settings: FusionSettings) -> Fusio
         names,
         weights=weights if method == "weighted" else None,
         reference=rank_reference(members) if method == "rank_mean" else None,
+        prior_shifts=shifts,
     )
     by_name = dict(zip(names, weights, strict=True))
     return {"method": method, "weights": by_name, "fitted": False, "model": model.to_dict()}
 
 
 def fit_and_fuse(
-    members: dict[str, pd.DataFrame], settings: FusionSettings, train: Path | None, test: Path | None
+    members: dict[str, pd.DataFrame],
+    settings: FusionSettings,
+    shifts: dict[str, float],
+    train: Path | None,
+    test: Path | None,
 ) -> tuple[pd.DataFrame, FusionFile]:
     """Fit the fusion; return its predictions and its file."""
     if train is None:
@@ -89,6 +113,7 @@ def fit_and_fuse(
         combination=combination,
         folds=tuple(folds),
         trained_prevalence=prevalence,
+        prior_shifts=shifts,
     )
     description: FusionFile = {
         "method": settings.method,

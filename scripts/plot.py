@@ -108,8 +108,8 @@ def draw_training(args: argparse.Namespace) -> None:
 
 def draw_data(args: argparse.Namespace) -> None:
     """Draw the class balance of images and patients by part and fold, and sample images of both classes."""
-    train = pd.read_parquet(args.train)
-    counts = data_figures.balance(train, read_json(args.audit)["checked"]["test"])
+    train, audit = pd.read_parquet(args.train), read_json(args.audit)
+    counts = data_figures.balance(train, audit["checked"]["test"], audit["unit"])
     save(data_figures.class_balance(counts), args.output / "class_balance.svg")
     if args.images is not None:
         store = ImageStore(args.images)

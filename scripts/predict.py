@@ -34,7 +34,7 @@ from melanoma.predictions.aggregate import aggregated
 from melanoma.predictions.prediction_file import described
 from melanoma.predictions.table import named_paths
 from melanoma.training.loader import Examples
-from melanoma.training.predictor import TrainedNetwork, predict_rows
+from melanoma.training.predictor import TrainedNetwork, predict_rows, require_same_preparation
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +66,7 @@ def main(args: argparse.Namespace) -> None:
         for name, path in named_paths(args.weights).items():
             weights = path.read_bytes()
             trained: TrainedNetwork = torch.load(io.BytesIO(weights), weights_only=True)
+            require_same_preparation(trained, args.images)
             predicts_test = trained["fold"] is None or args.test_by == "fold_mean"
             rows = rows_to_predict(train, test if predicts_test else None, trained["fold"])
             done[name] = args.resume / f"{name}-{_stamp(weights, rows, tta, args.images)}.parquet"

@@ -28,7 +28,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--split", type=Path, required=True, help="part and fold of every image, to write")
     add("--train", type=Path, required=True, help="training images with targets and folds, to write")
     add("--test", type=Path, required=True, help="test images without targets, to write")
-    add("--test-labels", type=Path, required=True, help="targets of the test images, to write")
+    add("--test-labels", type=Path, required=True, help="targets and units of the test images, to write")
     add("--left-out", type=Path, required=True, help="images that are left out, with reasons, CSV to write")
     add("--pairs", type=Path, required=True, help="near-duplicates with what the split makes of each, CSV to write")
 
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
     subgroups = ["skin_type"] if "skin_type" in images and images["skin_type"].notna().any() else []
     write_parquet(args.train, images.loc[~is_test, TRAIN_COLUMNS + subgroups])
     write_parquet(args.test, images.loc[is_test, TEST_COLUMNS + subgroups])
-    write_parquet(args.test_labels, images.loc[is_test, ["image", "target"]])
+    write_parquet(args.test_labels, images.loc[is_test, ["image", "target", "unit"]])
     write_parquet(args.split, images[["image", "patient", "group", "part", "fold"]])
     write_csv(args.left_out, split.left_out)
     write_csv(args.pairs, near)

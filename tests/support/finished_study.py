@@ -71,7 +71,9 @@ def write_study(folder: Path) -> Path:
         "fold 0": {"images": 52, "patients": 13},
         "duplicates": 3,
     }
-    write_json(folder / "leakage.json", {"findings": [], "checked": checked})
+    sources = {"train": ["demo"], "test": ["demo"]}
+    leakage = {"findings": [], "checked": checked, "unit": "patient", "notices": [], "sources": sources}
+    write_json(folder / "leakage.json", leakage)
     write_text(
         folder / "issues.csv",
         "source,table,row,image,column,value,problem,action\n"

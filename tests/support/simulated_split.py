@@ -56,6 +56,7 @@ def catalog(patients: int, seed: int) -> pd.DataFrame:
             "row": np.arange(count),
             "image": pd.Series([f"ISIC_{k:05d}" for k in range(count)], dtype="str"),
             "patient": pd.Series([f"IP_{k}" for k in patient], dtype="str"),
+            "unit": "patient",
             "lesion": pd.Series([f"IL_{k}" if k >= 0 else None for k in lesion], dtype="str"),
             "sex": choose(["male", "female", None]),
             "age": np.where(random.random(count) < 0.1, np.nan, random.integers(4, 18, count) * 5.0),

@@ -59,7 +59,7 @@ def model_card(about: BundleFile, metrics: dict[str, Any]) -> str:
         study=about["study"],
         n=metrics["n"],
         melanomas=metrics["melanomas"],
-        patients=f" of {metrics['patients']} patients" if metrics.get("patients") else "",
+        patients=f" of {metrics['units']} {metrics['unit']}s" if metrics["unit"] != "image" else "",
         rows="\n".join(rows),
         prevalence=about["prevalence"],
         models="\n".join(f"- `{name}`: {kind}" for name, kind in about["models"].items()),

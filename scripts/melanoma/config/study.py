@@ -41,6 +41,14 @@ class Fusion(Section):
     weights: dict[Text, Annotated[Number, Field(ge=0)]] | None = Field(
         default=None, description="For weighted, one number for each member. `null` fits the weights."
     )
+    prior_correction: Flag = Field(
+        default=True,
+        json_schema_extra=unread_if(method=["rank_mean"]),
+        description=(
+            "Shift the log-odds of each member from the prevalence of its training (over-sampling, class weights, other"
+            " sources) to that of the study before the fusion; see docs/fusion.md."
+        ),
+    )
     inputs: Distinct[Input] = Field(
         default=("age", "sex", "site"),
         json_schema_extra=unread_if(method=["mean", "logit_mean", "rank_mean", "weighted"]),

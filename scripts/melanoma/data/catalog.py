@@ -15,6 +15,7 @@ from melanoma.data.id_spaces import settle_ids
 from melanoma.data.layouts import MALIGNANCY, SourceTable, noting, read_source
 from melanoma.data.proposals import as_columns, malignancies, meanings, missing_columns, proposed_values
 from melanoma.data.tables import row_name
+from melanoma.data.units import row_units, unit
 from melanoma.data.vocabulary import (
     BENIGN,
     MELANOMA,
@@ -82,9 +83,10 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def join(sources: list[SourceTable]) -> pd.DataFrame:
-    """Join the cells of the sources, with columns source, role, derived and stands_in, both bool.
+    """Join the cells of the sources, with columns source, role, unit, and derived and stands_in, both bool.
 
-    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient and need not.
+    `derived`: the target follows from the diagnosis. `stands_in`: the table names no patient and need not. `unit` says
+    what the patient of a row is then (see `units`).
     """
     tables = [
         source.cells.assign(
@@ -95,7 +97,8 @@ def join(sources: list[SourceTable]) -> pd.DataFrame:
         )
         for source in sources
     ]
-    return pd.concat(tables, ignore_index=True)
+    cells = pd.concat(tables, ignore_index=True)
+    return cells.assign(unit=row_units(cells["stands_in"], cells["lesion"]))
 
 
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -354,8 +357,8 @@ def _unusable_sources(sources: list[SourceTable], good: pd.DataFrame, incomplete
 
 def _log_summary(catalog: pd.DataFrame, problems: pd.DataFrame, notes: pd.DataFrame) -> None:
     for name, rows in catalog.groupby("source", sort=False):
-        counts = len(rows), rows["target"].sum(), rows["patient"].nunique()
-        log.info("%s: %d images, %d melanomas, %d patients", name, *counts)
+        counts = len(rows), rows["target"].sum(), rows["patient"].nunique(), unit(rows)
+        log.info("%s: %d images, %d melanomas, %d %ss", name, *counts)
     for note in notes.itertuples():
         value = f"{note.value!r} " if pd.notna(note.value) else ""
         log.info("%s: %s: %s%s", note.action, note.column, value, note.problem)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from melanoma.data.units import UNITS
+
 EMPTY = "is empty; fill it in or remove the row"
 SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
 SCHEMA = pa.DataFrameSchema(
@@ -30,6 +32,7 @@ SCHEMA = pa.DataFrameSchema(
         "file": pa.Column(str, nullable=True),
         "width": pa.Column(float, SIDE, nullable=True),
         "height": pa.Column(float, SIDE, nullable=True),
+        "unit": pa.Column(str, pa.Check.isin(UNITS)),  # what the column patient names
         "skin_type": pa.Column(str, nullable=True),
         "license": pa.Column(str, nullable=True),
         "attribution": pa.Column(str, nullable=True),

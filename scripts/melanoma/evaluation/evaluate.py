@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError, listing
 from melanoma.config.study import Evaluate
+from melanoma.data.units import count_units, unit
 from melanoma.evaluation.results import AtThreshold, BootstrapSettings, Comparisons, Counts, ModelMetrics, Reliability
 from melanoma.stats.bootstrap import Estimate, estimate
 from melanoma.stats.calibration import Choice, choose_calibrator
@@ -54,8 +55,8 @@ def evaluate(
 ) -> dict[str, ModelMetrics]:
     """Return the content of metrics.json: the entry of each model, in the order of `tables`.
 
-    A table has labeled predictions: image, patient, probability and target (see `table.read_predictions`). Only with
-    decisions, an entry has `thresholds` and `calibrated`.
+    A table has labeled predictions: image, patient, probability and target (see `table.read_predictions`), and unit if
+    it is known (see `units.row_units`). Only with decisions, an entry has `thresholds` and `calibrated`.
     """
     decisions = {name: (decisions or {}).get(name, Decisions()) for name in tables}
     entries: dict[str, ModelMetrics] = {}
@@ -158,19 +159,19 @@ def resampling(settings: Evaluate) -> BootstrapSettings:
 
 
 def count_images(predictions: pd.DataFrame) -> Counts:
-    """Count images, melanomas and patients."""
-    known = predictions["patient"].notna().all()
+    """Count images, melanomas and units."""
     return {
         "n": len(predictions),
         "melanomas": int(predictions["target"].sum()),
-        "patients": int(predictions["patient"].nunique()) if known else None,
+        "unit": unit(predictions),
+        "units": count_units(predictions),
     }
 
 
 def clusters_drawn(predictions: pd.DataFrame) -> tuple[str, NDArray[np.str_]]:
-    """Return what the bootstrap draws, patient or, if a patient is unknown, image, and its name for each row, (n,)."""
+    """Return what the bootstrap draws, the unit, and its name for each row, (n,). An empty patient is an image."""
     column = "patient" if predictions["patient"].notna().all() else "image"
-    return column, predictions[column].to_numpy(dtype=str)
+    return unit(predictions), predictions[column].to_numpy(dtype=str)
 
 
 def labeled(predictions: pd.DataFrame, name: str) -> tuple[NDArray[np.int8], Floats]:

@@ -13,11 +13,12 @@ if TYPE_CHECKING:  # the report reads these files, and need not load the statist
 
 
 class Counts(TypedDict):
-    """How many images, melanomas and patients metrics are computed from."""
+    """How many images, melanomas and units metrics are computed from."""
 
     n: int
     melanomas: int
-    patients: int | None  # null if a patient is unknown
+    unit: str  # patient; lesion or image if these stand in for unknown patients (see `units.unit`)
+    units: int
 
 
 class BootstrapSettings(TypedDict):
@@ -31,7 +32,7 @@ class BootstrapSettings(TypedDict):
 class Bootstrap(BootstrapSettings):
     """How the intervals of a model are computed."""
 
-    clusters: str  # what is drawn: patient or, if a patient is unknown, image
+    clusters: str  # what is drawn: the unit
     degenerate_replicates: int  # replicates of a single class, which have no AUROC
 
 

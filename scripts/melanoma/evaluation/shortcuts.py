@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from melanoma.config.networks import GradientBoosting
 from melanoma.config.recipe import Recipe
 from melanoma.config.study import Evaluate
+from melanoma.data.units import unit
 from melanoma.evaluation.evaluate import clusters_drawn, cohorts, count_images, resampling
 from melanoma.evaluation.results import ModelShortcuts, Shortcuts, Subgroup, WithinPatients, WithinSize
 from melanoma.models.tabular import boosting_parameters, out_of_fold_and_test
@@ -25,11 +26,6 @@ from melanoma.stats.metrics import Auroc, Floats, Measure
 from melanoma.stats.within import RSquared, WithinPatient, WithinStrata
 
 ACQUISITION = ("images_per_patient", "width", "height")
-BASELINES = {
-    "age, sex and site": ["age", "sex", "site"],
-    "and images per patient": ["age", "sex", "site", "images_per_patient"],
-    "and image size": ["age", "sex", "site", "images_per_patient", "size"],
-}
 LEAF_SAMPLES, LEAF_SHARE = 50, 0.1  # least images of a leaf, and at most this share, so that few images are divided
 AGES = {"under 30": (0, 30), "30 to 44": (30, 45), "45 to 59": (45, 60), "60 to 74": (60, 75), "75 and over": (75, 121)}
 SIZES_SHOWN = 6  # the most frequent ones; all others are one group
@@ -70,16 +66,21 @@ def boosting(images: int) -> GradientBoosting:
 def baselines(
     train: pd.DataFrame, test: pd.DataFrame, folds: Sequence[int], test_by: str, seed: int
 ) -> dict[str, pd.DataFrame]:
-    """Return predictions, as `tabular.out_of_fold_and_test`, of gradient boosting on inputs that are no pixels."""
+    """Return predictions, as `tabular.out_of_fold_and_test`, of gradient boosting on inputs that are no pixels.
+
+    Without patients and lesions there is one image of each, so their number is no input.
+    """
+    owner = unit(pd.concat([train, test]))
+    counted = {f"and images per {owner}": ["images_per_patient"]} if owner != "image" else {}
     sized = bool((train["width"] > 0).any())
     recipe = Recipe(network="gradient_boosting", gradient_boosting=boosting(len(train)), seed=seed)
-    return {
-        name: out_of_fold_and_test(
-            recipe.model_copy(update={"inputs": inputs}), train, test, folds, test_by, threads=1
-        )[0]
-        for name, inputs in BASELINES.items()
-        if sized or "size" not in inputs
-    }
+    added = {"age, sex and site": ["age", "sex", "site"], **counted} | ({"and image size": ["size"]} if sized else {})
+    predictions, inputs = {}, list[str]()
+    for name, more in added.items():
+        inputs += more
+        with_inputs = recipe.model_copy(update={"inputs": [*inputs]})
+        predictions[name] = out_of_fold_and_test(with_inputs, train, test, folds, test_by, threads=1)[0]
+    return predictions
 
 
 def subgroups(table: pd.DataFrame) -> dict[str, dict[str, NDArray[np.bool_]]]:

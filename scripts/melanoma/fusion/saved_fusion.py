@@ -6,7 +6,7 @@
 The file is `fuse/<name>.json`; its other entries describe the fit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypedDict
 
@@ -16,6 +16,7 @@ import sklearn
 
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json
+from melanoma.fusion.priors import corrected
 from melanoma.fusion.rules import aligned, plain_mean, rank_among, weighted_mean, with_probability
 from melanoma.fusion.stacking import Combination, StackValues, WeightsValues, combination_from, read_table
 from melanoma.stats.metrics import Floats
@@ -32,6 +33,7 @@ class FusionValues(TypedDict):
     combination: WeightsValues | StackValues | None
     folds: list[WeightsValues | StackValues]
     trained_prevalence: float  # null in a file stands for NaN
+    prior_shifts: dict[str, float]
     scikit_learn: str
 
 
@@ -59,6 +61,7 @@ class Fusion:
     combination: Combination | None = None  # the fit to all out-of-fold predictions, if it is fitted
     folds: tuple[Combination, ...] = ()  # the fits that its own out-of-fold predictions come from
     trained_prevalence: float = np.nan  # share of melanomas that it was fitted to, NaN if it is not fitted
+    prior_shifts: dict[str, float] = field(default_factory=dict)  # added to a member's log-odds (see `priors`)
 
     @classmethod
     def from_dict(cls, values: FusionValues) -> Self:
@@ -73,6 +76,7 @@ class Fusion:
             combination=None if fitted is None else combination_from(fitted),
             folds=tuple(map(combination_from, values["folds"])),
             trained_prevalence=np.nan if fitted is None else values["trained_prevalence"],
+            prior_shifts=values["prior_shifts"],
         )
 
     def to_dict(self) -> FusionValues:
@@ -86,6 +90,7 @@ class Fusion:
             "combination": None if self.combination is None else self.combination.to_dict(),
             "folds": [fit.to_dict() for fit in self.folds],
             "trained_prevalence": self.trained_prevalence,
+            "prior_shifts": self.prior_shifts,
             "scikit_learn": sklearn.__version__,
         }
 
@@ -100,7 +105,7 @@ class Fusion:
         missing = [name for name in self.members if name not in members]
         if missing:
             raise InputError(f"members without predictions: {', '.join(missing)}; give the predictions of all members")
-        members = {name: members[name] for name in self.members}
+        members = corrected({name: members[name] for name in self.members}, self.prior_shifts)
         return with_probability(members[self.members[0]], self._probability(members, known), self.trained_prevalence)
 
     def _probability(self, members: dict[str, pd.DataFrame], known: pd.DataFrame) -> Floats:

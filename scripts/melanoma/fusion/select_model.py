@@ -7,6 +7,7 @@ import pandas as pd
 
 from melanoma.common.errors import InputError
 from melanoma.config.study import Fuse
+from melanoma.data.units import count_units, unit
 from melanoma.stats.bootstrap import Resampling, independent_clusters
 from melanoma.stats.comparison import common_images, holm, p_greater, paired_test
 from melanoma.stats.metrics import Auroc, measured
@@ -30,7 +31,8 @@ class Selection(TypedDict):
     significance_level: float
     n: int  # images that all models predict
     melanomas: int
-    patients: int | None  # null if a patient is unknown
+    unit: str  # what the test is over: patient; lesion or image if these stand in for unknown patients
+    units: int
     auroc: dict[str, float]  # by model
     tests: dict[str, FusionTest]  # by fusion
 
@@ -83,7 +85,8 @@ def select_model(singles: dict[str, pd.DataFrame], fusions: dict[str, pd.DataFra
         "significance_level": settings.significance_level,
         "n": len(first),
         "melanomas": int(target.sum()),
-        "patients": first["patient"].nunique() if known else None,
+        "unit": unit(first),
+        "units": count_units(first),
         "auroc": areas,
         "tests": tests,
     }

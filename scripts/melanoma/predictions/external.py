@@ -25,9 +25,10 @@ def external_predictions(
     """Return the predictions of a file for the test and, if the file has them, out of fold, as `table.COLUMNS`.
 
     The file has a column image (or image_name), a probability in the first column of `SPELLINGS` that exists, and
-    optionally fold, part and patient_distance. `train` and `test` are the tables of the split, `folds` are the folds
-    that are run, and `fused` tells whether a fusion needs out-of-fold rows. Raises InputError that lists images without
-    a row or with several, values that are no probability or distance, and patients with images in several folds.
+    optionally fold, part, patient_distance and trained_prevalence. `train` and `test` are the tables of the split,
+    `folds` are the folds that are run, and `fused` tells whether a fusion needs out-of-fold rows. Raises InputError
+    that lists images without a row or with several, values that are no probability, distance or prevalence, and
+    patients with images in several folds.
     """
     table = _read(path)
     missing = test.loc[~test["image"].isin(table.index), "image"]
@@ -38,15 +39,17 @@ def external_predictions(
         )
     held_out = _out_of_fold(path, table, train, folds, fused)
     images = pd.concat([held_out.assign(part="train"), test.assign(part="test", fold=np.int8(-1))], ignore_index=True)
-    given = table[["probability", "patient_distance"]].reindex(images["image"]).reset_index(drop=True)
+    given = (
+        table[["probability", "patient_distance", "trained_prevalence"]].reindex(images["image"]).reset_index(drop=True)
+    )
     counts = len(held_out), len(test), len(table) - len(images)
     log.info("%s: %d out-of-fold rows, %d test rows, %d other rows", path, *counts)
     rows = pd.concat([images[["image", "patient", "fold", "part", "source"]], given], axis=1)
-    return with_targets(rows.assign(logit=logit(given["probability"]), trained_prevalence=np.nan), train)
+    return with_targets(rows.assign(logit=logit(given["probability"])), train)
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Return probability and patient_distance of the file, and fold and part if it has them, by image."""
+    """Return probability, patient_distance and trained_prevalence of the file by image, and fold and part if any."""
     table = read_rows(path)
     name = next((name for name in SPELLINGS if name in table), None)
     if name is None:
@@ -67,8 +70,23 @@ def _read(path: Path) -> pd.DataFrame:
         ~number.between(0, 1), table, path, "no probability from 0 to 1", "give scores as ranks or probabilities", name
     )
     optional = [column for column in ("fold", "part") if column in table]
-    numbers = {"probability": number, "patient_distance": distances(table, path)}
+    numbers = {
+        "probability": number,
+        "patient_distance": distances(table, path),
+        "trained_prevalence": _prevalences(table, path),
+    }
     return table[optional].assign(**numbers).set_axis(table["image"].astype(str))
+
+
+def _prevalences(table: pd.DataFrame, path: Path) -> pd.Series:
+    """Return the share of melanomas that the training saw, NaN where the file does not state it."""
+    if "trained_prevalence" not in table:
+        return pd.Series(np.nan, index=table.index)
+    number = pd.to_numeric(table["trained_prevalence"], errors="coerce").astype(np.float64)
+    wrong = table["trained_prevalence"].notna() & ~number.between(0, 1, inclusive="neither")
+    remedy = "give the share of melanomas that the training saw, or leave it empty"
+    refuse(wrong, table, path, "trained_prevalence not between 0 and 1", remedy, "trained_prevalence")
+    return number
 
 
 def _out_of_fold(path: Path, table: pd.DataFrame, train: pd.DataFrame, folds: list[int], fused: bool) -> pd.DataFrame:

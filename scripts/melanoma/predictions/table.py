@@ -73,17 +73,20 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
 def read_labels(path: str | Path) -> pd.DataFrame:
     """Read labels from a Parquet or CSV file with `image` (or `image_name`) and `target`.
 
-    Returns image, str, and target, Int8 0/1. Raises InputError for a missing column, a repeated image or another label.
+    Returns image, str, target, Int8 0/1, and unit, str, if the file has it (see `units`). Raises InputError for a
+    missing column, a repeated image or another label.
     """
     table = read_rows(path)
     require(table, ["image", "target"], path)
     _check_images(table, path)
     labels = pd.DataFrame({"image": table["image"].astype(str), "target": _labels(table, path)})
+    if "unit" in table:
+        labels["unit"] = table["unit"]
     return labels.reset_index(drop=True)
 
 
 def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, name: str, subset: bool = False) -> pd.DataFrame:
-    """Return `predictions` with `target` taken from `labels` by image.
+    """Return `predictions` with `target`, and `unit` if `labels` has it, taken from `labels` by image.
 
     Both must have the same images. With `subset`, images without a prediction are allowed. `name` is the model for the
     error message. Raises InputError that lists the images that only one of the two has.
@@ -100,8 +103,11 @@ def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, name: str, subs
             f"{name}: {len(unpredicted)} images with a label but no prediction:\n{listing(unpredicted)}\n"
             "Predict them, too: metrics of a part of the images cannot be compared."
         )
-    target = predictions["image"].map(labels.set_index("image")["target"])
-    return predictions.assign(target=target.astype("Int8"))
+    known = labels.set_index("image")
+    target = predictions["image"].map(known["target"]).astype("Int8")
+    return predictions.assign(
+        target=target, **({"unit": predictions["image"].map(known["unit"])} if "unit" in known else {})
+    )
 
 
 def named_path(text: str) -> tuple[str, Path]:

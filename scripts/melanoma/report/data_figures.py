@@ -16,11 +16,15 @@ SHEET_COLUMNS = 8
 
 @styled
 def class_balance(counts: pd.DataFrame) -> Figure:
-    """Draw the images (left) and the patients (right) of each part and fold by class. See `balance` for `counts`."""
+    """Draw the images (left) and the units (right), if they are not the images, by part, fold and class.
+
+    See `balance` for `counts`.
+    """
+    units = [column.removeprefix("benign_") for column in counts if column.startswith("benign_")]
     figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(counts)))
-    grid = figure.subplots(1, 2, sharey=True)
+    grid = figure.subplots(1, len(units), sharey=True, squeeze=False)[0]
     names = counts.index.tolist()
-    for axes, unit in zip(grid, ("images", "patients"), strict=True):
+    for axes, unit in zip(grid, units, strict=True):
         benign, melanoma = counts[f"benign_{unit}"], counts[f"melanoma_{unit}"]
         axes.barh(names, benign, color=BENIGN, height=0.68)
         axes.barh(names, melanoma, left=benign, color=MELANOMA, height=0.68)
@@ -35,39 +39,32 @@ def class_balance(counts: pd.DataFrame) -> Figure:
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, integer=True))
         axes.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
     grid[0].invert_yaxis()
-    keys = [
-        Patch(color=MELANOMA, label="melanoma (patients: at least one melanoma)"),
-        Patch(color=BENIGN, label="benign (patients: benign images only)"),
-    ]
+    notes = [f" ({units[1]}: {note})" if units[1:] else "" for note in ("at least one melanoma", "benign images only")]
+    keys = [Patch(color=MELANOMA, label=f"melanoma{notes[0]}"), Patch(color=BENIGN, label=f"benign{notes[1]}")]
     figure.legend(handles=keys, loc="outside lower left", ncols=2)
     return figure
 
 
-def balance(train: pd.DataFrame, test: Mapping[str, int]) -> pd.DataFrame:
-    """Count the images and the patients of each class in each fold, in the extra training images, and in the test set.
+def balance(train: pd.DataFrame, test: Mapping[str, int], unit: str = "patient") -> pd.DataFrame:
+    """Count images and units of each class in each fold, in the extra training images, and in the test set.
 
     `train` has patient, fold and target; fold is -1 for extra training images. `test` has the counts of the leakage
-    check: images, melanomas, patients and melanoma_patients. A patient counts as melanoma with at least one melanoma.
-    Returns a row for each part with benign_images, melanoma_images, benign_patients and melanoma_patients.
+    check: images, melanomas and, for unit patient, patients and melanoma_patients. A patient counts as melanoma with at
+    least one melanoma. Returns a row for each part with benign_images, melanoma_images and, if the unit is not the
+    image, benign_patients and melanoma_patients, or the same of lesions.
     """
     table = train.assign(name=("fold " + train["fold"].astype(str)).where(train["fold"] >= 0, "extra_train"))
-    images = table.groupby("name")["target"].agg(["size", "sum"])
-    patients = table.groupby(["name", "patient"])["target"].max().groupby("name").agg(["size", "sum"])
-    counts = pd.DataFrame(
-        {
-            "benign_images": images["size"] - images["sum"],
-            "melanoma_images": images["sum"],
-            "benign_patients": patients["size"] - patients["sum"],
-            "melanoma_patients": patients["sum"],
-        }
-    )
-    counts = counts.loc[table.sort_values("fold")["name"].unique()]
-    counts.loc["test"] = [
-        test["images"] - test["melanomas"],
-        test["melanomas"],
-        test["patients"] - test["melanoma_patients"],
-        test["melanoma_patients"],
-    ]
+    plural = f"{unit}s"
+    members = {"images": table}
+    if unit != "image":
+        members[plural] = table.groupby(["name", "patient"], as_index=False)["target"].max()
+    melanomas = {"images": test["melanomas"], plural: test.get(f"melanoma_{plural}", test["melanomas"])}
+    counts = pd.DataFrame(index=table.sort_values("fold")["name"].unique())
+    for kind, rows in members.items():
+        by_name = rows.groupby("name")["target"].agg(["size", "sum"])
+        counts[f"benign_{kind}"], counts[f"melanoma_{kind}"] = by_name["size"] - by_name["sum"], by_name["sum"]
+    of_test = {f"benign_{kind}": test[kind] - melanomas[kind] for kind in members}
+    counts.loc["test"] = of_test | {f"melanoma_{kind}": melanomas[kind] for kind in members}
     return counts.astype(np.int64)
 
 

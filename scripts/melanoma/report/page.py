@@ -19,8 +19,9 @@ from melanoma.config.checks import WITHOUT_CONTEXT
 from melanoma.config.facts import start_of
 from melanoma.config.recipe import read_recipe
 from melanoma.config.study import Study, resolve
+from melanoma.data.units import weakest
 from melanoma.evaluation.results import ModelMetrics
-from melanoma.evaluation.summary import interval_note
+from melanoma.evaluation.summary import apart, interval_note
 from melanoma.predictions.test_access_log import Count, accesses, read_access_log
 from melanoma.report.licenses import licenses
 from melanoma.split.leakage import Finding
@@ -89,9 +90,12 @@ class RecipeEntry(TypedDict):
 
 
 class Leakage(TypedDict):
-    """The result of the leakage check: the leaks, the counts of each part as a table, and other counts by name."""
+    """The result of the leakage check: leaks, doubts, the counts of each part as a table, and other counts by name."""
 
     findings: list[Finding]
+    unit: str
+    notices: list[str]
+    foreign: list[str]  # sources of the test that have no training image
     header: list[str]
     rows: list[tuple[str, list[object]]]
     others: dict[str, int]
@@ -145,8 +149,10 @@ def render(sources: Sources) -> str:
         study=study,
         metrics=metrics,
         note=interval_note(metrics),
-        unclustered=[name for name, entry in metrics.items() if entry["bootstrap"]["clusters"] == "image"],
-        one_test=len({(entry["n"], entry["melanomas"], entry["patients"]) for entry in metrics.values()}) == 1,
+        unit=weakest(metrics),
+        without_patients=[name for name, entry in metrics.items() if entry["unit"] != "patient"],
+        apart=apart(metrics),
+        one_test=len({(entry["n"], entry["melanomas"], entry["units"]) for entry in metrics.values()}) == 1,
         axis=axis(metrics),
         thresholded={name: entry["thresholds"] for name, entry in metrics.items() if "thresholds" in entry},
         comparisons=_json(sources.comparisons) or {"pairs": []},
@@ -240,6 +246,9 @@ def leakage(path: Path) -> Leakage:
     columns = list(dict.fromkeys(column for counts in parts.values() for column in counts))
     return {
         "findings": result["findings"],
+        "unit": result["unit"],
+        "notices": result["notices"],
+        "foreign": sorted(set(result["sources"]["test"]) - set(result["sources"]["train"])),
         "header": columns,
         "rows": [(name, [counts.get(column, "") for column in columns]) for name, counts in parts.items()],
         "others": {name: count for name, count in result["checked"].items() if name not in parts},

@@ -18,10 +18,11 @@ from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Split as SplitSettings
 from melanoma.data.identifiers import image_names
 from melanoma.data.tables import read_frame, row_name
+from melanoma.data.units import unit
 from melanoma.split.given import LEFT_OUT, TEST, UNPLACED, predefined, saved
 from melanoma.split.strata import Strata, find_strata
 
-TEST_COLUMNS = ["row", "image", "patient", "lesion", "sex", "age", "site", "width", "height", "source"]
+TEST_COLUMNS = ["row", "image", "patient", "unit", "lesion", "sex", "age", "site", "width", "height", "source"]
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
 EXTRA = -1  # fold of the images that train in every fold
 
@@ -200,7 +201,7 @@ def log_split(split: Split, pairs: pd.DataFrame) -> None:
     for (role, fold), rows in images.groupby(["role", "fold"]):
         name = _part_name(fold) if role == "study" else role
         melanomas, patients = rows["target"].sum(), rows["patient"].nunique()
-        log.info("%s: %d images, %d melanomas, %d patients", name, len(rows), melanomas, patients)
+        log.info("%s: %d images, %d melanomas, %d %ss", name, len(rows), melanomas, patients, unit(images))
 
 
 def _grouped(_: pd.DataFrame, study: pd.DataFrame, settings: SplitSettings) -> pd.Series:
@@ -234,8 +235,8 @@ def _require_both_classes(images: pd.DataFrame, folds: int) -> None:
         if empty:
             patients, groups = of_class["patient"].nunique(), of_class["group"].nunique()
             faults.append(
-                f"{', '.join(empty)}: no {word}. The study has {len(of_class)}, of {patients} patient(s), in {groups}"
-                f" group(s) that stay together, for test and {folds} folds"
+                f"{', '.join(empty)}: no {word}. The study has {len(of_class)}, of {patients} {unit(images)}(s), in"
+                f" {groups} group(s) that stay together, for test and {folds} folds"
             )
     if faults:
         raise InputError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError, listing
 from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.data.units import patients_notice, unit
 
 REMEDY = (
     "The scores of such a study are too good. Use split.method: grouped with patient and lesion in split.group_by, list"
@@ -20,8 +21,9 @@ REMEDY = (
     " near-duplicates, and list pairs of different photographs in split.near_duplicates.different. To continue with the"
     " leaks, set split.allow_leaks: true; then the report says so"
 )
-FEATURES = ["sex", "age", "site", "width", "height"]
-IDENTIFIERS = ["row", "image", "patient", "lesion", "source", "part", "fold"]
+SIZES = ("width", "height")
+FEATURES = ["sex", "age", "site", *SIZES]
+IDENTIFIERS = ["row", "image", "patient", "unit", "lesion", "source", "part", "fold"]
 LABELS = {"target", "label", "class", "diagnosis", "malignant", "melanoma", "benign_malignant"}
 PAIRS = {"duplicate pair": "pairs", "near-duplicate pair": "near"}  # the kinds of pairs, and their tables
 CHANCE = 1e-6  # a column is flagged if random labels would fit it as well with a smaller probability than this
@@ -41,10 +43,16 @@ class Finding(TypedDict):
 
 
 class Report(TypedDict):
-    """The findings, and what was checked: the counts of each part (see `_counts`) and the numbers of pairs."""
+    """The findings, and what was checked: the counts of each part (see `_counts`) and the numbers of pairs.
+
+    `unit` is what the split keeps together and the counts are of (see `units.unit`), `notices` are doubts that are no
+    leaks.
+    """
 
     findings: list[Finding]
     checked: dict[str, dict[str, int] | int]
+    unit: str
+    notices: list[str]
 
 
 class Tables(NamedTuple):
@@ -79,24 +87,37 @@ def check(tables: Tables) -> Report:
         *_label_columns(test, "features of test"),
         *check_columns(train[["image", *FEATURES]], train["target"], "train"),
     ]
-    return {"findings": findings, "checked": _counts(rows, tables)}
+    return {
+        "findings": findings,
+        "checked": _counts(rows, tables),
+        "unit": unit(rows),
+        "notices": [*filter(None, [patients_notice(rows)]), *missing_inputs(train, test)],
+    }
 
 
-def check_test(test: pd.DataFrame, labels: pd.DataFrame) -> tuple[list[Finding], dict[str, int]]:
+def missing_inputs(train: pd.DataFrame, test: pd.DataFrame) -> Iterator[str]:
+    """Yield a doubt for each input that is missing in the whole test, and not in the whole of train."""
+    for name in FEATURES:
+        known = [table[name].notna() & (table[name] != 0 if name in SIZES else True) for table in (train, test)]
+        if len(test) and known[0].any() and not known[1].any():
+            yield (
+                f"The input {name} is missing for {len(test):,} of {len(test):,} test images, and known for"
+                f" {known[0].mean():.0%} of the training images. A model that reads it was not trained for such images,"
+                " so its test results may be worse than its out-of-fold results."
+            )
+
+
+def check_test(
+    test: pd.DataFrame, labels: pd.DataFrame, unit_name: str = "patient"
+) -> tuple[list[Finding], dict[str, int]]:
     """Search leaks that only the labels of the test (image, target) show: in its features, or a missing class.
 
-    Returns the findings, and the numbers of images, melanomas, patients and patients with a melanoma in the test.
+    Returns the findings, and the numbers of images, melanomas, and units with and without a melanoma (see `_counts`).
     """
     target = test["image"].map(labels.drop_duplicates("image").set_index("image")["target"]).rename("target")
-    rows = test[["image", "patient"]].assign(target=target, part="test")
-    patients = rows.groupby("patient")["target"].max()
+    rows = test.assign(target=target, part="test")
     findings = [*_separating_columns(test, target, "features of test"), *_missing_classes(rows, "test")]
-    return findings, {
-        "images": len(rows),
-        "melanomas": int(rows["target"].sum()),
-        "patients": len(patients),
-        "melanoma_patients": int(patients.sum()),
-    }
+    return findings, _count(rows, unit_name)
 
 
 def require_no_leaks(findings: list[Finding]) -> None:
@@ -175,6 +196,8 @@ def check_epoch(order: NDArray[np.integer], train: pd.DataFrame, held_out: pd.Da
 def _placed(rows: pd.DataFrame, tables: Tables) -> pd.DataFrame:
     """Return image, part and side of every member of a patient, lesion, file, store row or pair (kind and value)."""
     values = {kind: rows[kind] for kind in ("image", "patient", "lesion")} | {"store row": rows["row"].astype("str")}
+    if "unit" in rows:  # what stands in for a patient is among the lesions and images
+        values["patient"] = rows["patient"].where(rows["unit"] == "patient")
     members = [_members(rows["image"], kind, value) for kind, value in values.items()]
     members.append(_members(tables.files["image"], "identical file", tables.files["sha256"]))
     for kind, pairs in ((kind, getattr(tables, name)) for kind, name in PAIRS.items()):
@@ -289,12 +312,17 @@ def _finding(kind: str, boundary: str, count: int, images: pd.Series) -> Finding
 
 
 def _counts(rows: pd.DataFrame, tables: Tables) -> dict[str, dict[str, int] | int]:
-    """Count the images and patients of each part and, without the test, melanomas and patients with a melanoma."""
-    counts: dict[str, dict[str, int] | int] = {}
-    for part, members in rows.groupby("part"):
-        count = {"images": len(members), "patients": members["patient"].nunique()}
-        if part != "test":
-            ill = int(members.groupby("patient")["target"].max().sum())
-            count |= {"melanomas": int(members["target"].sum()), "melanoma_patients": ill}
-        counts[part] = count
+    """Count each part (see `_count`), and the pairs."""
+    name = unit(rows)
+    counts: dict[str, dict[str, int] | int] = {part: _count(each, name) for part, each in rows.groupby("part")}
     return counts | {"duplicate_pairs": len(tables.pairs), "near_duplicate_pairs": len(tables.near)}
+
+
+def _count(rows: pd.DataFrame, unit_name: str) -> dict[str, int]:
+    """Count images and units and, where the targets are known, melanomas and units with a melanoma, by their names."""
+    plural, known = f"{unit_name}s", bool(rows["target"].notna().all())
+    count = {"images": len(rows)} | ({"melanomas": int(rows["target"].sum())} if known else {})
+    if unit_name == "image":
+        return count
+    ill = {f"melanoma_{plural}": int(rows.groupby("patient")["target"].max().sum())} if known else {}
+    return count | {plural: rows["patient"].nunique()} | ill

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict, TypeVar
 
 import numpy as np
@@ -13,11 +14,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from melanoma.augment.tta import NO_TTA, average
 from melanoma.common.cli import progress
+from melanoma.common.errors import InputError, listing
 from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import EncoderValues
-from melanoma.images.store import Preparation
+from melanoma.images.store import ImageStore, Preparation
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
 from melanoma.stats.metrics import auroc, average_precision
@@ -111,6 +113,32 @@ class Predictor:
         """Return the batches of all processes, which have them by number, concatenated in their order."""
         batches = {number: batch for part in self.processes.gather(of_process) for number, batch in part.items()}
         return np.concatenate([batches[number] for number in range(len(batches))])
+
+
+def require_same_preparation(trained: TrainedNetwork, images: Path | None) -> None:
+    """Raise InputError if a network reads images, and the store `images` has others than those of its training.
+
+    A recipe with input_size resizes the images itself, so its network also reads a store of another size, if that is
+    not smaller than input_size.
+    """
+    expected = trained["images"]
+    if expected is None:
+        return
+    if images is None:
+        raise InputError("the network reads images: give the image store by --images")
+    stored, input_size = ImageStore(images).preparation, trained["recipe"]["input_size"]
+    resizes = input_size is not None and stored["size"] >= input_size
+    different = [
+        f"{option}: the network was trained with {wanted}, the store has {stored.get(option)}"
+        for option, wanted in expected.items()
+        if stored.get(option) != wanted and not (option == "size" and resizes)
+    ]
+    if different:
+        raise InputError(
+            f"{images}: its images are prepared in another way than those of the training, so the predictions would be"
+            f" worse:\n{listing(different)}\nPrepare the store with the options of the training (section images of the"
+            " study), or train the network again with images of this store"
+        )
 
 
 def restored(

@@ -203,8 +203,9 @@ def test_test_labels_leave_the_split_in_their_own_file_only(rows: pd.DataFrame) 
     split_images()
     columns = {name: set(pd.read_parquet(f"{name}.parquet").columns) for name in ("split", "test", "test_labels")}
     assert columns["split"] == {"image", "patient", "group", "part", "fold"}
-    assert columns["test"] == {"row", "image", "patient", "lesion", "sex", "age", "site", "width", "height", "source"}
-    assert columns["test_labels"] == {"image", "target"}
+    names = {"row", "image", "patient", "unit", "lesion", "sex", "age", "site", "width", "height", "source"}
+    assert columns["test"] == names
+    assert columns["test_labels"] == {"image", "target", "unit"}
     assert set(pd.read_parquet("train.parquet").columns) == columns["test"] | {"diagnosis", "target", "fold"}
 
 

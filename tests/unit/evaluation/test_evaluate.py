@@ -42,7 +42,7 @@ def test_only_test_is_evaluated_and_out_of_fold_apart(tmp_path: Path, capsys: py
         assert evaluated["average_precision"]["value"] == pytest.approx(average_precision_score(*pair), abs=1e-12)
         assert evaluated["brier"]["value"] == pytest.approx(brier_score_loss(*pair), abs=1e-12)
         assert (evaluated["n"], evaluated["melanomas"]) == (len(rows), rows["target"].sum())
-        assert evaluated["patients"] == rows["patient"].nunique()
+        assert (evaluated["unit"], evaluated["units"]) == ("patient", rows["patient"].nunique())
         for metric in ("auroc", "average_precision", "partial_auroc", "brier", "log_loss"):
             assert evaluated[metric]["low"] < evaluated[metric]["value"] < evaluated[metric]["high"]
     made = {
@@ -183,7 +183,7 @@ def test_any_csv_is_scored_under_the_name_of_its_file(tmp_path: Path) -> None:
     options = ["--predictions", str(tmp_path / "mine.csv"), "--replicates", "100", "--threshold", "0.3"]
     entry = run_evaluate(tmp_path, *options)["mine"]
     assert entry["n"] == 300
-    assert entry["patients"] == 60
+    assert (entry["unit"], entry["units"]) == ("patient", 60)
     cells = confusion(table["target"].to_numpy(int), table["prob"], 0.3)
     evaluated = entry["thresholds"]["given"]
     counts = [cells.tp, cells.fp, cells.tn, cells.fn]
@@ -195,7 +195,7 @@ def test_any_csv_is_scored_under_the_name_of_its_file(tmp_path: Path) -> None:
 def test_without_patients_images_are_resampled_and_the_result_says_so() -> None:
     entry = evaluate({"cnn": study().assign(patient=None)}, QUICK)["cnn"]
     assert entry["bootstrap"]["clusters"] == "image"
-    assert entry["patients"] is None
+    assert (entry["unit"], entry["units"]) == ("image", 300)
     assert "replicates of images" in summary({"cnn": entry})
     assert "unknown" in summary({"cnn": entry})
 

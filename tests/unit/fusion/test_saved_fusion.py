@@ -16,6 +16,7 @@ from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_parquet, write_yaml
 from melanoma.fusion import saved_fusion as fusion_file
+from melanoma.fusion.priors import corrected
 from melanoma.fusion.saved_fusion import Fusion
 from melanoma.fusion.stacking import read_table
 from melanoma.models import tabular as models
@@ -159,7 +160,7 @@ def test_a_fitted_fusions_file_has_the_fits_of_its_own_out_of_fold_predictions(f
     fused.fuse(name)
     members = {member: fused.predictions(member, "train") for member in ("forest", "bayes")}
     fusion, expected = fusion_file.load(fused.folder / f"{name}.json"), fused.predictions(name, "train")
-    rows = read_table(members, fused.train, fusion.context)
+    rows = read_table(corrected(members, fusion.prior_shifts), fused.train, fusion.context)
     fold = patient_folds(rows["target"].to_numpy(int), rows["patient"].to_numpy(str), 5, 1)
     for number, fit in enumerate(fusion.folds):
         own = fold == number

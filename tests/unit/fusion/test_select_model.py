@@ -127,4 +127,4 @@ def test_the_script_reads_out_of_fold_rows_and_labels_of_train_alone(tmp_path: P
     call(script, *options)
     found = read_json(tmp_path / "selected_model.json")
     assert found["selected_model"] == "good" and set(found["auroc"]) == {"good", "noise", "mean"}
-    assert (found["n"], found["patients"]) == (240, 60)
+    assert (found["n"], found["unit"], found["units"]) == (240, "patient", 60)

@@ -65,7 +65,7 @@ def write_tables(folder: Path) -> None:
         folder / "train.parquet"
     )
     counts = {"images": 4, "melanomas": 2, "patients": 4, "melanoma_patients": 2}
-    write_json(folder / "audit.json", {"checked": {"test": counts}})
+    write_json(folder / "audit.json", {"checked": {"test": counts}, "unit": "patient"})
     columns = "epoch,learning_rate,train_loss,validation_loss,validation_auroc,validation_average_precision"
     (folder / "history.csv").write_text(f"{columns}\n1,0.1,0.7,0.7,0.5,0.5\n")
 

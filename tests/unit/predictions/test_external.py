@@ -51,6 +51,18 @@ def test_distances_are_taken_by_image_where_the_file_has_them(tmp_path):
     assert set(rows["part"]) == {"train", "test"}
 
 
+def test_a_stated_prevalence_of_the_training_is_taken_by_image(tmp_path):
+    rows = taken(file(tmp_path, trained_prevalence=0.5))
+    assert set(rows["trained_prevalence"]) == {0.5}
+    assert taken(file(tmp_path))["trained_prevalence"].isna().all()
+
+
+@pytest.mark.parametrize("share", [0, 1, 50])
+def test_a_prevalence_that_is_no_share_of_both_classes_is_an_error(tmp_path, share):
+    with pytest.raises(InputError, match="trained_prevalence not between 0 and 1"):
+        taken(file(tmp_path, trained_prevalence=share))
+
+
 @pytest.mark.parametrize("column", ["fold", "part"])
 def test_rows_that_were_out_of_fold_join_with_our_folds_and_labels(tmp_path, column):
     theirs = {"fold": fold_of(EVERY), "part": ["train"] * 60 + ["test"] * 20}[column]

@@ -126,7 +126,7 @@ def test_the_report_says_which_model_is_selected_and_why(study: Path, tmp_path: 
         "n": 148,
         "melanomas": 40,
     }
-    found |= {"patients": 37, "auroc": {"cnn": 0.8123, "mlp": 0.8}, "tests": {"cnn": test}}
+    found |= {"unit": "patient", "units": 37, "auroc": {"cnn": 0.8123, "mlp": 0.8}, "tests": {"cnn": test}}
     write_json(tmp_path / "selected_model.json", found)
     page = write_report(study, tmp_path, selected_model=tmp_path / "selected_model.json")
     for text in (
@@ -160,7 +160,8 @@ def test_the_report_compares_fusions_with_and_without_context(study: Path, tmp_p
         "melanomas": 3,
     }
     write_json(
-        tmp_path / "selected_model.json", selected_model | {"patients": None, "auroc": {"cnn": 0.8}, "tests": {}}
+        tmp_path / "selected_model.json",
+        selected_model | {"unit": "image", "units": 9, "auroc": {"cnn": 0.8}, "tests": {}},
     )
     page = write_report(
         study, tmp_path, metrics=tmp_path / "metrics.json", selected_model=tmp_path / "selected_model.json"
@@ -203,7 +204,7 @@ def test_values_of_tables_are_escaped(study: Path, tmp_path: Path) -> None:
 
 def test_a_leak_is_a_red_banner(study: Path, tmp_path: Path) -> None:
     finding = {"kind": "patient", "boundary": "train/test", "count": 2, "images": ["ISIC_1", "ISIC_2"]}
-    write_json(tmp_path / "leakage.json", {"findings": [finding], "checked": {}})
+    write_json(tmp_path / "leakage.json", read_json(study / "leakage.json") | {"findings": [finding]})
     page = write_report(study, tmp_path, leakage=tmp_path / "leakage.json")
     assert 'class="banner bad"' in page
     assert 'class="banner good"' not in page
@@ -252,7 +253,7 @@ def test_a_report_needs_metrics_and_study_only(study: Path, tmp_path: Path) -> N
     chosen = "validation", "thresholds", "calibrated"
     alone = {key: value for key, value in metrics["cnn"].items() if key not in chosen}
     alone["bootstrap"] = alone["bootstrap"] | {"clusters": "image"}
-    write_json(tmp_path / "metrics.json", {"mine": alone | {"patients": None}})
+    write_json(tmp_path / "metrics.json", {"mine": alone | {"unit": "image"}})
     page = render(Sources(metrics=tmp_path / "metrics.json", study=[study / "study.yaml"]))
     assert "The patients of mine are unknown" in page
     assert page.count("banner") - page.split("</style>")[0].count("banner") == 1, (
@@ -260,12 +261,59 @@ def test_a_report_needs_metrics_and_study_only(study: Path, tmp_path: Path) -> N
     )
 
 
+def test_a_study_without_patients_never_calls_its_lesions_patients(study: Path, tmp_path: Path) -> None:
+    metrics = read_json(study / "metrics.json")
+    for entry in (*metrics.values(), metrics["cnn"]["validation"]):
+        entry |= {"unit": "lesion", "bootstrap": entry["bootstrap"] | {"clusters": "lesion"}}
+    write_json(tmp_path / "metrics.json", metrics)
+    notice = "Patients are unknown for 52 of 52 images; the lesion stands in for 52."
+    leakage = read_json(study / "leakage.json") | {"unit": "lesion", "notices": [notice]}
+    leakage["checked"] = {"test": {"images": 52, "melanomas": 17, "lesions": 13, "melanoma_lesions": 9}}
+    write_json(tmp_path / "leakage.json", leakage)
+    selected = {"selected_model": "cnn", "best_single": "cnn", "adopted": False, "significance_level": 0.05}
+    test = {"difference": 0.0, "p": 0.5, "p_holm": 0.5, "adopted": False}
+    selected |= {"n": 148, "melanomas": 40, "unit": "lesion", "units": 37, "auroc": {"cnn": 0.8, "mlp": 0.8}}
+    write_json(tmp_path / "selected_model.json", selected | {"tests": {"mlp": test}})
+    files = {name: tmp_path / f"{name}.json" for name in ("metrics", "leakage", "selected_model")}
+    page = render(Sources(study=[study / "study.yaml"], **files))
+    body = page.split("<body>")[1].split('<section id="reproduce">')[0]
+    assert notice in body and "37 lesions (patients unknown)" in body
+    assert "No lesion, file" in body and "bootstrap replicates of lesions" in body
+    assert "paired test over lesions" in body and "predicts each lesion by a fit to other lesions" in body
+    beside = body.split('<section id="selected-model">')[1].split("</section>")[0]
+    assert "Images of one patient may be both in training and in the test" in beside
+    said = [text for text in re.findall(r"[^.<>]*\bpatients?\b[^.<>]*", body) if "unknown" not in text]
+    assert [text for text in said if "Images of one patient" not in text] == []
+
+
+def test_a_test_of_other_sources_is_not_said_to_be_of_the_same(study: Path, tmp_path: Path) -> None:
+    same = "The test images come from the same sources as the training images."
+    assert same in write_report(study, tmp_path)
+    leakage = read_json(study / "leakage.json") | {"sources": {"train": ["ham"], "test": ["ham", "isic2017"]}}
+    write_json(tmp_path / "leakage.json", leakage)
+    page = write_report(study, tmp_path, leakage=tmp_path / "leakage.json")
+    assert same not in page and "sources without training images (isic2017)" in page
+
+
+def test_the_test_auroc_is_beside_the_out_of_fold_auroc_and_disjoint_intervals_are_a_notice(
+    study: Path, tmp_path: Path
+) -> None:
+    metrics = read_json(study / "metrics.json")
+    assert "do not overlap" not in write_report(study, tmp_path)
+    metrics["cnn"]["auroc"] = {"value": 0.635, "low": 0.6, "high": 0.67}
+    metrics["cnn"]["validation"]["auroc"] = {"value": 0.869, "low": 0.85, "high": 0.89}
+    write_json(tmp_path / "metrics.json", metrics)
+    page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
+    assert re.search(r"0\.6350.*\n?.*\n?.*0\.8690", page)
+    assert re.search(r"do not overlap for cnn\.", page)
+
+
 @pytest.mark.parametrize(("melanomas", "patients", "warned"), [(19, 30, True), (20, 19, True), (20, 20, False)])
 def test_a_small_test_set_has_a_warning(
     study: Path, tmp_path: Path, melanomas: int, patients: int, warned: bool
 ) -> None:
     metrics = json.loads((study / "metrics.json").read_text())
-    shown = {name: entry | {"melanomas": melanomas, "patients": patients} for name, entry in metrics.items()}
+    shown = {name: entry | {"melanomas": melanomas, "units": patients} for name, entry in metrics.items()}
     write_json(tmp_path / "metrics.json", shown)
     page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
     assert ("The test set is too small for conclusions." in page) == warned

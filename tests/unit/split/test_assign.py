@@ -65,7 +65,7 @@ def cohorts(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame]:
     return images, pd.DataFrame(pairs, columns=["first", "second"], dtype="str")
 
 
-def gate(split: pd.DataFrame, pairs: pd.DataFrame = NO_PAIRS) -> dict[str, Any]:
+def leakage(split: pd.DataFrame, pairs: pd.DataFrame = NO_PAIRS) -> dict[str, Any]:
     test = split["part"] == "test"
     files = pd.DataFrame({"image": split["image"], "sha256": split["image"]})
     folds = int(split["fold"].max()) + 1
@@ -107,7 +107,7 @@ def test_no_patient_lesion_or_pair_is_ever_split_and_every_image_is_in_one_place
     for first, second in pairs.itertuples(index=False):
         assert first not in fold or second not in fold or fold[first] == fold[second]
     assert (split.groupby("fold")["target"].nunique() == 2).all()
-    assert gate(split, pairs)["findings"] == []
+    assert leakage(split, pairs)["findings"] == []
 
 
 @given(given_=cohorts(), shuffle=st.integers(0, 99))
@@ -196,10 +196,10 @@ def test_patients_with_few_and_with_many_images_are_shared_out() -> None:
     assert (folds.max(axis=1) - folds.min(axis=1)).max() <= 8
 
 
-def test_grouping_by_lesion_alone_is_caught_by_the_gate() -> None:
+def test_grouping_by_lesion_alone_is_caught_by_the_leakage_check() -> None:
     images = random_cohort(60, seed=1)
     split = split_images(images, NO_PAIRS, SETTINGS.model_copy(update={"group_by": ["lesion"]}))
-    report = gate(split)
+    report = leakage(split)
     assert {(finding["kind"], finding["boundary"]) for finding in report["findings"]} == {
         ("patient", "train/test"),
         ("patient", "folds"),
@@ -235,14 +235,14 @@ def test_an_extra_image_linked_to_the_study_is_left_out_with_its_group_and_reaso
     assert split.left_out["image"].tolist() == lost
     assert set(split.left_out["reason"]) == {"extra_train image linked to an image of the study"}
     assert not split.images["image"].isin(lost).any() and "EXTRA_ISIC_00002" in set(split.images["image"])
-    assert gate(split.images, pairs)["findings"] == []
+    assert leakage(split.images, pairs)["findings"] == []
 
 
 def test_sequential_cuts_the_tables_in_their_order_and_is_found_to_leak() -> None:
     images = random_cohort(100, seed=4).iloc[:500]
     split = split_images(images, NO_PAIRS, SETTINGS.model_copy(update={"method": "sequential"}))
     assert split["fold"].tolist() == [0] * 80 + [1] * 80 + [2] * 80 + [3] * 80 + [4] * 80 + [-1] * 100
-    assert ("patient", "train/test") in {(each["kind"], each["boundary"]) for each in gate(split)["findings"]}
+    assert ("patient", "train/test") in {(each["kind"], each["boundary"]) for each in leakage(split)["findings"]}
 
 
 def predefined(tmp_path: Path, values: list[object], **changes: Any) -> Split:
@@ -376,7 +376,7 @@ def test_the_official_table_is_split_into_even_fifths_and_no_listed_pair_ever_is
     for _, part in split.groupby("fold"):
         assert 115 <= part["target"].sum() <= 118
         assert abs(len(part) - 33126 / 5) < 20
-    assert gate(split, pairs)["findings"] == []
+    assert leakage(split, pairs)["findings"] == []
 
 
 @pytest.mark.real_data
@@ -403,5 +403,5 @@ def test_the_widely_used_shards_can_be_the_split() -> None:
         Split(method="predefined", folds=4, predefined=given),
     )
     assert len(split.left_out) == 434
-    crossing = {each["kind"]: each["count"] for each in gate(split.images)["findings"]}
+    crossing = {each["kind"]: each["count"] for each in leakage(split.images)["findings"]}
     assert crossing == {}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from melanoma.common.errors import InputError
-from melanoma.split.leakage import Tables, check, check_test, require_no_leaks
+from melanoma.split.leakage import Tables, check, check_test, missing_inputs, require_no_leaks
 from simulated_split import EXTRA, FOLD_0, FOLD_1, OTHER_FOLD_0, OTHER_TEST, TEST, Study, members, study
 
 Leak = tuple[str, str, list[str]]
@@ -16,9 +16,9 @@ Leak = tuple[str, str, list[str]]
 
 def look(study: Study) -> dict[str, Any]:
     """Return the findings and counts of the check, and then of the audit with the labels of the test."""
-    gate = check(Tables(**{name: getattr(study, name) for name in Tables._fields}))
-    findings, counts = check_test(study.test, study.labels)
-    return {"findings": gate["findings"] + findings, "checked": gate["checked"] | {"test": counts}}
+    before = check(Tables(**{name: getattr(study, name) for name in Tables._fields}))
+    findings, counts = check_test(study.test, study.labels, before["unit"])
+    return {**before, "findings": before["findings"] + findings, "checked": before["checked"] | {"test": counts}}
 
 
 def change(table: pd.DataFrame, image: str, **values: Any) -> pd.DataFrame:
@@ -252,3 +252,34 @@ def test_a_clean_study_raises_nothing_and_is_counted() -> None:
     folds = [checked[f"fold {fold}"]["images"] for fold in range(3)]
     assert sum(folds) + checked["extra_train"]["images"] == len(tables.train)
     assert checked["duplicate_pairs"] == 3 and checked["near_duplicate_pairs"] == 3
+
+
+def test_an_input_that_is_missing_in_the_whole_test_is_a_doubt_and_no_leak():
+    tables = study()
+    assert list(missing_inputs(tables.train, tables.test)) == []
+    (doubt,) = missing_inputs(tables.train, tables.test.assign(site=None))
+    count = f"{len(tables.test):,}"
+    assert f"The input site is missing for {count} of {count} test images" in doubt
+    (doubt,) = missing_inputs(tables.train, tables.test.assign(width=0))
+    assert "The input width" in doubt
+    assert list(missing_inputs(tables.train.assign(site=None), tables.test.assign(site=None))) == []
+
+
+def test_what_is_counted_has_its_true_name():
+    tables = study()
+    tables = tables._replace(**{name: getattr(tables, name).assign(unit="lesion") for name in ("train", "test")})
+    found = look(tables)
+    counted = [counts for counts in found["checked"].values() if isinstance(counts, dict)]
+    assert all({"lesions"} <= set(counts) and "patients" not in counts for counts in counted)
+    (notice,) = found["notices"]
+    images = f"{len(tables.train) + len(tables.test):,}"
+    assert f"Patients are unknown for {images} of {images} images; the lesion stands in for {images}." in notice
+
+
+def test_a_lesion_that_stands_in_is_found_as_a_lesion():
+    tables = study()
+    train, test = (table.assign(unit="lesion") for table in (tables.train, tables.test))
+    train.loc[train.index[0], ["patient", "lesion"]] = ["s:l", "l"]
+    test.loc[test.index[0], ["patient", "lesion"]] = ["s:l", "l"]
+    kinds = {each["kind"] for each in look(tables._replace(train=train, test=test))["findings"]}
+    assert "lesion" in kinds and "patient" not in kinds

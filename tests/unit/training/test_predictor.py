@@ -1,15 +1,21 @@
 """Predictions of a network: logits, embeddings of images, and distances between the images of a patient."""
 
+import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from scipy.special import expit
 
+import quick
 import tiny
 from melanoma.augment.tta import NO_TTA
+from melanoma.common.errors import InputError
 from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
@@ -18,7 +24,7 @@ from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance
 from melanoma.stats.metrics import auroc, average_precision, log_loss
 from melanoma.training.loader import Examples, PredictionBatches, to_device
-from melanoma.training.predictor import Predictor
+from melanoma.training.predictor import Predictor, require_same_preparation
 from melanoma.training.prefetch import Prefetch
 from small_training import TinyStudy
 
@@ -97,3 +103,58 @@ def test_predictions_have_the_distance_between_the_embeddings_of_a_patient(tmp_p
         found["patient_distance"], patient_distance(embeddings, held_out["patient"]), rtol=0, atol=1e-6
     )
     assert found["patient_distance"].nunique() > 10
+
+
+OPTIONS = {"size": tiny.SIZE, "fit": "center_crop", "crop_border": False, "color_constancy": "none"}
+
+
+def other_store(folder: Path, **changes: str | int) -> Path:
+    """Write a store whose images were prepared with other options than `OPTIONS`."""
+    path = tiny.write_store(folder / "other.h5", tiny.table(4))
+    with h5py.File(path, "a") as file:
+        file.attrs.update(changes)
+    return path
+
+
+def trained(input_size: int | None = None, **changes: str | int | bool) -> dict[str, object]:
+    return {"images": OPTIONS | changes, "recipe": {"input_size": input_size}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"size": 64}, "size: the network was trained with 64, the store has 32"),
+        ({"fit": "resize"}, "fit: the network was trained with resize, the store has center_crop"),
+        ({"crop_border": True}, "crop_border: the network was trained with True, the store has False"),
+        ({"color_constancy": "shades_of_gray"}, "trained with shades_of_gray, the store has none"),
+    ],
+)
+def test_a_store_prepared_in_another_way_is_refused(tmp_path, changes, said):
+    store = other_store(tmp_path)
+    require_same_preparation(trained(), store)
+    with pytest.raises(InputError, match=said) as error:
+        require_same_preparation(trained(**changes), store)
+    assert "section images of the study" in str(error.value)
+
+
+def test_a_network_that_resizes_its_images_reads_larger_stores_of_another_size(tmp_path):
+    store = other_store(tmp_path)
+    require_same_preparation(trained(input_size=24, size=64), store)
+    with pytest.raises(InputError, match="trained with 64, the store has 32"):
+        require_same_preparation(trained(input_size=48, size=64), store)
+
+
+def test_a_network_without_images_needs_no_store_and_one_with_images_does():
+    require_same_preparation(trained() | {"images": None}, None)
+    with pytest.raises(InputError, match="give the image store by --images"):
+        require_same_preparation(trained(), None)
+
+
+def test_prediction_refuses_a_store_of_another_preparation(tmp_path):
+    study = TinyStudy(tmp_path, epochs=1)
+    study.train("run")
+    shutil.move(other_store(tmp_path, crop_border="True"), study.images)
+    with pytest.raises(AssertionError, match=re.escape("predict.py failed with exit code [1]")):
+        options = study.prediction_options({"run": tmp_path / "run" / "weights.pt"}, tmp_path / "run")
+        quick.run("predict", *options, "--log", tmp_path / "log")
+    assert "crop_border: the network was trained with False, the store has True" in (tmp_path / "log").read_text()
