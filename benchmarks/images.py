@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from melanoma.common.files import sha256
 from melanoma.config.data import Images
-from melanoma.data.demo_images import draw_photograph
+from melanoma.demo.images import draw_photograph
 from melanoma.images.header import read_header
 from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import measure

@@ -22,7 +22,7 @@ from melanoma.augment.transforms import IMAGENET_MEAN, IMAGENET_STD, random_tran
 from melanoma.config.augmentation import Augmentation
 from melanoma.config.data import Images
 from melanoma.config.recipe import Recipe
-from melanoma.data.demo_images import draw_photograph
+from melanoma.demo.images import draw_photograph
 from melanoma.images.shards import write_shard
 from melanoma.images.store import ImageStore
 from melanoma.training.loader import EpochBatches, Examples, to_device

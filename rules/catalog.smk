@@ -23,6 +23,6 @@ rule build_catalog:
         ENVIRONMENT
     params:
         **code("build_catalog"),
-        words=file_digest(Path(workflow.basedir, "scripts/melanoma/data", name) for name in VOCABULARY),
+        words=file_digest(Path(workflow.basedir, "scripts/melanoma/tables", name) for name in VOCABULARY),
     shell:
         "python {params.script:q} {params.inputs} --output {output.catalog} --issues {output.issues} --log {log}"

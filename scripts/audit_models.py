@@ -15,9 +15,9 @@ import torch
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_json
-from melanoma.config.data import Split
 from melanoma.config.errors import read_settings
 from melanoma.config.recipe import Recipe
+from melanoma.config.split import Split
 from melanoma.data.metadata_columns import InputEncoder, InputValues
 from melanoma.predictions.patient_context import count_images
 from melanoma.predictions.table import named_paths

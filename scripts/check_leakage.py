@@ -12,7 +12,7 @@ import pandas as pd
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_yaml, write_json
-from melanoma.config.data import Split
+from melanoma.config.split import Split
 from melanoma.split.assign import read_pairs
 from melanoma.split.leakage import Tables, check, require_no_leaks
 from melanoma.split.near_duplicates import CERTAIN, read_near_duplicates

@@ -15,7 +15,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import write_csv, write_json
 from melanoma.config.data import Generate
 from melanoma.config.errors import explain
-from melanoma.data.demo_cohort import kaggle_table, make_cohort, truth, write_photographs
+from melanoma.demo.cohort import kaggle_table, make_cohort, truth, write_photographs
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

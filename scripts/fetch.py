@@ -9,7 +9,7 @@ from pathlib import Path
 from melanoma.common.cli import run
 from melanoma.config.base import help_text
 from melanoma.config.data import Download
-from melanoma.data.download import fetch
+from melanoma.downloads.download import fetch
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

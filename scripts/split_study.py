@@ -12,10 +12,10 @@ import pandas as pd
 
 from melanoma.common.cli import run
 from melanoma.common.files import read_yaml, write_csv, write_parquet
-from melanoma.config.data import Split
-from melanoma.data.identifiers import as_known
+from melanoma.config.split import Split
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, log_split, read_pairs, split_images, usable_images
 from melanoma.split.near_duplicates import linked, log_doubts, read_near_duplicates, settle_doubts
+from melanoma.tables.identifiers import as_known
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

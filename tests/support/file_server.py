@@ -12,7 +12,7 @@ import pytest
 
 from melanoma.common.errors import InputError
 from melanoma.config.data import Download
-from melanoma.data.download import fetch
+from melanoma.downloads.download import fetch
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

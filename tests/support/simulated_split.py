@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from melanoma.config.data import Split
+from melanoma.config.split import Split
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, split_images
 
 SETTINGS = Split(test_fraction=0.25, folds=3)

@@ -10,9 +10,10 @@ TESTS = ROOT / "tests"
 # From the bottom to the top: a package imports those of the rows above its own.
 LAYERS = (
     {"common"},
-    {"config", "stats"},
-    {"data", "images", "compute"},
-    {"snakefile", "split", "augment", "predictions"},
+    {"config", "stats", "tables"},
+    {"sources", "demo", "downloads", "images", "compute"},
+    {"data", "augment"},
+    {"snakefile", "split", "predictions"},
     {"models", "data_check"},
     {"training", "fusion"},
     {"evaluation", "bundle"},

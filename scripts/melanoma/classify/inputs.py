@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
-from melanoma.data.identifiers import image_name, image_names
-from melanoma.data.image_files import IMAGE_SUFFIXES
-from melanoma.data.tables import read_frame
-from melanoma.data.vocabulary import harmonize
+from melanoma.sources.image_files import IMAGE_SUFFIXES
+from melanoma.tables.identifiers import image_name, image_names
+from melanoma.tables.tables import read_frame
+from melanoma.tables.vocabulary import harmonize
 
 METADATA = ("patient", "age", "sex", "site")
 

@@ -8,10 +8,11 @@ from pydantic import Field, ValidationError, field_validator
 from melanoma.common.errors import InputError, listing
 from melanoma.config.base import Distinct, Flag, Input, Name, Number, Section, Seed, Text, Whole, unread_if
 from melanoma.config.checks import WITHOUT_CONTEXT, study_errors
-from melanoma.config.data import KNOWN_DOWNLOADS, Data, Downloads, Images, Split
+from melanoma.config.data import KNOWN_DOWNLOADS, Data, Downloads, Images
 from melanoma.config.errors import explain, placed
 from melanoma.config.networks import GradientBoosting
 from melanoma.config.recipe import Recipe
+from melanoma.config.split import Split
 
 
 class Predict(Section):

@@ -9,14 +9,16 @@ import pandas as pd
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Data
-from melanoma.data.catalog_schema import ISSUE_COLUMNS, SCHEMA, Issue, against_schema
+from melanoma.data.catalog_schema import ISSUE_COLUMNS, SCHEMA, against_schema, row_count
 from melanoma.data.doubts import find_doubts
 from melanoma.data.id_spaces import settle_ids
-from melanoma.data.layouts import MALIGNANCY, SourceTable, noting, read_source
-from melanoma.data.proposals import as_columns, malignancies, meanings, missing_columns, proposed_values
-from melanoma.data.tables import row_name
+from melanoma.data.notes import find_notes, unnamed_files
+from melanoma.data.proposals import malignancies, meanings, proposed_values
 from melanoma.data.units import row_units, unit
-from melanoma.data.vocabulary import (
+from melanoma.sources.layouts import SourceTable, noting, read_source
+from melanoma.tables.tables import row_name
+from melanoma.tables.vocabulary import (
+    AT_LEAST,
     BENIGN,
     MELANOMA,
     VOCABULARIES,
@@ -36,7 +38,6 @@ WORD_FOR_TARGET = (
     " the source, as in target: {benign: 0, melanoma: 1}"
 )
 GIVE_MEANING = "give its meaning under `values` of the source"
-AT_LEAST = r"(\d+) ?\+"
 KINDS_SHOWN = 30
 
 
@@ -62,7 +63,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     problems = find_problems(cells, typed, words, sources)
     if len(problems) and (faults or data.on_bad_row == "fail"):
         faults.append(
-            f"{_rows(problems.index.nunique())} cannot be used:\n{describe(problems)}\n"
+            f"{row_count(problems.index.nunique())} cannot be used:\n{describe(problems)}\n"
             "Correct them, or set on_bad_row: drop, which leaves these rows out and lists them in issues.csv."
             + meanings(proposed_values(cells, words))
         )
@@ -74,7 +75,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise InputError("\n".join(faults))
     catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
     doubts = find_doubts(cells[kept], typed[kept], sources)
-    unnamed = _unnamed_files(cells["file"], sources)
+    unnamed = unnamed_files(cells["file"], sources)
     found = [*find_notes(cells[kept], words, sources), *id_notes, *doubts, *unnamed]
     notes = pd.DataFrame(found, columns=ISSUE_COLUMNS)
     _log_summary(catalog, problems, notes)
@@ -159,88 +160,8 @@ def describe(problems: pd.DataFrame) -> str:
             f"{row_name(table)} {row.row}, image {row.image}" + (f": {row.value!r}" if pd.notna(row.value) else "")
             for row in rows.itertuples()
         ]
-        kinds.append(f"{table}: {column}: {problem} ({_rows(len(rows))})\n{listing(shown, limit=5)}")
+        kinds.append(f"{table}: {column}: {problem} ({row_count(len(rows))})\n{listing(shown, limit=5)}")
     return "\n".join(kinds)
-
-
-def find_notes(cells: pd.DataFrame, words: dict[str, pd.DataFrame], sources: list[SourceTable]) -> Iterator[Issue]:
-    """Yield what was normalized and what is a warning, once for each source and kind."""
-    for source in sources:
-        rows = cells[cells["source"] == source.name]
-
-        def note(column: str, value: str | None, problem: str, action: str, source: SourceTable = source) -> Issue:
-            place = source.places.get(column) or source.places["image"]
-            return Issue(
-                source=source.name,
-                table=place.table,
-                row=None,
-                image=None,
-                column=place.column if column in source.places else column,
-                value=value,
-                problem=problem,
-                action=action,
-            )
-
-        for column, all_words in words.items():
-            translated = all_words.loc[rows.index]
-            pairs = pd.DataFrame({"theirs": rows[column], "ours": translated["word"]})[translated["alias"]]
-            for (theirs, ours), count in pairs.groupby(["theirs", "ours"]).size().items():
-                yield note(column, theirs, f"read as {ours!r} ({_rows(count)})", "normalized")
-        for column, problem, action in source.notes:
-            yield note(column, None, problem, action)
-        if MALIGNANCY in {place.column for place in source.places.values()}:
-            yield note(
-                "benign_malignant", None, "target is malignancy, so the diagnosis decides what is a melanoma", "warning"
-            )
-        at_least = rows["age"].dropna().str.fullmatch(AT_LEAST)
-        for age, count in rows["age"].dropna()[at_least].value_counts().items():
-            yield note("age", age, f"read as {age.rstrip('+ ')} ({_rows(count)})", "normalized")
-        if source.suffixes:
-            yield note(
-                "image",
-                None,
-                f"{_rows(source.suffixes)} with a suffix such as .jpg, which is no part of the name",
-                "normalized",
-            )
-        if rows["stands_in"].any():
-            lesions = int((rows["stands_in"] & rows["lesion"].notna()).sum())
-            images = int(rows["stands_in"].sum())
-            problem = (
-                f"{images} images without a patient: the lesion stands in for {lesions}, the image for the others;"
-                " images of one patient may count as those of several patients"
-            )
-            yield note("patient", None, problem, "warning")
-        unmatched = int((rows["metadata_row"] == -1).sum()) if source.metadata else 0
-        if unmatched:
-            yield note(
-                "image", None, f"{_rows(unmatched)} not in {source.metadata}: its columns are missing", "warning"
-            )
-        missing = missing_columns(source)
-        named = as_columns(source, {column: names[0] for column, names in missing.items() if names})
-        for column, names in missing.items():
-            hint = f"; is {' or '.join(names)} meant? Then name it: {named}" if names else ""
-            yield note(
-                column, None, f"the tables have no such column: missing for all {_rows(len(rows))}{hint}", "warning"
-            )
-
-
-def _unnamed_files(files: pd.Series, sources: list[SourceTable]) -> Iterator[Issue]:
-    """Yield a warning for each source that has image files which no row of any source names."""
-    named = frozenset(files.dropna())
-    for source in sources:
-        unnamed = source.files - named
-        if unnamed:
-            place = source.places["image"]
-            yield Issue(
-                source=source.name,
-                table=place.table,
-                row=None,
-                image=None,
-                column=place.column,
-                value=None,
-                problem=f"{len(unnamed)} image file(s) that no row names, such as {min(unnamed)}",
-                action="warning",
-            )
 
 
 def _number(texts: pd.Series) -> pd.Series:
@@ -363,8 +284,4 @@ def _log_summary(catalog: pd.DataFrame, problems: pd.DataFrame, notes: pd.DataFr
         value = f"{note.value!r} " if pd.notna(note.value) else ""
         log.info("%s: %s: %s%s", note.action, note.column, value, note.problem)
     if len(problems):
-        log.warning("%s dropped:\n%s", _rows(problems.index.nunique()), describe(problems))
-
-
-def _rows(count: int) -> str:
-    return f"{count} row" if count == 1 else f"{count} rows"
+        log.warning("%s dropped:\n%s", row_count(problems.index.nunique()), describe(problems))

@@ -66,3 +66,8 @@ def against_schema(typed: pd.DataFrame) -> pd.DataFrame:
         cases = error.failure_cases.astype({"index": int})
         return cases.assign(problem=cases["check"].replace("not_nullable", EMPTY))[["index", "column", "problem"]]
     return pd.DataFrame({"index": np.zeros(0, int), "column": "", "problem": ""})
+
+
+def row_count(count: int) -> str:
+    """Return a number of rows in words, as in "1 row"."""
+    return f"{count} row" if count == 1 else f"{count} rows"

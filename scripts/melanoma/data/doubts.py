@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.data.catalog_schema import Issue
-from melanoma.data.layouts import Place, SourceTable
+from melanoma.sources.layouts import Place, SourceTable
 
 # Tables have no dates, so an age that goes back cannot be seen, but one that spreads too far can. Of the patients of
 # ISIC 2020, with up to 18 years between images and ages rounded to 5 years, none has a spread of more than 20.

@@ -12,9 +12,9 @@ import pandas as pd
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Source
 from melanoma.data.catalog_schema import Issue
-from melanoma.data.identifiers import similar, spelling
-from melanoma.data.layouts import SourceTable, noting
-from melanoma.data.tables import row_name
+from melanoma.sources.layouts import SourceTable, noting
+from melanoma.tables.identifiers import similar, spelling
+from melanoma.tables.tables import row_name
 
 KINDS = {"patient": "patient ids", "lesion": "lesion ids", "image": "image names"}
 # Two sources have other persons under the same ids if the sexes differ for this many and this share of them. Of other

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from melanoma.config.data import Columns
-from melanoma.data.layouts import SourceTable
-from melanoma.data.vocabulary import OTHER_CANCERS, contradiction, harmonize, propose
+from melanoma.sources.layouts import SourceTable
+from melanoma.tables.vocabulary import OTHER_CANCERS, contradiction, harmonize, propose
 
 Values = dict[str, dict[str, dict[str, Any]]]  # source, column and word of the table: what the word means
 # Words in the names of columns that are near to ours.

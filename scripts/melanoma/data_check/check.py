@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.errors import InputError
-from melanoma.config.data import Data, Source, Split
+from melanoma.config.data import Data, Source
 from melanoma.config.recipe import Recipe
+from melanoma.config.split import Split
 from melanoma.config.study import Study
 from melanoma.data.catalog import build_catalog
 from melanoma.snakefile.sources import downloads

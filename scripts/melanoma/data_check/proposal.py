@@ -13,11 +13,11 @@ from melanoma.common.errors import InputError, listing
 from melanoma.config.base import choices, option_type
 from melanoma.config.data import Data, Source
 from melanoma.data.catalog import build_catalog
-from melanoma.data.tables import read_table
-from melanoma.data.vocabulary import MELANOMA, harmonize
 from melanoma.data_check.columns import Columns, Found, find_columns, find_image_column, image_key
 from melanoma.data_check.study_file import nearest_path
 from melanoma.data_check.words import DOUBTFUL, TARGET_OF, Meaning, meanings
+from melanoma.tables.tables import read_table
+from melanoma.tables.vocabulary import MELANOMA, harmonize
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dcm")
 TRANSLATED = ("target", "sex", "age", "site", "diagnosis")

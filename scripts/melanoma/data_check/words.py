@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from melanoma.data.vocabulary import VOCABULARIES, harmonize, propose
+from melanoma.tables.vocabulary import VOCABULARIES, harmonize, propose
 
 Meaning = str | int | None
 SEXES = {

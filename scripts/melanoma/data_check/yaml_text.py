@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from melanoma.common.errors import InputError
-from melanoma.config.data import Split
+from melanoma.config.split import Split
 from melanoma.data_check.check import expected_test_set
 from melanoma.data_check.proposal import Proposal
 

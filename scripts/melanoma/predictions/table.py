@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
-from melanoma.data.identifiers import image_names, plain_texts
-from melanoma.data.tables import read_frame, row_name
 from melanoma.stats.log_odds import logit
+from melanoma.tables.identifiers import image_names, plain_texts
+from melanoma.tables.tables import read_frame, row_name
 
 COLUMNS = [
     "image",

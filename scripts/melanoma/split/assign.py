@@ -15,12 +15,12 @@ from scipy.sparse.csgraph import connected_components
 
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
-from melanoma.config.data import Split as SplitSettings
-from melanoma.data.identifiers import image_names
-from melanoma.data.tables import read_frame, row_name
+from melanoma.config.split import Split as SplitSettings
 from melanoma.data.units import unit
 from melanoma.split.given import LEFT_OUT, TEST, UNPLACED, predefined, saved
 from melanoma.split.strata import Strata, find_strata
+from melanoma.tables.identifiers import image_names
+from melanoma.tables.tables import read_frame, row_name
 
 TEST_COLUMNS = ["row", "image", "patient", "unit", "lesion", "sex", "age", "site", "width", "height", "source"]
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]

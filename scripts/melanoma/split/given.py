@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
-from melanoma.config.data import Split as SplitSettings
-from melanoma.data.identifiers import image_names, plain, plain_texts
-from melanoma.data.tables import read_frame, row_name
+from melanoma.config.split import Split as SplitSettings
+from melanoma.tables.identifiers import image_names, plain, plain_texts
+from melanoma.tables.tables import read_frame, row_name
 
 TEST, LEFT_OUT = -1, -2
 # Why an image of the study is in neither test nor a fold, by the method of the split.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from melanoma.common.cli import log
-from melanoma.config.data import NearDuplicates
+from melanoma.config.split import NearDuplicates
 from melanoma.split.assign import group_images, read_pairs
 from melanoma.split.leakage import figures
 

@@ -9,8 +9,8 @@ import pytest
 
 from melanoma.config.data import Data, Generate
 from melanoma.data.catalog import build_catalog
-from melanoma.data.demo_cohort import kaggle_table, make_cohort
 from melanoma.data.doubts import identical
+from melanoma.demo.cohort import kaggle_table, make_cohort
 from real_data import real_data
 
 COLUMNS = {"image": "image", "patient": "patient", "lesion": "lesion", "sex": "sex", "age": "age", "target": "target"}

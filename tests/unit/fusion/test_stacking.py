@@ -12,7 +12,7 @@ from melanoma.common.errors import InputError
 from melanoma.config.data import Generate
 from melanoma.config.networks import GradientBoosting
 from melanoma.config.study import FusionSettings
-from melanoma.data.demo_cohort import make_cohort
+from melanoma.demo.cohort import make_cohort
 from melanoma.fusion.stacking import Weights, cross_fits, fit_function, fusion_table
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
 from melanoma.stats.calibration import patient_folds

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from calls import count_calls
 from melanoma.common.errors import InputError
-from melanoma.config.data import Split
+from melanoma.config.split import Split
 from melanoma.split.assign import assign, group_images, read_pairs, usable_images
 from melanoma.split.assign import split_images as split_study
 from melanoma.split.leakage import Tables, check, require_no_leaks

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from melanoma.config.data import Split
+from melanoma.config.split import Split
 from melanoma.split.assign import split_images
 
 SETTINGS = Split()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from melanoma.common.errors import InputError
-from melanoma.config.data import Split
+from melanoma.config.split import Split
 from melanoma.split.assign import split_images
 from melanoma.split.given import read_saved
 from simulated_split import catalog, pairs_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from melanoma.config.data import NearDuplicates
+from melanoma.config.split import NearDuplicates
 from melanoma.split.assign import read_pairs
 from melanoma.split.near_duplicates import linked, log_doubts, read_near_duplicates, settle_doubts
 

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from melanoma.common.cli import progress
 from melanoma.common.errors import InputError
 from melanoma.config.data import Generate
-from melanoma.data.demo_images import draw_photograph
+from melanoma.demo.images import draw_photograph
 from melanoma.stats.log_odds import logit, sigmoid
 from melanoma.stats.metrics import auroc
 

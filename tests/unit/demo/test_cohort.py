@@ -18,7 +18,7 @@ import draw_lesions as script
 from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.config.data import Generate
-from melanoma.data.demo_cohort import (
+from melanoma.demo.cohort import (
     MOST_IMAGES_OF_A_PATIENT,
     SIZE_CHANCES,
     SIZES,
@@ -28,7 +28,7 @@ from melanoma.data.demo_cohort import (
     truth,
     write_photographs,
 )
-from melanoma.data.demo_images import draw_photograph, draw_traits
+from melanoma.demo.images import draw_photograph, draw_traits
 
 KAGGLE_COLUMNS = [
     "image_name",
@@ -223,7 +223,7 @@ def test_an_interrupted_run_leaves_no_folder_that_passes_as_done(
     settings = demo_settings(images=4)
     cohort = make_cohort(settings)
     with monkeypatch.context() as patch:
-        patch.setattr("melanoma.data.demo_cohort.progress", interrupted)
+        patch.setattr("melanoma.demo.cohort.progress", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write_photographs(tmp_path / "jpeg", cohort, settings, 1)
     assert not (tmp_path / "jpeg").exists()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from melanoma.common.errors import InputError
-from melanoma.data.image_files import class_folders, find_files, list_images
+from melanoma.sources.image_files import class_folders, find_files, list_images
 
 
 def files(folder: Path, *paths: str) -> Path:

@@ -8,7 +8,7 @@ import pytest
 from file_server import CONTENT, SHA256, Server, get, left, refused, serving
 from melanoma.common.errors import InputError
 from melanoma.config.data import Download
-from melanoma.data.download import fetch
+from melanoma.downloads.download import fetch
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_an_interrupted_unpacking_starts_again_without_the_network(
     server.files["/train.zip"] = zipped(tmp_path / "made.zip", {"a.jpg": b"a"}).read_bytes()
     folder = tmp_path / "jpeg" / "train"
     with monkeypatch.context() as patched:
-        patched.setattr("melanoma.data.archive._copy", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr("melanoma.downloads.archive._copy", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             get(server, folder, "/train.zip", unzip="folder")
     assert left(folder.parent) == {"train.part", "train.part.json"}

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
-from melanoma.data.identifiers import plain
-from melanoma.data.table_texts import LINE_END, read_text
+from melanoma.tables.identifiers import plain
+from melanoma.tables.table_texts import LINE_END, read_text
 
 MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "None", "<NA>"}
 STATED_DELIMITER = re.compile(r'"?sep=(.)"?\s*[\r\n]', re.IGNORECASE)

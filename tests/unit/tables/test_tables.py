@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 import workflow
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
-from melanoma.data.identifiers import plain
-from melanoma.data.tables import read_table
 from melanoma.predictions.external import external_predictions
 from melanoma.predictions.table import read_labels, read_predictions
 from melanoma.split.assign import read_pairs
+from melanoma.tables.identifiers import plain
+from melanoma.tables.tables import read_table
 
 # If a cell of a column is empty, pandas stores whole numbers exactly only up to this one.
 MOST = 2**53

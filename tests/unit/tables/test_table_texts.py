@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from melanoma.data.tables import read_frame, read_table
+from melanoma.tables.tables import read_frame, read_table
 
 TEXT = "image,patient,site,target\na,1,torso,0\nb,2,,1\nc,,Körper,0\n"
 FORMS: dict[str, Callable[[str], bytes]] = {

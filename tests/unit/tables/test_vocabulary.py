@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from melanoma.data.class_columns import ONE_HOT, ONE_HOT_2017
-from melanoma.data.vocabulary import (
+from melanoma.sources.class_columns import ONE_HOT, ONE_HOT_2017
+from melanoma.tables.vocabulary import (
     BENIGN,
     DIAGNOSES,
     MALIGNANT,

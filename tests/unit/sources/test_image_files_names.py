@@ -10,7 +10,7 @@ import pytest
 from melanoma.common.errors import InputError
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
-from melanoma.data.image_files import list_images
+from melanoma.sources.image_files import list_images
 
 COLUMNS = {"image": "image", "target": "target"}
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from melanoma.common.dicom import open_dicom
 from melanoma.common.errors import InputError
-from melanoma.data.identifiers import plain
+from melanoma.tables.identifiers import plain
 
 DICOM_SUFFIX = ".dcm"
 TAGS = ("patient", "sex", "age")

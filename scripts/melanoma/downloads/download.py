@@ -17,7 +17,7 @@ from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_json
 from melanoma.config.data import Download
-from melanoma.data.archive import unpack_file, unpack_folder
+from melanoma.downloads.archive import unpack_file, unpack_folder
 
 CHUNK = 2**20
 TIMEOUT = 60.0  # seconds without a byte

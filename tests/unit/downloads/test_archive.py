@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from melanoma.common.errors import InputError
-from melanoma.data.archive import unpack_file, unpack_folder
+from melanoma.downloads.archive import unpack_file, unpack_folder
 from zips import zipped
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from melanoma.common.errors import InputError
 from melanoma.common.files import HDF5_SUFFIXES
-from melanoma.data.identifiers import image_name, plain
-from melanoma.data.tables import Table
+from melanoma.tables.identifiers import image_name, plain
+from melanoma.tables.tables import Table
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dcm")
 MACOS = "._"  # begins the name of a file that macOS writes beside each file on a disk of another system

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melanoma.common.errors import InputError
-from melanoma.data.identifiers import as_known, image_name, plain, similar
+from melanoma.tables.identifiers import as_known, image_name, plain, similar
 
 CERTAIN = {
     "blanks at the ends": lambda text: f"  {text}\t",

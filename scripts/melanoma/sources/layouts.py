@@ -14,12 +14,12 @@ import pandas as pd
 
 from melanoma.common.errors import InputError
 from melanoma.config.data import Source
-from melanoma.data.class_columns import decode, isic_classes
-from melanoma.data.dicom_tags import with_tags
-from melanoma.data.identifiers import as_known
-from melanoma.data.image_files import class_folders, find_files, joined, list_images, names_and_paths
-from melanoma.data.tables import Table, read_table
-from melanoma.data.vocabulary import MELANOMA, harmonize, names_cancers, replace
+from melanoma.sources.class_columns import decode, isic_classes
+from melanoma.sources.dicom_tags import with_tags
+from melanoma.sources.image_files import class_folders, find_files, joined, list_images, names_and_paths
+from melanoma.tables.identifiers import as_known
+from melanoma.tables.tables import Table, read_table
+from melanoma.tables.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
 COLUMNS = (
     "image",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from melanoma.data.identifiers import plain
+from melanoma.tables.identifiers import plain
 
 MELANOMA = "melanoma"
 UNKNOWN = "unknown"
@@ -181,6 +181,8 @@ SEARCHED = 100  # unknown words of a column for which the nearest word is search
 # A hint needs this similarity: a typing error. What may be malignant needs more: melanocytoma is no melanoma.
 NEAR, NEAR_MALIGNANT, MARGIN = 0.8, 0.88, 0.1
 ALL_OTHERS = "*"
+# An age such as "85+".
+AT_LEAST = r"(\d+) ?\+"
 
 
 def _known(column: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from melanoma.data.class_columns import decode
+from melanoma.sources.class_columns import decode
 
 CLASSES = {"Common Nevus": "nevus", "Melanoma": "melanoma"}
 

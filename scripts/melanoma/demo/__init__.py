@@ -1,0 +1,1 @@
+"""The demonstration cohort: patients and lesions that the workflow draws."""

@@ -1,0 +1,1 @@
+"""Downloads: files from the web, and the zips among them."""

@@ -1,0 +1,1 @@
+"""Sources: the layouts of tables and the image files that they name."""
