@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from fake_commands import fake_slurm
 from project import ROOT
 from workflow import clone, put_kaggle_tables, snakemake
 
 TEXT = (ROOT / "docs" / "clusters.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 # What only a scheduler, a network or conda can answer.
-ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make install", "cd $SCRATCH")
+ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make install", "cd $SCRATCH", "srun")
 
 
 def commands(word: str) -> list[str]:
@@ -44,8 +45,16 @@ def test_a_snakemake_command_plans(tmp_path, monkeypatch, command):
     assert next((said for word, said in expected.items() if word in command), "train_fold") in printed
 
 
+def test_a_python_command_runs_on_a_cluster_that_fits_the_profile(tmp_path, monkeypatch):
+    put_kaggle_tables(clone(tmp_path))
+    fake_slurm(tmp_path / "cluster", monkeypatch)
+    for command in commands("python"):
+        done = subprocess.run([sys.executable, *command.split()[1:]], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_no_other_command_is_on_the_page():
-    assert all(line.startswith(("snakemake", *ELSEWHERE)) for line in COMMANDS)
+    assert all(line.startswith(("snakemake", "python", *ELSEWHERE)) for line in COMMANDS)
 
 
 def test_the_options_for_conda_exist():
