@@ -39,8 +39,7 @@ def examine(study: Study, profile: Profile | None, gpus: int | None) -> list[Fin
     findings += checked("disk", CHECK_SECONDS, lambda: disk(study, folder, replies))
     if profile is not None:
         findings += checked("scheduler", CHECK_SECONDS, lambda: scheduler(study, profile))
-    most = max((job.gpus for job in study_jobs(study)), default=0)
-    return findings + gpu(most if gpus is None else gpus, profile, given=gpus is not None)
+    return findings + gpu(study, profile, gpus)
 
 
 def checked(subject: str, seconds: float, check: Callable[[], list[Finding]]) -> list[Finding]:
@@ -68,17 +67,22 @@ def scheduler(study: Study, profile: Profile) -> list[Finding]:
     return [] if profile.executor == "local" else [note("scheduler", f"{profile.executor} is not checked")]
 
 
-def gpu(gpus: int, profile: Profile | None, given: bool) -> list[Finding]:
-    """Check the GPUs, if one is asked for; on a cluster without `given` only in a job, as a login node has none."""
+def gpu(study: Study, profile: Profile | None, given: int | None) -> list[Finding]:
+    """Check as many GPUs as the study asks for, or as are `given`.
+
+    On a cluster, a login node has none. So those of the study are checked in a job alone.
+    """
+    asked = [recipe for recipe in study.models.values() if recipe.resources.gpus]
+    gpus = max((recipe.resources.gpus for recipe in asked), default=0) if given is None else given
     if gpus == 0:
         return []
-    if profile is not None and profile.executor != "local" and not given and scheduler_job() is None:
+    if profile is not None and profile.executor != "local" and given is None and scheduler_job() is None:
         how = GPU_JOB.get(profile.executor, "a GPU job with python scripts/doctor.py --gpus 1")
         return [note("GPU", f"not checked here, because GPU jobs run on other nodes. Check one of them: {how}")]
 
     def check() -> list[Finding]:
         from melanoma.doctor.gpu import check_gpus  # CUDA must start in a process that has not started it
 
-        return check_gpus(gpus)
+        return check_gpus(gpus, {recipe.precision for recipe in asked})
 
     return checked("GPU", GPU_SECONDS, check)

@@ -3,6 +3,7 @@
 import math
 import shutil
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -20,8 +21,11 @@ QUERY = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format
 NODE = "run on a node with a GPU (on a cluster, inside a GPU job), or set resources.gpus of the models to 0"
 
 
-def check_gpus(gpus: int) -> list[Finding]:
-    """Compute one training step on each of `gpus` GPUs of this machine, at least 1."""
+def check_gpus(gpus: int, required: Collection[str]) -> list[Finding]:
+    """Compute one training step on each of `gpus` GPUs of this machine, at least 1.
+
+    A GPU without one of the `required` precisions is a fault, without another one a warning.
+    """
     try:
         cards = answer(*QUERY).strip().splitlines()
     except NoAnswer as error:
@@ -41,7 +45,7 @@ def check_gpus(gpus: int) -> list[Finding]:
         )
         return [fault(SUBJECT, f"{built} cannot use {cards[0]}: {reason}", cure)]
     findings = [ok(SUBJECT, f"{'; '.join(cards)}; PyTorch for CUDA {torch.version.cuda}")]
-    findings += [finding for number in range(gpus) for finding in _steps(gpus, number)]
+    findings += [finding for number in range(gpus) for finding in _steps(gpus, number, required)]
     return [*findings, *(_shared_memory() if gpus > 1 else [])]
 
 
@@ -63,18 +67,21 @@ def training_step(device: torch.device, precision: torch.dtype) -> float:
     return losses[-1]
 
 
-def _steps(gpus: int, number: int) -> list[Finding]:
+def _steps(gpus: int, number: int, required: Collection[str]) -> list[Finding]:
     subject = f"{SUBJECT} {number}"
+    findings, works = [], []
     for name, precision in PRECISIONS.items():
         try:
             loss = training_step(compute_device(gpus, name, number), precision)
         except InputError as error:
-            return [fault(subject, str(error), NODE)]
+            findings.append((fault if name in required or not works else warning)(subject, str(error), NODE))
+            continue
         except RuntimeError as error:
             return [_broken(subject, f"a training step in {name} fails: {str(error).strip().splitlines()[0]}")]
         if not math.isfinite(loss):
             return [_broken(subject, f"a training step in {name} gives the loss {loss}")]
-    return [ok(subject, f"a training step works in {' and '.join(PRECISIONS)}")]
+        works.append(name)
+    return [ok(subject, f"a training step works in {' and '.join(works)}"), *findings] if works else findings[:1]
 
 
 def _broken(subject: str, text: str) -> Finding:

@@ -9,7 +9,8 @@ from melanoma.doctor.profile import Job, Profile, minutes
 
 SUBJECT = "Grid Engine"
 PARALLEL = "shared"  # the parallel environment that sge-submit requests
-TIME_LIMIT = re.compile(r"^h_rt\s+(\S+)", re.MULTILINE)
+TIME_LIMIT = re.compile(r"^h_rt\s+(.+)$", re.MULTILINE)
+DAY = 1440  # minutes; sge-submit refuses a longer job without highp
 
 
 def check_grid_engine(profile: Profile, jobs: list[Job]) -> list[Finding]:
@@ -24,7 +25,7 @@ def check_grid_engine(profile: Profile, jobs: list[Job]) -> list[Finding]:
             " (`. /u/local/Modules/default/init/modules.sh` on Hoffman2); without Grid Engine, use --profile local"
         )
         return [fault(SUBJECT, str(error), cure)]
-    findings = [*_requests(profile, jobs, complexes), *_environment(jobs, environments), *_times(jobs, limits)]
+    findings = [*_requests(profile, jobs, complexes), *_environment(jobs, environments), *_times(profile, jobs, limits)]
     asked = ", ".join(_asked(profile, jobs))
     return findings or [ok(SUBJECT, f"the requests {asked} exist, and no queue is too short for a model")]
 
@@ -38,8 +39,11 @@ def _complexes(printed: str) -> dict[str, bool]:
 def _asked(profile: Profile, jobs: list[Job]) -> list[str]:
     """Return the complexes that profiles/hoffman2/bin/sge-submit requests for the jobs."""
     gpu = ["gpu", profile.defaults.get("gpu_model", ""), "cuda"] if any(job.gpus for job in jobs) else []
-    highp = ["highp"] if profile.defaults.get("highp", "0") != "0" else []
-    return ["h_rt", "h_data", *gpu, *highp]
+    return ["h_rt", "h_data", *gpu, *(["highp"] if _highp(profile) else [])]
+
+
+def _highp(profile: Profile) -> bool:
+    return profile.defaults.get("highp", "0") != "0"
 
 
 def _requests(profile: Profile, jobs: list[Job], complexes: dict[str, bool]) -> Iterator[Finding]:
@@ -64,12 +68,18 @@ def _environment(jobs: list[Job], environments: list[str]) -> Iterator[Finding]:
         yield fault(SUBJECT, text, cure)
 
 
-def _times(jobs: Iterable[Job], limits: list[str]) -> Iterator[Finding]:
+def _times(profile: Profile, jobs: Iterable[Job], limits: list[str]) -> Iterator[Finding]:
     """Report the models that run longer than any queue allows. A limit is a default, then [HOST=LIMIT] for hosts."""
-    times = [minutes(part.strip("[]").rpartition("=")[2]) for limit in limits for part in limit.split(",")]
+    times = [
+        minutes(part.strip("[]").rpartition("=")[2]) for limit in limits for part in limit.replace(" ", "").split(",")
+    ]
     longest = max(times, default=float("inf"))
+    longest = longest if _highp(profile) else min(longest, DAY)
     for job in jobs:
         if job.runtime > longest:
-            text = f"model {job.model} asks for {job.runtime} minutes, and the longest queue has {longest:g}"
-            cure = f"set resources.runtime of the model to at most {longest:g}: a training continues in the next job"
+            text = f"model {job.model} asks for {job.runtime} minutes, and a job gets {longest:g}"
+            cure = (
+                f"set resources.runtime of the model to at most {longest:g}: a training continues in the next job; or"
+                " set highp=1 in the profile, for nodes of your group"
+            )
             yield fault(SUBJECT, text, cure)

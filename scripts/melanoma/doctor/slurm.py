@@ -46,6 +46,8 @@ def check_slurm(profile: Profile, jobs: Iterable[Job]) -> list[Finding]:
     findings = [finding for name in mine for finding in _partition(name, mine[name] or {}, cluster, file)]
     findings += [*_fits(mine, jobs, file), *_model(profile, cluster), *_account(profile)]
     good = f"the partitions {', '.join(mine)} of {file.name} exist, with their limits; all models fit"
+    if not mine:
+        good = f"{file} has no partitions, so all jobs go to Slurm's default one"
     return findings if any(each.level == "FAULT" for each in findings) else [ok(SUBJECT, good), *findings]
 
 
@@ -119,6 +121,6 @@ def _account(profile: Profile) -> Iterator[Finding]:
         yield note(SUBJECT, f"the account {account or '(none given)'} is not checked: {error}")
         return
     known = sorted(set(printed.split()))
-    if known and account not in known:
+    if known and (account or "").lower() not in known:
         text = f"{profile.file}: slurm_account is {account or 'missing'}, which is no account of {user}"
         yield fault(SUBJECT, text, f"set slurm_account to one of {', '.join(known)}")

@@ -14,7 +14,7 @@ A100   A100   BOOL   == YES NO  FALSE 0
 cuda   cuda   INT    <= YES JOB 0 0
 highp  highp  BOOL   == YES NO  FALSE 0
 """
-QUEUES = "qname all.q\nh_rt  24:00:00,[node1=336:00:00]\nqname short.q\nh_rt  2:00:00\n"
+QUEUES = "qname all.q\nh_rt  24:00:00, \\\n      [node1=336:00:00]\nqname short.q\nh_rt  2:00:00\n"
 JOB = Job("cnn", gpus=1, threads=8, mem_mb=32000, runtime=720)
 
 
@@ -61,6 +61,11 @@ def test_a_missing_parallel_environment(qconf, tmp_path):
 
 
 def test_a_model_that_runs_longer_than_any_queue(qconf, tmp_path):
-    assert check(tmp_path, Job(**{**vars(JOB), "runtime": 336 * 60}))[0].level == "ok"
-    (finding,) = check(tmp_path, Job(**{**vars(JOB), "runtime": 336 * 60 + 1}))
-    assert "longest queue has 20160" in finding.text and "at most 20160" in finding.cure
+    assert check(tmp_path, Job(**{**vars(JOB), "runtime": 336 * 60}), highp="1")[0].level == "ok"
+    (finding,) = check(tmp_path, Job(**{**vars(JOB), "runtime": 336 * 60 + 1}), highp="1")
+    assert "a job gets 20160" in finding.text and "at most 20160" in finding.cure
+
+
+def test_a_model_that_runs_longer_than_a_day_needs_nodes_of_the_group(qconf, tmp_path):
+    (finding,) = check(tmp_path, Job(**{**vars(JOB), "runtime": 1441}))
+    assert "a job gets 1440" in finding.text and "highp=1" in finding.cure
