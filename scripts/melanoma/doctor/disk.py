@@ -10,7 +10,7 @@ from melanoma.common.errors import InputError
 from melanoma.config.data import Source
 from melanoma.config.study import Study
 from melanoma.doctor.data import Reply, missing_downloads
-from melanoma.doctor.findings import Finding, fault, ok, warning
+from melanoma.doctor.findings import Finding, fault, note, ok, warning
 from melanoma.models.classifier import build_network
 from melanoma.snakefile.trainings import Trainings
 from melanoma.sources.image_files import list_images
@@ -46,7 +46,7 @@ def check_disk(study: Study, folder: Path, replies: Mapping[str, Reply]) -> list
     if free < need + checkpoints:
         more = f"; checkpoints need up to {checkpoints / GB:.1f} GB more, if all trainings run at once"
         return [warning(SUBJECT, text + more, cure)]
-    return [ok(SUBJECT, text)]
+    return [note(SUBJECT, text) if unknown else ok(SUBJECT, text)]
 
 
 def study_needs(study: Study, folder: Path, replies: Mapping[str, Reply]) -> tuple[dict[str, int], list[str]]:

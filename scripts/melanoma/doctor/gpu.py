@@ -69,12 +69,14 @@ def training_step(device: torch.device, precision: torch.dtype) -> float:
 
 def _steps(gpus: int, number: int, required: Collection[str]) -> list[Finding]:
     subject = f"{SUBJECT} {number}"
-    findings, works = [], []
+    findings: list[Finding] = []
+    works: list[str] = []
     for name, precision in PRECISIONS.items():
         try:
             loss = training_step(compute_device(gpus, name, number), precision)
         except InputError as error:
-            findings.append((fault if name in required or not works else warning)(subject, str(error), NODE))
+            level = fault if name in required or not works else warning
+            findings.append(level(subject, str(error), NODE))
             continue
         except RuntimeError as error:
             return [_broken(subject, f"a training step in {name} fails: {str(error).strip().splitlines()[0]}")]

@@ -69,10 +69,9 @@ def _environment(jobs: list[Job], environments: list[str]) -> Iterator[Finding]:
 
 
 def _times(profile: Profile, jobs: Iterable[Job], limits: list[str]) -> Iterator[Finding]:
-    """Report the models that run longer than any queue allows. A limit is a default, then [HOST=LIMIT] for hosts."""
-    times = [
-        minutes(part.strip("[]").rpartition("=")[2]) for limit in limits for part in limit.replace(" ", "").split(",")
-    ]
+    """Report the models that run longer than a job may. A limit is a default, then [HOST=LIMIT] for hosts."""
+    parts = [part.strip(" []") for limit in limits for part in limit.split(",")]
+    times = [minutes(part.rpartition("=")[2]) for part in parts]
     longest = max(times, default=float("inf"))
     longest = longest if _highp(profile) else min(longest, DAY)
     for job in jobs:
