@@ -10,7 +10,7 @@ from pathlib import Path
 from isic_metadata.anatom_site_hierarchical import AnatomSiteEnum
 from isic_metadata.diagnosis_hierarchical import DiagnosisEnum
 
-TABLE = Path(__file__).parent / "melanoma" / "data" / "archive_vocabulary.csv"
+TABLE = Path(__file__).parent / "melanoma" / "tables" / "archive_vocabulary.csv"
 
 if __name__ == "__main__":
     lines = [f"# isic-metadata {version('isic-metadata')}, Apache License 2.0, by scripts/archive_vocabulary.py"]

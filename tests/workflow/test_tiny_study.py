@@ -96,7 +96,9 @@ def test_only_what_evaluates_is_given_test_labels(finished):
     printed = snakemake(folder, "-n", "--forceall", *TINY)
     blocks = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)\n", printed, re.MULTILINE)
     assert {name for name, inputs in blocks if "test_labels" in inputs} == EVALUATIONS
-    assert {name for name, inputs in blocks if "catalog.parquet" in inputs} == {"prepare_shard", "split_study"}
+    assert {name for name, inputs in blocks if "catalog.parquet" in inputs} == {
+        *("prepare_shard", "find_near_duplicates", "split_study", "write_report")
+    }
 
 
 @on_finished

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import HDF5_SUFFIXES, atomic_path, sha256
+from melanoma.common.hdf5 import create_hdf5, read_bytes
 from melanoma.config.data import Images
-from melanoma.images.hdf5 import create_hdf5, read_bytes
 from melanoma.images.header import Unreadable, read_header
 from melanoma.images.preprocess import crop_and_resize
 from melanoma.images.quality import DIM, UNMEASURED, Quality, measure

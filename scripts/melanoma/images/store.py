@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError
 from melanoma.common.files import atomic_path
-from melanoma.images.hdf5 import REMEDY, create_hdf5, open_hdf5
+from melanoma.common.hdf5 import REMEDY, create_hdf5, open_hdf5
 
 # The images are not compressed: HDF5's filter lzf makes them a fifth smaller and six times slower to read, gzip two
 # fifths smaller and seven times slower.

@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-import h5py
 import pandas as pd
 
 from melanoma.common.errors import InputError
 from melanoma.common.files import HDF5_SUFFIXES
+from melanoma.common.hdf5 import dataset_names
 from melanoma.tables.identifiers import image_name, plain
 from melanoma.tables.tables import Table
 
@@ -152,8 +152,7 @@ def _check_classes(path: Path, folders: Collection[str | None]) -> None:
 
 def _list_hdf5(path: Path) -> dict[str, list[str]]:
     try:
-        with h5py.File(path) as file:
-            return {image_name(name): [f"{path}/{name}"] for name in file}
+        return {image_name(name): [f"{path}/{name}"] for name in dataset_names(path)}
     except OSError as error:
         raise InputError(f"{path}: no HDF5 file of images. Fetch it again, or correct its path") from error
 

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from melanoma.common.errors import InputError, listing
 
@@ -108,6 +106,10 @@ def similar(names: Iterable[str]) -> pd.Series:
     name, names_found = pd.factorize(links.index)
     key, keys = pd.factorize(links)
     nodes = len(names_found) + len(keys)
+    # Imported here, because the import takes longer than most scripts that read an id.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(links), bool), (name, len(names_found) + key)), shape=(nodes, nodes))
     numbers = connected_components(graph, directed=False)[1][: len(names_found)]
     return pd.Series(numbers, index=pd.Index(names_found, dtype="str"))

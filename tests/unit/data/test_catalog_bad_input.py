@@ -193,7 +193,7 @@ def test_a_class_that_a_fold_lacks_is_named_with_counts_and_remedy(rows: pd.Data
     build_catalog(rows)
     prepare_images()
     text = message(split_images, folds=6)
-    requires(text, "fold 3, ", "no melanoma", "8, of 4 patient(s)", "6 folds", "Use fewer folds")
+    requires(text, "fold 5: ", "no melanoma", "8, of 4 patient(s)", "6 folds", "Use fewer folds")
     assert not Path("train.parquet").exists()
 
 

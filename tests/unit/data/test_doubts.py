@@ -31,7 +31,8 @@ def doubts(*sources: dict[str, Any]) -> list[tuple[str, str]]:
     if all(each["role"] == "extra_train" for each in sources):
         sources = (*sources, study | {"table": str(path), "images": sources[0]["images"]})
     _, issues = build_catalog(Data(sources=sources))
-    issues = issues[(issues["action"] == "warning") & ~issues["problem"].str.contains("without a patient")]
+    others = issues["problem"].str.contains("without a patient|no such column")
+    issues = issues[(issues["action"] == "warning") & ~others]
     return list(issues[["source", "problem"]].itertuples(index=False, name=None))
 
 

@@ -58,6 +58,11 @@ def test_certain_respellings_of_500_tables_never_change_the_groups(tmp_path: Pat
     np.testing.assert_array_equal(*groups)
 
 
+def doubts(issues: pd.DataFrame) -> pd.DataFrame:
+    """Return the issues but for those of columns that these small tables lack."""
+    return issues[~issues["problem"].str.contains("no such column")]
+
+
 def test_the_same_ids_of_two_years_are_the_same_patients_where_the_sources_say_so(tmp_path: Path) -> None:
     years = clinic([100, 100, 101, 102]), clinic(["100.0", "101.0", "102.0", "103.0"], "B")
     sources = [source(tmp_path, table, name) for table, name in zip(years, "ab", strict=True)]
@@ -68,7 +73,7 @@ def test_the_same_ids_of_two_years_are_the_same_patients_where_the_sources_say_s
     shared, _ = build(*(each | {"ids": "global"} for each in sources))
     assert shared["patient"].tolist() == ["100", "100", "101", "102", "100", "101", "102", "103"]
     own, issues = build(*(each | {"ids": "source"} for each in sources))
-    assert own["patient"].tolist()[:5] == ["a:100", "a:100", "a:101", "a:102", "b:100"] and issues.empty
+    assert own["patient"].tolist()[:5] == ["a:100", "a:100", "a:101", "a:102", "b:100"] and doubts(issues).empty
 
 
 def test_other_persons_under_the_same_ids_are_told_by_their_sexes(tmp_path: Path) -> None:
@@ -77,10 +82,10 @@ def test_other_persons_under_the_same_ids_are_told_by_their_sexes(tmp_path: Path
     sources = source(tmp_path, one), source(tmp_path, other, "b")
     catalog, issues = build(*sources)
     assert catalog["patient"].nunique() == 6
-    assert issues["problem"].str.contains("the sex of 3 differs").tolist() == [True]
+    assert doubts(issues)["problem"].str.contains("the sex of 3 differs").tolist() == [True]
     _, issues = build(*(each | {"ids": "global"} for each in sources))
-    assert issues["problem"].tolist() == ["3 patient(s) with more than one sex, such as 1, 2, 3"]
-    assert issues["source"].tolist() == ["a, b"]
+    assert doubts(issues)["problem"].tolist() == ["3 patient(s) with more than one sex, such as 1, 2, 3"]
+    assert doubts(issues)["source"].tolist() == ["a, b"]
 
 
 def test_a_table_of_the_archive_under_other_names_of_columns_is_noticed(tmp_path: Path) -> None:

@@ -147,5 +147,7 @@ def test_without_labels_of_train_the_log_says_that_nothing_was_corrected(
     write_parquet(tmp_path / "two.parquet", study.member(1))
     write_yaml(tmp_path / "fusion.yaml", {"members": ["one", "two"]})
     given = [f"{name}={tmp_path / name}.parquet" for name in ("one", "two")]
-    call(script, "--settings", tmp_path / "fusion.yaml", "--members", *given, "--output", tmp_path / "fused.parquet")
+    output = tmp_path / "fused.parquet"
+    with caplog.at_level("INFO", logger="melanoma"):
+        call(script, "--settings", tmp_path / "fusion.yaml", "--members", *given, "--output", output)
     assert "no prior correction" in caplog.text

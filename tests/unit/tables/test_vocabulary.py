@@ -18,7 +18,7 @@ from melanoma.tables.vocabulary import (
 )
 from project import ROOT
 
-ARCHIVE = ROOT / "scripts" / "melanoma" / "data" / "archive_vocabulary.csv"
+ARCHIVE = ROOT / "scripts" / "melanoma" / "tables" / "archive_vocabulary.csv"
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)

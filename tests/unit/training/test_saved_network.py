@@ -161,5 +161,5 @@ def test_files_prepared_by_the_preparation_of_a_store_are_its_images(tmp_path: P
     files = [tmp_path / "jpeg" / f"{name}.jpg" for name in store.names]
     np.testing.assert_array_equal(Photographs(files, store.preparation).read([7, 3]), store.read([7, 3]))
     files[3].write_bytes(files[3].read_bytes()[:200])
-    with pytest.raises(InputError, match=rf"{files[3]}: .*Give a complete JPEG or PNG"):
+    with pytest.raises(InputError, match=rf"{files[3]}: .*Give a complete image file"):
         Photographs(files, store.preparation).read([3])

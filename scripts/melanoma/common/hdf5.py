@@ -33,6 +33,12 @@ def create_hdf5(path: str | Path) -> h5py.File:
     return h5py.File(path, "w", libver=FORMAT, locking=False)
 
 
+def dataset_names(path: Path) -> list[str]:
+    """Return the names of all entries of an HDF5 file; raise OSError if it cannot be read."""
+    with h5py.File(path, "r", locking=False) as file:
+        return list(file)
+
+
 def read_bytes(path: Path, name: str) -> bytes:
     """Return a dataset of bytes, such as an image file in an HDF5 file; raise OSError if it cannot be read."""
     try:
