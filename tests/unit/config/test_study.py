@@ -218,7 +218,9 @@ def test_all_mistakes_are_reported_at_once():
 def test_a_network_that_leaves_nothing_of_the_image_is_found_before_anything_runs():
     with pytest.raises(InputError, match=r"of an image of 64 pixels nothing is left after convolution 4 of 6"):
         resolve(with_("images.size", 64))
-    assert resolve(with_("images.size", 342))
+    with pytest.raises(InputError, match=r"of an image of 329 pixels nothing is left after convolution 6 of 6"):
+        resolve(with_("images.size", 329))
+    assert resolve(with_("images.size", 330))
 
 
 @pytest.mark.parametrize("model", [{"network": "metadata_mlp"}, {"network": "naive_bayes"}])
