@@ -151,6 +151,12 @@ def _network_errors(where: str, recipe: Recipe, stored: int) -> Iterator[str]:
         )
     if recipe.input_size is not None and recipe.input_size > stored:
         yield f"{where}.input_size: {recipe.input_size} is larger than images.size {stored}"
+    if recipe.tta.frame == "full_size" and recipe.input_size not in (None, stored) and not recipe.takes_any_size:
+        yield (
+            f"{where}.tta.frame: full_size gives {recipe.network} images of {stored} pixels, and it is built for"
+            f" {recipe.input_size}; only resnest, efficientnet, and baseline_cnn with pooling average or levels take"
+            " both. Choose scaled or center_crop"
+        )
     library, _, name = recipe.network.partition("/")
     if library == "timm" and not has_network(name):
         meant = " or ".join(f"timm/{match}" for match in nearest_networks(name))

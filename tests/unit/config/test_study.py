@@ -67,8 +67,8 @@ def test_an_overlay_changes_the_two_networks_and_repeats_nothing(overlay):
     merged: dict = {}
     for file in files:
         update_config(merged, file)
-    assert set(resolve(merged).models) == {"s1_cnn", "s1_resnest269", "s1_metadata"}
-    assert not set(files[2]) - {"study", "split", "models"}
+    assert set(resolve(merged).models) == {"s1_cnn", "s1_resnest269"}
+    assert not set(files[2]) - {"study", "split", "models", "fusions"}
     assert not any("network" in recipe for recipe in files[2].get("models", {}).values())
 
 
@@ -113,6 +113,11 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("models.cnn.schedule", {"warmup_epochs": 11}, r"warmup_epochs: 11 epochs of warm-up leave none of 11"),
         ("models.cnn.schedule", {"warmup_epochs": 2}, r"a learning rate of 0; give warmup_start_factor, or per: batch"),
         ("models.cnn.optimizer", {"groups": [{"match": "(image"}]}, r"'\(image' is no regular expression: missing \)"),
+        (
+            "models.cnn",
+            {"network": "baseline_cnn", "input_size": 400, "tta": {"frame": "full_size"}},
+            r"models.cnn.tta.frame: full_size gives baseline_cnn images of 512 pixels, and it is built for 400;",
+        ),
         ("models.mlp.inputs", ["age"], r"models.mlp.inputs: only for .*; metadata_mlp has its own"),
         (
             "data.sources",
