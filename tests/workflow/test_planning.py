@@ -89,6 +89,12 @@ def test_the_two_network_ensemble_as_published_plans_a_fold_and_a_refit_of_two_n
     assert counts["train_fold"] == counts["train_refit"] == counts["fuse"] == 2
 
 
+def test_the_efficientnet_ensemble_as_published_plans_three_folds_of_each_network_and_no_refit(project):
+    put_kaggle_tables(project)
+    counts = planned(project, "--configfile", "studies/isic2020.yaml", "studies/s0_as_published.yaml")
+    assert counts["train_fold"] == 3 * 7 and "train_refit" not in counts
+
+
 def test_trials_are_jobs_known_at_the_dry_run(project):
     put_kaggle_tables(project)
     counts = planned(project, "--configfile", *TWO_NETWORKS, "studies/tuned.yaml")

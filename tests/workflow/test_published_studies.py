@@ -93,6 +93,86 @@ S1 = {
     }.items()
 }  # fmt: skip
 
+WEIGHTS = {
+    "efficientnet_b2": "efficientnet_b2_rwightman-c35c1473",
+    "efficientnet_b4": "efficientnet_b4_rwightman-23ab8bcd",
+    "efficientnet_b6": "efficientnet_b6_lukemelas-24a108a5",
+}
+S0_NETWORKS = {
+    f"s0_{network}_{size}": (network, size, f"data/weights/{weights}.pth")
+    for network, weights in WEIGHTS.items()
+    for size in (384, 512)
+}
+S0_METADATA = ("s0_logistic", "s0_forest", "s0_bayes")
+S0 = {
+    "data.sources.1.name": ("isic2018", "ISIC 2018 images added to train"),
+    "data.sources.1.role": ("extra_train", "ISIC 2018 images added to train"),
+    "images.size": (512, "at 384 and 512"),
+    "split.method": ("predefined", "three folds on the tfrecord shards"),
+    "split.predefined.column": ("tfrecord", "three folds on the tfrecord shards"),
+    "split.folds": (3, "K folds (3 in the run)"),
+    "split.run_folds": ((0, 1, 2), "every image predicted once out of fold"),
+    "predict.test": ("fold_mean", "mean over folds of the TTA means"),
+    "models.s0_forest.network": ("random_forest", "random forest (1000 trees, depth 2, balanced)"),
+    "models.s0_forest.random_forest.n_estimators": (1000, "random forest (1000 trees, depth 2, balanced)"),
+    "models.s0_forest.random_forest.max_depth": (2, "random forest (1000 trees, depth 2, balanced)"),
+    "models.s0_logistic.network": ("logistic_regression", "logistic regression (l2, balanced)"),
+    "models.s0_bayes.network": ("naive_bayes", "Gaussian naive Bayes"),
+    "fusions.s0_metadata.method": ("mean", "mean of logistic regression, random forest and naive Bayes"),
+    "fusions.s0_metadata.members": (S0_METADATA, "mean of logistic regression, random forest and naive Bayes"),
+    "fusions.s0_metadata.prior_correction": (False, "mean of the probabilities as they are"),
+    "fusions.s0_ensemble.method": ("weighted", "six image models x .15 + metadata x .1"),
+    "fusions.s0_ensemble.prior_correction": (False, "six image models x .15 + metadata x .1"),
+    "models.s0_efficientnet_b2_384_1cycle.schedule.name": ("1cycle", "also named: the 1cycle policy"),
+    "models.s0_efficientnet_b2_384_1cycle.schedule.per": ("batch", "also named: the 1cycle policy"),
+} | {
+    f"models.{model}.inputs": (("age", "sex", "site"), "on age, sex, site") for model in S0_METADATA
+} | {
+    f"models.{model}.{option}": value
+    for model, (network, size, weights) in S0_NETWORKS.items()
+    for option, value in {
+        "network": (network, "EfficientNet B2, B4, B6"),
+        "weights_file": (weights, "(ImageNet)"),
+        "input_size": (size, "at 384 and 512"),
+        "head": ("image_only", "one logit"),
+        "head_hidden": ((), "global average pooling, one logit"),
+        "backbone.features": ("pooled", "global average pooling, one logit"),
+        "backbone.pooling": ("average", "global average pooling, one logit"),
+        "epochs": (10, "10 epochs"),
+        "monitor": ("loss", "best epoch by validation loss"),
+        "early_stopping_patience": (None, "best epoch by validation loss"),
+        "batch_size": (256, "batch 256"),
+        "loss.name": ("bce", "binary cross entropy with label smoothing .05; class weights tried and dropped"),
+        "loss.label_smoothing": (0.05, "binary cross entropy with label smoothing .05"),
+        "optimizer.name": ("adam", "Adam"),
+        "optimizer.learning_rate": (pytest.approx(3e-6 * 256), "3e-6 x batch"),
+        "schedule.name": ("exponential", "then x.3 per epoch to 1e-6"),
+        "schedule.gamma": (0.3, "then x.3 per epoch to 1e-6"),
+        "schedule.min_lr_factor": (pytest.approx(1e-6 / (3e-6 * 256), rel=0.01), "then x.3 per epoch to 1e-6"),
+        "schedule.warmup_epochs": (5.0, "warm-up 5 epochs"),
+        "schedule.warmup_start_factor": (pytest.approx(5e-6 / (3e-6 * 256), rel=0.01), "from 5e-6 to 3e-6 x batch"),
+        "augmentation.flip_horizontal": (0.5, "flips"),
+        "augmentation.flip_vertical": (0.5, "flips"),
+        "augmentation.affine.probability": (1.0, "rotation N(0,180 deg)"),
+        "augmentation.affine.distribution": ("normal", "rotation N(0,180 deg)"),
+        "augmentation.affine.rotate": (180.0, "rotation N(0,180 deg)"),
+        "augmentation.affine.shear": (2.0, "shear N(0,2 deg)"),
+        "augmentation.affine.zoom": (0.125, "zoom 1+N(0,1)/8 per axis"),
+        "augmentation.affine.zoom_per_axis": (True, "zoom 1+N(0,1)/8 per axis"),
+        "augmentation.affine.shift": (pytest.approx(8 / size, rel=0.01), "shift N(0,8 px)"),
+        "augmentation.brightness_contrast.probability": (1.0, "brightness +-.2"),
+        "augmentation.brightness_contrast.brightness": (0.2, "brightness +-.2"),
+        "augmentation.brightness_contrast.contrast": (0.2, "contrast .8-1.2"),
+        "augmentation.hue_saturation_value.probability": (1.0, "saturation .7-1.3"),
+        "augmentation.hue_saturation_value.saturation": (0.3, "saturation .7-1.3"),
+        "augmentation.hue_saturation_value.hue": (0.0, "not in the list"),
+        "tta.name": ("random", "mean of 15 random augmentations"),
+        "tta.n": (15, "mean of 15 random augmentations"),
+        "tta.mean_of": ("probability", "mean of 15 random augmentations"),
+        "tta.frame": ("scaled", "at 384 and 512"),
+    }.items()
+}  # fmt: skip
+
 
 def study(*names: str) -> Study:
     """The study of several files, as Snakemake merges them."""
@@ -139,3 +219,19 @@ def test_both_networks_are_tuned_with_their_metadata_network_and_the_hidden_laye
     for recipe in study("isic2020", "two_networks", "tuned").models.values():
         assert {"metadata.widths", "head_hidden", "optimizer.learning_rate"} <= set(recipe.tune.space)
         assert 10 <= recipe.tune.trials <= 15, "grids of 10 to 15 settings"
+
+
+S0_STUDY = study("isic2020", "s0_as_published")
+
+
+@pytest.mark.parametrize("name", S0)
+def test_the_efficientnet_ensemble_is_as_published(name):
+    expected, words = S0[name]
+    assert option(S0_STUDY, name) == expected, words
+
+
+def test_the_efficientnet_ensemble_is_six_networks_and_a_tenth_of_the_metadata_models():
+    weights = dict.fromkeys(S0_NETWORKS, 0.15) | dict.fromkeys(S0_METADATA, pytest.approx(0.1 / 3, abs=1e-4))
+    assert S0_STUDY.fusions["s0_ensemble"].weights == weights
+    assert set(S0_STUDY.models) - set(weights) == {"s0_efficientnet_b2_384_1cycle"}
+    assert set(S0_STUDY.fusions) == {"s0_metadata", "s0_ensemble"}

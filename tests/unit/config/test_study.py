@@ -14,7 +14,8 @@ from melanoma.config.study import Study, resolve
 from minimal_config import MINIMAL, with_
 from project import ROOT
 
-OVERLAYS = ("two_networks.yaml", "tuned.yaml", "s1_as_published.yaml")
+TWO_NETWORKS = ("two_networks.yaml", "tuned.yaml", "s1_as_published.yaml")
+OVERLAYS = (*TWO_NETWORKS, "s0_as_published.yaml")
 STUDIES = [
     ROOT / "config.yaml",
     *sorted(path for path in ROOT.glob("studies/*.yaml") if path.name not in OVERLAYS),
@@ -59,10 +60,10 @@ def test_null_removes_what_an_earlier_file_gives():
     assert set(study.models) == {"mlp"} and not study.fusions
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS[1:])
+@pytest.mark.parametrize("overlay", TWO_NETWORKS[1:])
 def test_an_overlay_changes_the_two_networks_and_repeats_nothing(overlay):
     files = [
-        yaml.safe_load((ROOT / "studies" / name).read_text()) for name in ("isic2020.yaml", *OVERLAYS[:1], overlay)
+        yaml.safe_load((ROOT / "studies" / name).read_text()) for name in ("isic2020.yaml", TWO_NETWORKS[0], overlay)
     ]
     merged: dict = {}
     for file in files:
