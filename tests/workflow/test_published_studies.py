@@ -215,6 +215,16 @@ def test_the_two_networks_are_joint_in_every_study_that_has_them(name):
     assert all(found.models[key].head == "image_and_metadata" for key in found.models if key.startswith("s1_"))
 
 
+def test_the_blank_images_of_the_publication_take_the_place_of_brightness_and_contrast_alone():
+    plain, blank = study("isic2020", "two_networks"), study("isic2020", "two_networks", "s1_blank_images")
+    for name, recipe in blank.models.items():
+        augmentation = recipe.augmentation
+        assert (augmentation.blank.probability, augmentation.brightness_contrast.probability) == (0.5, 0)
+        replaced = {key: getattr(plain.models[name].augmentation, key) for key in ("blank", "brightness_contrast")}
+        restored = recipe.model_copy(update={"augmentation": augmentation.model_copy(update=replaced)})
+        assert restored == plain.models[name]
+
+
 def test_both_networks_are_tuned_with_their_metadata_network_and_the_hidden_layer_of_their_head():
     for recipe in study("isic2020", "two_networks", "tuned").models.values():
         assert {"metadata.widths", "head_hidden", "optimizer.learning_rate"} <= set(recipe.tune.space)

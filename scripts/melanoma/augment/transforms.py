@@ -36,7 +36,7 @@ STREAMS = {
             "brightness_contrast", "brightness", "contrast",
             "hue_saturation_value", "hue", "saturation", "value",
             "pca", "pca_1", "pca_2", "pca_3", "noise", "noise_variance",
-            "hair", "blur", "cutout", "crop_ratio",
+            "hair", "blur", "cutout", "crop_ratio", "blank",
         )
     )
 }  # fmt: skip

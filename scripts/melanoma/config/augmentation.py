@@ -104,6 +104,12 @@ class Cutout(Section):
     size: Number = Field(default=0.375, gt=0, le=1, description="Side of a square, as a share of the image's side.")
 
 
+class Blank(Section):
+    """White images, as too high limits of the brightness make them. For the reproduction of such work alone."""
+
+    probability: Probability = Field(default=0.0, description="Probability that an image becomes white.")
+
+
 class Augmentation(Section):
     """Random changes of the training images, drawn anew in every epoch. The defaults change nothing."""
 
@@ -122,6 +128,7 @@ class Augmentation(Section):
     hair: Hair = Field(default_factory=Hair, description=Hair.__doc__)
     blur: Blur = Field(default_factory=Blur, description=Blur.__doc__)
     cutout: Cutout = Field(default_factory=Cutout, description=Cutout.__doc__)
+    blank: Blank = Field(default_factory=Blank, description=Blank.__doc__)
 
 
 class TTA(Section):
