@@ -34,10 +34,10 @@ def views(
 ) -> Transforms:
     """Return the transforms of all views of the images `indices`, (images * views, ...), image after image.
 
-    `input_size` and `output_size` are the sides in pixels of what `framed` returns and of a view. Only random
-    views read `augmentation` and `seed`, which are those of the recipe. They have its geometry, colors and noise, but
-    not its hair, blur, cutout and blank, which hide parts of the image. They depend on (seed, index, view) alone, so a
-    larger `n` adds views to the same ones.
+    `input_size` and `output_size` are the sides in pixels of what `framed` returns and of a view. Only random views
+    read `augmentation` and `seed`, which are those of the recipe. They have its geometry, colors and noise, but not its
+    hair, blur, cutout and blank, which hide parts of the image. They depend on (seed, index, view) alone, so a larger
+    `n` adds views to the same ones.
     """
     if tta.name == "random":
         samples = indices.astype(np.int64)[:, None] * MAX_VIEWS + np.arange(tta.n)

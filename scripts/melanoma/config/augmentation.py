@@ -19,7 +19,7 @@ class Crop(Section):
         description="Least and greatest area of the crop, as a share of the image.",
         examples=[[0.8, 1.0]],
     )
-    ratio: tuple[Area, Annotated[Number, Field(ge=1)]] = Field(
+    ratio: tuple[Positive, Positive] = Field(
         default=(1.0, 1.0),
         description=(
             "Least and greatest ratio of the crop's width to its height. The crop becomes a square. 1 and 1 keep the"

@@ -193,6 +193,12 @@ def _training_errors(where: str, recipe: Recipe) -> Iterator[str]:
             re.compile(group.match)
         except re.error as error:
             yield f"{where}.optimizer.groups: {group.match!r} is no regular expression: {error}"
+    narrowest, widest = recipe.augmentation.crop.ratio
+    if not narrowest <= 1 <= widest:
+        yield (
+            f"{where}.augmentation.crop.ratio: 1 is not between {narrowest:g} and {widest:g}; give the narrowest ratio"
+            " first and the widest second, such as [0.75, 1.3333]"
+        )
     if recipe.multi_sample_dropout > 1 and recipe.dropout == 0:
         yield f"{where}.multi_sample_dropout: without dropout all samples are equal; set dropout, such as 0.5"
     parts, processes = recipe.gradient_accumulation_steps, max(recipe.resources.gpus, 1) * recipe.resources.nodes

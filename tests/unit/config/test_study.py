@@ -119,6 +119,11 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
             {"network": "baseline_cnn", "input_size": 400, "tta": {"frame": "full_size"}},
             r"models.cnn.tta.frame: full_size gives baseline_cnn images of 512 pixels, and it is built for 400;",
         ),
+        (
+            "models.cnn.augmentation",
+            {"crop": {"ratio": [1.3333, 0.75]}},
+            r"augmentation.crop.ratio: 1 is not between 1.3333 and 0.75",
+        ),
         ("models.mlp.inputs", ["age"], r"models.mlp.inputs: only for .*; metadata_mlp has its own"),
         (
             "data.sources",
