@@ -1,7 +1,7 @@
-"""Augmentation that no matrix can express: hair, blur and cutout, on the warped uint8 image.
+"""Augmentation that no matrix can express: hair, blur, cutout and blank, on the warped uint8 image.
 
-The order is warp, hair, blur, cutout. Noise and colors follow on the training device. The changes of an image depend on
-(seed, epoch, sample index) alone.
+The order is warp, hair, blur, cutout, blank. Noise and colors follow on the training device. The changes of an image
+depend on (seed, epoch, sample index) alone.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def augment(
 def apply_pixelwise(
     images: NDArray[np.uint8], settings: Augmentation, seed: int, epoch: int, sample_indices: NDArray[np.integer]
 ) -> None:
-    """Draw hair, blur and cutout of the images `sample_indices` of an epoch onto `images` (n, S, S, 3), in place."""
+    """Draw the changes of the images `sample_indices` of an epoch onto `images` (n, S, S, 3), in place."""
     probabilities = {name: getattr(settings, name).probability for name in PIXELWISE}
     if not any(probabilities.values()):
         return
@@ -87,8 +87,13 @@ def _cutout(image: NDArray[np.uint8], settings: Augmentation, generator: Generat
         cv2.rectangle(image, (left, top, side, side), MEAN_COLOR.tolist(), cv2.FILLED)
 
 
+def _blank(image: NDArray[np.uint8], settings: Augmentation, generator: Generator) -> None:
+    image[:] = 255
+
+
 PIXELWISE: dict[str, Callable[[NDArray[np.uint8], Augmentation, Generator], None]] = {
     "hair": _hair,
     "blur": _blur,
     "cutout": _cutout,
+    "blank": _blank,
 }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from melanoma.common.rng import derived_seed, uniforms
-from melanoma.config.augmentation import Affine, Augmentation, Noise
+from melanoma.config.augmentation import Affine, Augmentation, Crop, Noise
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
@@ -24,6 +24,7 @@ PCA_VECTORS = np.array(
 )
 RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ)
+CROP_AREAS = 4097  # areas between which the distribution of a crop's area is linear
 
 # One stream of random numbers for each quantity. Append a new one at the end, so that the others do not change.
 STREAMS = {
@@ -35,7 +36,7 @@ STREAMS = {
             "brightness_contrast", "brightness", "contrast",
             "hue_saturation_value", "hue", "saturation", "value",
             "pca", "pca_1", "pca_2", "pca_3", "noise", "noise_variance",
-            "hair", "blur", "cutout",
+            "hair", "blur", "cutout", "crop_ratio", "blank",
         )
     )
 }  # fmt: skip
@@ -144,12 +145,38 @@ def _geometry(settings: Augmentation, draws: dict[str, NDArray[np.float64]]) -> 
         np.where(draws["flip_horizontal"] < settings.flip_horizontal, -1.0, 1.0),
         np.where(draws["flip_vertical"] < settings.flip_vertical, -1.0, 1.0),
     )
-    low, high = settings.crop.scale
-    side = np.sqrt(low + (high - low) * draws["crop_area"])
-    crop = _diagonal(side, side)
-    crop[:, 0, 2] = (1 - side) * (draws["crop_x"] - 0.5)
-    crop[:, 1, 2] = (1 - side) * (draws["crop_y"] - 0.5)
+    width, height = _crop_sides(settings.crop, draws["crop_area"], draws["crop_ratio"])
+    crop = _diagonal(width, height)
+    crop[:, 0, 2] = (1 - width) * (draws["crop_x"] - 0.5)
+    crop[:, 1, 2] = (1 - height) * (draws["crop_y"] - 0.5)
     return np.linalg.inv(_affine(settings.affine, draws)) @ crop @ flip
+
+
+def _crop_sides(
+    settings: Crop, area_draws: NDArray[np.float64], ratio_draws: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the widths and heights (n,) of crops in units of the side.
+
+    They have the distribution of a crop that is drawn again until it fits into the image.
+    """
+    low, high = settings.scale
+    if settings.ratio == (1, 1):
+        side = np.sqrt(low + (high - low) * area_draws)
+        return side, side
+    areas = np.linspace(low, high, CROP_AREAS)
+    narrowest, widest = _fitting_ratios(settings, areas)
+    # A crop of the whole area fits at one ratio alone, and that range must be more than nothing.
+    chances = np.cumsum(np.maximum(widest - narrowest, 1e-9))
+    area = np.interp(area_draws, (chances - chances[0]) / (chances[-1] - chances[0]), areas)
+    narrowest, widest = _fitting_ratios(settings, area)
+    ratio = np.exp(narrowest + (widest - narrowest) * ratio_draws)
+    return np.sqrt(area * ratio), np.sqrt(area / ratio)
+
+
+def _fitting_ratios(settings: Crop, areas: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the logarithms of the least and the greatest ratio that crops of these areas can have."""
+    narrow, wide = np.log(settings.ratio)
+    return np.maximum(narrow, np.log(areas)), np.minimum(wide, -np.log(areas))
 
 
 def _affine(settings: Affine, draws: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -34,15 +34,31 @@ def views(
 ) -> Transforms:
     """Return the transforms of all views of the images `indices`, (images * views, ...), image after image.
 
-    `input_size` and `output_size` are the sides in pixels of the stored image and of the network's input. Only random
-    views read `augmentation` and `seed`, which are those of the recipe. They have its geometry, colors and noise, but
-    not its hair, blur and cutout, which hide parts of the image. They depend on (seed, index, view) alone, so a larger
+    `input_size` and `output_size` are the sides in pixels of what `framed` returns and of a view. Only random views
+    read `augmentation` and `seed`, which are those of the recipe. They have its geometry, colors and noise, but not its
+    hair, blur, cutout and blank, which hide parts of the image. They depend on (seed, index, view) alone, so a larger
     `n` adds views to the same ones.
     """
     if tta.name == "random":
         samples = indices.astype(np.int64)[:, None] * MAX_VIEWS + np.arange(tta.n)
         return random_transforms(augmentation, seed, TTA_EPOCH, samples.ravel(), input_size, output_size)
     return fixed_transforms(np.tile(_geometry(tta), (len(indices), 1, 1)), input_size, output_size)
+
+
+def framed(tta: TTA, images: NDArray[np.uint8], input_size: int) -> tuple[NDArray[np.uint8], int]:
+    """Return what the views show of stored images (n, S, S, 3), and the side of a view in pixels.
+
+    `input_size` is the side of the images in training.
+    """
+    match tta.frame:
+        case "full_size":
+            return images, images.shape[1]
+        case "center_crop":
+            margin = (images.shape[1] - input_size) // 2
+            inside = slice(margin, margin + input_size)
+            return np.ascontiguousarray(images[:, inside, inside]), input_size
+        case "scaled":
+            return images, input_size
 
 
 def average(logits: NDArray[np.float64], mean_of: Literal["logit", "probability"]) -> NDArray[np.float64]:

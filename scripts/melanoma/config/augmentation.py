@@ -12,12 +12,20 @@ NotNegative = Annotated[Number, Field(ge=0)]
 
 
 class Crop(Section):
-    """Random resized crop. Both sides shrink by one factor; the area is uniform in the range."""
+    """Random resized crop. Area and logarithm of the ratio are uniform over all crops that fit into the image."""
 
     scale: tuple[Area, Area] = Field(
         default=(1.0, 1.0),
         description="Least and greatest area of the crop, as a share of the image.",
         examples=[[0.8, 1.0]],
+    )
+    ratio: tuple[Positive, Positive] = Field(
+        default=(1.0, 1.0),
+        description=(
+            "Least and greatest ratio of the crop's width to its height. The crop becomes a square. 1 and 1 keep the"
+            " proportions."
+        ),
+        examples=[[0.75, 1.3333]],
     )
 
 
@@ -96,6 +104,12 @@ class Cutout(Section):
     size: Number = Field(default=0.375, gt=0, le=1, description="Side of a square, as a share of the image's side.")
 
 
+class Blank(Section):
+    """White images, as too high limits of the brightness make them. For the reproduction of such work alone."""
+
+    probability: Probability = Field(default=0.0, description="Probability that an image becomes white.")
+
+
 class Augmentation(Section):
     """Random changes of the training images, drawn anew in every epoch. The defaults change nothing."""
 
@@ -114,6 +128,7 @@ class Augmentation(Section):
     hair: Hair = Field(default_factory=Hair, description=Hair.__doc__)
     blur: Blur = Field(default_factory=Blur, description=Blur.__doc__)
     cutout: Cutout = Field(default_factory=Cutout, description=Cutout.__doc__)
+    blank: Blank = Field(default_factory=Blank, description=Blank.__doc__)
 
 
 class TTA(Section):
@@ -137,6 +152,14 @@ class TTA(Section):
         default=0.8,
         json_schema_extra=unread_if(name=["none", "random", "flips", "dihedral"]),
         description="For crops, the side of a crop as a share of the image's side.",
+    )
+    frame: Literal["scaled", "full_size", "center_crop"] = Field(
+        default="scaled",
+        description=(
+            "What the views show. `scaled` is the stored image, resized to input_size. `full_size` is the stored image"
+            " at its own size, for networks that take any size. `center_crop` is the central square of input_size"
+            " pixels, not resized."
+        ),
     )
     mean_of: Literal["logit", "probability"] = Field(
         default="logit", json_schema_extra=unread_if(name=["none"]), description="What is averaged over the views."

@@ -151,6 +151,12 @@ def _network_errors(where: str, recipe: Recipe, stored: int) -> Iterator[str]:
         )
     if recipe.input_size is not None and recipe.input_size > stored:
         yield f"{where}.input_size: {recipe.input_size} is larger than images.size {stored}"
+    if recipe.tta.frame == "full_size" and recipe.input_size not in (None, stored) and not recipe.takes_any_size:
+        yield (
+            f"{where}.tta.frame: full_size gives {recipe.network} images of {stored} pixels, and it is built for"
+            f" {recipe.input_size}; only resnest, efficientnet, and baseline_cnn with pooling average or levels take"
+            " both. Choose scaled or center_crop"
+        )
     library, _, name = recipe.network.partition("/")
     if library == "timm" and not has_network(name):
         meant = " or ".join(f"timm/{match}" for match in nearest_networks(name))
@@ -187,6 +193,12 @@ def _training_errors(where: str, recipe: Recipe) -> Iterator[str]:
             re.compile(group.match)
         except re.error as error:
             yield f"{where}.optimizer.groups: {group.match!r} is no regular expression: {error}"
+    narrowest, widest = recipe.augmentation.crop.ratio
+    if not narrowest <= 1 <= widest:
+        yield (
+            f"{where}.augmentation.crop.ratio: 1 is not between {narrowest:g} and {widest:g}; give the narrowest ratio"
+            " first and the widest second, such as [0.75, 1.3333]"
+        )
     if recipe.multi_sample_dropout > 1 and recipe.dropout == 0:
         yield f"{where}.multi_sample_dropout: without dropout all samples are equal; set dropout, such as 0.5"
     parts, processes = recipe.gradient_accumulation_steps, max(recipe.resources.gpus, 1) * recipe.resources.nodes

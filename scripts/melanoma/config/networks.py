@@ -55,7 +55,7 @@ Network = Annotated[
 
 
 class BaselineCNN(Section):
-    """Layers of the baseline network. The defaults need an input of at least 342 pixels."""
+    """Layers of the baseline network. The defaults need an input of at least 330 pixels."""
 
     channels: tuple[Annotated[Whole, Field(ge=1, le=4096)], ...] = Field(
         default=(6, 15, 30, 60, 80, 100),
@@ -66,7 +66,7 @@ class BaselineCNN(Section):
         ),
     )
     kernels: tuple[Annotated[Whole, Field(ge=1, le=255)], ...] = Field(
-        default=(7, 5, 7, 7, 5, 5), min_length=1, description="Kernel size of each convolution in pixels."
+        default=(7, 7, 7, 5, 5, 5), min_length=1, description="Kernel size of each convolution in pixels."
     )
     stride: Whole = Field(
         default=1,

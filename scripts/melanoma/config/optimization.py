@@ -49,8 +49,8 @@ class ParameterGroup(Section):
 
     match: Text = Field(
         description=(
-            "Regular expression that is searched in the names of the parameters, which begin with image., metadata. or"
-            " last. A parameter is in the first group that matches."
+            "Regular expression that is searched in the names of the parameters, which begin with image., metadata.,"
+            " hidden. or last. A parameter is in the first group that matches."
         ),
         examples=["^metadata"],
     )

@@ -20,6 +20,7 @@ from melanoma.config.networks import (
     Network,
     RandomForest,
     Share,
+    Width,
 )
 from melanoma.config.optimization import Loss, Optimizer, Sampling, Schedule
 
@@ -109,14 +110,22 @@ class Recipe(Section):
         default="image_only",
         description=(
             "`image_only` reads the image alone. `image_and_metadata` concatenates the features of the image and of a"
-            " metadata network before one last layer."
+            " metadata network before the last layer."
         ),
+    )
+    head_hidden: tuple[Width, ...] = Field(
+        default=(),
+        description="Widths of hidden layers between the features and the last layer, each with batch norm and ReLU.",
+        examples=[[64]],
     )
     input_size: Whole | None = Field(
         default=None,
         ge=16,
         le=4096,
-        description="Side in pixels of the network's input, resized from the stored image. `null` is the stored size.",
+        description=(
+            "Side in pixels of the network's input in training: the stored image, or the crop of its augmentation, is"
+            " resized to it. `null` is the stored size. tta.frame says what prediction sees."
+        ),
     )
     baseline_cnn: BaselineCNN = Field(default_factory=BaselineCNN, description=BaselineCNN.__doc__)
     backbone: Backbone = Field(default_factory=Backbone, description=Backbone.__doc__)
@@ -271,6 +280,12 @@ class Recipe(Section):
     def is_backbone(self) -> bool:
         """Tell whether the network is one of resnest, torchvision or timm."""
         return self.reads_images and self.network != "baseline_cnn"
+
+    @property
+    def takes_any_size(self) -> bool:
+        """Tell whether the network is known to take images of other sizes than that of its training."""
+        pooled = self.network == "baseline_cnn" and self.baseline_cnn.pooling != "flatten"
+        return pooled or self.network in OFFICIAL_WEIGHTS
 
     @property
     def weights_file(self) -> str | None:

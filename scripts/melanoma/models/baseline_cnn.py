@@ -28,7 +28,7 @@ class BaselineCNN(FeatureNetwork):
     """Convolutions with ReLU and max pooling, with batch norm from the second on, then hidden layers with batch norm.
 
     It takes images (n, 3, size, size) and gives features (n, width). By default it is the baseline network of the
-    two-network ensemble: sides 512, 253, 124, 59, 26, 11, 3, then 900 features to 512 to 512. Raises InputError if the
+    two-network ensemble: sides 512, 253, 123, 58, 27, 11, 3, then 900 features to 512 to 512. Raises InputError if the
     image is too small for the convolutions.
     """
 

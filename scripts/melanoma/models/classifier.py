@@ -1,5 +1,6 @@
 """Networks by name. To add one: a module with `width`, and its name in `image_network`."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -30,19 +31,29 @@ class MetadataNetwork(FeatureNetwork):
 
 
 class Classifier(nn.Module):
-    """Features of the image, of the metadata, or both concatenated, then dropout and one linear layer to all outputs.
+    """Features of the image, of the metadata, or both concatenated, then a linear layer to all outputs.
+
+    Before that layer are the hidden layers of the head, if any, and dropout.
 
     In training the outputs are the mean over `samples` dropout masks (multi-sample dropout, Inoue 2019, but with the
     mean of the outputs instead of the losses).
     """
 
     def __init__(
-        self, image: FeatureNetwork | None, metadata: FeatureNetwork | None, outputs: int, dropout: float, samples: int
+        self,
+        image: FeatureNetwork | None,
+        metadata: FeatureNetwork | None,
+        outputs: int,
+        dropout: float,
+        samples: int,
+        hidden: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.image, self.metadata = image, metadata
         self.dropout, self.samples = nn.Dropout(dropout), samples
-        self.last = nn.Linear(sum(part.width for part in (image, metadata) if part is not None), outputs)
+        widths = [sum(part.width for part in (image, metadata) if part is not None), *hidden]
+        self.hidden = nn.Sequential(*(hidden_layer(*pair) for pair in pairwise(widths)))
+        self.last = nn.Linear(widths[-1], outputs)
 
     def forward(self, images: Tensor | None, metadata: Tensor) -> Tensor:
         """Return outputs (n, 1 + diagnoses) of images (n, 3, size, size) and metadata (n, columns).
@@ -60,7 +71,7 @@ class Classifier(nn.Module):
         parts = [] if embedding is None else [embedding]
         if self.metadata is not None:
             parts.append(self.metadata(metadata))
-        features = torch.cat(parts, dim=1)
+        features = self.hidden(torch.cat(parts, dim=1))
         masks = self.samples if self.training else 1
         return torch.stack([self.last(self.dropout(features)) for _ in range(masks)]).mean(dim=0)
 
@@ -82,6 +93,7 @@ def build_network(recipe: Recipe, size: int, columns: int, diagnoses: int = 0) -
         outputs=1 + diagnoses,
         dropout=recipe.dropout,
         samples=recipe.multi_sample_dropout,
+        hidden=recipe.head_hidden,
     )
 
 

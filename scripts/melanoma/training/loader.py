@@ -12,7 +12,7 @@ from torch import Tensor
 
 from melanoma.augment.pixelwise import augment
 from melanoma.augment.transforms import Transforms, transform_colors, warp
-from melanoma.augment.tta import view_count, views
+from melanoma.augment.tta import framed, view_count, views
 from melanoma.common.errors import InputError
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
@@ -174,9 +174,10 @@ class PredictionBatches:
         examples, images, transforms = self.examples, None, None
         if examples.store is not None:
             settings, seed = self.recipe.augmentation, self.recipe.seed
-            sizes = examples.store.size, examples.output_size
-            transforms = views(self.tta, settings, seed, indices + examples.first, *sizes)
-            images = warp(examples.store.read(examples.rows[indices]), transforms.affine, examples.output_size)
+            stored = examples.store.read(examples.rows[indices])
+            pixels, side = framed(self.tta, stored, examples.output_size)
+            transforms = views(self.tta, settings, seed, indices + examples.first, pixels.shape[1], side)
+            images = warp(pixels, transforms.affine, side)
         return _batch(examples, np.repeat(indices, self.views), images, transforms)
 
 

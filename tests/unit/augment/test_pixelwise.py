@@ -1,4 +1,4 @@
-"""Hair, blur and cutout: they depend on (seed, epoch, sample index) alone and are as frequent as their probability."""
+"""Hair, blur, cutout, blank: they depend on (seed, epoch, sample index) alone and are as frequent as configured."""
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ ALL = {
     "hair": {"probability": 0.5, "max_hairs": 4},
     "blur": {"probability": 0.5},
     "cutout": {"probability": 0.5, "count": 2, "size": 0.25},
+    "blank": {"probability": 0.2},
 }
 
 
@@ -109,6 +110,10 @@ def test_cutout_fills_squares_of_the_given_size_with_the_mean_color():
     whole = (filled[:, 0] | filled[:, -1] | filled[:, :, 0] | filled[:, :, -1]).sum(axis=1) == 0
     assert (area[whole] == 12 * 12).all() and whole.any()
     assert (area > 0).all() and (area <= 12 * 12).all()
+
+
+def test_a_blank_image_holds_nothing_of_the_image():
+    assert (pixelwise(noisy(3, SIDE), blank={"probability": 1.0}) == 255).all()
 
 
 def test_pixelwise_augmentations_come_after_the_warp_in_pixels_of_the_networks_input():

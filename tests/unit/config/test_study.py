@@ -14,7 +14,8 @@ from melanoma.config.study import Study, resolve
 from minimal_config import MINIMAL, with_
 from project import ROOT
 
-OVERLAYS = ("two_networks.yaml", "tuned.yaml", "s1_as_published.yaml")
+TWO_NETWORKS = ("two_networks.yaml", "tuned.yaml", "s1_as_published.yaml", "s1_blank_images.yaml")
+OVERLAYS = (*TWO_NETWORKS, "s0_as_published.yaml")
 STUDIES = [
     ROOT / "config.yaml",
     *sorted(path for path in ROOT.glob("studies/*.yaml") if path.name not in OVERLAYS),
@@ -59,16 +60,16 @@ def test_null_removes_what_an_earlier_file_gives():
     assert set(study.models) == {"mlp"} and not study.fusions
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS[1:])
+@pytest.mark.parametrize("overlay", TWO_NETWORKS[1:])
 def test_an_overlay_changes_the_two_networks_and_repeats_nothing(overlay):
     files = [
-        yaml.safe_load((ROOT / "studies" / name).read_text()) for name in ("isic2020.yaml", *OVERLAYS[:1], overlay)
+        yaml.safe_load((ROOT / "studies" / name).read_text()) for name in ("isic2020.yaml", TWO_NETWORKS[0], overlay)
     ]
     merged: dict = {}
     for file in files:
         update_config(merged, file)
-    assert set(resolve(merged).models) == {"s1_cnn", "s1_resnest269", "s1_metadata"}
-    assert not set(files[2]) - {"study", "split", "models"}
+    assert set(resolve(merged).models) == {"s1_cnn", "s1_resnest269"}
+    assert not set(files[2]) - {"study", "split", "models", "fusions"}
     assert not any("network" in recipe for recipe in files[2].get("models", {}).values())
 
 
@@ -113,6 +114,16 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("models.cnn.schedule", {"warmup_epochs": 11}, r"warmup_epochs: 11 epochs of warm-up leave none of 11"),
         ("models.cnn.schedule", {"warmup_epochs": 2}, r"a learning rate of 0; give warmup_start_factor, or per: batch"),
         ("models.cnn.optimizer", {"groups": [{"match": "(image"}]}, r"'\(image' is no regular expression: missing \)"),
+        (
+            "models.cnn",
+            {"network": "baseline_cnn", "input_size": 400, "tta": {"frame": "full_size"}},
+            r"models.cnn.tta.frame: full_size gives baseline_cnn images of 512 pixels, and it is built for 400;",
+        ),
+        (
+            "models.cnn.augmentation",
+            {"crop": {"ratio": [1.3333, 0.75]}},
+            r"augmentation.crop.ratio: 1 is not between 1.3333 and 0.75",
+        ),
         ("models.mlp.inputs", ["age"], r"models.mlp.inputs: only for .*; metadata_mlp has its own"),
         (
             "data.sources",
@@ -218,7 +229,9 @@ def test_all_mistakes_are_reported_at_once():
 def test_a_network_that_leaves_nothing_of_the_image_is_found_before_anything_runs():
     with pytest.raises(InputError, match=r"of an image of 64 pixels nothing is left after convolution 4 of 6"):
         resolve(with_("images.size", 64))
-    assert resolve(with_("images.size", 342))
+    with pytest.raises(InputError, match=r"of an image of 329 pixels nothing is left after convolution 6 of 6"):
+        resolve(with_("images.size", 329))
+    assert resolve(with_("images.size", 330))
 
 
 @pytest.mark.parametrize("model", [{"network": "metadata_mlp"}, {"network": "naive_bayes"}])

@@ -17,9 +17,10 @@ def test_the_baseline_network_has_the_published_layer_shapes():
         images = layer(images)
         if isinstance(layer, torch.nn.MaxPool2d):
             sides.append(images.shape[-1])
-    assert sides == [512, 253, 124, 59, 26, 11, 3]
+    assert sides == [512, 253, 123, 58, 27, 11, 3]
     convolutions = [layer for layer in network.convolutions if isinstance(layer, torch.nn.Conv2d)]
     assert [layer.out_channels for layer in convolutions] == [6, 15, 30, 60, 80, 100]
+    assert [layer.kernel_size[0] for layer in convolutions] == [7, 7, 7, 5, 5, 5]
     linear = [layer for layer in network.hidden.modules() if isinstance(layer, torch.nn.Linear)]
     assert [(layer.in_features, layer.out_features) for layer in linear] == [(900, 512), (512, 512)]
 

@@ -179,6 +179,15 @@ def test_the_head_image_and_metadata_concatenates_features_before_one_last_layer
 
 
 @torch.no_grad()
+def test_the_heads_hidden_layers_lie_between_the_features_and_the_last_layer():
+    model = built("baseline_cnn", head="image_and_metadata", head_hidden=[7, 3]).eval()
+    images, metadata = inputs()
+    features = torch.cat([model.image(images), model.metadata(metadata)], dim=1)
+    assert [layer[0].out_features for layer in model.hidden] == [7, 3]
+    torch.testing.assert_close(model(images, metadata), model.last(model.hidden(features)))
+
+
+@torch.no_grad()
 def test_multi_sample_dropout_is_the_mean_of_the_outputs_under_several_masks():
     model = built("timm/resnet18", head="image_and_metadata", dropout=0.5, multi_sample_dropout=5, diagnoses=2)
     images, metadata = inputs(4)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from melanoma.split.assign import assign, group_images, read_pairs, usable_image
 from melanoma.split.assign import split_images as split_study
 from melanoma.split.leakage import Tables, check, require_no_leaks
 from melanoma.split.strata import Strata
+from project import ROOT
 from real_data import real_data
 
 SETTINGS = Split()
@@ -388,19 +390,10 @@ def test_a_split_in_file_order_is_that_of_the_published_predictions() -> None:
 
 
 @pytest.mark.real_data
-def test_the_widely_used_shards_can_be_the_split() -> None:
-    given = {
-        "table": str(real_data("isic2020-tables/train_folds_and_sizes.csv")),
-        "image": "image_name",
-        "column": "tfrecord",
-        "test": [0, 1, 2],
-        "folds": [[3, 4, 5], [6, 7, 8], [9, 10, 11], [12, 13, 14]],
-    }
-    split = split_study(
-        official_table(),
-        NO_PAIRS,
-        Split(method="predefined", folds=4, predefined=given),
-    )
+def test_the_shards_that_studies_s0_as_published_takes_as_its_split_leak_nothing() -> None:
+    settings = yaml.safe_load((ROOT / "studies" / "s0_as_published.yaml").read_text())["split"]
+    settings["predefined"]["table"] = str(real_data("isic2020-tables/train_folds_and_sizes.csv"))
+    split = split_study(official_table(), NO_PAIRS, Split.model_validate(settings))
     assert len(split.left_out) == 434
     crossing = {each["kind"]: each["count"] for each in leakage(split.images)["findings"]}
     assert crossing == {}

@@ -105,6 +105,13 @@ def test_a_batch_smaller_than_the_processes_is_an_error_that_says_what_to_change
         EpochBatches(examples, RECIPE, 0)[0].parts(12)
 
 
+@pytest.mark.parametrize(("frame", "shown"), [("full_size", slice(0, 32)), ("center_crop", slice(6, 26))])
+def test_prediction_reads_the_frame_that_tta_names(examples, frame, shown):
+    small = dataclasses.replace(examples, output_size=20)
+    images = joined(PredictionBatches(small, 7, TTA(frame=frame), RECIPE))["images"].numpy()
+    np.testing.assert_array_equal(images, examples.store.read(examples.rows)[:, shown, shown])
+
+
 @pytest.mark.parametrize("size", [None, 24, 16])
 def test_without_tta_prediction_reads_the_plain_images_in_order(examples, tmp_path, size):
     rows = tiny.table(20)
