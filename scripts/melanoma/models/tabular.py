@@ -203,7 +203,7 @@ def fit(recipe: Recipe, table: pd.DataFrame, threads: int) -> Fitted:
     prevalence = 0.5 if recipe.network in BALANCED else float(table["target"].mean())
     if recipe.is_probe:
         patient = table["patient"].fillna(table["image"]).to_numpy(str)
-        probe = fit_probe(columns, target.astype(np.int64), patient, recipe.seed)
+        probe = fit_probe(columns, columns.shape[1] - len(encoder.names), target.astype(np.int64), patient, recipe.seed)
         return Fitted(encoder, probe.classifier, prevalence, probe.penalty)
     classifier = build_classifier(recipe, threads).fit(columns, target)
     return Fitted(encoder, plain_classifier(classifier), prevalence)
