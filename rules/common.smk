@@ -6,7 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from melanoma.config.facts import configuration_digest, training_recipe
+from melanoma.config.facts import configuration_digest, training_name, training_recipe
 from melanoma.snakefile import sources
 from melanoma.snakefile.dependencies import code_params, file_digest, script_param
 from melanoma.snakefile.jobs import ModelJobs, growing, input_options, named, one_of
@@ -33,7 +33,8 @@ TRAININGS = Trainings.from_study(study)
 NETWORKS = [name for name, recipe in MODELS.items() if recipe.is_trained]
 TABULAR = [name for name, recipe in MODELS.items() if recipe.is_tabular]
 EXTERNAL = [name for name, recipe in MODELS.items() if recipe.is_external]
-SEEING = [name for name, recipe in MODELS.items() if recipe.reads_images]
+PROBES = {name: training_name(network) for name, recipe in MODELS.items() if (network := recipe.frozen_network)}
+SEEING = [name for name, recipe in MODELS.items() if recipe.is_trained and recipe.reads_images]
 TUNED = [name for name in NETWORKS if MODELS[name].tune]
 REPEATED = [name for name in NETWORKS if MODELS[name].seeds]
 GENERATED = sources.drawn(study)
@@ -137,6 +138,7 @@ wildcard_constraints:
     training=one_of(TRAININGS.recipes),
     untuned=one_of(TRAININGS.untuned_recipes),
     external=one_of(EXTERNAL),
+    embedding=one_of(TRAININGS.frozen_networks),
     source=one_of(GENERATED),
     fusion=one_of(FUSIONS),
     run="(fold-[0-9]+|refit)(-seed-[0-9]+)?",

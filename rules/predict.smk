@@ -43,6 +43,7 @@ rule predict_tabular:
         SPLIT["leakage"],
         **from_split("train", "test"),
         recipe=lambda wildcards: recipe_file(TRAININGS.names[wildcards.model]),
+        embeddings=lambda wildcards: expand(EMBEDDINGS, embedding=PROBES.get(wildcards.model, [])),
     output:
         predictions=f"{RESULTS}/predict/{{model}}.parquet",
         model=f"{RESULTS}/train/{{model}}/model.json",

@@ -1,4 +1,4 @@
-"""Fit a metadata model to the training rows of each fold and to all of train; predict out of fold and test.
+"""Fit a metadata model or a linear probe to the rows of each run; predict out of fold and test.
 
 python scripts/predict_tabular.py --recipe recipe.yaml --train split/train.parquet --test split/test.parquet \\
     --folds 0 --test-by refit --output predict/forest.parquet --model train/forest/model.json
@@ -13,6 +13,7 @@ from melanoma.common.cli import run
 from melanoma.common.files import write_json, write_parquet
 from melanoma.config.base import help_text
 from melanoma.config.recipe import Resources, read_recipe
+from melanoma.models.embeddings import Embeddings
 from melanoma.models.tabular import out_of_fold_and_test
 
 
@@ -21,6 +22,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--train", type=Path, required=True, help="table of the training images, with their folds")
     parser.add_argument("--test", type=Path, required=True, help="table of the test images, without labels")
+    parser.add_argument("--embeddings", type=Path, help="features of the images, for a linear probe")
     parser.add_argument("--folds", type=int, nargs="+", required=True, help="the folds to predict")
     parser.add_argument(
         "--test-by", choices=["refit", "fold_mean"], default="refit", help="the models that predict the test images"
@@ -39,6 +41,7 @@ def main(args: argparse.Namespace) -> None:
         args.folds,
         args.test_by,
         args.threads,
+        None if args.embeddings is None else Embeddings.read(args.embeddings),
     )
     write_parquet(args.output, predictions)
     if args.model:

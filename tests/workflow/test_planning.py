@@ -1,13 +1,14 @@
 """Dry runs of every study on every profile, and errors of the configuration."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
 from project import ROOT
 from real_data import real_data
-from workflow import clone, failing, planned, put_kaggle_tables, snakemake
+from workflow import clone, failing, jobs, planned, put_kaggle_tables, snakemake
 
 TWO_NETWORKS = ("studies/isic2020.yaml", "studies/two_networks.yaml")
 PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
@@ -99,6 +100,17 @@ def test_trials_are_jobs_known_at_the_dry_run(project):
     put_kaggle_tables(project)
     counts = planned(project, "--configfile", *TWO_NETWORKS, "studies/tuned.yaml")
     assert counts["train_trial"] == counts["write_trial"] == 30 and counts["select_recipe"] == 2
+
+
+def test_linear_probes_of_one_network_share_the_job_of_its_features(project):
+    put_kaggle_tables(project)
+    printed = snakemake(project, "-n", "--configfile", "studies/isic2020_small.yaml")
+    counts = jobs(printed)
+    assert counts["embed"] == 1 and counts["predict_tabular"] == 3 and counts["train_fold"] == 5
+    (features,) = set(re.findall(r"[^ ,]+/embeddings/timm_tf_efficientnet_lite0-\w{8}\.npz", printed))
+    blocks = re.findall(r"rule predict_tabular:\n    input: (.*)\n    output: (.*)\n", printed)
+    readers = {Path(outputs.split(",")[0]).stem for inputs, outputs in blocks if features in inputs}
+    assert readers == {"frozen", "frozen_and_metadata"}
 
 
 @pytest.mark.parametrize("study", ["config.yaml", "studies/isic2020.yaml"])

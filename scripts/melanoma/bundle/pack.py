@@ -50,6 +50,8 @@ def _with_members(results: Path, name: str) -> tuple[dict[str, Kind], dict[str, 
     files: dict[str, bytes] = {}
     kind = _kind(results, name)
     values = read_json(results / FILES[kind].format(name))
+    if "backbone" in values:
+        raise InputError(f"{name} is a linear probe, of which no bundle can be made; name a model without one")
     if kind == "fusion":
         values = values["model"]
         for member in values["members"]:

@@ -127,8 +127,11 @@ def _option_errors(where: str, recipe: Recipe) -> Iterator[str]:
         yield f"{where}.head: image_and_metadata needs an image network; {recipe.network} reads no image"
     if recipe.is_external != (recipe.file is not None):
         yield f"{where}.file: network external_predictions needs the file of predictions, and no other network has one"
-    if not recipe.is_tabular and recipe.inputs != Recipe.model_fields["inputs"].default:
-        yield f"{where}.inputs: only for {', '.join(TABULAR_NETWORKS)}; {recipe.network} has its own"
+    if recipe.inputs != Recipe.model_fields["inputs"].default:
+        if not recipe.is_tabular:
+            yield f"{where}.inputs: only for {', '.join(TABULAR_NETWORKS)}; {recipe.network} has its own"
+        elif not recipe.metadata_inputs:
+            yield f"{where}.inputs: linear_probe reads them only with head image_and_metadata; set it"
     for key in ("seeds", "tune"):
         if getattr(recipe, key) is not None and not recipe.is_trained:
             yield f"{where}.{key}: only for networks that are trained by epochs; {recipe.network} is not"
@@ -157,13 +160,16 @@ def _network_errors(where: str, recipe: Recipe, stored: int) -> Iterator[str]:
             f" {recipe.input_size}; only resnest, efficientnet, and baseline_cnn with pooling average or levels take"
             " both. Choose scaled or center_crop"
         )
-    library, _, name = recipe.network.partition("/")
+    key, network = (
+        ("linear_probe.network", recipe.linear_probe.network) if recipe.is_probe else ("network", recipe.network)
+    )
+    library, _, name = network.partition("/")
     if library == "timm" and not has_network(name):
         meant = " or ".join(f"timm/{match}" for match in nearest_networks(name))
-        yield f"{where}.network: timm has no network {name!r}" + (f" (did you mean {meant}?)" if meant else "")
+        yield f"{where}.{key}: timm has no network {name!r}" + (f" (did you mean {meant}?)" if meant else "")
     if library == "timm" and recipe.backbone.pretrained and recipe.backbone.weights is None:
         yield (
-            f"{where}.backbone.weights: {recipe.network} starts from pretrained weights: name their file here, and"
+            f"{where}.backbone.weights: {network} starts from pretrained weights: name their file here, and"
             " under fetch its address if it is to be downloaded; or set backbone.pretrained to false to start from"
             " random weights"
         )

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from melanoma.common.errors import InputError, listing
 from melanoma.config.base import Section, choices, members, type_below
-from melanoma.config.networks import NETWORKS
+from melanoma.config.networks import NETWORKS, OFFICIAL_WEIGHTS
 
 S = TypeVar("S", bound=Section)
 LIMITS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
@@ -118,8 +118,9 @@ def _problem(details: ErrorDetails, kind: Any, key: str) -> str:
         return f"unknown key {key!r}{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
     if error == "missing" and not key.isdecimal():
         return f"missing {key!r} ({key}: {_section(kind).model_fields[key].description})"
-    if error in ("literal_error", "network"):
-        allowed = choices(_key_type(kind) if key else kind) or [*NETWORKS, "timm/NAME"]
+    if error in ("literal_error", "network", "published_network"):
+        networks = NETWORKS if error == "network" else OFFICIAL_WEIGHTS
+        allowed = choices(_key_type(kind) if key else kind) or [*networks, "timm/NAME"]
         return f"{value!r} is not allowed{nearest(value, allowed)}; allowed: {', '.join(allowed)}"
     if error in LIMITS:
         limit = context[LIMITS[error]]

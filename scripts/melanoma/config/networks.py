@@ -29,7 +29,8 @@ OFFICIAL_WEIGHTS = {
     "efficientnet_b7": "efficientnet_b7_lukemelas-c5b4e57e.pth",
 }
 EXTERNAL = "external_predictions"
-TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting")
+LINEAR_PROBE = "linear_probe"
+TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting", LINEAR_PROBE)
 NETWORKS = ("baseline_cnn", *OFFICIAL_WEIGHTS, "metadata_mlp", *TABULAR_NETWORKS, EXTERNAL)
 TIMM = r"^timm/[A-Za-z0-9_.-]+$"
 # The names of timm's networks are read from its source, because an import of timm takes seconds in every dry run.
@@ -47,10 +48,22 @@ def _known(network: str) -> str:
     return network
 
 
+def _published(network: str) -> str:
+    if network not in OFFICIAL_WEIGHTS and not re.match(TIMM, network):
+        raise PydanticCustomError("published_network", "{network} is no network", {"network": repr(network)})
+    return network
+
+
 Network = Annotated[
     Text,
     AfterValidator(_known),
     WithJsonSchema({"anyOf": [{"enum": list(NETWORKS)}, {"type": "string", "pattern": TIMM}]}),
+]
+
+PublishedNetwork = Annotated[
+    Text,
+    AfterValidator(_published),
+    WithJsonSchema({"anyOf": [{"enum": list(OFFICIAL_WEIGHTS)}, {"type": "string", "pattern": TIMM}]}),
 ]
 
 
@@ -183,6 +196,19 @@ class GradientBoosting(Section):
     max_leaf_nodes: Whole = Field(default=8, ge=2, le=100_000, description="Greatest number of leaves of a tree.")
     min_samples_leaf: Whole = Field(default=50, ge=1, le=1_000_000, description="Least number of images in a leaf.")
     l2_regularization: Number = Field(default=1.0, ge=0, description="L2 penalty of the values of the leaves.")
+
+
+class LinearProbe(Section):
+    """The network of linear_probe, which is not trained. Its weights and pooling are those under backbone."""
+
+    network: PublishedNetwork = Field(
+        default="efficientnet_b0",
+        description=(
+            "A network of resnest, torchvision or timm. The features of an image are the means over its eight flips and"
+            " turns. They are computed once for all models with the same network, backbone and input_size."
+        ),
+        examples=["timm/vit_small_patch14_dinov2"],
+    )
 
 
 def has_network(name: str) -> bool:

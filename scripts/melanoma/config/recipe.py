@@ -10,12 +10,14 @@ from melanoma.config.base import Distinct, Flag, Input, Number, Section, Seed, T
 from melanoma.config.errors import read_settings
 from melanoma.config.networks import (
     EXTERNAL,
+    LINEAR_PROBE,
     OFFICIAL_WEIGHTS,
     TABULAR_NETWORKS,
     WEIGHTS_FOLDER,
     Backbone,
     BaselineCNN,
     GradientBoosting,
+    LinearProbe,
     MetadataNetwork,
     Network,
     RandomForest,
@@ -93,7 +95,8 @@ class Recipe(Section):
     network: Network = Field(
         description=(
             "baseline_cnn, resnest50 to resnest269 (resnest), efficientnet_b0 to b7 (torchvision) and timm/NAME (any"
-            " network of timm) read images. metadata_mlp reads age, sex and site. logistic_regression, random_forest,"
+            " network of timm) read images. linear_probe is a logistic regression on the features of such a network,"
+            " which is not trained. metadata_mlp reads age, sex and site. logistic_regression, random_forest,"
             " naive_bayes and gradient_boosting read the columns under inputs. external_predictions reads a file of"
             " predictions that were computed elsewhere."
         ),
@@ -110,7 +113,8 @@ class Recipe(Section):
         default="image_only",
         description=(
             "`image_only` reads the image alone. `image_and_metadata` concatenates the features of the image and of a"
-            " metadata network before the last layer."
+            " metadata network before the last layer; for linear_probe, the features of the image and the columns under"
+            " inputs."
         ),
     )
     head_hidden: tuple[Width, ...] = Field(
@@ -150,12 +154,14 @@ class Recipe(Section):
     metadata: MetadataNetwork = Field(default_factory=MetadataNetwork, description=MetadataNetwork.__doc__)
     random_forest: RandomForest = Field(default_factory=RandomForest, description=RandomForest.__doc__)
     gradient_boosting: GradientBoosting = Field(default_factory=GradientBoosting, description=GradientBoosting.__doc__)
+    linear_probe: LinearProbe = Field(default_factory=LinearProbe, description=LinearProbe.__doc__)
     inputs: Distinct[Input] = Field(
         default=("age", "sex", "site"),
         min_length=1,
         description=(
-            "The inputs of logistic_regression, random_forest, naive_bayes and gradient_boosting. images_per_patient"
-            " and size (width and height of the original image) describe how images were taken, not what they show."
+            "The inputs of logistic_regression, random_forest, naive_bayes and gradient_boosting, and of linear_probe"
+            " with head image_and_metadata. images_per_patient and size (width and height of the original image)"
+            " describe how images were taken, not what they show."
         ),
     )
     seed: Seed = Field(
@@ -250,8 +256,13 @@ class Recipe(Section):
 
     @property
     def is_tabular(self) -> bool:
-        """Tell whether the model is one of scikit-learn, on metadata alone."""
+        """Tell whether the model is fitted by scikit-learn, to metadata or to the features of a frozen network."""
         return self.network in TABULAR_NETWORKS
+
+    @property
+    def is_probe(self) -> bool:
+        """Tell whether the model is a logistic regression on the features of a frozen network."""
+        return self.network == LINEAR_PROBE
 
     @property
     def is_external(self) -> bool:
@@ -266,20 +277,35 @@ class Recipe(Section):
     @property
     def reads_images(self) -> bool:
         """Tell whether the model reads pixels."""
-        return self.is_trained and self.network != "metadata_mlp"
+        return self.is_probe or (self.is_trained and self.network != "metadata_mlp")
 
     @property
     def metadata_inputs(self) -> tuple[str, ...]:
         """The columns of the catalog that the model reads beside the image."""
         if self.is_tabular:
-            return self.inputs
+            return self.inputs if not self.is_probe or self.head == "image_and_metadata" else ()
         network = self.network == "metadata_mlp" or (self.is_trained and self.head == "image_and_metadata")
         return ("age", "sex", "site") if network else ()
 
     @property
     def is_backbone(self) -> bool:
         """Tell whether the network is one of resnest, torchvision or timm."""
-        return self.reads_images and self.network != "baseline_cnn"
+        return self.is_trained and self.reads_images and self.network != "baseline_cnn"
+
+    @property
+    def frozen_network(self) -> "Recipe | None":
+        """The network whose features a linear probe reads, as a recipe of all that decides them; None without one."""
+        if not self.is_probe:
+            return None
+        unread = {"frozen_epochs": 0, "gradient_checkpointing": False}
+        return Recipe(
+            network=self.linear_probe.network,
+            backbone=self.backbone.model_copy(update=unread),
+            input_size=self.input_size,
+            precision=self.precision,
+            seed=Recipe.model_fields["seed"].default if self.backbone.pretrained else self.seed,
+            resources=self.resources,
+        )
 
     @property
     def takes_any_size(self) -> bool:
@@ -290,6 +316,8 @@ class Recipe(Section):
     @property
     def weights_file(self) -> str | None:
         """The path of the pretrained weights that the network starts from; None if it starts from random weights."""
+        if self.frozen_network is not None:
+            return self.frozen_network.weights_file
         if not self.is_backbone or not self.backbone.pretrained:
             return None
         return self.backbone.weights or f"{WEIGHTS_FOLDER}/{OFFICIAL_WEIGHTS[self.network]}"

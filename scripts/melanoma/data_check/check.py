@@ -102,15 +102,9 @@ def expected_test_set(catalog: pd.DataFrame, settings: Split) -> pd.DataFrame | 
 
 def missing_inputs(recipe: Recipe, catalog: pd.DataFrame) -> tuple[list[str], bool]:
     """Return the columns that a model reads and that no image has, and whether the model reads nothing else."""
-    inputs: list[str]
-    if recipe.is_tabular:
-        inputs = [*recipe.inputs]
-    elif recipe.network == "metadata_mlp" or recipe.head == "image_and_metadata":
-        inputs = ["age", "sex", "site"]
-    else:
-        return [], False
+    inputs = recipe.metadata_inputs
     lacking = [name for name in inputs if name in ("age", "sex", "site") and catalog[name].isna().all()]
-    return lacking, len(lacking) == len(inputs) and not recipe.reads_images
+    return lacking, 0 < len(lacking) == len(inputs) and not recipe.reads_images
 
 
 def _present(study: Study) -> tuple[list[Source], list[str]]:

@@ -1,4 +1,6 @@
-"""Models of tables: logistic regression, random forest, naive Bayes, gradient boosting.
+"""Models of tables: logistic regression, random forest, naive Bayes, gradient boosting, and linear probes.
+
+The table of a linear probe has the features of each image as its column embedding (see `embeddings`).
 
 A model is kept whole in one JSON file of all that its runs learned (see `plain_classifiers`):
 
@@ -9,7 +11,7 @@ A model is kept whole in one JSON file of all that its runs learned (see `plain_
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypedDict
+from typing import Any, NamedTuple, NotRequired, Self, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -23,9 +25,16 @@ from melanoma.config.facts import training_recipe
 from melanoma.config.networks import GradientBoosting
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_columns import COUNTS, InputEncoder, InputValues, require_inputs
+from melanoma.models.embeddings import Embeddings, FrozenNetwork
+from melanoma.models.linear_probe import fit_probe
 from melanoma.models.plain_classifiers import Classifier, ClassifierValues, plain_classifier, read_classifier
 from melanoma.predictions.aggregate import with_targets
-from melanoma.predictions.patient_context import count_images, images_per_patient
+from melanoma.predictions.patient_context import (
+    count_images,
+    images_per_patient,
+    patient_distance,
+    patients_of_part,
+)
 from melanoma.stats.log_odds import logit
 
 REFIT = "refit"
@@ -35,12 +44,13 @@ BALANCED = ("logistic_regression", "random_forest")
 
 
 class FittedValues(TypedDict):
-    """A `Fitted` in a file. `columns` are the names of the classifier's columns, for people."""
+    """A `Fitted` in a file. `columns` are the names of the classifier's columns after any features, for people."""
 
     trained_prevalence: float
     encoder: InputValues
     columns: list[str]
     classifier: ClassifierValues
+    penalty: NotRequired[float]
 
 
 class ModelValues(TypedDict):
@@ -50,65 +60,76 @@ class ModelValues(TypedDict):
     scikit_learn: str
     test_runs: list[str]
     runs: dict[str, FittedValues]
+    backbone: NotRequired[FrozenNetwork]
 
 
 class Fitted(NamedTuple):
-    """A fitted encoder, a classifier of its columns, and the prevalence of melanoma that the classifier assumes."""
+    """A fitted encoder, a classifier of its columns, and the prevalence of melanoma that the classifier assumes.
+
+    The classifier of a linear probe also reads the features of the image, before the columns of the encoder, and has a
+    `penalty` that was chosen.
+    """
 
     encoder: InputEncoder
     classifier: Classifier
     trained_prevalence: float
+    penalty: float | None = None
 
     @classmethod
     def from_dict(cls, values: FittedValues) -> Self:
         """Return what these values are of."""
         encoder, classifier = InputEncoder.from_dict(values["encoder"]), read_classifier(values["classifier"])
-        return cls(encoder, classifier, values["trained_prevalence"])
+        return cls(encoder, classifier, values["trained_prevalence"], values.get("penalty"))
 
     def to_dict(self) -> FittedValues:
         """Return its plain values."""
-        return {
+        values: FittedValues = {
             "trained_prevalence": self.trained_prevalence,
             "encoder": self.encoder.to_dict(),
             "columns": self.encoder.names,
             "classifier": self.classifier.to_dict(),
         }
+        return values if self.penalty is None else {**values, "penalty": self.penalty}
 
     def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Return the probabilities of melanoma, (n,)."""
-        return self.classifier.predict(self.encoder.transform(table))
+        return self.classifier.predict(_columns(self.encoder, table))
 
 
 @dataclass(frozen=True)
 class MetadataModel:
     """All runs of a metadata model by name (fold-0 and so on, refit), and the recipe that they were fitted by.
 
-    `test_runs` are the runs that predict test images: the refit, or all folds, whose probabilities are averaged.
+    `test_runs` are the runs that predict test images: the refit, or all folds, whose probabilities are averaged. A
+    linear probe has the `backbone` whose features it reads.
     """
 
     recipe: Recipe
     test_runs: list[str]
     runs: dict[str, Fitted]
+    backbone: FrozenNetwork | None = None
 
     @classmethod
     def from_dict(cls, values: ModelValues) -> Self:
         """Return the model of these values."""
         runs = {name: Fitted.from_dict(fitted) for name, fitted in values["runs"].items()}
-        return cls(Recipe.model_validate(values["recipe"]), values["test_runs"], runs)
+        return cls(Recipe.model_validate(values["recipe"]), values["test_runs"], runs, values.get("backbone"))
 
     def to_dict(self) -> ModelValues:
         """Return its plain values."""
-        return {
+        values: ModelValues = {
             "recipe": training_recipe(self.recipe),
             "scikit_learn": sklearn.__version__,
             "test_runs": self.test_runs,
             "runs": {name: fitted.to_dict() for name, fitted in self.runs.items()},
         }
+        return values if self.backbone is None else {**values, "backbone": self.backbone}
 
     def predict(self, table: pd.DataFrame, run: str | None = None) -> pd.DataFrame:
         """Return predictions of new images, in the order of `table`, by one run or by the runs that predict test.
 
-        `table` has image, patient and the columns of the model's inputs (age, sex, site; width and height for size).
+        `table` has image, patient and the columns of the model's inputs (age, sex, site; width and height for size),
+        and for a linear probe embedding, the features of the image by the backbone as `embeddings` computes them.
         If it has no images_per_patient, they are counted in it. The predictions can be a member of a fusion: they are
         those of `predictions.read_predictions`, without source and target. Raises InputError if a column or the run
         is missing.
@@ -120,7 +141,8 @@ class MetadataModel:
             raise InputError(f"the model has no run {run}: give one of {', '.join(self.runs)}")
         if "images_per_patient" not in table:
             table = table.assign(images_per_patient=images_per_patient(table["patient"]))
-        rows = table[["image", "patient"]].assign(part="test", fold=np.int8(-1), patient_distance=np.nan)
+        rows = table[["image", "patient"]].assign(part="test", fold=np.int8(-1))
+        rows = rows.assign(patient_distance=_distance(table, rows))
         return _scored(rows, *self.probability(table, [run] if run else self.test_runs))
 
     def probability(self, table: pd.DataFrame, runs: Sequence[str]) -> tuple[NDArray[np.float64], float]:
@@ -129,8 +151,9 @@ class MetadataModel:
         return probability, float(np.mean([self.runs[name].trained_prevalence for name in runs]))
 
     def _read_columns(self) -> set[str]:
-        counted = {column for name in self.recipe.inputs for column in COUNTS.get(name, ())}
-        return {"image", "patient", "age", "sex", "site"} | counted - {"images_per_patient"}
+        counted = {column for name in self.recipe.metadata_inputs for column in COUNTS.get(name, ())}
+        embedding = {"embedding"} if self.recipe.is_probe else set()
+        return {"image", "patient", "age", "sex", "site"} | embedding | counted - {"images_per_patient"}
 
 
 def load(path: str | Path) -> MetadataModel:
@@ -174,34 +197,64 @@ def boosting_parameters(settings: GradientBoosting, seed: int) -> dict[str, floa
 
 def fit(recipe: Recipe, table: pd.DataFrame, threads: int) -> Fitted:
     """Fit encoder and classifier to `table`, which has images_per_patient if that is an input."""
-    require_inputs(table, recipe.inputs, recipe.network)
-    encoder = InputEncoder.fit(table, recipe.inputs)
-    classifier = build_classifier(recipe, threads).fit(encoder.transform(table), table["target"].to_numpy())
+    require_inputs(table, recipe.metadata_inputs, recipe.network)
+    encoder = InputEncoder.fit(table, recipe.metadata_inputs)
+    columns, target = _columns(encoder, table), table["target"].to_numpy()
     prevalence = 0.5 if recipe.network in BALANCED else float(table["target"].mean())
+    if recipe.is_probe:
+        patient = table["patient"].fillna(table["image"]).to_numpy(str)
+        probe = fit_probe(columns, columns.shape[1] - len(encoder.names), target.astype(np.int64), patient, recipe.seed)
+        return Fitted(encoder, probe.classifier, prevalence, probe.penalty)
+    classifier = build_classifier(recipe, threads).fit(columns, target)
     return Fitted(encoder, plain_classifier(classifier), prevalence)
 
 
 def out_of_fold_and_test(
-    recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame, folds: Sequence[int], test_by: str, threads: int
+    recipe: Recipe,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    folds: Sequence[int],
+    test_by: str,
+    threads: int,
+    embeddings: Embeddings | None = None,
 ) -> tuple[pd.DataFrame, MetadataModel]:
     """Return predictions of each of `folds` by a model fitted to the others, and of test; and the model.
 
     If `test_by` is refit, a model fitted to all of train predicts test. If it is fold_mean, the mean of the models of
-    the folds does. Runs have the names of those of networks: fold-0 and so on, refit.
+    the folds does. Runs have the names of those of networks: fold-0 and so on, refit. A linear probe needs the
+    `embeddings` of the images.
     """
     train, test = count_images(train, test)
+    if embeddings is not None:
+        train, test = embeddings.join(train), embeddings.join(test)
     fitted_rows = {f"fold-{fold}": train[train["fold"] != fold] for fold in folds}
     held_out = {f"fold-{fold}": train[train["fold"] == fold] for fold in folds}
     if test_by == REFIT:
         fitted_rows[REFIT] = train
     test_runs = [REFIT] if test_by == REFIT else list(held_out)
-    model = MetadataModel(recipe, test_runs, {run: fit(recipe, rows, threads) for run, rows in fitted_rows.items()})
+    runs = {run: fit(recipe, rows, threads) for run, rows in fitted_rows.items()}
+    model = MetadataModel(recipe, test_runs, runs, None if embeddings is None else embeddings.network)
     parts = [
         _scored(rows[KEYS].assign(part="train", fold=rows["fold"]), *model.probability(rows, [run]))
         for run, rows in held_out.items()
     ]
     parts.append(_scored(test[KEYS].assign(part="test", fold=np.int8(-1)), *model.probability(test, test_runs)))
-    return with_targets(pd.concat(parts, ignore_index=True).assign(patient_distance=np.nan), train), model
+    predictions = pd.concat(parts, ignore_index=True)
+    distance = _distance(pd.concat([*held_out.values(), test]), predictions)
+    return with_targets(predictions.assign(patient_distance=distance), train), model
+
+
+def _columns(encoder: InputEncoder, table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return what a classifier reads: any features of the image, then the columns of the encoder."""
+    columns = encoder.transform(table)
+    return np.concatenate([np.stack(table["embedding"]), columns], axis=1) if "embedding" in table else columns
+
+
+def _distance(table: pd.DataFrame, predictions: pd.DataFrame) -> NDArray[np.float64] | float:
+    """Return the distance of each image from the others of its patient and part, or NaN without features."""
+    if "embedding" not in table:
+        return np.nan
+    return patient_distance(np.stack(table["embedding"]), patients_of_part(predictions))
 
 
 def _scored(rows: pd.DataFrame, probability: NDArray[np.float64], prevalence: float) -> pd.DataFrame:

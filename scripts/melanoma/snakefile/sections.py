@@ -2,7 +2,7 @@
 
 from melanoma.config.base import Plain
 from melanoma.config.data import Source
-from melanoma.config.facts import pieces, section_read
+from melanoma.config.facts import pieces, section_read, training_recipe
 from melanoma.config.study import FusionSettings, Study
 from melanoma.snakefile.trainings import Trainings
 
@@ -29,6 +29,7 @@ def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[
         **study_sections(study),
         **{f"fusion-{name}": fusion.dump() for name, fusion in fusions.items()},
         **{f"tta-{name}": recipe.tta.as_read().dump() for name, recipe in networks.items()},
+        **{f"embedding-{name}": training_recipe(network) for name, network in trainings.frozen_networks.items()},
         **{f"tune-{name}": tune.dump() for name in trainings.trials if (tune := trainings.recipes[name].tune)},
     }
 

@@ -56,6 +56,12 @@ class Trainings:
         """The recipe behind each name in `untuned`."""
         return {untuned: self.recipes[name] for name, untuned in self.untuned.items()}
 
+    @cached_property
+    def frozen_networks(self) -> dict[str, Recipe]:
+        """The recipe of each network whose features linear probes read, by its name as a training."""
+        networks = [network for recipe in self.models.values() if (network := recipe.frozen_network) is not None]
+        return {training_name(network): network for network in reversed(networks)}
+
     def trial_recipe(self, untuned: str, trial: str) -> Recipe:
         """Return the recipe of a trial. Trainings with the same untuned name may share the trial."""
         return next(
@@ -73,9 +79,11 @@ class Trainings:
         return [refit.replace("refit", fold) for fold in self.folds]
 
     def recipe_of_job(self, wildcards: Wildcards) -> Recipe:
-        """Return the recipe of a job's model, training or trial."""
+        """Return the recipe of a job's model, frozen network, training or trial."""
         if wildcards.get("model"):
             return self.models[wildcards.model]
+        if wildcards.get("embedding"):
+            return self.frozen_networks[wildcards.embedding]
         if wildcards.get("training"):
             return self.recipes[wildcards.training]
         return self.untuned_recipes[wildcards.untuned]

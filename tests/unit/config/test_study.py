@@ -36,7 +36,9 @@ def keys(value, path=()):
             yield from keys(item, (*path, key))
 
 
-@pytest.mark.parametrize("path", ["config.yaml", "studies/isic2020.yaml", "studies/isic2020_tables.yaml"])
+@pytest.mark.parametrize(
+    "path", ["config.yaml", "studies/isic2020.yaml", "studies/isic2020_tables.yaml", "studies/isic2020_small.yaml"]
+)
 def test_a_study_file_holds_only_what_differs_from_the_defaults(path):
     config = yaml.safe_load((ROOT / path).read_text())
     for *parents, last in keys({name: config.get(name, {}) for name in ("images", "split", "models", "fusions")}):
@@ -159,6 +161,22 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
         ("models", {True: {"network": "baseline_cnn"}}, r"models: expected a text, got True"),
         ("models.cnn.network", "timm/nonsens", r"models.cnn.network: timm has no network 'nonsens'"),
         ("models.cnn.network", "timm/ResNet50", r"timm has no network .ResNet50. \(did you mean timm/resnet50 or"),
+        (
+            "models.cnn",
+            {"network": "linear_probe", "linear_probe": {"network": "metadata_mlp"}},
+            r"models.cnn.linear_probe.network: 'metadata_mlp' is not allowed; allowed: resnest50, .*, timm/NAME$",
+        ),
+        (
+            "models.cnn",
+            {"network": "linear_probe", "linear_probe": {"network": "timm/nonsens"}, "backbone": {"pretrained": False}},
+            r"models.cnn.linear_probe.network: timm has no network 'nonsens'",
+        ),
+        (
+            "models.cnn",
+            {"network": "linear_probe", "linear_probe": {"network": "timm/resnet50"}},
+            r"models.cnn.backbone.weights: timm/resnet50 starts from pretrained weights",
+        ),
+        ("models.cnn", {"network": "linear_probe", "inputs": ["age"]}, r"cnn.inputs: .* head image_and_metadata; set"),
         ("models.cnn.network", "timm/resnet50.a1_in1", r"did you mean timm/resnet50.a1_in1k or"),
         (
             "models.cnn",

@@ -1,12 +1,17 @@
-"""Metadata models are fitted to training rows alone and predict out of fold and on test in the common format."""
+"""Metadata models and linear probes are fitted to training rows alone, and predict in the common format."""
+
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import tiny
+from melanoma.common.errors import InputError
 from melanoma.config.recipe import Recipe
-from melanoma.models.tabular import out_of_fold_and_test
+from melanoma.models.embeddings import Embeddings
+from melanoma.models.tabular import MetadataModel, out_of_fold_and_test
+from melanoma.predictions.patient_context import patient_distance
 from melanoma.stats.metrics import auroc
 
 NETWORKS = ["logistic_regression", "random_forest", "naive_bayes", "gradient_boosting"]
@@ -66,3 +71,64 @@ def test_in_naive_bayes_a_site_of_one_class_alone_does_not_decide():
     predictions, _ = out_of_fold_and_test(recipe("naive_bayes"), train, test, [0], "refit", 1)
     predicted = predictions.loc[predictions["part"] == "test", "probability"]
     assert predicted.round(6).nunique() > 20
+
+
+def features(train: pd.DataFrame, test: pd.DataFrame, width=6) -> Embeddings:
+    """Return features of which the first one is higher for melanomas."""
+    rows = pd.concat([train, test])
+    values = np.random.default_rng(0).normal(size=(len(rows), width)).astype(np.float32)
+    values[:, 0] += 3 * rows["target"].to_numpy()
+    network = {"recipe": {"network": "resnest50"}, "weights_sha256": "0c", "images": {"size": 32}}
+    return Embeddings(rows["image"].tolist(), values, network)
+
+
+def probed(train: pd.DataFrame, test: pd.DataFrame, head="image_only", test_by="refit", embeddings=None):
+    """Return the predictions and the model of a probe; the test images follow those of train in the store."""
+    test = test.assign(row=len(train) + np.arange(len(test)))
+    embeddings = embeddings or features(train, test)
+    unlabeled = test.drop(columns="target")
+    return out_of_fold_and_test(recipe("linear_probe", head=head), train, unlabeled, [0, 1, 2], test_by, 1, embeddings)
+
+
+@pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
+def test_a_probe_learns_from_the_features_and_any_metadata(head):
+    train, test = informative(200), unseen(100)
+    predictions, model = probed(train, test, head)
+    for part, labels in (("train", train), ("test", test)):
+        merged = labels[["image", "target"]].merge(predictions.loc[predictions["part"] == part, ["image", "logit"]])
+        assert len(merged) == len(labels) and auroc(merged["target"].to_numpy(), merged["logit"].to_numpy()) > 0.95
+    columns = {"image_only": 6, "image_and_metadata": 6 + len(model.runs["refit"].encoder.names)}
+    assert len(model.runs["refit"].to_dict()["classifier"]["coefficients"]) == columns[head]
+
+
+def test_a_folds_labels_reach_neither_a_probes_penalty_nor_its_predictions_of_the_fold():
+    train, test = informative(90), unseen(20)
+    embeddings = features(train, test)
+    turned = train.assign(target=np.where(train["fold"] == 0, 1 - train["target"], train["target"]))
+    tables, models = zip(*(probed(rows, test, embeddings=embeddings) for rows in (train, turned)), strict=True)
+    assert models[0].runs["fold-0"].to_dict() == models[1].runs["fold-0"].to_dict()
+    assert models[0].runs["refit"].to_dict() != models[1].runs["refit"].to_dict()
+    of_fold = [table[table["fold"] == 0].drop(columns="target") for table in tables]
+    pd.testing.assert_frame_equal(*of_fold)
+
+
+def test_the_file_of_a_probe_names_its_backbone_and_predicts_the_same(tmp_path):
+    train, test = informative(90), unseen(20)
+    predictions, model = probed(train, test, "image_and_metadata", "fold_mean")
+    values = json.loads(json.dumps(model.to_dict()))
+    assert values["backbone"]["weights_sha256"] == "0c" and values["runs"]["fold-0"]["penalty"] > 0
+    new = features(train, test).join(test.assign(row=len(train) + np.arange(len(test))))
+    again = MetadataModel.from_dict(values).predict(new)
+    expected = predictions[predictions["part"] == "test"].set_index("image").loc[new["image"]]
+    assert again["probability"].tolist() == expected["probability"].tolist()
+    assert again["patient_distance"].tolist() == expected["patient_distance"].tolist()
+    with pytest.raises(InputError, match="no column embedding"):
+        model.predict(test)
+
+
+def test_a_probe_compares_an_image_with_the_others_of_its_patient():
+    train, test = informative(90), unseen(20)
+    predictions, _ = probed(train, test)
+    shown = predictions[predictions["part"] == "test"]
+    expected = patient_distance(features(train, test).values[90:], test["patient"])
+    np.testing.assert_array_equal(shown["patient_distance"], expected)

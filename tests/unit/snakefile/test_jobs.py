@@ -73,3 +73,9 @@ def test_files_are_given_by_name():
 def test_a_wildcard_is_one_of_the_names_as_they_are_written():
     assert one_of({"a.b-1": 0, "c": 0}) == r"a\.b\-1|c"
     assert one_of([]) == "none"
+
+
+def test_the_fit_of_a_linear_probe_asks_for_no_gpu_and_its_network_does():
+    probe = recipe("linear_probe", gpus=1)
+    assert model_resources(probe)["gpu"] == 0
+    assert model_resources(probe.frozen_network)["gpu"] == 1

@@ -72,3 +72,17 @@ def test_the_recipe_of_a_job_is_that_of_its_model_its_training_or_its_trial():
     name = study.names["tuned"]
     for wildcards in ({"model": "tuned"}, {"training": name, "run": "fold-0"}, {"untuned": study.untuned[name]}):
         assert study.recipe_of_job(Wildcards(fromdict=wildcards)) == study.models["tuned"]
+
+
+def test_linear_probes_share_the_features_of_a_network():
+    probe = {"network": "linear_probe", "linear_probe": {"network": "resnest50"}}
+    models = {
+        "image": probe,
+        "both": probe | {"head": "image_and_metadata", "seed": 2, "resources": {"gpus": 1}},
+        "small": probe | {"input_size": 224},
+    }
+    study = trainings(models=models, data={"sources": [{"name": "clinic", "table": "t.csv", "images": "jpeg"}]})
+    (large, small) = sorted(study.frozen_networks, key=lambda name: study.frozen_networks[name].input_size or 512)[::-1]
+    assert large.startswith("resnest50-") and study.frozen_networks[small].input_size == 224
+    assert study.recipe_of_job(Wildcards(fromdict={"embedding": large})).network == "resnest50"
+    assert study.frozen_networks[large].weights_file == "data/weights/resnest50-528c19ca.pth"

@@ -1,0 +1,61 @@
+"""The features of all images of a store by a frozen network, in one file that linear probes share."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypedDict
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from melanoma.common.errors import InputError
+from melanoma.common.files import atomic_path
+from melanoma.images.store import Preparation
+
+
+class FrozenNetwork(TypedDict):
+    """What features are of: the `recipe` of the network, the SHA-256 of its weights file, and how images are prepared.
+
+    The hash is empty for random weights.
+    """
+
+    recipe: dict[str, Any]
+    weights_sha256: str
+    images: Preparation
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The features `values` (n, width) float32 of the images (n,) by their names, in the order of the store."""
+
+    images: list[str]
+    values: NDArray[np.float32]
+    network: FrozenNetwork
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file of `write`. Raises InputError if it is damaged."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(file["images"].tolist(), file["values"], json.loads(str(file["network"])))
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise InputError(f"{path}: no file of embeddings, or damaged ({error}). Delete it and run again") from error
+
+    def write(self, path: Path) -> None:
+        """Write an .npz file, whose parts have checksums."""
+        network = json.dumps(self.network, sort_keys=True)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, images=np.array(self.images), values=self.values, network=np.array(network))
+
+    def join(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return `table` with the features of its images as the column embedding, float32 (width,) in each row.
+
+        Raises InputError if the table is of another store.
+        """
+        rows = table["row"].to_numpy(np.int64)
+        known = np.array(self.images, dtype=object)
+        if len(rows) and (rows.max() >= len(known) or (known[rows] != table["image"].to_numpy(object)).any()):
+            raise InputError("the embeddings are of other images than the table. Delete them and run again")
+        return table.assign(embedding=list(self.values[rows]))
