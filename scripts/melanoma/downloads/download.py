@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import json
 import os
 import shutil
 import ssl
@@ -214,7 +213,7 @@ def _is_complete(download: Download, part: Path) -> bool:
 def _read_note(part: Path) -> _Note:
     try:
         note: _Note = read_json(_note_path(part))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, InputError):
         return {}
     return note
 

@@ -5,6 +5,7 @@ writes the record into the results, too, with the SHA-256 of every file. `restor
 """
 
 import hashlib
+import json
 import os
 import time
 from base64 import urlsafe_b64decode
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from melanoma.common.errors import InputError, listing
-from melanoma.common.files import read_json, write_json
+from melanoma.common.files import read_json, write_json, write_text
 
 METADATA = Path(".snakemake/metadata")
 RECORD = "record.json"
@@ -53,7 +54,7 @@ def keep_record(results: Path) -> None:
     outputs: dict[str, Output] = {}
     sources: set[str] = set()
     for name, path in _recorded(results):
-        made_by = read_json(METADATA / name)
+        made_by = json.loads((METADATA / name).read_text())
         sources |= {each for each in made_by["input"] or [] if not Path(each).is_relative_to(results)}
         outputs[str(path)] = {**_state(path, before["outputs"]), "metadata": name, "made_by": made_by}
     files = {name: _state(Path(name), before["sources"]) for name in sorted(sources) if Path(name).is_file()}
@@ -83,7 +84,7 @@ def restore_record(results: Path) -> int:
             + listing(others)
         )
     for output in outputs.values():
-        write_json(METADATA / output["metadata"], output["made_by"])
+        write_text(METADATA / output["metadata"], json.dumps(output["made_by"]))
     # Snakemake also compares the times of inputs with those of a job's benchmark.
     benchmarks = Path("logs", results.name).rglob("*.tsv")
     now = time.time()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
+from melanoma.common.files import read_parquet
 from melanoma.tables.identifiers import plain
 from melanoma.tables.table_texts import LINE_END, read_text
 
@@ -126,11 +127,11 @@ def _delimiter(path: Path, text: str) -> str:
 def _read_parquet(path: Path) -> pd.DataFrame:
     """Read a Parquet file with its types; the index counts rows from 1."""
     try:
-        frame = pd.read_parquet(path)
+        frame = read_parquet(path)
     except FileNotFoundError as error:
         raise _no_such_table(path) from error
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise InputError(f"{path}: not a Parquet table ({error}). Write it again as Parquet") from error
+    except OSError as error:
+        raise InputError(f"{path}: the table cannot be read: {error.strerror}") from error
     return frame.set_axis(range(1, len(frame) + 1)).rename(columns=str)
 
 
