@@ -7,6 +7,7 @@ writes the record into the results, too, with the SHA-256 of every file. `restor
 import hashlib
 import json
 import os
+import shlex
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
@@ -64,25 +65,9 @@ def keep_record(results: Path) -> None:
 def restore_record(results: Path) -> int:
     """Return the record of `results` to Snakemake in the current folder, and return the number of files in it.
 
-    All files get the current time, because the times of a copy have no order. Raises InputError if there is no record,
-    or if the content of a result, or of a table that the results were made from, has changed.
+    All files get the current time, because the times of a copy have no order. Raises the errors of `verified`.
     """
-    if not (results / RECORD).exists():
-        raise InputError(f"{results / RECORD}: no such file; copy the whole folder of the study, with this file")
-    record: Record = read_json(results / RECORD)
-    outputs = {path: output for path, output in record["outputs"].items() if Path(path).exists()}
-    changed = [path for path, output in outputs.items() if digest(Path(path)) != output["sha256"]]
-    if changed:
-        raise InputError(
-            f"{len(changed)} file(s) differ from {results / RECORD}; copy them again, or delete them so that the next"
-            f" run makes them:\n{listing(changed)}"
-        )
-    others = [path for path, state in record["sources"].items() if Path(path).is_file() and _differs(path, state)]
-    if others:
-        raise InputError(
-            f"{results} was made from other versions of these files; restore those, or give the study another name:\n"
-            + listing(others)
-        )
+    outputs = verified(results)
     for output in outputs.values():
         write_text(METADATA / output["metadata"], json.dumps(output["made_by"]))
     # Snakemake also compares the times of inputs with those of a job's benchmark.
@@ -92,6 +77,32 @@ def restore_record(results: Path) -> int:
         if path.exists():
             os.utime(path, (now, now))
     return len(outputs)
+
+
+def verified(results: Path) -> dict[str, Output]:
+    """Return the recorded outputs of a study that exist, by path, if none of them has changed since the record.
+
+    Raises InputError if there is no record, or if the content of a result, or of a table that the results were made
+    from, has changed.
+    """
+    if not (results / RECORD).exists():
+        raise InputError(f"{results / RECORD}: no such file; copy the whole folder of the study, with this file")
+    record: Record = read_json(results / RECORD)
+    outputs = {path: output for path, output in record["outputs"].items() if Path(path).exists()}
+    changed = [path for path, output in outputs.items() if digest(Path(path)) != output["sha256"]]
+    if changed:
+        raise InputError(
+            f"{len(changed)} file(s) differ from {results / RECORD}:\n{listing(changed, limit=len(changed))}\n"
+            "Copy them again, or delete them and make them and all that depends on them again, with the study's command"
+            f" and the option\n--forcerun {shlex.join(changed)}"
+        )
+    others = [path for path, state in record["sources"].items() if Path(path).is_file() and _differs(path, state)]
+    if others:
+        raise InputError(
+            f"{results} was made from other versions of these files; restore those, or give the study another name:\n"
+            + listing(others)
+        )
+    return outputs
 
 
 def digest(path: Path) -> str:
