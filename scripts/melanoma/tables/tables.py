@@ -16,6 +16,8 @@ from melanoma.tables.table_texts import LINE_END, read_text
 
 MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "None", "<NA>"}
 STATED_DELIMITER = re.compile(r'"?sep=(.)"?\s*[\r\n]', re.IGNORECASE)
+# The start of a formula. A number with a sign is none.
+FORMULA = re.compile(r"^(?=[=@\t\r]|[+-](?!\d+(\.\d*)?\Z))")
 QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -64,6 +66,11 @@ def read_frame(path: Path) -> pd.DataFrame:
         lines = listing(f"line {line}: {fault}" for line, fault in faults.items())
         raise InputError(f"{path}: rows of the wrong length:\n{lines}\nAdd a comma, or quote a text that has one")
     return pd.DataFrame(table.columns).set_axis(table.rows)
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which a spreadsheet runs nothing: an apostrophe is before each text that begins a formula."""
+    return table.apply(lambda column: column.str.replace(FORMULA, "'", regex=True) if column.dtype == "str" else column)
 
 
 def row_name(path: str | Path) -> str:
