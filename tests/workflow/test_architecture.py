@@ -17,7 +17,7 @@ LAYERS = (
     {"models", "data_check"},
     {"training", "fusion"},
     {"evaluation", "bundle"},
-    {"report", "classify"},
+    {"report", "classify", "doctor"},
 )
 LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
 

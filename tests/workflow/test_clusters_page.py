@@ -16,7 +16,7 @@ from workflow import clone, put_kaggle_tables, snakemake
 TEXT = (ROOT / "docs" / "clusters.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 # What only a scheduler, a network or conda can answer.
-ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make install", "cd $SCRATCH")
+ELSEWHERE = ("git clone", "module load", "tmux", "squeue", ". .venv", "make install", "cd $SCRATCH", "srun")
 
 
 def commands(word: str) -> list[str]:
@@ -44,8 +44,12 @@ def test_a_snakemake_command_plans(tmp_path, monkeypatch, command):
     assert next((said for word, said in expected.items() if word in command), "train_fold") in printed
 
 
+def test_a_python_command_is_one_of_the_readme_whose_test_runs_it():
+    assert set(commands("python")) <= set((ROOT / "README.md").read_text().splitlines())
+
+
 def test_no_other_command_is_on_the_page():
-    assert all(line.startswith(("snakemake", *ELSEWHERE)) for line in COMMANDS)
+    assert all(line.startswith(("snakemake", "python", *ELSEWHERE)) for line in COMMANDS)
 
 
 def test_the_options_for_conda_exist():

@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 
+from fake_commands import fake_slurm
 from foreign_tables import kaggle, write, write_images
 from melanoma.config.study import resolve
 from melanoma.training.schedules import rate_factor
@@ -19,8 +20,9 @@ STUDY = re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL).group(1)
 
 
 @pytest.fixture
-def project(tmp_path):
-    """A clone with the data and the study that the README tells the reader to put there."""
+def project(tmp_path, monkeypatch):
+    """A clone with the data and the study that the README tells the reader to put there, on a cluster with Slurm."""
+    fake_slurm(tmp_path / "cluster", monkeypatch)
     put_kaggle_tables(clone(tmp_path))
     mine = tmp_path / "data" / "mine"
     write_images(list(kaggle()["image_name"]), mine / "jpeg")
