@@ -13,7 +13,7 @@ SEED_RUNS = {
 
 rule audit_models:
     input:
-        all_trained("weights.pt").values(),
+        all_trained("weights.safetensors").values(),
         METADATA_MODELS.values(),
         **from_split("leakage", "train", "test", "test_labels"),
         settings=settings("split"),
@@ -28,7 +28,7 @@ rule audit_models:
         ENVIRONMENT
     params:
         **code_and_log("audit_models"),
-        weights=named(all_trained("weights.pt")),
+        weights=named(all_trained("weights.safetensors")),
         tabular=named(METADATA_MODELS),
     shell:
         "python {params.script:q} {params.inputs} --weights {params.weights} --metadata-models {params.tabular}"

@@ -6,7 +6,7 @@ OPTIONS = {"folds": list(study.split.run_folds), "test": study.predict.test}
 
 rule predict:
     input:
-        lambda wildcards: trained(wildcards.model, "weights.pt").values(),
+        lambda wildcards: trained(wildcards.model, "weights.safetensors").values(),
         **from_split("train", "test"),
         tta=settings("tta-{model}"),
         images=MODEL_JOBS.images,
@@ -29,7 +29,7 @@ rule predict:
         **code("predict"),
         launch=MODEL_JOBS.launch,
         devices=MODEL_JOBS.devices,
-        weights=lambda wildcards: named(trained(wildcards.model, "weights.pt")),
+        weights=lambda wildcards: named(trained(wildcards.model, "weights.safetensors")),
         test=OPTIONS["test"],
         resume=f"{RESULTS}/predict/{{model}}.resume",
     shell:

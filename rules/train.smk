@@ -16,7 +16,7 @@ rule train_fold:
         **TRAIN_INPUT,
         recipe=lambda wildcards: recipe_file(wildcards.training),
     output:
-        weights=f"{TRAINING}/weights.pt",
+        weights=f"{TRAINING}/weights.safetensors",
         history=f"{TRAINING}/history.csv",
     log:
         f"{LOGS}/train/{{training}}/{{run}}.log",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.cli import run
-from melanoma.common.files import write_json
+from melanoma.common.files import read_parquet, write_json
 from melanoma.config.errors import read_settings
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.results import Shortcuts
@@ -41,7 +41,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Fit the baselines, analyze every model on the test and out of fold, and write the result."""
     settings = read_settings(Evaluate, args.settings)
-    train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
+    train, test = read_parquet(args.train), read_parquet(args.test)
     models = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
     without_pixels = baselines(train, test, args.folds, args.test_by, settings.seed)
     labels = open_test_labels(args.labels, "shortcuts", list(models), args)

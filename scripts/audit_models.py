@@ -1,7 +1,7 @@
 """The second part of the leakage check: trained models, their predictions, and the labels of the test.
 
 python scripts/audit_models.py --settings split.yaml --leakage leakage.json --train train.parquet --test test.parquet \\
-    --test-labels test_labels.parquet --weights cnn:fold-0=fold-0/weights.pt --predictions cnn=cnn.parquet \\
+    --test-labels test_labels.parquet --weights cnn:fold-0=fold-0/weights.safetensors --predictions cnn=cnn.parquet \\
     --output audited.json
 """
 
@@ -10,11 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json, write_json
+from melanoma.common.files import read_json, read_parquet, write_json
 from melanoma.config.errors import read_settings
 from melanoma.config.recipe import Recipe
 from melanoma.config.split import Split
@@ -24,6 +23,7 @@ from melanoma.predictions.table import named_paths
 from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
 from melanoma.split.leakage import Finding, check_encoder, check_epoch, check_predictions, check_test, require_no_leaks
 from melanoma.training.sampling import epoch_order
+from melanoma.training.saved_network import from_safetensors
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Check networks, metadata models and predictions; fail if there is a leak and split.allow_leaks is not set."""
-    train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
+    train, test = read_parquet(args.train), read_parquet(args.test)
     predictions = named_paths(args.predictions)
     labels = open_test_labels(args.test_labels, "audit", list(predictions), args)
     report = read_json(args.leakage)
@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
     for name, path in named_paths(args.metadata_models).items():
         findings += check_tabular(path, train, test, name)
     for name, path in predictions.items():
-        findings += check_predictions(pd.read_parquet(path), train, test, labels, name)
+        findings += check_predictions(read_parquet(path), train, test, labels, name)
     report["findings"] += findings
     report["checked"]["test"] = test_counts
     checked = {"networks": args.weights, "metadata models": args.metadata_models}
@@ -88,7 +88,7 @@ def _fitted_encoder(rows: pd.DataFrame, inputs: list[str]) -> InputValues:
 
 def check_network(path: Path, train: pd.DataFrame, test: pd.DataFrame, name: str) -> list[Finding]:
     """Check that the encoder and the first epoch of a trained network use its training rows alone."""
-    trained = torch.load(path, weights_only=True)
+    trained = from_safetensors(path.read_bytes(), path)
     held_out = train[train["fold"] == trained["fold"]] if trained["fold"] is not None else train.iloc[:0]
     seen = train.drop(held_out.index).reset_index(drop=True)
     recipe = Recipe.model_validate(trained["recipe"])

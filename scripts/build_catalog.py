@@ -10,6 +10,7 @@ from melanoma.common.cli import run
 from melanoma.common.files import read_yaml, write_csv, write_parquet
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
+from melanoma.tables.tables import without_formulas
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Build the catalog and write it with its issues."""
     catalog, issues = build_catalog(Data(**read_yaml(args.settings)))
-    write_csv(args.issues, issues)
+    write_csv(args.issues, without_formulas(issues))
     write_parquet(args.output, catalog)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_yaml, write_json
+from melanoma.common.files import read_parquet, read_yaml, write_json
 from melanoma.config.split import Split
 from melanoma.split.assign import read_pairs
 from melanoma.split.leakage import Tables, check, require_no_leaks
@@ -35,9 +35,9 @@ def main(args: argparse.Namespace) -> None:
     settings = Split(**read_yaml(args.settings))
     near = read_near_duplicates(args.near_duplicates, settings.near_duplicates)
     tables = Tables(
-        train=pd.read_parquet(args.train),
-        test=pd.read_parquet(args.test),
-        files=pd.read_parquet(args.quality, columns=["image", "sha256"]),
+        train=read_parquet(args.train),
+        test=read_parquet(args.test),
+        files=read_parquet(args.quality, columns=["image", "sha256"]),
         pairs=read_pairs(settings.duplicates),
         near=near[near["verdict"].isin(CERTAIN)],
         folds=settings.folds,

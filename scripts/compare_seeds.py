@@ -12,7 +12,7 @@ from typing import TypedDict
 import pandas as pd
 
 from melanoma.common.cli import log, run
-from melanoma.common.files import write_json
+from melanoma.common.files import read_parquet, write_json
 from melanoma.predictions.aggregate import aggregated, seed_names
 from melanoma.predictions.table import join_labels, named_paths
 from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
@@ -50,8 +50,8 @@ def main(args: argparse.Namespace) -> None:
     tables: dict[str, dict[str, pd.DataFrame]] = {}
     for name, path in named_paths(args.runs).items():
         model, _, training = name.partition(":")
-        tables.setdefault(model, {})[training] = pd.read_parquet(path)
-    train = pd.read_parquet(args.train)
+        tables.setdefault(model, {})[training] = read_parquet(path)
+    train = read_parquet(args.train)
     labels = open_test_labels(args.labels, "seeds", list(tables), args)
     spreads = {model: spread(runs, train, labels) for model, runs in tables.items()}
     write_json(args.output, spreads)

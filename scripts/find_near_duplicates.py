@@ -8,10 +8,9 @@ import argparse
 from pathlib import Path
 
 import cv2
-import pandas as pd
 
 from melanoma.common.cli import log, run
-from melanoma.common.files import atomic_path, write_csv
+from melanoma.common.files import atomic_path, read_parquet, write_csv
 from melanoma.images.near_duplicates import find
 from melanoma.images.pair_sheet import draw_pairs
 from melanoma.images.thumbnails import read_thumbnails
@@ -29,7 +28,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Find all pairs and write them."""
-    catalog = pd.read_parquet(args.catalog, columns=["image", "file"])
+    catalog = read_parquet(args.catalog, columns=["image", "file"])
     thumbnails = read_thumbnails(catalog["file"].tolist(), args.max_pixels, args.threads)
     pairs = find(catalog["image"].tolist(), thumbnails, args.threads)
     for pair in pairs.head(20).itertuples():

@@ -16,7 +16,7 @@ import pandas as pd
 
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import write_json, write_parquet
+from melanoma.common.files import read_parquet, write_json, write_parquet
 from melanoma.config.errors import read_settings
 from melanoma.config.study import FusionSettings
 from melanoma.fusion.priors import corrected, prior_shifts
@@ -67,7 +67,7 @@ def shifts_of_members(
     if train is None:
         log.warning("no prior correction of the members without --train, which has the study's share of melanomas")
         return {}
-    shifts = prior_shifts(members, pd.read_parquet(train))
+    shifts = prior_shifts(members, read_parquet(train))
     for name, shift in shifts.items():
         log.info("prior correction: %s was trained at another prevalence; log-odds shifted by %+.3f", name, shift)
     return shifts
@@ -98,8 +98,8 @@ def fit_and_fuse(
     """Fit the fusion; return its predictions and its file."""
     if train is None:
         raise InputError("the fusion is a fitted one: give --train with the labels, or weights in the settings")
-    labeled = pd.read_parquet(train)
-    unlabeled = pd.read_parquet(test) if test else labeled.iloc[:0].drop(columns="target")
+    labeled = read_parquet(train)
+    unlabeled = read_parquet(test) if test else labeled.iloc[:0].drop(columns="target")
     table = fusion_table(members, labeled, unlabeled, settings.context)
     probability, combination, folds = cross_fits(table, fit_function(settings), settings.folds, settings.seed)
     is_train = (table["part"] == "train").to_numpy()

@@ -7,10 +7,8 @@ python scripts/import_predictions.py --file submission.csv --train split/train.p
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from melanoma.common.cli import run
-from melanoma.common.files import write_parquet
+from melanoma.common.files import read_parquet, write_parquet
 from melanoma.predictions.external import external_predictions
 
 
@@ -28,7 +26,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Write the predictions of the images of the study."""
-    train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
+    train, test = read_parquet(args.train), read_parquet(args.test)
     write_parquet(args.output, external_predictions(args.file, train, test, args.folds, args.fused))
 
 

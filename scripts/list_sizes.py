@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.cli import log, run
-from melanoma.common.files import write_parquet
+from melanoma.common.files import read_parquet, write_parquet
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Write the quality table."""
-    table = quality_table(pd.read_parquet(args.catalog))
+    table = quality_table(read_parquet(args.catalog))
     log.info("%d of %d images have a size in their table", (table["width"] > 0).sum(), len(table))
     write_parquet(args.output, table)
 

@@ -20,7 +20,7 @@ import pandas as pd
 from melanoma.augment.contact_sheet import contact_sheet
 from melanoma.common.cli import run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json
+from melanoma.common.files import read_json, read_parquet
 from melanoma.config.recipe import read_recipe
 from melanoma.images.store import ImageStore
 from melanoma.predictions.table import named_path, named_paths
@@ -85,7 +85,7 @@ def draw_evaluation(args: argparse.Namespace) -> None:
 def draw_training(args: argparse.Namespace) -> None:
     """Draw the learning curves, the learning rates, the images of an epoch, and augmented images."""
     recipes = {name: read_recipe(path) for name, path in named_paths(args.recipes).items()}
-    train = pd.read_parquet(args.train)
+    train = read_parquet(args.train)
     monitors = {name: recipe.monitor for name, recipe in recipes.items()}
     learning_curves = training_figures.learning_curves(read_histories(args.histories), monitors)
     save(learning_curves, args.output / "learning_curves.svg")
@@ -108,7 +108,7 @@ def draw_training(args: argparse.Namespace) -> None:
 
 def draw_data(args: argparse.Namespace) -> None:
     """Draw the class balance of images and patients by part and fold, and sample images of both classes."""
-    train, audit = pd.read_parquet(args.train), read_json(args.audit)
+    train, audit = read_parquet(args.train), read_json(args.audit)
     counts = data_figures.balance(train, audit["checked"]["test"], audit["unit"])
     save(data_figures.class_balance(counts), args.output / "class_balance.svg")
     if args.images is not None:

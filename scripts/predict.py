@@ -1,14 +1,13 @@
 """Predict with all trained networks of a model: each on the fold that it was not trained on, and on the test images.
 
-python scripts/predict.py --weights fold-0=fold-0/weights.pt refit=refit/weights.pt --train split/train.parquet \\
-    --test split/test.parquet --test-by refit --images images/images.h5 --resume predict/cnn.resume \\
-    --runs predict/cnn --output predict/cnn.parquet --model predict/cnn.json
+python scripts/predict.py --weights fold-0=fold-0/weights.safetensors refit=refit/weights.safetensors \\
+    --train split/train.parquet --test split/test.parquet --test-by refit --images images/images.h5 \\
+    --resume predict/cnn.resume --runs predict/cnn --output predict/cnn.parquet --model predict/cnn.json
 
 After a kill at any moment, the same command does not predict again what --resume holds.
 """
 
 import argparse
-import io
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ import torch
 
 from melanoma.augment.tta import NO_TTA
 from melanoma.common.cli import log, run
-from melanoma.common.files import sha256, write_json, write_parquet
+from melanoma.common.files import read_parquet, sha256, write_json, write_parquet
 from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes, process_group
 from melanoma.config.augmentation import TTA
@@ -35,6 +34,7 @@ from melanoma.predictions.prediction_file import described
 from melanoma.predictions.table import named_paths
 from melanoma.training.loader import Examples
 from melanoma.training.predictor import TrainedNetwork, predict_rows, require_same_preparation
+from melanoma.training.saved_network import from_safetensors
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -59,13 +59,13 @@ def main(args: argparse.Namespace) -> None:
     """Write the predictions of each training, and all of them as one row for each image."""
     threads = max(args.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)
     set_up_torch(threads)
-    train, test = pd.read_parquet(args.train), pd.read_parquet(args.test)
+    train, test = read_parquet(args.train), read_parquet(args.test)
     tta = NO_TTA if args.tta is None else read_settings(TTA, args.tta)
     done: dict[str, Path] = {}
     with process_group(args.gpus, args.nodes) as processes:
         for name, path in named_paths(args.weights).items():
             weights = path.read_bytes()
-            trained: TrainedNetwork = torch.load(io.BytesIO(weights), weights_only=True)
+            trained = from_safetensors(weights, path)
             require_same_preparation(trained, args.images)
             predicts_test = trained["fold"] is None or args.test_by == "fold_mean"
             rows = rows_to_predict(train, test if predicts_test else None, trained["fold"])
@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
             if processes.is_first:
                 write_parquet(done[name], predictions)
     if processes.is_first:
-        runs = {name: pd.read_parquet(path) for name, path in done.items()}
+        runs = {name: read_parquet(path) for name, path in done.items()}
         for name, predictions in runs.items():
             write_parquet(args.runs / f"{name}.parquet", predictions)
         write_parquet(args.output, aggregated(runs, train))

@@ -7,10 +7,8 @@ python scripts/predict_tabular.py --recipe recipe.yaml --train split/train.parqu
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from melanoma.common.cli import run
-from melanoma.common.files import write_json, write_parquet
+from melanoma.common.files import read_parquet, write_json, write_parquet
 from melanoma.config.base import help_text
 from melanoma.config.recipe import Resources, read_recipe
 from melanoma.models.embeddings import Embeddings
@@ -36,8 +34,8 @@ def main(args: argparse.Namespace) -> None:
     """Write the predictions and the model."""
     predictions, model = out_of_fold_and_test(
         read_recipe(args.recipe),
-        pd.read_parquet(args.train),
-        pd.read_parquet(args.test),
+        read_parquet(args.train),
+        read_parquet(args.test),
         args.folds,
         args.test_by,
         args.threads,

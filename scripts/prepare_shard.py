@@ -7,11 +7,9 @@ python scripts/prepare_shard.py --settings images.yaml --catalog catalog.parquet
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_yaml, write_parquet
+from melanoma.common.files import read_parquet, read_yaml, write_parquet
 from melanoma.config.base import help_text
 from melanoma.config.data import Images
 from melanoma.images.shards import shard_rows, write_shard
@@ -33,7 +31,7 @@ def main(args: argparse.Namespace) -> None:
     if args.processes < 1:
         raise InputError(f"--processes is {args.processes}, expected at least 1")
     settings = Images(**read_yaml(args.settings))
-    catalog = pd.read_parquet(args.catalog, columns=["image", "file"])
+    catalog = read_parquet(args.catalog, columns=["image", "file"])
     rows = shard_rows(len(catalog), args.shard, args.shards)
     quality = write_shard(args.output, catalog.iloc[rows], settings, args.processes)
     write_parquet(args.quality, quality)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.cli import run
-from melanoma.common.files import read_yaml, write_csv, write_parquet
+from melanoma.common.files import read_parquet, read_yaml, write_csv, write_parquet
 from melanoma.config.split import Split
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, log_split, read_pairs, split_images, usable_images
 from melanoma.split.near_duplicates import linked, log_doubts, read_near_duplicates, settle_doubts
@@ -36,8 +36,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Split and write the tables."""
     settings = Split(**read_yaml(args.settings))
-    catalog = pd.read_parquet(args.catalog)
-    images = usable_images(catalog, pd.read_parquet(args.quality))
+    catalog = read_parquet(args.catalog)
+    images = usable_images(catalog, read_parquet(args.quality))
     duplicates = read_pairs(settings.duplicates)
     as_known(duplicates.stack(), catalog["image"], "fail", settings.duplicates)
     near = read_near_duplicates(args.near_duplicates, settings.near_duplicates)

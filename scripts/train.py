@@ -1,9 +1,10 @@
 """Train one network by its recipe, on all folds but one or on all training images.
 
 python scripts/train.py --recipe recipe.yaml --train split/train.parquet --images images/images.h5 --fold 0 \\
-    --resume fold-0/resume --weights fold-0/weights.pt --history fold-0/history.csv
+    --resume fold-0/resume --weights fold-0/weights.safetensors --history fold-0/history.csv
 python scripts/train.py --recipe recipe.yaml --train split/train.parquet --images images/images.h5 \\
-    --epochs-from fold-0/history.csv --resume refit/resume --weights refit/weights.pt --history refit/history.csv
+    --epochs-from fold-0/history.csv --resume refit/resume --weights refit/weights.safetensors \\
+    --history refit/history.csv
 
 On several GPUs: torchrun --nproc-per-node=4 scripts/train.py .... On several nodes: torchrun --nnodes=2 ... on each.
 
@@ -21,14 +22,15 @@ import pandas as pd
 
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import write_bytes, write_csv
+from melanoma.common.files import read_parquet, write_bytes, write_csv
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import process_group
 from melanoma.compute.preemption import TRY_AGAIN, Preempted, Preemption, scheduler_job
 from melanoma.config.base import help_text
 from melanoma.config.recipe import Recipe, Resources, read_recipe
-from melanoma.training.checkpoint import Checkpoints, serialize
+from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.early_stopping import best_epoch
+from melanoma.training.saved_network import to_safetensors
 from melanoma.training.trainer import Checkpoint, Run, train
 
 
@@ -83,7 +85,8 @@ def main(args: argparse.Namespace) -> None:
         sys.exit(TRY_AGAIN)
     if processes.is_first:
         if args.weights is not None:
-            write_bytes(args.weights, serialize(trained | {"fold": args.fold}))
+            trained["fold"] = args.fold
+            write_bytes(args.weights, to_safetensors(trained))
         write_csv(args.history, history)
         checkpoints.clear()
         log.info("the best epoch is %d", trained["epoch"])
@@ -103,7 +106,7 @@ def run_recipe(args: argparse.Namespace) -> Recipe:
 
 def fold_run(args: argparse.Namespace, workers: int) -> Run:
     """Return the training on all folds but one, evaluated on that one."""
-    recipe, table = run_recipe(args), pd.read_parquet(args.train)
+    recipe, table = run_recipe(args), read_parquet(args.train)
     held_out = table["fold"] == args.fold
     if not held_out.any():
         raise InputError(f"{args.train}: no image is in fold {args.fold}; its folds are {sorted(set(table['fold']))}")
@@ -115,7 +118,7 @@ def refit_run(args: argparse.Namespace, workers: int) -> Run:
     """Return the training on all images, for the mean of the folds' best epochs."""
     recipe = run_recipe(args)
     epochs = round(mean(best_epoch(pd.read_csv(path), recipe.monitor) for path in args.epochs_from))
-    return Run(recipe, pd.read_parquet(args.train), None, args.images, epochs, workers)
+    return Run(recipe, read_parquet(args.train), None, args.images, epochs, workers)
 
 
 if __name__ == "__main__":

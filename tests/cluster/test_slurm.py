@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from on_cluster import (
     FAULTS,
@@ -192,7 +193,6 @@ def test_a_training_on_two_nodes_ends_where_one_process_does(reference, project)
     said = called("scontrol", "show", "job", job(run, "spanning"))
     assert "NumNodes=2" in said and "NumTasks=2" in said
     alone, spanning = (
-        torch.load(folder / weights(folder, model)[0], weights_only=True)["weights"]
-        for folder, model in ((reference, "alone"), (project, "spanning"))
+        load_file(folder / weights(folder, model)[0]) for folder, model in ((reference, "alone"), (project, "spanning"))
     )
     assert all(torch.allclose(alone[name].double(), spanning[name].double(), rtol=0, atol=1e-5) for name in alone)

@@ -141,11 +141,19 @@ def tiff_of(width: int, height: int) -> bytes:
     return data
 
 
-def many_scans() -> bytes:
+def many_scans(repeated: int) -> bytes:
     """Return a progressive JPEG with its last scan repeated, to keep a decoder busy."""
     data = jpeg(progressive=True)
     last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2] * 1000 + b"\xff\xd9"
+    return data[:last] + data[last:-2] * repeated + b"\xff\xd9"
+
+
+def scan_by_component(repeated: int) -> bytes:
+    """Return a sequential JPEG whose first scan has one component of three and is repeated."""
+    data = jpeg()
+    scan = data.index(b"\xff\xda")
+    one = b"\xff\xda\0\x08\1" + data[scan + 5 : scan + 7] + b"\0\x3f\0" + b"\0" * 20
+    return data[:scan] + one * repeated + b"\xff\xd9"
 
 
 def corpus() -> dict[str, tuple[bytes, str | None]]:
@@ -285,7 +293,12 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
             png_of(7_000, 7_000, deflated_zeros(7_000 * 56_001), depth=16, color=6),
             BLACK,
         ),
-        "many_scans": (many_scans(), "a JPEG of more than 500 scans"),
+        "many_scans": (many_scans(1000), "a JPEG of more than 500 scans"),
+        "many_scans_of_components": (scan_by_component(1000), "a JPEG of more than 500 scans"),
+        "many_scans_of_many_pixels": (
+            sized(many_scans(400), 7_000, 7_000),
+            r"a JPEG of \d+ scans of 7000 x 7000 pixels",
+        ),
         "text_bomb_in_a_png": (
             still[:33] + chunk(b"zTXt", b"a\0\0" + deflated_zeros(300_000_000)) + still[33:],
             FINE,

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +25,9 @@ class Server:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.cuts: list[int] = []  # number of bytes that each of the next answers sends before it ends
+        self.stalls: list[int] = []  # number of bytes after which each of the next answers stalls
         self.statuses: list[int] = []  # of the next answers
+        self.success = 200
         self.ranges = self.heeds_if_range = True
         self.headers = {"ETag": '"1"'}
         self.tells_length = True
@@ -51,12 +54,16 @@ class Server:
             request.send_response(206)
             request.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
         else:
-            request.send_response(200)
+            request.send_response(self.success)
         for name, value in self.headers.items():
             request.send_header(name, value)
         if self.tells_length:
             request.send_header("Content-Length", str(total - start))
         request.end_headers()
+        if self.stalls:
+            request.wfile.write(content[start:][: self.stalls.pop(0)])
+            time.sleep(1)
+            return
         request.wfile.write(content[start:][: self.cuts.pop(0)] if self.cuts else content[start:])
 
 
@@ -74,6 +81,7 @@ def serving() -> Iterator[Server]:
 
     with pytest.MonkeyPatch.context() as patched, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         patched.setenv("no_proxy", "*")
+        http.handle_error = lambda *_: None  # a client may leave early
         told.url = f"http://127.0.0.1:{http.server_port}"
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         told.files["/file"] = CONTENT

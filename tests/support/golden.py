@@ -46,9 +46,11 @@ def table_values(path: Path) -> Iterator[list[Any]]:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Yield each value of nested dictionaries and lists that is neither, in their order."""
-    if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
+    """Yield each value of nested dictionaries and lists that is neither, in their order, without a file's digest."""
+    if isinstance(value, dict):
+        value = [item for key, item in value.items() if key != "#sha256"]
+    if isinstance(value, list):
+        for item in value:
             yield from leaves(item)
     else:
         yield value

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from melanoma.config.facts import training_name
 from melanoma.config.study import resolve
@@ -67,7 +68,7 @@ def training_of(folder: Path, model: str) -> str:
 
 def weights(folder: Path, *models: str) -> list[str]:
     """The files whose making trains these models."""
-    return [f"results/faults/train/{training_of(folder, model)}/fold-0/weights.pt" for model in models]
+    return [f"results/faults/train/{training_of(folder, model)}/fold-0/weights.safetensors" for model in models]
 
 
 @contextmanager
@@ -193,7 +194,7 @@ def assert_same_bits(folder: Path, model: str, expected: Path, reference: str) -
         for root, name in ((folder, model), (expected, reference))
     )
     assert (found / "history.csv").read_bytes() == (wanted / "history.csv").read_bytes(), model
-    left, right = (torch.load(path / "weights.pt", weights_only=True)["weights"] for path in (found, wanted))
+    left, right = (load_file(path / "weights.safetensors") for path in (found, wanted))
     assert left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left), model
     assert not (found / "resume").exists() and not list(found.rglob("*.tmp"))
 

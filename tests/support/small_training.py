@@ -26,7 +26,7 @@ class TinyStudy:
             *("--recipe", self.folder / "recipe.yaml", "--train", self.folder / "train.parquet"),
             *("--images", self.images, "--resume", out / "resume"),
             *("--checkpoint-batches", self.recipe.checkpoint_batches),
-            *("--weights", out / "weights.pt", "--history", out / "history.csv"),
+            *("--weights", out / "weights.safetensors", "--history", out / "history.csv"),
         ]
 
     def train(self, name: str, *options: object, processes: int = 1) -> None:
@@ -34,7 +34,7 @@ class TinyStudy:
 
     def predict(self, name: str, processes: int = 1) -> pd.DataFrame:
         out = self.folder / name
-        quick.run("predict", *self.prediction_options({"run": out / "weights.pt"}, out), processes=processes)
+        quick.run("predict", *self.prediction_options({"run": out / "weights.safetensors"}, out), processes=processes)
         return pd.read_parquet(out / "runs" / "run.parquet")
 
     def prediction_options(self, weights: dict[str, Path], out: Path) -> list[object]:
@@ -51,5 +51,5 @@ class TinyStudy:
 
     def results(self, name: str) -> list[str]:
         self.predict(name)
-        files = (self.folder / name / file for file in ("weights.pt", "history.csv", "runs/run.parquet"))
+        files = (self.folder / name / file for file in ("weights.safetensors", "history.csv", "runs/run.parquet"))
         return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]

@@ -1,6 +1,5 @@
 """A bundle of a finished study, in another folder, gives the study's predictions for the same photographs."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 
 import quick
+from melanoma.common.files import read_json
 from project import ROOT, SCRIPTS
 
 pytestmark = pytest.mark.xdist_group("finished")
@@ -60,7 +60,7 @@ def test_the_answers_are_the_studys_predictions_to_the_bit(finished, bundles, na
     assert np.array_equal(answers["logit"], expected["logit"].loc[answers.index])
     assert answers["probability"].between(0, 1).all() and answers["problem"].isna().all()
     assert set(answers["decision"]) <= {"benign", "melanoma"}
-    threshold = json.loads((bundles / name / "bundle.json").read_text())["thresholds"]["youden"]
+    threshold = read_json(bundles / name / "bundle.json")["thresholds"]["youden"]
     assert ((expected["probability"].loc[answers.index] >= threshold) == (answers["decision"] == "melanoma")).all()
     assert set(answers["conformal"]) <= {"benign", "melanoma", "benign or melanoma", "neither"}
     assert not (bundles / f"{name}.csv.resume").exists()
@@ -94,7 +94,7 @@ def test_another_prevalence_shifts_every_log_odds_alike(bundles):
         probability = classify(bundles, "cnn", *options)["probability"]
         return np.log(probability / (1 - probability))
 
-    about = json.loads((bundles / "cnn" / "bundle.json").read_text())
+    about = read_json(bundles / "cnn" / "bundle.json")
     trained = about["prevalence"]
     shift = np.log(0.01 / 0.99) - np.log(trained / (1 - trained))
     shifted, given = log_odds("--prevalence", 0.01), log_odds()

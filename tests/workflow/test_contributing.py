@@ -1,6 +1,5 @@
 """The examples of CONTRIBUTING.md work in a copy of the project."""
 
-import json
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
+from melanoma.common.files import read_json
 from project import ROOT
 from workflow import SNAKEMAKE, clone
 
@@ -90,7 +90,7 @@ def test_a_table_layout_is_added_and_tables_are_read_by_it(project):
 
 def test_a_metric_is_added_and_has_an_interval(project):
     follow(project, "Add a metric")
-    (entry,) = json.loads((project / "metrics.json").read_text()).values()
+    (entry,) = read_json(project / "metrics.json").values()
     assert entry["bias"]["value"] == pytest.approx((0.9 + 0.7 + 0.4 + 0.2) / 4 - 1 / 2)
     assert entry["bias"]["low"] <= entry["bias"]["value"] <= entry["bias"]["high"]
 

@@ -1,11 +1,11 @@
 """The finished demo study agrees with its generator. Needs `make demo`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from melanoma.common.files import read_json
 from project import ROOT
 
 RESULTS = ROOT / "results" / "demo"
@@ -14,7 +14,7 @@ RESULTS = ROOT / "results" / "demo"
 def _finished(path: Path) -> dict[str, Any]:
     if not path.exists():
         pytest.skip("the demo study has not run: make demo")
-    return json.loads(path.read_text())
+    return read_json(path)
 
 
 @pytest.fixture(scope="module")

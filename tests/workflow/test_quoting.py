@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from file_server import serving
+from melanoma.common.files import read_json
 from melanoma.config.data import Source
 from workflow import clone, snakemake
 
@@ -96,5 +97,5 @@ def test_a_study_of_such_paths_runs_and_runs_nothing_else(project: Path) -> None
         )
         targets = ("results/s/predict/theirs.parquet", "results/s/split/leakage.json")
         snakemake(project, *targets, "--cores", 2, "--configfile", "study.yaml")
-    assert json.loads((project / targets[1]).read_text())["checked"]["duplicate_pairs"] == 1
+    assert read_json(project / targets[1])["checked"]["duplicate_pairs"] == 1
     assert [path.name for path in project.rglob("hacked*")] == []

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from melanoma.common.files import read_json
 from melanoma.config.facts import pieces, training_name
 from melanoma.config.study import resolve
 from melanoma.report.page import read_study
@@ -62,10 +63,10 @@ def test_a_configuration_larger_than_a_command_line_is_written_in_parts(tmp_path
 def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     folder, printed = finished
     results = folder / "results" / "tiny"
-    metrics = json.loads((results / "evaluate" / "metrics.json").read_text())
+    metrics = read_json(results / "evaluate" / "metrics.json")
     stacked = {"stacked", "stacked_without_context", "boosted"}
     assert set(metrics) == {"cnn", "joint", "logistic", "boosting", "theirs", "mean", "weighted"} | stacked
-    assert json.loads((results / "fuse" / "selected_model.json").read_text())["selected_model"] in metrics
+    assert read_json(results / "fuse" / "selected_model.json")["selected_model"] in metrics
     for model in metrics.values():
         assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
     assert (results / "evaluate" / "summary.txt").read_text().strip() in printed

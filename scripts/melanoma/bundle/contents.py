@@ -71,8 +71,8 @@ def read_bundle(folder: Path) -> tuple[BundleFile, dict[str, bytes]]:
     try:
         about: BundleFile = read_json(path)
         version, digests = about["format"], about["files"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: damaged ({error!r}). Copy the bundle again") from error
+    except (InputError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged. Copy the bundle again") from error
     if version != FORMAT:
         raise InputError(f"{path}: format {version}; this version of the workflow reads {FORMAT}. Use a newer version")
     return about, {name: _intact(folder, name, digest) for name, digest in digests.items()}

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from melanoma.bundle.contents import BundleFile, read_bundle
-from melanoma.bundle.weights import from_safetensors
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.fusion.saved_fusion import Fusion
@@ -19,7 +18,7 @@ from melanoma.stats.calibration import NONE, Calibrator, calibrator_from
 from melanoma.stats.conformal import p_values
 from melanoma.stats.log_odds import logit, sigmoid
 from melanoma.stats.metrics import Floats
-from melanoma.training.saved_network import NetworkModel
+from melanoma.training.saved_network import NetworkModel, from_safetensors
 
 
 @dataclass(frozen=True)

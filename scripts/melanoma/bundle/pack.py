@@ -1,6 +1,5 @@
 """Packs a model, a fusion or the selected model of a finished study into a bundle."""
 
-import io
 import json
 import platform
 from pathlib import Path
@@ -13,9 +12,8 @@ import torch
 
 from melanoma.bundle.card import model_card
 from melanoma.bundle.contents import FORMAT, BundleFile, Kind, Range, Scores, write_bundle
-from melanoma.bundle.weights import to_safetensors
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json
+from melanoma.common.files import read_json, read_parquet
 from melanoma.stats import calibration, thresholds
 from melanoma.stats.conformal import patient_weights
 
@@ -62,9 +60,8 @@ def _with_members(results: Path, name: str) -> tuple[dict[str, Kind], dict[str, 
         values["runs"] = {run: values["runs"][run] for run in values["test_runs"]}
         for run, entry in values["runs"].items():
             data = _existing(results, f"predict/{entry['weights']}").read_bytes()
-            trained = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             entry["weights"] = f"models/{name}/{run}.safetensors"
-            files[entry["weights"]] = to_safetensors(trained)
+            files[entry["weights"]] = data
     if kind == "metadata":
         values["runs"] = {run: values["runs"][run] for run in values["test_runs"]}
     files[f"models/{name}.json"] = json.dumps(values, indent=1).encode()
@@ -83,7 +80,7 @@ def _kind(results: Path, name: str) -> Kind:
 
 def _describe(results: Path, name: str, models: dict[str, Kind]) -> BundleFile:
     folder = {"fusion": "fuse", "network": "predict", "metadata": "predict"}[models[name]]
-    rows = pd.read_parquet(_existing(results, f"{folder}/{name}.parquet"))
+    rows = read_parquet(_existing(results, f"{folder}/{name}.parquet"))
     rows = rows[rows["part"] == "train"]
     calibrator = read_json(_existing(results, "evaluate/calibration.json")).get(name, {}).get("calibrator")
     fitted = calibration.NONE if calibrator is None else calibration.calibrator_from(calibrator)
@@ -120,8 +117,8 @@ def _ranges(results: Path) -> dict[str, Range]:
     path = results / "images/quality.parquet"
     if not path.exists():
         return {}
-    quality = pd.read_parquet(path)
-    train = pd.read_parquet(_existing(results, "split/train.parquet"), columns=["image"])
+    quality = read_parquet(path)
+    train = read_parquet(_existing(results, "split/train.parquet"), columns=["image"])
     measured = quality.loc[quality["image"].isin(train["image"]) & quality["readable"], MEASURES]
     low, high = (np.quantile(measured, share, axis=0) for share in (OUTSIDE / 2, 1 - OUTSIDE / 2))
     return {

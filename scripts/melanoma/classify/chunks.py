@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from melanoma.augment.tta import view_count
 from melanoma.bundle.model import BundledModel
 from melanoma.common.cli import progress
-from melanoma.common.files import atomic_path, sha256, write_parquet
+from melanoma.common.files import atomic_path, read_parquet, sha256, write_parquet
 from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
@@ -74,7 +74,7 @@ def compute(bundle: BundledModel, table: pd.DataFrame, folder: Path, gpus: int, 
             if not path.exists():
                 _compute_chunk(runs, rows, start, path, threads, keep_embeddings)
             parts.append(path)
-    outputs = pd.concat(map(pd.read_parquet, parts), ignore_index=True)
+    outputs = pd.concat(map(read_parquet, parts), ignore_index=True)
     readable = outputs[outputs["readable"]]
     keys = [run.key for run in runs]
     logits = {key: readable[_column(key)].to_numpy(np.float64) for key in keys}

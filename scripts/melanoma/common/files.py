@@ -1,9 +1,16 @@
-"""Atomic writes, so that no file is ever half written, and reading of JSON and YAML."""
+"""Atomic writes, so that no file is ever half written, and files whose damage is noticed when they are read.
+
+A JSON, YAML or Parquet file of the workflow holds the SHA-256 of itself, with zeros in the place of that SHA-256: in
+JSON as the last key, in YAML as a comment in the last line, in Parquet in the footer. A reader refuses a file whose
+content has another SHA-256. A file without a SHA-256, as a person writes it, is read as it is.
+"""
 
 import hashlib
+import io
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -17,6 +24,11 @@ if TYPE_CHECKING:  # its import takes a second
     import pandas as pd
 
 HDF5_SUFFIXES = (".hdf5", ".h5")
+DIGEST_KEY = "#sha256"
+NO_DIGEST = "0" * 64
+DIGEST_PLACE = re.compile(rb"#sha256[^0-9a-f]{1,8}([0-9a-f]{64})")
+# The end of a JSON or YAML file with a SHA-256, even if the key is damaged.
+DIGEST_END = re.compile(rb"[0-9a-f]{64}\W*\Z")
 
 
 @contextmanager
@@ -52,33 +64,60 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_json(path: str | Path, value: object) -> None:
-    """Write `value` to `path` as indented JSON, atomically; NaN becomes null."""
-    write_text(path, json.dumps(_without_nan(value), indent=2) + "\n")
+def write_json(path: str | Path, value: Mapping[str, Any]) -> None:
+    """Write `value` to `path` as indented JSON with its SHA-256, atomically; NaN becomes null."""
+    text = json.dumps({**_without_nan(value), DIGEST_KEY: NO_DIGEST}, indent=2)
+    write_bytes(path, with_digest(text.encode() + b"\n"))
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text())
+    """Read a JSON file; raise InputError with the file's name if it is damaged or not JSON."""
+    try:
+        value = json.loads(intact(Path(path).read_bytes(), path))
+    except ValueError as error:
+        raise damaged(path, f"not valid JSON: {error}") from error
+    if isinstance(value, dict):
+        value.pop(DIGEST_KEY, None)
+    return value
 
 
 def write_yaml(path: str | Path, value: object) -> None:
-    """Write `value` to `path` as YAML in the order of its keys, atomically."""
-    write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    """Write `value` to `path` as YAML in the order of its keys, with its SHA-256, atomically."""
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    write_bytes(path, with_digest(f"{text}{DIGEST_KEY}: {NO_DIGEST}\n".encode()))
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Read a YAML file; raise InputError with the file's name where it is not YAML."""
+    """Read a YAML file; raise InputError with the file's name if it is damaged or not YAML."""
     try:
-        return yaml.safe_load(Path(path).read_text())
-    except yaml.YAMLError as error:
+        return yaml.safe_load(intact(Path(path).read_bytes(), path).decode())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML: {error}") from error
 
 
 def write_parquet(path: str | Path, frame: "pd.DataFrame") -> None:
-    """Write a pandas DataFrame to `path` as Parquet without its index, atomically."""
-    with atomic_path(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+    """Write a pandas DataFrame to `path` as Parquet without its index, with its SHA-256, atomically."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    table, buffer = pa.Table.from_pandas(frame, preserve_index=False), io.BytesIO()
+    with ParquetWriter(buffer, table.schema, write_page_checksum=True) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({DIGEST_KEY: NO_DIGEST})
+    write_bytes(path, with_digest(buffer.getvalue()))
+
+
+def read_parquet(path: str | Path, columns: list[str] | None = None) -> "pd.DataFrame":
+    """Read a Parquet file, or some of its columns; raise InputError with the file's name if it is damaged."""
+    import pandas as pd
+    from pyarrow import ArrowException
+
+    data = io.BytesIO(intact(Path(path).read_bytes(), path))
+    try:
+        return pd.read_parquet(data, columns=columns, page_checksum_verification=True)
+    except (ArrowException, OSError, ValueError, KeyError) as error:
+        remedy = "If the table is your own, write it again as Parquet"
+        raise InputError(f"{damaged(path, f'not a Parquet table ({error})')}. {remedy}") from error
 
 
 def write_csv(path: str | Path, frame: "pd.DataFrame") -> None:
@@ -90,6 +129,41 @@ def write_csv(path: str | Path, frame: "pd.DataFrame") -> None:
 def sha256(data: bytes) -> str:
     """Return the hexadecimal SHA-256 of `data`."""
     return hashlib.sha256(data).hexdigest()
+
+
+def with_digest(data: bytes) -> bytes:
+    """Return the content of a file with its SHA-256, in the place of the zeros that it has for that."""
+    place = _digest_place(data)
+    assert place is not None
+    return data[: place.start(1)] + _digest(data, place).encode() + data[place.end(1) :]
+
+
+def intact(data: bytes, path: str | Path) -> bytes:
+    """Return the content `data` of the file `path`; raise InputError if its SHA-256 is another than the file says."""
+    place = _digest_place(data)
+    if place is None:
+        wrong = DIGEST_KEY.encode() in data or DIGEST_END.search(data[-100:]) is not None
+    else:
+        wrong = place[1].decode() != _digest(data, place)
+    if wrong:
+        raise damaged(path, "it is not what the workflow wrote")
+    return data
+
+
+def damaged(path: str | Path, problem: str) -> InputError:
+    """Return the error of a file of the workflow that is damaged."""
+    return InputError(f"{path}: {problem}. Delete this file and give the same command again, which makes it anew")
+
+
+def _digest_place(data: bytes) -> re.Match[bytes] | None:
+    return DIGEST_PLACE.match(data, data.rfind(DIGEST_KEY.encode())) if DIGEST_KEY.encode() in data else None
+
+
+def _digest(data: bytes, place: re.Match[bytes]) -> str:
+    content, digest = memoryview(data), hashlib.sha256()
+    for part in (content[: place.start(1)], NO_DIGEST.encode(), content[place.end(1) :]):
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _without_nan(value: Any) -> Any:

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from melanoma.common.errors import InputError, listing
+from melanoma.common.files import read_yaml
 from melanoma.config.base import Section, choices, members, type_below
 from melanoma.config.networks import NETWORKS, OFFICIAL_WEIGHTS
 
@@ -57,7 +57,7 @@ def read_settings(kind: type[S], path: str | Path) -> S:
 
     Raises InputError with the file and all its errors if the file holds no such section.
     """
-    values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    values = read_yaml(path)
     try:
         return kind.model_validate(values)
     except ValidationError as error:

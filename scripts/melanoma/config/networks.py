@@ -32,7 +32,7 @@ EXTERNAL = "external_predictions"
 LINEAR_PROBE = "linear_probe"
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting", LINEAR_PROBE)
 NETWORKS = ("baseline_cnn", *OFFICIAL_WEIGHTS, "metadata_mlp", *TABULAR_NETWORKS, EXTERNAL)
-TIMM = r"^timm/[A-Za-z0-9_.-]+$"
+TIMM = r"timm/[A-Za-z0-9_.-]+"
 # The names of timm's networks are read from its source, because an import of timm takes seconds in every dry run.
 REGISTERED = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
 # A network with the tag of its weights, a key of timm's configurations. A star marks the default.
@@ -43,7 +43,7 @@ Share = Annotated[Number, Field(ge=0, lt=1)]
 
 
 def _known(network: str) -> str:
-    if network not in NETWORKS and not re.match(TIMM, network):
+    if network not in NETWORKS and not re.fullmatch(TIMM, network):
         raise PydanticCustomError("network", "{network} is no network", {"network": repr(network)})
     return network
 
@@ -57,7 +57,7 @@ def _published(network: str) -> str:
 Network = Annotated[
     Text,
     AfterValidator(_known),
-    WithJsonSchema({"anyOf": [{"enum": list(NETWORKS)}, {"type": "string", "pattern": TIMM}]}),
+    WithJsonSchema({"anyOf": [{"enum": list(NETWORKS)}, {"type": "string", "pattern": f"^{TIMM}$"}]}),
 ]
 
 PublishedNetwork = Annotated[

@@ -16,6 +16,7 @@ from melanoma.data.notes import find_notes, unnamed_files
 from melanoma.data.proposals import malignancies, meanings, proposed_values
 from melanoma.data.units import row_units, unit
 from melanoma.sources.layouts import SourceTable, noting, read_source
+from melanoma.tables.identifiers import UNPRINTABLE, printable
 from melanoma.tables.tables import row_name
 from melanoma.tables.vocabulary import (
     AT_LEAST,
@@ -157,7 +158,8 @@ def describe(problems: pd.DataFrame) -> str:
             kinds.append(f"... and {groups.ngroups - KINDS_SHOWN} more kinds of problems")
             break
         shown = [
-            f"{row_name(table)} {row.row}, image {row.image}" + (f": {row.value!r}" if pd.notna(row.value) else "")
+            f"{row_name(table)} {row.row}, image {printable(row.image)}"
+            + (f": {row.value!r}" if pd.notna(row.value) else "")
             for row in rows.itertuples()
         ]
         kinds.append(f"{table}: {column}: {problem} ({row_count(len(rows))})\n{listing(shown, limit=5)}")
@@ -178,6 +180,8 @@ def _rules(
         "fields",
         "wrong number of fields; add the missing comma, or quote the text with one",
     )
+    for column in ("image", "patient", "lesion"):
+        yield cells[column].str.contains(UNPRINTABLE, na=False), column, "has a control character; write the name anew"
     yield from _repeated_images(cells, typed["target"])
     for source in sources:
         named = (cells["source"] == source.name) & cells["image"].notna()

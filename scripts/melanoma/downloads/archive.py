@@ -1,8 +1,10 @@
 """Unpacks zips safely: no file outside its folder, no link, no decompression bomb, and all files or none."""
 
+import lzma
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from melanoma.common.cli import progress
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import atomic_path
 
+LONGEST_NAME = 255  # bytes of a name on Linux
 LARGEST_RATIO = 100  # of the unpacked size to the size of the zip; tables shrink to about a tenth, images hardly
 
 
@@ -51,11 +54,21 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(archive) as zipped:
             yield zipped
-    # zipfile raises NotImplementedError for a compression or encryption that it does not know.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except Exception as error:
+        if not _is_damage(error):
+            raise
         raise InputError(
             f"not a complete zip: {error}. Run again to download it again, or correct its address"
         ) from error
+
+
+def _is_damage(error: Exception) -> bool:
+    """Tell whether an error of zipfile is of a damaged zip: bz2 raises an OSError, but one without a number."""
+    if isinstance(error, OSError):
+        return error.errno is None
+    # zipfile raises NotImplementedError for a compression that it does not know, and others for damaged headers.
+    kinds = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, NotImplementedError)
+    return isinstance(error, kinds)
 
 
 def _checked(zipped: zipfile.ZipFile, archive: Path, parent: Path) -> dict[str, zipfile.ZipInfo]:
@@ -96,6 +109,10 @@ def _fault(info: zipfile.ZipInfo) -> str | None:
         return "an absolute name"
     if ".." in name.split("/"):
         return "leads outside the folder"
+    if not name.rstrip("/"):
+        return "no name"
+    if max(len(os.fsencode(part)) for part in name.split("/")) > LONGEST_NAME:
+        return f"a name of more than {LONGEST_NAME} bytes"
     if "\\" in name or not name.isprintable():
         return "a name with a backslash or a control character"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):

@@ -2,8 +2,8 @@
 
 import hashlib
 import http.client
-import json
 import os
+import re
 import shutil
 import ssl
 import time
@@ -23,13 +23,19 @@ CHUNK = 2**20
 TIMEOUT = 60.0  # seconds without a byte
 RETRIED = {408, 425, 429}  # and all of 500 and above
 LONGEST_PAUSE = 60.0
+WEB_PAGE = "the server sent a web page, not a file"
+PAGE = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class _Note(TypedDict, total=False):
-    """What is known of an incomplete download: its address, its version, and its size when it was checked."""
+    """An incomplete download: its address, its version, the size of the whole, and its own size when it was checked."""
 
     url: str
     validator: str | None
+    total: int | None
     complete: int
 
 
@@ -97,19 +103,22 @@ def _attempt(download: Download, part: Path) -> None:
     try:
         with urllib.request.urlopen(urllib.request.Request(download.url, headers=headers), timeout=TIMEOUT) as answer:
             start, total = _extent(answer, have)
-            if start and _validator(answer) not in (None, validator):
+            if start and (_validator(answer) not in (None, validator) or _read_note(part).get("total") != total):
                 _forget(part)
                 raise _Cut("the file has changed on the server")
             _refuse_unexpected(download, answer, start, total, part)
             if start == 0:
                 _forget(part)
-                _write_note(part, {"url": download.url, "validator": _validator(answer)})
+                _write_note(part, {"url": download.url, "validator": _validator(answer), "total": total})
+            size, most = start, total if download.bytes is None else download.bytes
             with part.open("rb+" if start else "wb") as file:
                 file.seek(start)
                 label = f"{part.name.removesuffix('.part')} (MB)"
                 for chunk in progress(_chunks(answer), label, (total - start) // CHUNK + 1 if total else None):
                     file.write(chunk)
-                size = file.tell()
+                    size = file.tell()
+                    if most is not None and size > most:
+                        raise _too_large(download, part, most)
     except urllib.error.HTTPError as error:
         if error.code == 416:
             # The server has no further byte: either `part` is complete, or it belongs to another version.
@@ -131,8 +140,18 @@ def _attempt(download: Download, part: Path) -> None:
 
 
 def _chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    while chunk := answer.read(CHUNK):
-        yield chunk
+    """Yield what comes, in parts of about `CHUNK` bytes, and the last part also if the connection is cut or stalls."""
+    received = bytearray()
+    try:
+        while some := answer.read1(CHUNK):
+            received += some
+            if len(received) >= CHUNK:
+                yield bytes(received)
+                received.clear()
+    except (http.client.HTTPException, OSError):
+        yield bytes(received)
+        raise
+    yield bytes(received)
 
 
 def _resumable(download: Download, part: Path) -> tuple[int, str | None]:
@@ -153,6 +172,8 @@ def _extent(answer: http.client.HTTPResponse, have: int) -> tuple[int, int | Non
     """Return the first byte of the answer in the file, and the size of the file, None if the server does not say it."""
     if answer.status != 206:
         length = answer.headers.get("Content-Length")
+        if length and not (length.isascii() and length.isdigit()):
+            raise InputError(f"{answer.url}: the server states a size of {length!r} bytes. Correct the address")
         return 0, int(length) if length else None
     extent, _, total = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
     if extent.partition("-")[0] != str(have):
@@ -164,8 +185,15 @@ def _refuse_unexpected(
     download: Download, answer: http.client.HTTPResponse, start: int, total: int | None, part: Path
 ) -> None:
     """Raise InputError before any byte is read, if the answer cannot be the file."""
+    if answer.status not in (200, 206):
+        raise InputError(f"{download.url}: the server answers {answer.status} and sends no file. Correct the address")
     if answer.headers.get_content_type() == "text/html":
-        raise InputError(f"{download.url}: the server sent a web page, not a file. Correct its address under `fetch`")
+        raise InputError(f"{download.url}: {WEB_PAGE}. Correct its address under `fetch`")
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":
+        raise InputError(
+            f"{download.url}: the server sends the file as {encoding!r}, not plainly. Name another address"
+        )
     if download.bytes is not None and total is not None and total != download.bytes:
         _forget(part)
         raise InputError(
@@ -180,8 +208,14 @@ def _refuse_unexpected(
 def _check(download: Download, part: Path) -> None:
     """Check size and hash of `part`; if they are wrong, delete it and raise InputError."""
     size = part.stat().st_size
+    with part.open("rb") as file:
+        start = file.read(1000)
     fault = None
-    if download.bytes is not None and size != download.bytes:
+    if PAGE.match(start):
+        fault = WEB_PAGE
+    elif not size and download.bytes != 0:
+        fault = "the file is empty"
+    elif download.bytes is not None and size != download.bytes:
         fault = f"{size} bytes received, expected {download.bytes}"
     elif download.sha256:
         with part.open("rb") as file:
@@ -194,6 +228,12 @@ def _check(download: Download, part: Path) -> None:
             f"{download.url}: {fault}. Run again. If the error stays, the server has another file: correct the "
             "address, `bytes` or `sha256` under `fetch` in the configuration"
         )
+
+
+def _too_large(download: Download, part: Path, most: int) -> InputError:
+    """Forget what was received, and return the error of a server that does not stop."""
+    _forget(part)
+    return InputError(f"{download.url}: the server sends more than {most} bytes. Correct `bytes` or the address")
 
 
 def _unpack(unpack: Callable[[Path, Path], None], part: Path, path: Path, download: Download) -> None:
@@ -214,7 +254,7 @@ def _is_complete(download: Download, part: Path) -> bool:
 def _read_note(part: Path) -> _Note:
     try:
         note: _Note = read_json(_note_path(part))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, InputError):
         return {}
     return note
 

@@ -26,6 +26,8 @@ NUMBERS = {3: "H", 4: "I"}
 REDUCED = 1
 # A progressive JPEG has about 10 scans; each costs a pass over the image, so a small file could cost hours.
 MAX_SCANS = 500
+MAX_USUAL_SCANS = 40
+MAX_SCANNED_PIXELS = 2_500_000_000  # pixels times scans, about a minute
 
 
 class Unreadable(Exception):
@@ -78,7 +80,7 @@ def _read_dicom(data: bytes) -> Header:
 
 
 def _read_jpeg(data: bytes) -> Header:
-    position, width, height, orientation, progressive = 2, 0, 0, 1, False
+    position, width, height, orientation, progressive, components = 2, 0, 0, 1, False, 0
     while match := MARKER.search(data, position):
         position = match.end()
         marker = data[position - 1]
@@ -88,20 +90,25 @@ def _read_jpeg(data: bytes) -> Header:
             raise Unreadable("cannot be decoded: a JPEG without an image")
         (length,) = struct.unpack_from(">H", data, position)
         if marker in FRAME_MARKERS:
-            height, width = struct.unpack_from(">HH", data, position + 3)
+            height, width, components = struct.unpack_from(">HHB", data, position + 3)
             progressive = marker in PROGRESSIVE_MARKERS
         elif marker == EXIF_MARKER and data.startswith(EXIF, position + 2):
             orientation = _orientation(data[position + 2 + len(EXIF) : position + length])
-        position += length
-        if marker == SCAN_MARKER:
+        elif marker == SCAN_MARKER:
+            several = progressive or data[position + 2 : position + 3] < bytes([components])
+            position += length
             break
+        position += length
     else:
         raise Unreadable("truncated: it ends inside its header")
     # Search after the header: a thumbnail in the header has an end-of-image marker, too.
     if width and height and data.rfind(END_OF_JPEG, position) < 0:
         raise Unreadable("truncated: no end-of-image marker")
-    if progressive and data.count(START_OF_SCAN, position) > MAX_SCANS:
+    scans = 1 + data.count(START_OF_SCAN, position) if several else 1
+    if scans > MAX_SCANS:
         raise Unreadable(f"a JPEG of more than {MAX_SCANS} scans, which would take hours to decode")
+    if scans > MAX_USUAL_SCANS and scans * width * height > MAX_SCANNED_PIXELS:
+        raise Unreadable(f"a JPEG of {scans} scans of {width} x {height} pixels, which would take minutes to decode")
     return Header("jpeg", width, height, orientation)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import atomic_path
+from melanoma.common.files import atomic_path, read_parquet
 from melanoma.common.hdf5 import REMEDY, create_hdf5, open_hdf5
 
 # The images are not compressed: HDF5's filter lzf makes them a fifth smaller and six times slower to read, gzip two
@@ -82,7 +82,7 @@ def merge_shards(shards: list[Path], qualities: list[Path], path: Path) -> pd.Da
     The paths of the shards are relative to `path`, so the whole folder can be moved. Raises InputError if the shards
     have different preparations, or other images than the quality tables.
     """
-    quality = pd.concat([pd.read_parquet(table) for table in qualities], ignore_index=True)
+    quality = pd.concat([read_parquet(table) for table in qualities], ignore_index=True)
     parts = [_read_part(shard) for shard in shards]
     names = [name for part in parts for name in part.names]
     preparation = parts[0].preparation

@@ -72,7 +72,7 @@ def _digest(path: Path, name: str) -> str:
 
 def _check_hash(path: Path, digest: str) -> None:
     """Check the first digits of the SHA-256 if the name ends in them, as torch.hub has it: resnest269-0cc87c48.pth."""
-    named = re.search(r"-([0-9a-f]{8,64})$", path.stem)
+    named = re.search(r"-([0-9a-f]{8,64})\Z", path.stem)
     if named and not digest.startswith(named[1]):
         raise InputError(
             f"{path}: its SHA-256 is {digest}, and by its name it should begin with {named[1]}. The file is damaged or"
@@ -98,6 +98,9 @@ def _read(path: Path) -> Weights:
             content = content[wrapper]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"{path}: expected a state dictionary, names with their tensors")
+    infinite = [name for name, value in content.items() if not value.isfinite().all()]
+    if infinite:
+        raise InputError(f"{path}: {infinite[0]} is not finite. The file is damaged: put a whole file there")
     return {name.removeprefix("module."): value for name, value in content.items()}
 
 

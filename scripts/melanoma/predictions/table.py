@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
-from melanoma.stats.log_odds import logit
+from melanoma.stats.log_odds import logit, sigmoid
 from melanoma.tables.identifiers import image_names, plain_texts
 from melanoma.tables.tables import read_frame, row_name
 
@@ -28,6 +28,8 @@ SPELLINGS = {
     "patient": ("patient", "patient_id"),
     "probability": ("probability", "prob"),
 }
+# The most by which a probability may differ from that of its logit: both may be rounded to two digits.
+ROUNDING = 0.01
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
@@ -41,7 +43,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     - fold: int8, -1 for none.
     - part: 'train' (out-of-fold prediction) or 'test'.
     - source: str, null if unknown.
-    - logit: float64.
+    - logit: float64, that of the probability.
     - probability: float64 from 0 to 1.
     - trained_prevalence: float64, the share of melanomas that the training saw, NaN if unknown.
     - patient_distance: float64, see `patient_context.patient_distance`, NaN if the model has none.
@@ -59,7 +61,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         "fold": _folds(table, path) if "fold" in table else np.int8(-1),
         "part": _parts(table, path) if "part" in table else "test",
         "source": table["source"].astype("str") if "source" in table else pd.array([None] * len(table), "str"),
-        "logit": _numbers(table["logit"]) if "logit" in table else logit(probability),
+        "logit": _logits(table, probability, path) if "logit" in table else logit(probability),
         "probability": probability,
         "trained_prevalence": _numbers(table["trained_prevalence"]) if "trained_prevalence" in table else np.nan,
         "patient_distance": distances(table, path),
@@ -187,6 +189,13 @@ def _probabilities(table: pd.DataFrame, path: str | Path) -> pd.Series:
     wrong = ~number.between(0, 1)
     refuse(number.isna(), table, path, "probability empty or not a number", "give a number from 0 to 1", "probability")
     refuse(wrong, table, path, "probability not in 0 to 1", "give a probability, not a logit", "probability")
+    return number
+
+
+def _logits(table: pd.DataFrame, probability: pd.Series, path: str | Path) -> pd.Series:
+    number = _numbers(table["logit"])
+    wrong = ~((sigmoid(number) - probability).abs() <= ROUNDING)
+    refuse(wrong, table, path, "logit not that of the probability", "correct it, or remove the column", "logit")
     return number
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TypedDict
 
-import pandas as pd
+from melanoma.common.files import read_parquet
 
 COLUMNS = ["source", "license", "attribution"]
 
@@ -19,7 +19,7 @@ class License(TypedDict):
 
 def licenses(catalog: Path) -> list[License]:
     """Count the images of a catalog, Parquet, by source, license and attribution; empty if no table states any."""
-    table = pd.read_parquet(catalog, columns=COLUMNS)
+    table = read_parquet(catalog, columns=COLUMNS)
     if table[COLUMNS[1:]].isna().all(axis=None):
         return []
     counts = table.fillna("").groupby(COLUMNS, sort=False).size()

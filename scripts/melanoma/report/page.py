@@ -13,7 +13,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json, read_yaml
+from melanoma.common.files import read_json, read_parquet, read_yaml
 from melanoma.common.provenance import ROOT, commit
 from melanoma.config.checks import WITHOUT_CONTEXT
 from melanoma.config.facts import start_of
@@ -264,7 +264,7 @@ def issues(path: Path) -> Issues:
 
 def quality(path: Path) -> Quality:
     """Count the image files and their most common sizes, and return the files with a problem."""
-    table = pd.read_parquet(path)
+    table = read_parquet(path)
     readable = table["readable"].astype(bool)
     bad = table[~readable | table["problem"].notna()]
     sizes = table[readable].groupby(["width", "height"]).size().sort_values(ascending=False, kind="stable")

@@ -5,7 +5,9 @@ writes the record into the results, too, with the SHA-256 of every file. `restor
 """
 
 import hashlib
+import json
 import os
+import shlex
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from melanoma.common.errors import InputError, listing
-from melanoma.common.files import read_json, write_json
+from melanoma.common.files import read_json, write_json, write_text
 
 METADATA = Path(".snakemake/metadata")
 RECORD = "record.json"
@@ -53,7 +55,7 @@ def keep_record(results: Path) -> None:
     outputs: dict[str, Output] = {}
     sources: set[str] = set()
     for name, path in _recorded(results):
-        made_by = read_json(METADATA / name)
+        made_by = json.loads((METADATA / name).read_text())
         sources |= {each for each in made_by["input"] or [] if not Path(each).is_relative_to(results)}
         outputs[str(path)] = {**_state(path, before["outputs"]), "metadata": name, "made_by": made_by}
     files = {name: _state(Path(name), before["sources"]) for name in sorted(sources) if Path(name).is_file()}
@@ -63,8 +65,25 @@ def keep_record(results: Path) -> None:
 def restore_record(results: Path) -> int:
     """Return the record of `results` to Snakemake in the current folder, and return the number of files in it.
 
-    All files get the current time, because the times of a copy have no order. Raises InputError if there is no record,
-    or if the content of a result, or of a table that the results were made from, has changed.
+    All files get the current time, because the times of a copy have no order. Raises the errors of `verified`.
+    """
+    outputs = verified(results)
+    for output in outputs.values():
+        write_text(METADATA / output["metadata"], json.dumps(output["made_by"]))
+    # Snakemake also compares the times of inputs with those of a job's benchmark.
+    benchmarks = Path("logs", results.name).rglob("*.tsv")
+    now = time.time()
+    for path in [*map(Path, outputs), *(Path(path, FOLDER_TIME) for path in outputs), *benchmarks]:
+        if path.exists():
+            os.utime(path, (now, now))
+    return len(outputs)
+
+
+def verified(results: Path) -> dict[str, Output]:
+    """Return the recorded outputs of a study that exist, by path, if none of them has changed since the record.
+
+    Raises InputError if there is no record, or if the content of a result, or of a table that the results were made
+    from, has changed.
     """
     if not (results / RECORD).exists():
         raise InputError(f"{results / RECORD}: no such file; copy the whole folder of the study, with this file")
@@ -73,8 +92,9 @@ def restore_record(results: Path) -> int:
     changed = [path for path, output in outputs.items() if digest(Path(path)) != output["sha256"]]
     if changed:
         raise InputError(
-            f"{len(changed)} file(s) differ from {results / RECORD}; copy them again, or delete them so that the next"
-            f" run makes them:\n{listing(changed)}"
+            f"{len(changed)} file(s) differ from {results / RECORD}:\n{listing(changed, limit=len(changed))}\n"
+            "Copy them again, or delete them and make them and all that depends on them again, with the study's command"
+            f" and the option\n--forcerun {shlex.join(changed)}"
         )
     others = [path for path, state in record["sources"].items() if Path(path).is_file() and _differs(path, state)]
     if others:
@@ -82,15 +102,7 @@ def restore_record(results: Path) -> int:
             f"{results} was made from other versions of these files; restore those, or give the study another name:\n"
             + listing(others)
         )
-    for output in outputs.values():
-        write_json(METADATA / output["metadata"], output["made_by"])
-    # Snakemake also compares the times of inputs with those of a job's benchmark.
-    benchmarks = Path("logs", results.name).rglob("*.tsv")
-    now = time.time()
-    for path in [*map(Path, outputs), *(Path(path, FOLDER_TIME) for path in outputs), *benchmarks]:
-        if path.exists():
-            os.utime(path, (now, now))
-    return len(outputs)
+    return outputs
 
 
 def digest(path: Path) -> str:

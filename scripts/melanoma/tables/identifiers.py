@@ -19,6 +19,8 @@ WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 SAME_CHARACTERS = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060\u00ad")) | {
     code + 0xFEE0: code for code in range(0x21, 0x7F)
 }
+# Control characters, with tabs and the ends of lines, and marks that turn the direction of all that is written after.
+UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 SUFFIXES = {"jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp", "gif", "heic", "heif", "dcm"}
 BLANKS = re.compile(r"[\s_-]+")
 DASHES = re.compile("[\u2010-\u2015\u2212]")
@@ -52,6 +54,11 @@ def image_name(name: object) -> str:
         text = plain(stem)
         stem, _, suffix = text.rpartition(".")
     return text
+
+
+def printable(name: object) -> str:
+    """Return a name as text for a message: between quotes, with escapes, if a terminal would not show it as it is."""
+    return str(name) if str(name).isprintable() else ascii(name)
 
 
 def plain_texts(column: pd.Series) -> pd.Series:

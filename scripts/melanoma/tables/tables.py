@@ -10,11 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.errors import InputError, listing
+from melanoma.common.files import read_parquet
 from melanoma.tables.identifiers import plain
 from melanoma.tables.table_texts import LINE_END, read_text
 
 MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "None", "<NA>"}
 STATED_DELIMITER = re.compile(r'"?sep=(.)"?\s*[\r\n]', re.IGNORECASE)
+# The start of a formula. A number with a sign is none.
+FORMULA = re.compile(r"^(?=[=@\t\r]|[+-](?!\d+(\.\d*)?\Z))")
 QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -63,6 +66,11 @@ def read_frame(path: Path) -> pd.DataFrame:
         lines = listing(f"line {line}: {fault}" for line, fault in faults.items())
         raise InputError(f"{path}: rows of the wrong length:\n{lines}\nAdd a comma, or quote a text that has one")
     return pd.DataFrame(table.columns).set_axis(table.rows)
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which a spreadsheet runs nothing: an apostrophe is before each text that begins a formula."""
+    return table.apply(lambda column: column.str.replace(FORMULA, "'", regex=True) if column.dtype == "str" else column)
 
 
 def row_name(path: str | Path) -> str:
@@ -126,11 +134,11 @@ def _delimiter(path: Path, text: str) -> str:
 def _read_parquet(path: Path) -> pd.DataFrame:
     """Read a Parquet file with its types; the index counts rows from 1."""
     try:
-        frame = pd.read_parquet(path)
+        frame = read_parquet(path)
     except FileNotFoundError as error:
         raise _no_such_table(path) from error
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise InputError(f"{path}: not a Parquet table ({error}). Write it again as Parquet") from error
+    except OSError as error:
+        raise InputError(f"{path}: the table cannot be read: {error.strerror}") from error
     return frame.set_axis(range(1, len(frame) + 1)).rename(columns=str)
 
 

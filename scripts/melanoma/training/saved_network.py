@@ -7,17 +7,19 @@
 the file of weights of each training. The files of weights have all that training decides (see `TrainedNetwork`).
 """
 
-import io
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
-import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json
+from melanoma.common.files import DIGEST_KEY, NO_DIGEST, damaged, intact, read_json, with_digest
 from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
@@ -29,6 +31,7 @@ from melanoma.training.loader import Examples
 from melanoma.training.predictor import TrainedNetwork, predict_rows
 
 READ = ("image", "patient", "age", "sex", "site")
+ABOUT = "trained_network"
 
 
 @dataclass(frozen=True)
@@ -93,5 +96,24 @@ def _read(path: Path, digest: str) -> TrainedNetwork:
         raise InputError(f"{path}: no such file of weights; put it where predict/<model>.json names it")
     if digest_of(path) != digest:
         raise InputError(f"{path}: predict/<model>.json was written for other weights; run the workflow again")
-    trained: TrainedNetwork = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    return trained
+    return from_safetensors(path.read_bytes(), path)
+
+
+def to_safetensors(trained: TrainedNetwork) -> bytes:
+    """Return the content of a file of weights: the weights, and in the header all else as JSON, with a SHA-256."""
+    about = {name: value for name, value in trained.items() if name != "weights"} | {DIGEST_KEY: NO_DIGEST}
+    weights = {name: tensor.contiguous() for name, tensor in trained["weights"].items()}
+    return with_digest(save_tensors(weights, {ABOUT: json.dumps(about)}))
+
+
+def from_safetensors(data: bytes, path: str | Path) -> TrainedNetwork:
+    """Return the trained network of a file of weights, on the CPU. Raises InputError if the file is damaged."""
+    intact(data, path)
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        about: dict[str, Any] = json.loads(header["__metadata__"][ABOUT])
+        weights = load_tensors(data)
+        del about[DIGEST_KEY]
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise damaged(path, f"not the weights of a network of this workflow ({error})") from error
+    return cast(TrainedNetwork, about | {"weights": weights})

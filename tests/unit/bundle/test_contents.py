@@ -1,11 +1,10 @@
 """A bundle is read whole or refused, and the refusal names the file."""
 
-import json
-
 import pytest
 
 from melanoma.bundle.contents import NAME, read_bundle, write_bundle
 from melanoma.common.errors import InputError
+from melanoma.common.files import read_json, write_json
 
 FILES = {"README.md": b"a card", "models/cnn.json": b"{}", "models/cnn/refit.safetensors": bytes(range(256))}
 ABOUT = {"format": 1, "name": "cnn", "models": {"cnn": "network"}}
@@ -18,8 +17,8 @@ def bundle(tmp_path):
 
 
 def change(bundle, **entries):
-    about = json.loads((bundle / NAME).read_text())
-    (bundle / NAME).write_text(json.dumps(about | entries))
+    about = read_json(bundle / NAME)
+    write_json(bundle / NAME, about | entries)
 
 
 def test_what_is_written_is_read(bundle):

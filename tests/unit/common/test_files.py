@@ -17,7 +17,7 @@ def write_and_be_killed(path: Path) -> None:
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pt"
+    path = tmp_path / "weights.safetensors"
     write_bytes(path, b"old")
     with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
         temporary.write_bytes(b"half of the n")
@@ -39,7 +39,7 @@ def test_what_a_killed_job_left_is_removed_by_the_next(tmp_path: Path) -> None:
 
 
 def test_of_two_that_write_at_once_the_later_to_begin_succeeds(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pt"
+    path = tmp_path / "weights.safetensors"
     with pytest.raises(FileNotFoundError), atomic_path(path) as temporary:
         temporary.write_bytes(b"an older job's")
         write_bytes(path, b"a newer job's")

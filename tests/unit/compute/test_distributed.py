@@ -1,9 +1,8 @@
 """Several processes train and predict as one does: the same samples, the same gradients, each image once."""
 
-import io
-
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import quick
 import tiny
@@ -23,8 +22,7 @@ TWENTY_STEPS = {"epochs": 2, "batch_size": 6, "checkpoint_batches": 500}
 
 
 def weights(study: TinyStudy, name: str) -> dict[str, torch.Tensor]:
-    data = (study.folder / name / "weights.pt").read_bytes()
-    return torch.load(io.BytesIO(data), weights_only=True)["weights"]
+    return load_file(study.folder / name / "weights.safetensors")
 
 
 def trained(folder, name: str, processes: int = 1, **recipe) -> tuple[TinyStudy, dict[str, torch.Tensor]]:

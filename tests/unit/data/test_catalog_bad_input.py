@@ -1,6 +1,5 @@
 """The scripts from the catalog to the split report bad input with file, row, image and remedy, or leave it out."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ import prepare_shard as images_script
 import split_study as split_script
 from in_process import call
 from melanoma.common.errors import InputError
-from melanoma.common.files import write_yaml
+from melanoma.common.files import read_json, write_yaml
 from melanoma.images.store import ImageStore
 
 TABLE, JPEGS = Path("train.csv"), Path("jpeg")
@@ -214,14 +213,14 @@ def test_a_split_that_leaks_stops_after_its_report(rows: pd.DataFrame) -> None:
     prepare_images()
     text = message(split_images, group_by=["lesion"])
     requires(text, "patient: ", "across train/test: images ISIC_", "split.group_by", "split.allow_leaks: true")
-    assert json.loads(Path("leakage.json").read_text())["findings"]
+    assert read_json("leakage.json")["findings"]
 
 
 def test_a_split_that_leaks_goes_on_where_that_is_allowed(rows: pd.DataFrame) -> None:
     build_catalog(rows)
     prepare_images()
     split_images(group_by=["lesion"], allow_leaks=True)
-    assert json.loads(Path("leakage.json").read_text())["findings"]
+    assert read_json("leakage.json")["findings"]
 
 
 def test_one_photograph_under_two_patients_is_kept_together(rows: pd.DataFrame) -> None:

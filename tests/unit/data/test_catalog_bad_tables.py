@@ -77,6 +77,13 @@ BAD = {
     "short row": Bad(kaggle(c="c,p3,,,unknown,benign,0"), ("line 4, image c: '7 fields, expected 8", "comma"), ("c",)),
     "long row": Bad(kaggle(c=GOOD["c"] + ",1"), ("line 4, image c: '9 fields, expected 8", "quote"), ("c",)),
     "no patient": Bad(cell("patient_id", ""), ("patient_id: is empty; fill it in or remove the row",), ("c",)),
+    "an image with a terminal's command": Bad(
+        kaggle(c="c\x1b[2J" + GOOD["c"][1:]), (r"line 4, image 'c\x1b[2J'", "has a control character"), ("c\x1b[2J",)
+    ),
+    "a patient that turns the direction": Bad(
+        cell("patient_id", "p\u202e1"), ("line 4, image c: 'p\\u202e1'", "has a control character"), ("c",)
+    ),
+    "a patient with a tab": Bad(cell("patient_id", "q\t7"), ("has a control character",), ("c",)),
     "no image": Bad(cell("image_name", ""), ("image_name: is empty; fill it in or remove the row", "line 4"), ("c",)),
     "no target": Bad(cell("target", ""), ("target: expected 0 (benign) or 1 (melanoma)",), ("c",)),
     "target of 2": Bad(cell("target", "2"), ("line 4, image c: '2'", "remove the row"), ("c",)),

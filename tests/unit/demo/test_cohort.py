@@ -1,6 +1,5 @@
 """The demo study has the layout of real data, a known truth, and the same bytes every time."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 import draw_lesions as script
 from in_process import call
 from melanoma.common.errors import InputError
+from melanoma.common.files import read_json
 from melanoma.config.data import Generate
 from melanoma.demo.cohort import (
     MOST_IMAGES_OF_A_PATIENT,
@@ -248,7 +248,7 @@ def test_impossible_settings_are_refused(tmp_path: Path, option: str, value: str
 
 
 def test_the_truth_is_plain_json(study: Path) -> None:
-    facts = json.loads((study / "truth.json").read_text())
+    facts = read_json(study / "truth.json")
     assert facts["images"] == 40
     assert facts["settings"]["seed"] == 1
     assert facts["melanomas"] == pd.read_csv(study / "train.csv")["target"].sum()

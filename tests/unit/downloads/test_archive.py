@@ -4,6 +4,7 @@ import stat
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from melanoma.common.errors import InputError
@@ -26,6 +27,8 @@ EVIL = {
     "control": ("train/ev\nil.jpg", "control character"),
     "link": (info("train/evil.jpg", stat.S_IFLNK), "a link"),
     "device": (info("train/evil.jpg", stat.S_IFCHR), "special file"),
+    "empty": (info(""), "no name"),
+    "over-long": (f"train/{'é' * 128}", "a name of more than 255 bytes"),
     "twice": ("other/GOOD.jpg", "another file of the zip has the same name"),
 }
 
@@ -76,3 +79,24 @@ def test_a_zip_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 4}))
     with pytest.raises(InputError, match="5 bytes to unpack, and 4 are free"):
         unpack_folder(archive, tmp_path / "train")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_one_flipped_byte_changes_no_file_and_is_no_other_error(tmp_path: Path, method: int) -> None:
+    content = np.random.default_rng(1).integers(0, 16, 3000, np.uint8).tobytes()
+    archive = tmp_path / "made.zip"
+    with zipfile.ZipFile(archive, "w", method) as made:
+        made.writestr("t/a.jpg", content)
+    whole, refused = archive.read_bytes(), 0
+    random = np.random.default_rng(2)
+    for number, place in enumerate(random.integers(len(whole), size=100)):
+        data = bytearray(whole)
+        data[place] ^= random.integers(1, 256)
+        archive.write_bytes(data)
+        try:
+            unpack_folder(archive, tmp_path / f"{number}")
+        except InputError:
+            refused += 1
+        else:
+            assert all(path.read_bytes() == content for path in (tmp_path / f"{number}").iterdir())
+    assert refused > 80

@@ -126,7 +126,7 @@ def test_another_size_is_refused_before_it_is_downloaded(server: Server, tmp_pat
 
 def test_another_size_is_refused_where_the_server_does_not_tell_it(server: Server, tmp_path: Path) -> None:
     server.tells_length = False
-    refused(server, tmp_path / "file", "1024000 bytes received, expected 7", bytes=7)
+    refused(server, tmp_path / "file", "more than 7 bytes", bytes=7)
     assert not left(tmp_path)
 
 
@@ -138,6 +138,63 @@ def test_another_hash_is_refused_and_nothing_of_it_is_kept(server: Server, tmp_p
 def test_a_web_page_is_no_file(server: Server, tmp_path: Path) -> None:
     server.headers = {"Content-Type": "text/html; charset=utf-8"}
     refused(server, tmp_path / "file", "a web page")
+
+
+@pytest.mark.parametrize(
+    "page", [b"<!DOCTYPE html>\n<p>", b"\n <HTML><p>", b"\xef\xbb\xbf<?xml version='1.0'?><!-- a --><html lang='en'>"]
+)
+def test_a_web_page_is_no_file_whatever_the_server_calls_it(server: Server, tmp_path: Path, page: bytes) -> None:
+    server.files["/file"], server.headers = page, {"Content-Type": "text/csv"}
+    refused(server, tmp_path / "file", "a web page")
+    assert not left(tmp_path)
+
+
+@pytest.mark.parametrize("tells_length", [True, False])
+def test_an_empty_answer_is_no_file(server: Server, tmp_path: Path, tells_length: bool) -> None:
+    server.files["/file"], server.tells_length = b"", tells_length
+    refused(server, tmp_path / "file", "the file is empty")
+    assert not left(tmp_path)
+
+
+@pytest.mark.parametrize("status", [202, 204, 205])
+def test_another_answer_than_a_file_is_refused(server: Server, tmp_path: Path, status: int) -> None:
+    server.success = status
+    refused(server, tmp_path / "file", f"the server answers {status}")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "aws-chunked"])
+def test_an_encoded_file_is_refused(server: Server, tmp_path: Path, encoding: str) -> None:
+    server.headers = {"Content-Encoding": encoding}
+    refused(server, tmp_path / "file", f"the server sends the file as '{encoding}'")
+
+
+@pytest.mark.parametrize("length", ["-5", "many", "1e3"])
+def test_a_size_that_is_none_is_a_message(server: Server, tmp_path: Path, length: str) -> None:
+    server.headers, server.tells_length = {"Content-Length": length}, False
+    refused(server, tmp_path / "file", f"states a size of '{length}'")
+
+
+def test_a_server_that_sends_without_end_is_left_at_the_known_size(server: Server, tmp_path: Path) -> None:
+    server.files["/file"], server.tells_length = CONTENT * 20, False
+    refused(server, tmp_path / "file", f"more than {len(CONTENT)} bytes", bytes=len(CONTENT))
+    assert not left(tmp_path)
+
+
+def test_a_file_of_another_size_is_never_joined_though_its_version_is_the_same(server: Server, tmp_path: Path) -> None:
+    server.cuts = [500_000, 0, 0, 0]
+    refused(server, tmp_path / "file", "cut")
+    server.files["/file"] = CONTENT[::-1] + b"more"
+    get(server, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT[::-1] + b"more"
+
+
+def test_what_a_stalled_connection_brought_is_kept(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("melanoma.downloads.download.TIMEOUT", 0.2)
+    server.stalls = [300_000]
+    get(server, tmp_path / "file", sha256=SHA256)
+    assert (tmp_path / "file").read_bytes() == CONTENT and server.asked == [None, "bytes=300000-"]
 
 
 def test_only_http_is_spoken(tmp_path: Path) -> None:

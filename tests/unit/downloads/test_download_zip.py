@@ -60,7 +60,7 @@ def test_a_damaged_zip_is_refused_and_downloaded_anew(server: Server, tmp_path: 
     with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
         archive.writestr("a.jpg", CONTENT[:1000])
     good = (tmp_path / "made.zip").read_bytes()
-    bad = {"cut": good[:-10], "rot": good[:500] + b"rot" + good[503:], "no zip": b"<html>"}[damage]
+    bad = {"cut": good[:-10], "rot": good[:500] + b"rot" + good[503:], "no zip": b"image,target"}[damage]
     server.files["/train.zip"] = bad
     folder = tmp_path / "in" / "train"
     refused(server, folder, "not a complete zip", name="/train.zip", unzip="folder")

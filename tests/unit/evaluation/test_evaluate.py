@@ -23,6 +23,7 @@ from melanoma.evaluation.evaluate import (
 )
 from melanoma.evaluation.summary import summary
 from melanoma.predictions.table import named_paths, read_predictions
+from melanoma.stats.log_odds import logit
 from melanoma.stats.metrics import RATES, confusion
 from melanoma.stats.thresholds import choose_thresholds
 from real_data import real_data
@@ -64,6 +65,7 @@ def test_out_of_fold_predictions_do_not_change_what_the_test_says_of_the_raw_sco
     table = study()
     entry = run_evaluate(tmp_path, *write_study(tmp_path, table), "--replicates", "100")["cnn"]
     table.loc[table["part"] == "train", "probability"] **= 3
+    table["logit"] = logit(table["probability"])
     other = run_evaluate(tmp_path, *write_study(tmp_path, table), "--replicates", "100")["cnn"]
     for chosen in ("validation", "thresholds", "calibrated"):
         assert other.pop(chosen) != entry.pop(chosen)

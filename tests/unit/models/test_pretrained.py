@@ -144,6 +144,13 @@ def test_a_file_without_a_state_dictionary_is_an_error(tmp_path, content):
         started(saved(tmp_path / "weights.pth", content))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(published, tmp_path, value):
+    changed = published | {"conv1.weight": torch.full((64, 3, 7, 7), value)}
+    with pytest.raises(InputError, match=r"weights\.pth: conv1\.weight is not finite"):
+        started(saved(tmp_path / "weights.pth", changed))
+
+
 def test_a_file_that_would_run_code_is_not_run(tmp_path):
     class Harm:
         def __reduce__(self):

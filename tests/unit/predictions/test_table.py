@@ -27,6 +27,8 @@ from melanoma.predictions.table import join_labels, named_paths, read_labels, re
         ("image_name,prob,target\na,0.5,1\nb,0.5,\n", r"line 3, image b: nan"),
         ("image_name,prob,fold\na,0.5,x\n", r"fold not a whole number.*\n.*line 2, image a: x"),
         ("image_name,prob\na,0.5\nb\n", r"rows of the wrong length:\n  - line 3: 1 fields, expected 2"),
+        ("image,prob,logit\na,0.5,0\nb,0.5,2.2\n", r"logit not that of the probability.*\n.*line 3, image b: 2.2"),
+        ("image,prob,logit\na,0.5,nan\n", r"logit not that of the probability"),
         ("image_name,prob,part\na,0.5,tset\n", r"part not 'train' or 'test'"),
     ],
 )

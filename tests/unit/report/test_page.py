@@ -312,7 +312,7 @@ def test_the_test_auroc_is_beside_the_out_of_fold_auroc_and_disjoint_intervals_a
 def test_a_small_test_set_has_a_warning(
     study: Path, tmp_path: Path, melanomas: int, patients: int, warned: bool
 ) -> None:
-    metrics = json.loads((study / "metrics.json").read_text())
+    metrics = read_json(study / "metrics.json")
     shown = {name: entry | {"melanomas": melanomas, "units": patients} for name, entry in metrics.items()}
     write_json(tmp_path / "metrics.json", shown)
     page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")

@@ -16,7 +16,7 @@ from melanoma.predictions.external import external_predictions
 from melanoma.predictions.table import read_labels, read_predictions
 from melanoma.split.assign import read_pairs
 from melanoma.tables.identifiers import plain
-from melanoma.tables.tables import read_table
+from melanoma.tables.tables import read_table, without_formulas
 
 # If a cell of a column is empty, pandas stores whole numbers exactly only up to this one.
 MOST = 2**53
@@ -170,3 +170,11 @@ def test_two_tables_of_the_same_patients_leak_nothing(tmp_path: Path) -> None:
     train, test = (pd.read_parquet(folder / f"results/s/split/{part}.parquet")["patient"] for part in ("train", "test"))
     assert {*train, *test} == {str(number) for number in range(100, 180)}
     assert not set(train) & set(test)
+
+
+def test_a_spreadsheet_runs_nothing_of_a_table_that_people_open():
+    texts = ["=HYPERLINK(1)", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "-1", "+2.5", "ISIC_1", "a=b", None]
+    table = pd.DataFrame({"row": [1] * len(texts), "value": pd.Series(texts, dtype="str")})
+    harmless = ["'" + text for text in texts[:5]] + texts[5:-1]
+    assert without_formulas(table)["value"].dropna().tolist() == harmless
+    assert without_formulas(table)["row"].tolist() == table["row"].tolist()

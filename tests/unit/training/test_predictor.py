@@ -26,6 +26,7 @@ from melanoma.stats.metrics import auroc, average_precision, log_loss
 from melanoma.training.loader import Examples, PredictionBatches, to_device
 from melanoma.training.predictor import Predictor, require_same_preparation
 from melanoma.training.prefetch import Prefetch
+from melanoma.training.saved_network import from_safetensors
 from small_training import TinyStudy
 
 FLIPS = TTA(name="flips", mean_of="probability")
@@ -92,7 +93,8 @@ def test_predictions_have_the_distance_between_the_embeddings_of_a_patient(tmp_p
     study.rows.to_parquet(tmp_path / "train.parquet")
     study.train("run")
     found = study.predict("run")
-    trained = torch.load(tmp_path / "run" / "weights.pt", weights_only=True)
+    path = tmp_path / "run" / "weights.safetensors"
+    trained = from_safetensors(path.read_bytes(), path)
     held_out = study.rows[study.rows["fold"] == 0]
     examples = Examples.of(held_out, MetadataEncoder.from_dict(trained["encoder"]), study.images, None)
     recipe = Recipe.model_validate(trained["recipe"])
@@ -155,6 +157,6 @@ def test_prediction_refuses_a_store_of_another_preparation(tmp_path):
     study.train("run")
     shutil.move(other_store(tmp_path, crop_border="True"), study.images)
     with pytest.raises(AssertionError, match=re.escape("predict.py failed with exit code [1]")):
-        options = study.prediction_options({"run": tmp_path / "run" / "weights.pt"}, tmp_path / "run")
+        options = study.prediction_options({"run": tmp_path / "run" / "weights.safetensors"}, tmp_path / "run")
         quick.run("predict", *options, "--log", tmp_path / "log")
     assert "crop_border: the network was trained with False, the store has True" in (tmp_path / "log").read_text()

@@ -74,12 +74,12 @@ class Study:
         out, (kind, *_, seed) = self.folder / "train" / run, run.split("-")
         history = self.folder / "train" / f"fold-0-seed-{seed}" / "history.csv"
         rows = ["--epochs-from", history] if kind == "refit" else ["--fold", run.split("-")[1]]
-        files = ["--resume", out / "resume", "--history", out / "history.csv", "--weights", out / "weights.pt"]
+        files = ["--resume", out / "resume", "--history", out / "history.csv", "--weights", out / "weights.safetensors"]
         quick.run("train", "--recipe", self.folder / "recipe.yaml", "--seed", seed, *self.inputs, *rows, *files)
 
     def predict(self, test_by: str) -> None:
         out = self.folder / "predict"
-        weights = [f"{run}={self.folder / 'train' / run / 'weights.pt'}" for run in self.runs]
+        weights = [f"{run}={self.folder / 'train' / run / 'weights.safetensors'}" for run in self.runs]
         test = ["--test", self.folder / "test.parquet", "--test-by", test_by, "--tta", self.folder / "tta.yaml"]
         files = ["--runs", out / "model", "--output", out / "model.parquet", "--model", out / "model.json"]
         quick.run("predict", "--weights", *weights, *self.inputs, *test, "--resume", out / "resume", *files)
@@ -91,7 +91,7 @@ class Study:
         shutil.copy(self.folder / "predict" / "model.json", kept / "predict")
         for run in self.runs:
             (kept / "train" / run).mkdir(parents=True)
-            shutil.copy(self.folder / "train" / run / "weights.pt", kept / "train" / run)
+            shutil.copy(self.folder / "train" / run / "weights.safetensors", kept / "train" / run)
         shutil.copytree(self.folder / "jpeg", kept / "jpeg")
         known = ["image", "patient", "age", "sex", "site"]
         write_parquet(kept / "new.parquet", rows[known].assign(file=[f"jpeg/{image}.jpg" for image in rows["image"]]))
@@ -145,12 +145,14 @@ def test_one_training_can_predict_alone_and_changed_weights_are_refused(tmp_path
         network_file.load(path).predict(study.test, "refit")
     with pytest.raises(InputError, match="no column sex, which the model reads"):
         network_file.load(path).predict(study.test.drop(columns="sex"))
-    first, second = (tmp_path / "train" / run / "weights.pt" for run in study.runs[:2])
+    first, second = (tmp_path / "train" / run / "weights.safetensors" for run in study.runs[:2])
     shutil.copy(second, first)
-    with pytest.raises(InputError, match=r"fold-0-seed-1/weights\.pt: predict/.* was written for other weights"):
+    with pytest.raises(
+        InputError, match=r"fold-0-seed-1/weights\.safetensors: predict/.* was written for other weights"
+    ):
         network_file.load(path)
     first.unlink()
-    with pytest.raises(InputError, match=r"fold-0-seed-1/weights\.pt: no such file of weights"):
+    with pytest.raises(InputError, match=r"fold-0-seed-1/weights\.safetensors: no such file of weights"):
         network_file.load(path)
 
 

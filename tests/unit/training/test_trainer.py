@@ -214,7 +214,7 @@ def test_a_batch_that_is_larger_than_an_epoch_is_an_error_before_any_epoch(study
 
 def test_prediction_needs_no_labels_and_covers_the_held_out_fold_and_test(study):
     study.train("run", "--fold", 1)
-    weights, out = {"fold-1": study.folder / "run" / "weights.pt"}, study.folder / "predicted"
+    weights, out = {"fold-1": study.folder / "run" / "weights.safetensors"}, study.folder / "predicted"
     quick.run("predict", *study.prediction_options(weights, out), "--test-by", "fold_mean")
     predictions = pd.read_parquet(out / "runs" / "fold-1.parquet")
     held_out = study.rows[study.rows["fold"] == 1]["image"].tolist()
@@ -232,7 +232,7 @@ def test_all_trainings_of_a_model_together_predict_as_each_alone(study):
         study.train(f"fold-{fold}", "--fold", fold)
     study.train("refit", "--epochs-from", study.folder / "fold-0" / "history.csv")
     names, out = ("fold-0", "fold-1", "refit"), study.folder / "together"
-    quick.run("predict", *study.prediction_options({n: study.folder / n / "weights.pt" for n in names}, out))
+    quick.run("predict", *study.prediction_options({n: study.folder / n / "weights.safetensors" for n in names}, out))
     parts = [pd.read_parquet(out / "runs" / f"{name}.parquet") for name in names]
     for name, part in zip(names, parts, strict=True):
         pd.testing.assert_frame_equal(part, study.predict(name))
@@ -245,7 +245,7 @@ def test_all_trainings_of_a_model_together_predict_as_each_alone(study):
 def test_after_a_kill_only_missing_predictions_and_those_of_changed_weights_are_computed(study, monkeypatch):
     study.train("fold-0", "--fold", 0)
     study.train("fold-1", "--fold", 1)
-    weights = {name: study.folder / name / "weights.pt" for name in ("fold-0", "fold-1")}
+    weights = {name: study.folder / name / "weights.safetensors" for name in ("fold-0", "fold-1")}
     options = study.prediction_options(weights, study.folder / "out")
     predicted = []
 
