@@ -52,6 +52,8 @@ def find_shortcuts(tables: Mapping[str, pd.DataFrame], settings: Evaluate) -> Sh
 
 def areas(tables: Mapping[str, pd.DataFrame], settings: Evaluate) -> dict[str, Interval]:
     """Return the AUROC of each model, NaN for a single class; the tables are of the same images."""
+    if not tables:
+        return {}
     first = next(iter(tables.values()))
     measures = {name: Auroc(*_pair(table)) for name, table in tables.items()}
     estimated = estimate(measures, _pair(first)[0], clusters_drawn(first)[1], **resampling(settings))
@@ -68,17 +70,21 @@ def baselines(
 ) -> dict[str, pd.DataFrame]:
     """Return predictions, as `tabular.out_of_fold_and_test`, of gradient boosting on inputs that are no pixels.
 
-    Without patients and lesions there is one image of each, so their number is no input.
+    Without patients and lesions there is one image of each, so their number is no input. Nor is a column that is
+    missing in all training rows. Without any input there is no baseline.
     """
     owner = unit(pd.concat([train, test]))
     counted = {f"and images per {owner}": ["images_per_patient"]} if owner != "image" else {}
     sized = bool((train["width"] > 0).any())
     recipe = Recipe(network="gradient_boosting", gradient_boosting=boosting(len(train)), seed=seed)
-    added = {"age, sex and site": ["age", "sex", "site"], **counted} | ({"and image size": ["size"]} if sized else {})
-    predictions, inputs = {}, list[str]()
+    known = [name for name in ("age", "sex", "site") if train[name].notna().any()]
+    own = {" and ".join(filter(None, [", ".join(known[:-1]), *known[-1:]])): known} if known else {}
+    added = own | counted | ({"and image size": ["size"]} if sized else {})
+    predictions, inputs = dict[str, pd.DataFrame](), list[str]()
     for name, more in added.items():
         inputs += more
         with_inputs = recipe.model_copy(update={"inputs": [*inputs]})
+        name = name if predictions else name.removeprefix("and ")
         predictions[name] = out_of_fold_and_test(with_inputs, train, test, folds, test_by, threads=1)[0]
     return predictions
 

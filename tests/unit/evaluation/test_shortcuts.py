@@ -133,3 +133,36 @@ def test_published_predictions_fall_within_image_size_and_within_patient() -> No
         assert model["within_patient"]["chance"]["value"] == pytest.approx(0.20, abs=5e-3)
         assert model["within_patient"]["ranked"] == 62
         assert model["within_size"]["auroc"]["low"] < size < model["within_size"]["auroc"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "names"),
+    [
+        ([], ["age, sex and site"]),
+        (["age"], ["sex and site"]),
+        (["age", "sex"], ["site"]),
+        (["age", "sex", "site"], []),
+    ],
+)
+def test_a_baseline_reads_the_columns_that_are_known(missing, names):
+    generator = np.random.default_rng(3)
+    rows = pd.DataFrame(
+        {
+            "image": [f"i{number}" for number in range(80)],
+            "patient": [f"i{number}" for number in range(80)],
+            "unit": "image",
+            "sex": generator.choice(["male", "female"], 80),
+            "age": generator.integers(20, 80, 80).astype(float),
+            "site": generator.choice(["torso", "head/neck"], 80),
+            "width": 0,
+            "height": 0,
+            "source": "mine",
+            "target": np.arange(80) % 2,
+            "fold": np.arange(80) // 2 % 2,
+        }
+    )
+    for column in missing:
+        rows[column] = np.nan if column == "age" else pd.Series(None, index=rows.index, dtype="str")
+    train, test = rows[:60], rows[60:].drop(columns=["target", "fold"])
+    found = baselines(train, test, [0, 1], "refit", seed=1)
+    assert list(found) == names
