@@ -16,7 +16,8 @@ LAYERS = (
     {"snakefile", "split", "predictions"},
     {"models", "data_check"},
     {"training", "fusion"},
-    {"evaluation", "bundle"},
+    {"evaluation"},
+    {"bundle"},
     {"report", "classify", "doctor"},
 )
 LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}

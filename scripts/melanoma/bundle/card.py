@@ -1,10 +1,14 @@
 """The model card of a bundle, in the format of Hugging Face: YAML, then Markdown."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from melanoma.bundle.contents import BundleFile
+from melanoma.evaluation.results import ModelMetrics
+
+if TYPE_CHECKING:
+    from melanoma.stats.bootstrap import Interval
 
 TEMPLATE = """# {name}
 
@@ -42,10 +46,9 @@ It reads {needs} of each image. A value may be missing; the prediction is then l
 
 Versions: {versions}. SHA-256 of each file: `bundle.json`.
 """
-SHOWN = {"auroc": "AUROC", "average_precision": "average precision", "brier": "Brier score", "ece": "calibration error"}
 
 
-def model_card(about: BundleFile, metrics: dict[str, Any]) -> str:
+def model_card(about: BundleFile, metrics: ModelMetrics) -> str:
     """Return the text of README.md, from the entry of the model in metrics.json."""
     front = {
         "library_name": "pytorch",
@@ -53,7 +56,12 @@ def model_card(about: BundleFile, metrics: dict[str, Any]) -> str:
         "tags": ["dermoscopy", "melanoma", *sorted(set(about["models"].values()))],
         "metrics": ["roc_auc", "average_precision", "brier_score"],
     }
-    rows = [_row(label, metrics[key]) for key, label in SHOWN.items()]
+    rows = [
+        _row("AUROC", metrics["auroc"]),
+        _row("average precision", metrics["average_precision"]),
+        _row("Brier score", metrics["brier"]),
+        _row("calibration error", metrics["ece"]),
+    ]
     text = TEMPLATE.format(
         name=about["name"],
         study=about["study"],
@@ -70,5 +78,5 @@ def model_card(about: BundleFile, metrics: dict[str, Any]) -> str:
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{text}"
 
 
-def _row(label: str, metric: dict[str, float]) -> str:
+def _row(label: str, metric: "Interval") -> str:
     return f"| {label} | {metric['value']:.3f} | {metric['low']:.3f} to {metric['high']:.3f} |"
