@@ -133,6 +133,13 @@ def figure(category, file):
     )
 
 
+def for_papers(files):
+    """The same figures as PNG and PDF, which stand beside each SVG."""
+    return [
+        f"{REPORT}/{Path(file).with_suffix(end)}" for file in files if file.endswith(".svg") for end in (".png", ".pdf")
+    ]
+
+
 wildcard_constraints:
     model=one_of(MODELS),
     training=one_of(TRAININGS.recipes),

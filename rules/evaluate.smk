@@ -52,6 +52,7 @@ rule evaluate:
         calibration=f"{RESULTS}/evaluate/calibration.json",
         summary=f"{RESULTS}/evaluate/summary.txt",
         curves=f"{RESULTS}/evaluate/curves.json",
+        test_predictions=f"{RESULTS}/evaluate/test_predictions.parquet",
     log:
         f"{LOGS}/evaluate.log",
     benchmark:
@@ -66,7 +67,7 @@ rule evaluate:
     shell:
         "python {params.script:q} {params.inputs} {params.access_log} --max-test-configurations {params.max}"
         " --output {output.metrics} --comparisons {output.comparisons} --calibration {output.calibration}"
-        " --curves {output.curves} --summary {output.summary} --log {log}"
+        " --curves {output.curves} --test-predictions {output.test_predictions} --summary {output.summary} --log {log}"
 
 
 rule analyze_shortcuts:

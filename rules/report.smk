@@ -4,20 +4,19 @@ EVALUATION = ["roc.svg", "precision_recall.svg", "reliability.svg", "decision.sv
 OF_NETWORKS = ["learning_curves.svg", "schedules.svg", "sampling.svg"]
 DATA = ["class_balance.svg", *(["samples.png"] if HAS_IMAGES else [])]
 SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}
-SHOWN = {
-    **{Path(file).stem: file for file in EVALUATION},
-    **{Path(file).stem: file for file in OF_NETWORKS if NETWORKS},
-    **{Path(file).stem: file for file in DATA},
-    **SHEETS,
+FIGURES = {
+    "class_balance": f"{REPORT}/class_balance.svg",
+    **{name: f"{REPORT}/{name}.svg" for name in ("schedules", "sampling") if NETWORKS},
+    **{name: f"{REPORT}/{file}" for name, file in SHEETS.items()},
 }
-FIGURES = {name: f"{REPORT}/{file}" for name, file in SHOWN.items()}
 if FOUND_PAIRS:
     FIGURES["near_duplicates"] = f"{RESULTS}/split/near_duplicates.png"
 RECIPES = {model: recipe_file(TRAININGS.names[model]) for model in MODELS}
 TRIAL_TABLES = {model: f"{RESULTS}/tune/{TRAININGS.names[model]}/trials.csv" for model in TUNED}
+TEMPLATES = Path(workflow.basedir, "scripts/melanoma/report/templates")
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 TEXTS = [
-    *(f"scripts/melanoma/report/templates/{name}.html.j2" for name in ("report", "selected_model", "shortcuts")),
+    *sorted(path.relative_to(workflow.basedir) for path in TEMPLATES.iterdir()),
     *dict.fromkeys(f"report/{name.partition(':')[0]}.rst" for name in FIGURES),
 ]
 
@@ -30,6 +29,7 @@ rule plot_evaluation:
         selected_model=f"{RESULTS}/fuse/selected_model.json",
     output:
         [figure("Evaluation", file) for file in EVALUATION],
+        for_papers(EVALUATION),
     log:
         f"{LOGS}/plot_evaluation.log",
     benchmark:
@@ -53,6 +53,7 @@ if NETWORKS:
             images=STORE if SEEING else [],
         output:
             [figure("Training", file) for file in [*OF_NETWORKS, *SHEETS.values()]],
+            for_papers(OF_NETWORKS),
         log:
             f"{LOGS}/plot_training.log",
         benchmark:
@@ -76,6 +77,7 @@ rule plot_data:
         images=STORE if HAS_IMAGES else [],
     output:
         [figure("Data", file) for file in DATA],
+        for_papers(DATA),
     log:
         f"{LOGS}/plot_data.log",
     benchmark:
@@ -94,21 +96,34 @@ rule write_report:
         FIGURES.values(),
         RECIPES.values(),
         TRIAL_TABLES.values(),
+        all_trained("history.csv").values(),
+        [f"{REPORT}/{file}" for file in EVALUATION],
+        **from_split("train", "test", "left_out"),
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
+        curves=f"{RESULTS}/evaluate/curves.json",
+        test_predictions=f"{RESULTS}/evaluate/test_predictions.parquet",
         selected_model=f"{RESULTS}/fuse/selected_model.json",
         shortcuts=f"{RESULTS}/evaluate/shortcuts.json",
         leakage=AUDIT,
         issues=f"{RESULTS}/catalog/issues.csv",
         catalog=CATALOG,
+        images=STORE if HAS_IMAGES else [],
         quality=QUALITY if HAS_IMAGES else [],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
         study=[settings(section) for section in study_sections(study)],
         truths=TRUTHS,
     output:
-        f"{REPORT}/report.html",
+        page=f"{REPORT}/report.html",
+        tables=report(
+            directory(f"{REPORT}/tables"),
+            patterns=["{table}.csv"],
+            caption="../report/tables.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         f"{LOGS}/write_report.log",
     benchmark:
@@ -121,10 +136,13 @@ rule write_report:
         figures=named(FIGURES),
         recipes=named(RECIPES),
         trials=named(TRIAL_TABLES),
+        histories=named(all_trained("history.csv")),
+        logs=LOGS,
         access_log=TEST_ACCESS_LOG,
     shell:
         "python {params.script:q} {params.inputs} --figures {params.figures} --recipes {params.recipes}"
-        " --trials {params.trials} --test-access-log {params.access_log} --output {output} --log {log}"
+        " --trials {params.trials} --histories {params.histories} --test-access-log {params.access_log}"
+        " --logs {params.logs} --tables {output.tables} --output {output.page} --log {log}"
 
 
 onerror:

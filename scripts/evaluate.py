@@ -3,7 +3,7 @@
     python scripts/evaluate.py --predictions cnn=predict/cnn.parquet fused=fuse/mean.parquet \\
         --labels split/test_labels.parquet --train split/train.parquet --output metrics.json \\
         --comparisons comparisons.json --calibration calibration.json \\
-        --curves curves.json --summary summary.txt
+        --curves curves.json --test-predictions test_predictions.parquet --summary summary.txt
 
     python scripts/evaluate.py --predictions mine.csv --threshold 0.5 --output metrics.json
 
@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import write_json, write_text
+from melanoma.common.files import write_json, write_parquet, write_text
 from melanoma.config.errors import explain, read_settings
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.curves import curves
@@ -72,6 +72,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="the table of all models, as text, instead of printing it",
     )
     add("--curves", type=Path, metavar="FILE", help="ROC, precision-recall and decision curves, JSON")
+    add("--test-predictions", type=Path, metavar="FILE", help="labels and probabilities of all models, Parquet")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -103,6 +104,8 @@ def main(args: argparse.Namespace) -> None:
         write_json(args.calibration, reliability(test, settings, decisions))
     if args.curves:
         write_json(args.curves, {name: curves(test[name], name, settings, decisions[name]) for name in test})
+    if args.test_predictions:
+        write_parquet(args.test_predictions, side_by_side(test))
     text = summary(metrics)
     if args.summary:
         write_text(args.summary, text)
@@ -118,6 +121,18 @@ def labeled_parts(
     if labels is None:
         return rows
     return {name: join_labels(table, labels, name, subset) for name, table in rows.items()}
+
+
+def side_by_side(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return image, patient and target, and the probability of each model in a column of its name.
+
+    A probability is NaN if the model does not predict the image.
+    """
+    known = pd.concat([table[["image", "patient", "target"]] for table in tables.values()]).drop_duplicates("image")
+    probabilities = {
+        name: known["image"].map(table.set_index("image")["probability"]) for name, table in tables.items()
+    }
+    return known.assign(**probabilities).reset_index(drop=True)
 
 
 def read_test_labels(args: argparse.Namespace, settings: Evaluate) -> pd.DataFrame:

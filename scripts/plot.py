@@ -8,6 +8,8 @@ python scripts/plot.py training --histories cnn:fold-0=history.csv --recipes cnn
     learning_curves.svg, schedules.svg, sampling.svg; with --images augmentation/MODEL.png for each model of images
 python scripts/plot.py data --train train.parquet --audit leakage.json --images images.h5 --output report
     class_balance.svg; with --images samples.png
+
+Beside each .svg stand the same figure as .png and .pdf.
 """
 
 import argparse
@@ -44,7 +46,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     _add_file(part, "--curves", "curves of evaluate.py")
     _add_file(part, "--metrics", "metrics of evaluate.py")
     _add_file(part, "--calibration", "reliability curves of evaluate.py")
-    _add_file(part, "--selected-model", "the selected model of select_model.py; its confidence intervals are drawn")
+    _add_file(part, "--selected-model", "the selected model of select_model.py; its line stands out")
 
     part = commands.add_parser("training", help=draw_training.__doc__)
     part.set_defaults(draw=draw_training)
@@ -76,8 +78,8 @@ def draw_evaluation(args: argparse.Namespace) -> None:
     """Draw the ROC, precision-recall, reliability and decision curves."""
     curves, metrics, calibration = (read_json(path) for path in (args.curves, args.metrics, args.calibration))
     selected_model = read_json(args.selected_model)["selected_model"]
-    save(evaluation_figures.roc(curves, metrics), args.output / "roc.svg")
-    save(evaluation_figures.precision_recall(curves, metrics), args.output / "precision_recall.svg")
+    save(evaluation_figures.roc(curves, metrics, selected_model), args.output / "roc.svg")
+    save(evaluation_figures.precision_recall(curves, metrics, selected_model), args.output / "precision_recall.svg")
     save(evaluation_figures.reliability(calibration, selected_model), args.output / "reliability.svg")
     save(evaluation_figures.decision(curves, metrics, selected_model), args.output / "decision.svg")
 

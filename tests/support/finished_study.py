@@ -7,6 +7,7 @@ import pandas as pd
 
 import plot
 import tiny
+from evaluate import side_by_side
 from in_process import call
 from melanoma.common.files import write_csv, write_json, write_parquet, write_text, write_yaml
 from melanoma.config.study import Evaluate
@@ -15,6 +16,18 @@ from melanoma.evaluation.evaluate import comparisons, decide, evaluate, reliabil
 from minimal_config import MINIMAL
 
 RUNS = ("fold-0", "fold-1", "refit")
+SELECTED = {
+    "selected_model": "cnn",
+    "best_single": "cnn",
+    "adopted": False,
+    "significance_level": 0.05,
+    "n": 148,
+    "melanomas": 40,
+    "unit": "patient",
+    "units": 37,
+    "auroc": {"cnn": 0.81, "mlp": 0.8},
+    "tests": {},
+}
 
 
 def history(validated: bool) -> pd.DataFrame:
@@ -27,6 +40,25 @@ def history(validated: bool) -> pd.DataFrame:
     ):
         table[f"validation_{column}"] = value if validated else np.nan
     return table
+
+
+def write_split(folder: Path, train: pd.DataFrame, test: pd.DataFrame) -> None:
+    """Write the catalog, the parts of the split, and the list of images without a part, which is empty."""
+    generator = np.random.default_rng(1)
+    columns = ["row", "image", "patient", "target", "fold"]
+    known = {"source": "demo", "unit": "patient", "lesion": None, "width": 640, "height": 480, "site": "torso"}
+    tables = []
+    for rows in (train, test):
+        people = {
+            "age": generator.choice([30.0, 45.0, 60.0, np.nan], len(rows)),
+            "sex": generator.choice(["female", "male"], len(rows)),
+        }
+        tables.append(rows[columns].assign(**known, **people))
+    write_parquet(folder / "train.parquet", tables[0])
+    write_parquet(folder / "test.parquet", tables[1].drop(columns=["target", "fold"]))
+    license_ = {"license": "CC-BY-NC", "attribution": "The clinic", "skin_type": None}
+    write_parquet(folder / "catalog.parquet", pd.concat(tables).drop(columns=["row", "fold"]).assign(**license_))
+    write_text(folder / "left_out.csv", "image,reason\n")
 
 
 def write_study(folder: Path) -> Path:
@@ -48,7 +80,7 @@ def write_study(folder: Path) -> Path:
         }
     )
     test, train = table[table["part"] == "test"], table[table["part"] == "train"]
-    write_parquet(folder / "train.parquet", train[["row", "image", "patient", "target", "fold"]])
+    write_split(folder, train, test)
     settings = Evaluate(replicates=100)
     models = {"cnn": test, "mlp": test.assign(probability=test["probability"] / 2)}
     decisions = {name: decide(train, name, settings) for name in models}
@@ -59,7 +91,8 @@ def write_study(folder: Path) -> Path:
     write_json(folder / "calibration.json", reliability(models, settings, decisions))
     drawn = {name: curves(table, name, settings, decisions[name]) for name, table in models.items()}
     write_json(folder / "curves.json", drawn)
-    write_json(folder / "selected_model.json", {"selected_model": "cnn"})
+    write_parquet(folder / "test_predictions.parquet", side_by_side(models))
+    write_json(folder / "selected_model.json", SELECTED)
     for run in RUNS:
         write_csv(folder / f"{run}.csv", history(run != "refit"))
     tiny.write_store(folder / "images.h5", table)
@@ -110,3 +143,21 @@ def draw(folder: Path, part: str, output: Path) -> None:
         "data": [*train, "--audit", folder / "leakage.json", "--images", folder / "images.h5"],
     }[part]
     call(plot, part, *options, "--output", output)
+
+
+def report_options(folder: Path, **changed: Path) -> list[object]:
+    """Return the options of write_report.py for the study, with some of its files exchanged."""
+    files = {
+        "study": folder / "study.yaml",
+        "recipes": folder / "cnn.yaml",
+        "truths": folder / "truth.json",
+        **{name: folder / f"{name}.json" for name in ("metrics", "comparisons", "calibration", "curves", "leakage")},
+        **{name: folder / f"{name}.parquet" for name in ("test_predictions", "catalog", "train", "test", "quality")},
+        **{name: folder / f"{name}.csv" for name in ("issues", "left_out")},
+        "images": folder / "images.h5",
+    } | changed
+    options = [option for name, path in files.items() for option in (f"--{name.replace('_', '-')}", path)]
+    histories = ["--histories", *(f"cnn:{run}={folder / run}.csv" for run in RUNS)]
+    drawn = folder / "figures"
+    figures = [f"class_balance={drawn / 'class_balance.svg'}", f"near_duplicates={drawn / 'samples.png'}"]
+    return [*options, *histories, "--figures", *figures]

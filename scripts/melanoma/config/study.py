@@ -139,6 +139,24 @@ class Evaluate(Section):
     )
 
 
+class Report(Section):
+    """What the report may show."""
+
+    identifiers: Flag = Field(
+        default=False,
+        description=(
+            "Show the names of images, patients, lesions and folders. `false` numbers images and patients instead, so"
+            " that the page can be passed on."
+        ),
+    )
+    images: Flag | None = Field(
+        default=None,
+        description=(
+            "Show images. `null` shows those that the demo generated or whose license is a Creative Commons license."
+        ),
+    )
+
+
 class Study(Section):
     """A study: all that decides what is computed."""
 
@@ -164,6 +182,7 @@ class Study(Section):
     fusions: dict[Name, Fusion] = Field(default_factory=dict, description="Late fusions of models, by name.")
     fuse: Fuse = Field(default_factory=Fuse, description=Fuse.__doc__)
     evaluate: Evaluate = Field(default_factory=Evaluate, description=Evaluate.__doc__)
+    report: Report = Field(default_factory=Report, description=Report.__doc__)
 
     @field_validator("fetch", "models", "fusions", mode="before")
     @classmethod

@@ -20,19 +20,20 @@ OTHER: dict[str, Any] = {"linewidth": 1, "alpha": 0.8}
 
 
 @styled
-def roc(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics]) -> Figure:
+def roc(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics], selected_model: str) -> Figure:
     """Draw the ROC curve of each model, with its AUROC and confidence interval in the legend, and the chance line."""
     figure, axes = _square("False positive rate (1 - specificity)", "True positive rate (sensitivity)", len(curves))
     for number, (name, curve) in enumerate(curves.items()):
         points = curve["roc"]["false_positive_rate"], curve["roc"]["true_positive_rate"]
-        axes.plot(*points, **line(number), label=f"{name}  {interval_text(metrics[name]['auroc'])}")
+        weight = SELECTED if name == selected_model else OTHER
+        axes.plot(*points, **line(number), **weight, label=f"{name}  {interval_text(metrics[name]['auroc'])}")
     axes.plot([0, 1], [0, 1], **CHANCE, label="chance  0.5000")
     _legend_below(figure, f"AUROC {_interval_label(metrics)}")
     return figure
 
 
 @styled
-def precision_recall(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics]) -> Figure:
+def precision_recall(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics], selected_model: str) -> Figure:
     """Draw the precision over the recall of each model, with the average precision and its interval in the legend.
 
     The area below the steps is the average precision. The chance line is the share of melanomas.
@@ -42,7 +43,8 @@ def precision_recall(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMe
         recall, precision = curve["precision_recall"]["recall"], curve["precision_recall"]["precision"]
         label = f"{name}  {interval_text(metrics[name]['average_precision'])}"
         steps = [0.0, *recall], [precision[0], *precision]
-        axes.plot(*steps, drawstyle="steps-pre", **line(number), label=label)
+        weight = SELECTED if name == selected_model else OTHER
+        axes.plot(*steps, drawstyle="steps-pre", **line(number), **weight, label=label)
     for prevalence in sorted({curve["prevalence"] for curve in curves.values()}):
         axes.axhline(prevalence, **CHANCE, label=f"chance  {prevalence:.4f}")
     _legend_below(figure, f"Average precision {_interval_label(metrics)}")

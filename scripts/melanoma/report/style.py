@@ -16,6 +16,12 @@ DASHES: list[Dashes] = ["-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1
 BENIGN, MELANOMA = "#A9C6DC", "#B3382C"
 INK, FAINT = "#222222", "#8A8A8A"
 CHANCE: dict[str, Any] = {"color": FAINT, "linewidth": 1, "linestyle": (0, (2, 2)), "zorder": 1}
+FORMATS = {".svg": ("svg", "png", "pdf"), ".png": ("png",)}
+UNDATED: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 styled = mpl.rc_context(
     {
         "font.family": "DejaVu Sans",
@@ -58,13 +64,12 @@ def line(number: int) -> Line:
 
 @styled
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure atomically and without a date, as SVG or PNG.
+    """Write a figure atomically and without a date, as PNG; as SVG, with the same as PNG and PDF beside it.
 
     Raises InputError if the name ends neither in .svg nor in .png.
     """
-    kind = path.suffix.lstrip(".").lower()
-    undated = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-    if kind not in undated:
+    if path.suffix not in FORMATS:
         raise InputError(f"{path}: a figure is written as .svg or .png; use one of these endings")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=kind, metadata=undated[kind])
+    for kind in FORMATS[path.suffix]:
+        with atomic_path(path.with_suffix(f".{kind}")) as temporary:
+            figure.savefig(temporary, format=kind, metadata=UNDATED[kind])

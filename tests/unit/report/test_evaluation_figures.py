@@ -8,7 +8,7 @@ from melanoma.report.evaluation_figures import decision, reliability, roc
 
 def test_the_roc_legend_holds_the_auroc_with_its_interval(study: Path) -> None:
     metrics = read_json(study / "metrics.json")
-    figure = roc(read_json(study / "curves.json"), metrics)
+    figure = roc(read_json(study / "curves.json"), metrics, "cnn")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     auroc = metrics["cnn"]["auroc"]
     assert labels[0] == f"cnn  {auroc['value']:.4f} [{auroc['low']:.4f}, {auroc['high']:.4f}]"

@@ -1,0 +1,346 @@
+"""What the page shows and draws, from the files of a study."""
+
+import base64
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pandas as pd
+import yaml
+
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_json, read_parquet, read_yaml
+from melanoma.common.provenance import ROOT, commit
+from melanoma.config.facts import start_of
+from melanoma.config.recipe import read_recipe
+from melanoma.config.study import Study, resolve
+from melanoma.data.units import weakest
+from melanoma.evaluation.results import ModelMetrics
+from melanoma.evaluation.summary import apart, interval_note
+from melanoma.predictions.test_access_log import Count, accesses, read_access_log
+from melanoma.report import charts, costs, data_tables, result_tables
+from melanoma.report.gallery import Gallery, gallery, read_png, webp, with_permission
+from melanoma.report.tables import Table, plain
+
+PACKAGES = [
+    "snakemake",
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "opencv-python-headless",
+    "h5py",
+    "matplotlib",
+]
+FEW = 20  # melanomas or patients: with fewer, the report warns that the test set is too small
+OPTIONAL_TABLES = (
+    *("shortcuts", "shortcuts_out_of_fold", "subgroups", "subgroups_out_of_fold"),
+    *("table_1", "missing_values"),
+)
+SHEET_SIDE = 1100  # pixels of the longer side of a sheet of images
+CURVES = (
+    ("roc", "ROC curves", "The band is the {level} confidence interval at each false positive rate, {drawn}."),
+    ("precision_recall", "Precision-recall curves", "The dashed line is chance: the share of melanomas."),
+    ("reliability", "Calibration", "Solid: after calibration. Dotted: before. The diagonal is perfect calibration."),
+    ("decision", "Decision curves", "Net benefit by threshold probability. Dashed: treat all and treat none."),
+)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of a report. A section whose file is None or whose files are empty is left out.
+
+    `study` has the parts of the resolved configuration. `figures`, `recipes`, `trials`, `fusions` are by name, and
+    `histories` by MODEL:RUN. `logs` is the folder of the benchmark files.
+    """
+
+    metrics: Path
+    study: Sequence[Path]
+    comparisons: Path | None = None
+    calibration: Path | None = None
+    curves: Path | None = None
+    test_predictions: Path | None = None
+    selected_model: Path | None = None
+    shortcuts: Path | None = None
+    figures: Mapping[str, Path] = field(default_factory=dict)
+    leakage: Path | None = None
+    issues: Path | None = None
+    quality: Path | None = None
+    recipes: Mapping[str, Path] = field(default_factory=dict)
+    trials: Mapping[str, Path] = field(default_factory=dict)
+    histories: Mapping[str, Path] = field(default_factory=dict)
+    seeds: Path | None = None
+    test_access_log: Path | None = None
+    fusions: Mapping[str, Path] = field(default_factory=dict)
+    truths: Sequence[Path] = ()
+    catalog: Path | None = None
+    train: Path | None = None
+    test: Path | None = None
+    left_out: Path | None = None
+    images: Path | None = None
+    logs: Path | None = None
+
+
+class Figure(TypedDict):
+    """A figure of the page. `uri` holds the image itself."""
+
+    uri: str
+    caption: str
+
+
+class RecipeEntry(TypedDict):
+    """A model of the page. `weights` says what the network starts from; it is empty if nothing is trained by epochs."""
+
+    name: str
+    network: str
+    weights: str
+    path: Path
+    text: str
+
+
+class AccessCounts(Count):
+    """The accesses to a test set, the time of the first one, and whether they are more than the study allows."""
+
+    first: str | None
+    many: bool
+
+
+class Data(TypedDict):
+    """What the script of the page reads."""
+
+    models: list[dict[str, Any]]  # see `charts.ModelCurves`
+    selected: str | None
+    shown: list[str]  # the models whose curves are shown first
+    digits: int
+    rules: dict[str, str]  # names of the rules of thresholds
+    learning: dict[str, Any]  # see `charts.learning`
+    patients: list[dict[str, Any]]
+    thumbnails: list[str]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The images of a study: the catalog, those of training and test, those without a part, and the predictions."""
+
+    catalog: pd.DataFrame
+    train: pd.DataFrame
+    test: pd.DataFrame
+    left_out: pd.DataFrame
+    predictions: pd.DataFrame
+
+    @classmethod
+    def read(cls, sources: Sources, study: Study) -> "Frames | None":
+        """Read the tables; None if one of them is not given. `test` gets its labels from the predictions."""
+        paths = sources.catalog, sources.train, sources.test, sources.test_predictions, sources.left_out
+        if any(path is None for path in paths):
+            return None
+        catalog, train, test, predictions = (read_parquet(path) for path in paths[:4] if path)
+        generated = [source.name for source in study.data.sources if source.generate is not None]
+        train, test = (with_permission(table, catalog, generated, study.report.images) for table in (train, test))
+        targets = predictions.set_index("image")["target"]
+        left_out = pd.read_csv(str(sources.left_out), dtype=str)
+        return cls(catalog, train, test.assign(target=test["image"].map(targets)), left_out, predictions)
+
+    def gallery(self, sources: Sources, study: Study, model: str) -> Gallery | None:
+        """Return the pictures of the page; None if the study has no images."""
+        from melanoma.images.store import ImageStore
+
+        store = ImageStore(sources.images) if sources.images else None
+        if model not in self.predictions:
+            return None
+        return gallery(self.predictions, model, self.test, self.train, store, study.report.identifiers)
+
+    def tables(self) -> dict[str, Table]:
+        """Return Table 1 and the missing values."""
+        labeled = self.test if self.test["target"].notna().all() else self.test.drop(columns="target")
+        return {
+            "table_1": data_tables.table_one(self.train, labeled),
+            "missing_values": data_tables.missing(self.train, self.test),
+        }
+
+    def flow(self, issues: pd.DataFrame) -> list[data_tables.Box]:
+        """Return the flow diagram."""
+        return data_tables.flow(self.catalog, issues, self.left_out, self.train, self.test)
+
+
+def draw(
+    sources: Sources,
+    metrics: Mapping[str, ModelMetrics],
+    calibration: Mapping[str, Any],
+    kinds: Mapping[str, str],
+    shown: str,
+) -> list[dict[str, Any]]:
+    """Return what the page draws of the models; nothing without the predictions of the test set."""
+    if sources.test_predictions is None or sources.curves is None:
+        return []
+    predictions, curves = read_parquet(sources.test_predictions), read_json(sources.curves)
+    return charts.drawn(predictions, metrics, curves, calibration, kinds, shown)
+
+
+def read_study(paths: Sequence[Path]) -> Study:
+    """Return the study whose configuration is divided among YAML files. A section may be in several of them."""
+    joined: dict[str, Any] = {}
+    for part in map(read_yaml, paths):
+        for section, value in part.items():
+            known = joined.get(section)
+            joined[section] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
+    return resolve(joined)
+
+
+def figure(name: str, path: Path) -> Figure:
+    """Return a figure with its caption, report/NAME.rst. Figures NAME:MODEL share a caption. A PNG becomes WebP.
+
+    Raises InputError if the file is neither SVG nor PNG.
+    """
+    if path.suffix not in (".svg", ".png"):
+        raise InputError(f"{path}: a figure of the report must be one of .svg, .png")
+    caption = ROOT / "report" / f"{name.partition(':')[0]}.rst"
+    if path.suffix == ".svg":
+        uri = f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    else:
+        uri = f"data:image/webp;base64,{webp(read_png(path), SHEET_SIDE)}"
+    return {"uri": uri, "caption": caption.read_text().strip() if caption.exists() else name.replace("_", " ")}
+
+
+def best_possible(paths: Sequence[Path]) -> dict[str, float]:
+    """Return the AUROC of the best possible model on generated images by what it reads: joint, image or metadata.
+
+    Empty unless there is exactly one source of generated images: the values of several sources cannot be combined.
+    """
+    truth: dict[str, float] = read_json(paths[0])["bayes_auroc"]["cohort"] if len(paths) == 1 else {}
+    return truth
+
+
+def recipe_entry(name: str, path: Path) -> RecipeEntry:
+    """Return a model's entry: its network, what weights it starts from, and the text of its recipe."""
+    recipe = read_recipe(path)
+    return {
+        "name": name,
+        "network": recipe.network,
+        "weights": start_of(recipe),
+        "path": path,
+        "text": path.read_text(),
+    }
+
+
+def access_counts(path: Path | None, max_configurations: int) -> AccessCounts | None:
+    """Count the accesses to the latest test set in the access log. None without a log or without an entry."""
+    entries = read_access_log(path) if path is not None else []
+    if not entries:
+        return None
+    count = accesses(entries, entries[-1].get("test"))
+    many = count["configurations"] > max_configurations
+    return {**count, "first": entries[0].get("time"), "many": many}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide results, without an import of them."""
+    installed = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        try:
+            installed[package] = version(package)
+        except PackageNotFoundError:
+            installed[package] = "not installed"
+    return installed
+
+
+def _json(path: Path | None) -> Any:
+    return None if path is None else read_json(path)
+
+
+def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
+    """Return what the templates show, and what the script of the page draws."""
+    metrics: dict[str, ModelMetrics] = read_json(sources.metrics)
+    selected_model = _json(sources.selected_model)
+    selected = selected_model["selected_model"] if selected_model else None
+    shown = selected if selected in metrics else next(iter(metrics))
+    shortcuts, calibration = _json(sources.shortcuts), _json(sources.calibration) or {}
+    comparisons: Any = _json(sources.comparisons) or {"pairs": []}
+    leakage = data_tables.leakage(sources.leakage) if sources.leakage else None
+    kinds = {name: result_tables.kind_of(name, study) for name in metrics}
+    level = metrics[shown]["bootstrap"]["confidence_level"]
+    digits = result_tables.least_decimals(metrics)
+    drawn = draw(sources, metrics, calibration, kinds, shown)
+    frames = Frames.read(sources, study)
+    pictures = frames.gallery(sources, study, shown) if frames else None
+    without_pixels = [name for name, kind in kinds.items() if kind == "metadata"]
+    beside = sorted(without_pixels, key=lambda name: metrics[name]["auroc"]["value"])[-1:]
+    learning = charts.learning(sources.histories)
+    data: Data = {
+        "models": drawn,
+        "selected": selected,
+        "shown": [shown, *beside],
+        "digits": digits,
+        "rules": {rule: result_tables.rule_name(rule) for entry in drawn for rule in entry["rules"]},
+        "learning": learning,
+        "patients": pictures["patients"] if pictures else [],
+        "thumbnails": pictures["thumbnails"] if pictures else [],
+    }
+    log = access_counts(sources.test_access_log, study.evaluate.max_test_configurations)
+    issues = data_tables.read_issues(sources.issues) if sources.issues else None
+    drawn_by = f"from a bootstrap over {metrics[shown]['bootstrap']['clusters']}s"
+    tables: dict[str, Table | None] = {
+        **dict.fromkeys(OPTIONAL_TABLES),
+        "models": result_tables.models(metrics, study, selected),
+        "comparisons": result_tables.comparisons(comparisons) if comparisons["pairs"] else None,
+        "thresholds": result_tables.thresholds(metrics, selected),
+        "calibration": result_tables.calibration(metrics, calibration, selected),
+        "selection": result_tables.selection(selected_model, digits + 1) if selected_model else None,
+        "patient_context": result_tables.contexts(metrics),
+        **(result_tables.shortcut_tables(shortcuts, shown, selected) if shortcuts else {}),
+        **(frames.tables() if frames else {}),
+        "parts": leakage["parts"] if leakage else None,
+        "leaks": data_tables.leaks(leakage["findings"], study.report.identifiers) if leakage else None,
+        "licenses": data_tables.license_table(sources.catalog) if sources.catalog else None,
+        "seeds": result_tables.seeds(_json(sources.seeds) or {}),
+        "fusions": result_tables.fusions({name: read_json(path) for name, path in sources.fusions.items()}),
+        "costs": costs.costs(sources.logs, costs.gpus(study)) if sources.logs else None,
+        "versions": plain("versions", "Versions of the packages.", ["Package", "Version"], versions().items()),
+    }
+    content = {
+        "study": study,
+        "metrics": metrics,
+        "tables": tables,
+        "kinds": kinds,
+        "shown": shown,
+        "selected": selected,
+        "level": level,
+        "digits": digits,
+        "note": interval_note(metrics),
+        "unit": weakest(metrics),
+        "without_patients": [name for name, entry in metrics.items() if entry["unit"] != "patient"],
+        "apart": apart(metrics),
+        "one_test": len({(entry["n"], entry["melanomas"], entry["units"]) for entry in metrics.values()}) == 1,
+        "comparisons": comparisons,
+        "selected_model": selected_model,
+        "shortcuts": shortcuts,
+        "baseline": result_tables.baseline(shortcuts),
+        "figures": {name: figure(name, path) for name, path in sources.figures.items()},
+        "truth": best_possible(sources.truths),
+        "leakage": leakage,
+        "leaky": bool(leakage and leakage["findings"]) or study.split.method == "sequential",
+        "flow": frames.flow(issues) if frames and issues is not None else None,
+        "issues": None if issues is None else data_tables.issue_tables(issues, study.report.identifiers),
+        "quality": data_tables.quality(sources.quality, study.report.identifiers) if sources.quality else None,
+        "recipes": [recipe_entry(name, path) for name, path in sources.recipes.items()],
+        "trials": [result_tables.trials(name, path) for name, path in sources.trials.items()],
+        "learning": bool(learning),
+        "test_access_log": log,
+        "models_drawn": bool(drawn),
+        "curve_texts": [
+            (name, title, text.format(level=f"{level:.0%}", drawn=drawn_by)) for name, title, text in CURVES
+        ],
+        "gallery": pictures,
+        "hidden_images": pictures is not None and not pictures["thumbnails"],
+        "config": yaml.safe_dump(study.dump(), sort_keys=False, allow_unicode=True),
+        "command": f"snakemake --cores all --configfile {' '.join(map(str, sources.study))}",
+        "commit": commit(),
+        "few": FEW,
+    }
+    return content, data

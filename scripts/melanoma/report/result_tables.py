@@ -1,0 +1,334 @@
+"""The tables of results: models, comparisons, thresholds, calibration, shortcuts, subgroups, selection, tuning."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from melanoma.config.checks import WITHOUT_CONTEXT
+from melanoma.config.study import Study
+from melanoma.evaluation.results import Comparisons, ModelMetrics, Reliability, Shortcuts
+from melanoma.report.tables import Cell, Column, Table, decimals
+
+RULES = {"g_mean": "G-mean", "youden": "Youden", "f2": "F2"}
+RATES = {
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "balanced_accuracy": "Balanced accuracy",
+    "f2": "F2",
+    "g_mean": "G-mean",
+    "kappa": "Kappa",
+}
+RANKING = {
+    "auroc": "Test AUROC",
+    "average_precision": "Average precision",
+    "partial_auroc": "Partial AUROC (sensitivity ≥ 80 %)",
+    "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",
+    "specificity_at_90_sensitivity": "Specificity at 90 % sensitivity",
+}
+ERRORS = {"ece": "ECE", "brier": "Brier score", "log_loss": "Log loss"}
+
+
+def kind_of(name: str, study: Study) -> str:
+    """Return what a model reads, in words."""
+    if name in study.all_fusions:
+        return "fusion"
+    recipe = study.models.get(name)
+    if recipe is None or recipe.is_external:
+        return "external predictions"
+    if not recipe.reads_images:
+        return "metadata"
+    return "image and metadata" if recipe.head == "image_and_metadata" else "image"
+
+
+def models(metrics: Mapping[str, ModelMetrics], study: Study, selected: str | None) -> Table:
+    """Return the results of all models, the highest test AUROC first."""
+    digits = least_decimals(metrics)
+    lowest = min(0.5, *(bound(entry["auroc"]) for entry in metrics.values()))
+    columns = [Column("model", "Model"), Column("kind", "Kind")]
+    first, *others = (Column(key, heading, "number", digits) for key, heading in RANKING.items())
+    columns += [first, Column("out_of_fold_auroc", "Out-of-fold AUROC", "number", digits), *others]
+    columns += [Column("brier", "Brier score", "number", digits + 1), Column("n", "Images", "count")]
+    columns += [Column("melanomas", "Melanomas", "count")]
+    rows: list[list[Cell]] = []
+    for name, entry in sorted(metrics.items(), key=lambda item: -item[1]["auroc"]["value"]):
+        values: list[Cell] = [entry[key] for key in RANKING]  # type: ignore[literal-required]
+        validated = entry["validation"]["auroc"] if "validation" in entry else None
+        brier = entry.get("calibrated", entry)["brier"]
+        rows.append(
+            [name, kind_of(name, study), values[0], validated, *values[1:], brier, entry["n"], entry["melanomas"]]
+        )
+    return Table(
+        "models",
+        "Results of all models and fusions on the test set, the highest AUROC first.",
+        columns,
+        rows,
+        selected=selected,
+        bars="auroc",
+        axis=(int(lowest * 10) / 10, 1.0),
+        searched=True,
+    )
+
+
+def bound(interval: Mapping[str, Any]) -> float:
+    """Return the lower bound of an interval, or its value without bounds."""
+    low = interval["low"]
+    return float(interval["value"] if low is None else low)
+
+
+def least_decimals(metrics: Mapping[str, ModelMetrics]) -> int:
+    """Return the decimals of the rates: those of the smallest test set."""
+    return decimals(min(entry["melanomas"] for entry in metrics.values()))
+
+
+def comparisons(content: Comparisons) -> Table:
+    """Return the differences in AUROC of all pairs of models, the smallest p value first."""
+    digits = decimals(content["melanomas"]) + 1
+    pairs = sorted(content["pairs"], key=lambda pair: pair["bootstrap"]["p_holm"])
+    return Table(
+        "comparisons",
+        "Differences in test AUROC between all pairs of models. The p values are corrected by Holm's method.",
+        [
+            Column("first", "First model"),
+            Column("second", "Second model"),
+            Column("difference", "AUROC, first minus second", "signed", digits),
+            Column("p_bootstrap", "p, bootstrap", "p"),
+            Column("p_delong", "p, DeLong", "p"),
+        ],
+        [
+            [pair["first"], pair["second"], pair["difference"], pair["bootstrap"]["p_holm"], pair["delong"]["p_holm"]]
+            for pair in pairs
+        ],
+        searched=True,
+    )
+
+
+def thresholds(metrics: Mapping[str, ModelMetrics], selected: str | None) -> Table | None:
+    """Return the rates at the thresholds that were selected out of fold, those of the selected model first."""
+    digits = least_decimals(metrics)
+    known = {name: entry["thresholds"] for name, entry in metrics.items() if "thresholds" in entry}
+    rows: list[list[Cell]] = [
+        [name, rule_name(rule), cells["threshold"], *(cells[key] for key in ("tp", "fp", "fn", "tn"))]
+        + [cells[key] for key in RATES]  # type: ignore[literal-required]
+        for name, rules in sorted(known.items(), key=lambda item: item[0] != selected)
+        for rule, cells in rules.items()
+    ]
+    columns = [
+        Column("model", "Model"),
+        Column("rule", "Rule"),
+        Column("threshold", "Threshold", "short"),
+        *(Column(key, key.upper(), "count") for key in ("tp", "fp", "fn", "tn")),
+        *(Column(key, heading, "number", digits) for key, heading in RATES.items()),
+    ]
+    caption = "Performance on the test set at thresholds that were selected on out-of-fold predictions."
+    return Table("thresholds", caption, columns, rows, selected, searched=True) if rows else None
+
+
+def rule_name(rule: str) -> str:
+    """Return the rule of a threshold in words."""
+    return RULES.get(rule, f"{rule.replace('_', ' ')} %" if "_" in rule else rule)
+
+
+def calibration(
+    metrics: Mapping[str, ModelMetrics], calibrators: Mapping[str, Reliability], selected: str | None
+) -> Table:
+    """Return the errors of the probabilities before and after calibration."""
+    digits = least_decimals(metrics) + 1
+    rows: list[list[Cell]] = []
+    for name, entry in metrics.items():
+        calibrator = calibrators[name].get("calibrator") if name in calibrators else None
+        row: list[Cell] = [name, str(calibrator["method"]).replace("_", " ") if calibrator else "not fitted"]
+        for key in ERRORS:
+            row += [entry[key], entry["calibrated"][key] if "calibrated" in entry else None]  # type: ignore[literal-required]
+        rows.append(row)
+    columns = [Column("model", "Model"), Column("calibrator", "Calibrator")]
+    for key, heading in ERRORS.items():
+        columns += [Column(key, f"{heading} before", "number", digits)]
+        columns += [Column(f"{key}_calibrated", f"{heading} after", "number", digits)]
+    return Table(
+        "calibration",
+        "Errors of the predicted probabilities on the test set, before and after calibration.",
+        columns,
+        rows,
+        selected,
+        searched=len(rows) > 8,
+    )
+
+
+def shortcuts(part: Shortcuts, name: str, selected: str | None) -> Table:
+    """Return the shortcut analysis of all models on the test set or out of fold."""
+    rows: list[list[Cell]] = []
+    digits = 2 if name == "shortcuts" else 3
+    for model, entry in part["models"].items():
+        size, patient = entry["within_size"], entry["within_patient"]
+        rows.append(
+            [
+                model,
+                entry["auroc"],
+                size["auroc"] if size else None,
+                patient["auroc"] if patient else None,
+                patient["first"] if patient and patient["ranked"] else None,
+                patient["chance"]["value"] if patient and patient["ranked"] else None,
+                patient["ranked"] if patient else None,
+                entry["r2"],
+                entry["adjusted_auroc"],
+            ]
+        )
+    columns = [
+        Column("model", "Model"),
+        Column("auroc", "AUROC", "number", digits),
+        Column("within_size", "Within size", "number", digits),
+        Column("within_patient", "Within patient", "number", digits),
+        Column("ranked_first", "Ranked first", "number", 2),
+        Column("by_chance", "Ranked first by chance", "number", 2),
+        Column("ranked", "Ranked melanomas", "count"),
+        Column("r2", "R²", "number", 2),
+        Column("adjusted_auroc", "Adjusted AUROC", "number", digits),
+    ]
+    where = "on the test set" if name == "shortcuts" else "out of fold"
+    return Table(name, f"Shortcut (acquisition-bias) analysis {where}.", columns, rows, selected)
+
+
+def subgroups(part: Shortcuts, name: str, model: str) -> Table:
+    """Return the AUROC of a model in each subgroup."""
+    groups = [(kind, group, counts) for kind, named in part["subgroups"].items() for group, counts in named.items()]
+    rows: list[list[Cell]] = [
+        [
+            kind.replace("_", " "),
+            group,
+            counts["n"],
+            counts["melanomas"],
+            counts["units"] if counts["unit"] != "image" else None,
+            counts["auroc"].get(model),
+        ]
+        for kind, group, counts in groups
+    ]
+    units = {counts["unit"] for _, _, counts in groups}
+    areas = [bound(row[-1]) for row in rows if row[-1] is not None and row[-1]["value"] is not None]
+    columns = [
+        Column("variable", "Variable"),
+        Column("group", "Group"),
+        Column("n", "Images", "count"),
+        Column("melanomas", "Melanomas", "count"),
+        Column("units", "Lesions" if units == {"lesion"} else "Patients", "count"),
+        Column("auroc", "AUROC", "number", 2),
+    ]
+    where = "on the test set" if name == "subgroups" else "out of fold"
+    axis = (int(min(0.5, *areas, 1.0) * 10) / 10, 1.0)
+    return Table(name, f"AUROC of {model} in subgroups {where}.", columns, rows, bars="auroc", axis=axis)
+
+
+def selection(content: Mapping[str, Any], digits: int) -> Table | None:
+    """Return the tests of the fusions against the best single model."""
+    rows: list[list[Cell]] = []
+    for name, test in content["tests"].items():
+        selected = name == content["selected_model"]
+        result = "selected" if selected else "significantly higher" if test["adopted"] else "not significantly higher"
+        rows.append([name, content["auroc"][name], test["difference"], test["p"], test["p_holm"], result])
+    columns = [
+        Column("fusion", "Fusion"),
+        Column("out_of_fold_auroc", "Out-of-fold AUROC", "number", digits),
+        Column("difference", f"Difference to {content['best_single']}", "signed", digits),
+        Column("p", "p", "p"),
+        Column("p_holm", "p, corrected", "p"),
+        Column("result", "Result"),
+    ]
+    caption = "One-sided tests of each fusion against the best single model, on out-of-fold predictions."
+    return Table("selection", caption, columns, rows, content["selected_model"]) if rows else None
+
+
+def contexts(metrics: Mapping[str, ModelMetrics]) -> Table | None:
+    """Return the AUROC of each fusion with patient context beside that of the same fusion without it."""
+    digits = least_decimals(metrics)
+    with_context = [name for name in metrics if name + WITHOUT_CONTEXT in metrics]
+    rows: list[list[Cell]] = [
+        [
+            name,
+            *(metrics[each]["validation"]["auroc"] if "validation" in metrics[each] else None for each in pair),
+            *(metrics[each]["auroc"] for each in pair),
+        ]
+        for name in with_context
+        if (pair := (name + WITHOUT_CONTEXT, name))
+    ]
+    columns = [
+        Column("fusion", "Fusion"),
+        Column("out_of_fold_without", "Out-of-fold AUROC without context", "number", digits),
+        Column("out_of_fold_with", "Out-of-fold AUROC with context", "number", digits),
+        Column("test_without", "Test AUROC without context", "number", digits),
+        Column("test_with", "Test AUROC with context", "number", digits),
+    ]
+    return Table("patient_context", "Fusions with and without patient context.", columns, rows) if rows else None
+
+
+def trials(model: str, path: Path) -> Table:
+    """Return the trials of a tuning, the best first."""
+    table = pd.read_csv(path, dtype={"trial": str}).drop(columns="chosen")
+    columns = [
+        Column(name, name.removeprefix("validation_").replace("_", " "), "short" if kind.kind in "if" else "text")
+        for name, kind in table.dtypes.items()
+    ]
+    rows = [[None if pd.isna(cell) else cell for cell in row] for row in table.itertuples(index=False)]
+    caption = f"{model}: {len(rows)} tuning trials, the best first."
+    return Table(f"trials-{model}", caption, columns, rows, searched=len(rows) > 8)
+
+
+def seeds(entries: Mapping[str, Any]) -> Table | None:
+    """Return the AUROC of each seed of the models with several."""
+    rows: list[list[Cell]] = []
+    for name, entry in entries.items():
+        row: list[Cell] = [name, ", ".join(entry["seeds"])]
+        for part in ("test", "out_of_fold"):
+            areas = entry[part]["auroc"]
+            row += [", ".join("none" if area is None else f"{area:.3f}" for area in areas), entry[part]["sd"]]
+        rows.append(row)
+    columns = [
+        Column("model", "Model"),
+        Column("seeds", "Seeds"),
+        Column("test_auroc", "Test AUROC of each seed"),
+        Column("test_sd", "SD", "number", 3),
+        Column("out_of_fold_auroc", "Out-of-fold AUROC of each seed"),
+        Column("out_of_fold_sd", "SD", "number", 3),
+    ]
+    return Table("seeds", "AUROC of each seed.", columns, rows) if rows else None
+
+
+def fusions(entries: Mapping[str, Any]) -> Table | None:
+    """Return the method and the weights of each fusion."""
+    rows: list[list[Cell]] = []
+    for name, fusion in entries.items():
+        fitted = ", fitted out of fold" if fusion.get("fitted") else ""
+        context = ", with patient context" if fusion.get("context") else ""
+        weights = ", ".join(f"{member} {weight:.3f}" for member, weight in fusion["weights"].items())
+        shifts = (fusion.get("model") or {}).get("prior_shifts") or {}
+        shifted = ", ".join(f"{member} {shift:+.3f}" for member, shift in shifts.items())
+        rows.append([name, fusion["method"].replace("_", " ") + fitted + context, weights, shifted])
+    columns = [
+        Column("fusion", "Fusion"),
+        Column("method", "Method"),
+        Column("weights", "Weights (means) or coefficients per standard deviation (logistic)"),
+        Column("prior_shifts", "Prior correction of the log-odds"),
+    ]
+    return Table("fusions", "Methods and weights of the fusions.", columns, rows) if rows else None
+
+
+def shortcut_tables(content: Mapping[str, Shortcuts], shown: str, selected: str | None) -> dict[str, Table]:
+    """Return the shortcut analysis and the subgroups, on the test set and out of fold."""
+    tables = {}
+    for part, suffix in (("test", ""), ("out_of_fold", "_out_of_fold")):
+        result = content[part]
+        if result["models"]:
+            model = shown if shown in result["models"] else next(iter(result["models"]))
+            tables[f"shortcuts{suffix}"] = shortcuts(result, f"shortcuts{suffix}", selected)
+            tables[f"subgroups{suffix}"] = subgroups(result, f"subgroups{suffix}", model)
+    return tables
+
+
+def baseline(content: Mapping[str, Shortcuts] | None) -> dict[str, Any] | None:
+    """Return the AUROC of the model without pixels that reads most, and its inputs in words."""
+    known = content["test"].get("baselines", {}) if content else {}
+    if not known:
+        return None
+    return {"inputs": " ".join(known), "auroc": list(known.values())[-1]}

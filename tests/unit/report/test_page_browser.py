@@ -1,0 +1,163 @@
+"""The report in a browser: it loads nothing, works by mouse and keyboard, and shows the numbers of the evaluation."""
+
+import csv
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import write_report as script
+from finished_study import report_options
+from in_process import call
+from melanoma.common.files import read_json
+from melanoma.stats.metrics import confusion
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+    pytest.mark.xdist_group("browser"),
+]
+WIDE, PHONE = 1440, 390
+
+
+@pytest.fixture(scope="module")
+def report(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a report, with its tables."""
+    folder = tmp_path_factory.mktemp("report")
+    selected = {"selected_model": study / "selected_model.json"}
+    call(script, *report_options(study, **selected), "--tables", folder / "tables", "--output", folder / "report.html")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def opened(browser: Browser, report: Path, width: int = WIDE, scheme: str = "light") -> Page:
+    """Open the report, and fail if it says anything on the console or asks for anything."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.append(request.url) if not request.url.startswith("data:") else None)
+    address = (report / "report.html").as_uri()
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]", state="attached")
+    assert said == [address]
+    return page
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, report: Path) -> Page:
+    return opened(browser, report)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, PHONE])
+def test_the_page_is_accessible_and_no_wider_than_the_screen(
+    browser: Browser, report: Path, width: int, scheme: str
+) -> None:
+    page = opened(browser, report, width, scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.context.close()
+
+
+def test_the_slider_shows_what_the_evaluation_computes(page: Page, study: Path) -> None:
+    table = pd.read_parquet(study / "test_predictions.parquet")
+    target, probability = table["target"].to_numpy(), table["cnn"].to_numpy()
+    slider = page.locator("#threshold")
+    for place in np.random.default_rng(0).integers(0, int(slider.get_attribute("max") or 0) + 1, 50):
+        slider.evaluate(
+            "(input, place) => { input.value = place; input.dispatchEvent(new Event('input')) }", int(place)
+        )
+        ids = ("at-threshold", "sensitivity", "specificity", "ppv", "npv", "tp", "fp", "fn", "tn", "needed")
+        shown = page.evaluate("(ids) => ids.map((id) => +document.getElementById(id).dataset.value)", list(ids))
+        values = dict(zip(ids, shown, strict=True))
+        cells = confusion(target, probability, values["at-threshold"])
+        expected = {name: float(getattr(cells, name)) for name in ids[1:9]}
+        expected["needed"] = 1 / expected["ppv"] if expected["ppv"] else np.inf
+        assert {name: values[name] for name in expected} == pytest.approx(expected, nan_ok=True, rel=1e-6)
+
+
+def test_a_button_sets_the_threshold_that_was_selected_out_of_fold(page: Page, study: Path) -> None:
+    cells = read_json(study / "metrics.json")["cnn"]["thresholds"]["youden"]
+    page.get_by_role("button", name="Youden").click()
+    assert [page.locator(f"#{name}").inner_text() for name in ("tp", "fp", "fn", "tn")] == [
+        str(cells[name]) for name in ("tp", "fp", "fn", "tn")
+    ]
+    ppv = float(page.locator("#ppv").inner_text())
+    page.locator("#prevalence").fill("1")
+    assert float(page.locator("#ppv").inner_text()) < ppv
+    before = page.locator("#at-threshold").inner_text()
+    page.locator("#threshold").press("ArrowRight")
+    assert page.locator("#at-threshold").inner_text() != before
+
+
+def test_the_numbers_of_the_page_are_those_of_the_tables_and_of_the_metrics(
+    page: Page, report: Path, study: Path
+) -> None:
+    metrics = read_json(study / "metrics.json")
+    with (report / "tables" / "models.csv").open() as file:
+        rows = {row["model"]: row for row in csv.DictReader(file)}
+    assert set(rows) == set(metrics)
+    for name, entry in metrics.items():
+        for key in ("auroc", "average_precision", "partial_auroc", "sensitivity_at_90_specificity"):
+            texts = [rows[name][column] for column in (key, f"{key}_low", f"{key}_high")]
+            assert [float(text) for text in texts] == list(entry[key].values())
+        shown = page.locator("#table-models tbody tr").filter(has_text=name).inner_text()
+        area = entry["auroc"]
+        assert f"{area['value']:.2f}" in shown and f"[{area['low']:.2f}, {area['high']:.2f}]" in shown
+    assert page.locator("#auroc").inner_text() == f"{metrics['cnn']['auroc']['value']:.2f}"
+    found = 100 * metrics["cnn"]["sensitivity_at_90_specificity"]["value"]
+    assert page.locator("#found").inner_text() == f"{found:.0f}"
+    assert r"\begin{tabular}" in (report / "tables" / "models.tex").read_text()
+
+
+def test_a_table_is_sorted_by_mouse_and_keyboard_and_filtered(page: Page) -> None:
+    names = page.locator("#table-models tbody th")
+    first = names.nth(0).inner_text()
+    heading = page.locator("#table-models thead button").nth(0)
+    heading.click()
+    assert names.nth(0).inner_text().startswith("cnn")
+    heading.press("Enter")
+    assert names.nth(0).inner_text().startswith("mlp")
+    assert page.locator("#table-models thead th").nth(0).get_attribute("aria-sort") == "descending"
+    page.get_by_label("Filter rows").first.fill("metadata")
+    assert [each.inner_text() for each in names.all() if each.is_visible()] == ["mlp"]
+    page.get_by_label("Filter rows").first.fill("")
+    assert first in names.all_inner_texts()
+
+
+def test_a_curve_is_read_by_mouse_and_by_keyboard(page: Page) -> None:
+    figure = page.locator("figure").filter(has=page.locator("[data-chart=roc]"))
+    drawing, tip = figure.locator("svg"), figure.locator(".tip")
+    drawing.hover(position={"x": 150, "y": 150})
+    assert "sensitivity" in tip.inner_text() and "threshold" in tip.inner_text()
+    read = tip.inner_text()
+    drawing.focus()
+    drawing.press("ArrowRight")
+    assert tip.inner_text() != read
+    lines = drawing.locator("path[stroke]").count()
+    page.get_by_role("checkbox", name="mlp").uncheck()
+    assert figure.locator("svg path[stroke]").count() == lines - 1
+
+
+def test_pictures_and_patients_are_shown(page: Page) -> None:
+    picture = page.locator("[data-gallery=false_negatives] img").first
+    assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
+    first = page.locator("#patient-images").inner_text()
+    page.locator("#patient").select_option("1")
+    assert page.locator("#patient-images").inner_text() != first
