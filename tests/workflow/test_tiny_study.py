@@ -73,6 +73,7 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     assert any("results/tiny/report/report.html" in line for line in printed.splitlines()[-5:])
     page = (results / "report" / "report.html").read_text()
     assert "data:image/svg+xml" in page and not re.search(r'(?:src|href)="(?!data:|#)', page)
+    assert pd.read_csv(results / "report/tables/models.csv")["model"].nunique() == len(metrics)
 
 
 @on_finished
