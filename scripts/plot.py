@@ -24,10 +24,10 @@ from melanoma.common.cli import run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, read_parquet
 from melanoma.config.recipe import read_recipe
+from melanoma.figures import data, evaluation, training
+from melanoma.figures.style import save
 from melanoma.images.store import ImageStore
 from melanoma.predictions.table import named_path, named_paths
-from melanoma.report import data_figures, evaluation_figures, training_figures
-from melanoma.report.style import save
 from melanoma.training.sampling import epoch_counts
 
 HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc"]
@@ -78,10 +78,10 @@ def draw_evaluation(args: argparse.Namespace) -> None:
     """Draw the ROC, precision-recall, reliability and decision curves."""
     curves, metrics, calibration = (read_json(path) for path in (args.curves, args.metrics, args.calibration))
     selected_model = read_json(args.selected_model)["selected_model"]
-    save(evaluation_figures.roc(curves, metrics, selected_model), args.output / "roc.svg")
-    save(evaluation_figures.precision_recall(curves, metrics, selected_model), args.output / "precision_recall.svg")
-    save(evaluation_figures.reliability(calibration, selected_model), args.output / "reliability.svg")
-    save(evaluation_figures.decision(curves, metrics, selected_model), args.output / "decision.svg")
+    save(evaluation.roc(curves, metrics, selected_model), args.output / "roc.svg")
+    save(evaluation.precision_recall(curves, metrics, selected_model), args.output / "precision_recall.svg")
+    save(evaluation.reliability(calibration, selected_model), args.output / "reliability.svg")
+    save(evaluation.decision(curves, metrics, selected_model), args.output / "decision.svg")
 
 
 def draw_training(args: argparse.Namespace) -> None:
@@ -89,36 +89,32 @@ def draw_training(args: argparse.Namespace) -> None:
     recipes = {name: read_recipe(path) for name, path in named_paths(args.recipes).items()}
     train = read_parquet(args.train)
     monitors = {name: recipe.monitor for name, recipe in recipes.items()}
-    learning_curves = training_figures.learning_curves(read_histories(args.histories), monitors)
+    learning_curves = training.learning_curves(read_histories(args.histories), monitors)
     save(learning_curves, args.output / "learning_curves.svg")
-    save(training_figures.schedules(recipes), args.output / "schedules.svg")
+    save(training.schedules(recipes), args.output / "schedules.svg")
     targets = train["target"].to_numpy(np.int64)
     counts = {name: epoch_counts(targets, recipe) for name, recipe in recipes.items()}
-    save(training_figures.sampling(pd.DataFrame(counts).T), args.output / "sampling.svg")
+    save(training.sampling(pd.DataFrame(counts).T), args.output / "sampling.svg")
     if args.images is not None:
         store = ImageStore(args.images)
         for name, recipe in recipes.items():
             if recipe.reads_images:
                 rows = [
-                    row
-                    for target in (0, 1)
-                    for row in data_figures.choose_samples(train, target, SHEET_IMAGES, recipe.seed)
+                    row for target in (0, 1) for row in data.choose_samples(train, target, SHEET_IMAGES, recipe.seed)
                 ]
                 sheet = contact_sheet(store, rows, recipe, SHEET_EPOCHS)
-                save(training_figures.augmentation(sheet, name), args.output / "augmentation" / f"{name}.png")
+                save(training.augmentation(sheet, name), args.output / "augmentation" / f"{name}.png")
 
 
 def draw_data(args: argparse.Namespace) -> None:
     """Draw the class balance of images and patients by part and fold, and sample images of both classes."""
     train, audit = read_parquet(args.train), read_json(args.audit)
-    counts = data_figures.balance(train, audit["checked"]["test"], audit["unit"])
-    save(data_figures.class_balance(counts), args.output / "class_balance.svg")
+    counts = data.balance(train, audit["checked"]["test"], audit["unit"])
+    save(data.class_balance(counts), args.output / "class_balance.svg")
     if args.images is not None:
         store = ImageStore(args.images)
-        benign, melanoma = (
-            store.read(data_figures.choose_samples(train, target, SAMPLES, SAMPLES_SEED)) for target in (0, 1)
-        )
-        save(data_figures.samples(benign, melanoma), args.output / "samples.png")
+        benign, melanoma = (store.read(data.choose_samples(train, target, SAMPLES, SAMPLES_SEED)) for target in (0, 1))
+        save(data.samples(benign, melanoma), args.output / "samples.png")
 
 
 def read_histories(files: Iterable[str]) -> dict[str, dict[str, pd.DataFrame]]:

@@ -46,6 +46,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--recipes", nargs="*", default=[], metavar="NAME=YAML", help="recipe of each model")
     add("--trials", nargs="*", default=[], metavar="NAME=CSV", help="tuning trials of each tuned model")
     add("--histories", nargs="*", default=[], metavar="MODEL:RUN=CSV", help="history of each run")
+    add("--external", type=Path, metavar="JSON", help="metrics of external tests, of evaluate_external.py")
     add("--seeds", type=Path, metavar="JSON", help="AUROC of each seed of models with several, of compare_seeds.py")
     add("--test-access-log", type=Path, metavar="JSONL", help="test-set access log")
     add("--fusions", nargs="*", default=[], metavar="NAME=JSON", help="weights of each fusion, of fuse.py")

@@ -1,1 +1,1 @@
-"""Figures and the report."""
+"""The report of a study: one page, and its tables."""

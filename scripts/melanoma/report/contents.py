@@ -21,7 +21,7 @@ from melanoma.data.units import weakest
 from melanoma.evaluation.results import ModelMetrics
 from melanoma.evaluation.summary import apart, interval_note
 from melanoma.predictions.test_access_log import Count, accesses, read_access_log
-from melanoma.report import charts, costs, data_tables, result_tables
+from melanoma.report import charts, cohort_tables, costs, data_tables, result_tables
 from melanoma.report.gallery import Gallery, gallery, read_png, webp, with_permission
 from melanoma.report.tables import Table, plain
 
@@ -41,7 +41,7 @@ PACKAGES = [
 FEW = 20  # melanomas or patients: with fewer, the report warns that the test set is too small
 OPTIONAL_TABLES = (
     *("shortcuts", "shortcuts_out_of_fold", "subgroups", "subgroups_out_of_fold"),
-    *("table_1", "missing_values"),
+    *("table_1", "missing_values", "recalibration", "units", "selective", "at_prevalence", "external"),
 )
 SHEET_SIDE = 1100  # pixels of the longer side of a sheet of images
 CURVES = (
@@ -75,6 +75,7 @@ class Sources:
     recipes: Mapping[str, Path] = field(default_factory=dict)
     trials: Mapping[str, Path] = field(default_factory=dict)
     histories: Mapping[str, Path] = field(default_factory=dict)
+    external: Path | None = None
     seeds: Path | None = None
     test_access_log: Path | None = None
     fusions: Mapping[str, Path] = field(default_factory=dict)
@@ -295,6 +296,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         "patient_context": result_tables.contexts(metrics),
         **(result_tables.shortcut_tables(shortcuts, shown, selected) if shortcuts else {}),
         **(frames.tables() if frames else {}),
+        **cohort_tables.cohort_tables(metrics, _json(sources.external), shown, selected),
         "parts": leakage["parts"] if leakage else None,
         "leaks": data_tables.leaks(leakage["findings"], study.report.identifiers) if leakage else None,
         "licenses": data_tables.license_table(sources.catalog) if sources.catalog else None,

@@ -80,6 +80,8 @@ def flow(
     extra = int((train["fold"] < 0).sum())
     lines = [*people(train), counted(folds, "fold")]
     boxes.append(Box("Training", [*lines, f"{extra:,} of the images are in no fold"] if extra else lines))
+    if "role" in catalog and len(outside := catalog[catalog["role"].isin(["test", "predict"])]):
+        boxes.append(Box("External sources", people(outside), side=True))
     boxes.append(Box("Test", people(test)))
     return boxes
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from melanoma.config.optimization import Optimizer
 from melanoma.config.recipe import Recipe
-from melanoma.report.style import BENIGN, DASHES, FAINT, INK, MELANOMA, PALETTE, line, styled
+from melanoma.figures.style import BENIGN, DASHES, FAINT, INK, MELANOMA, PALETTE, line, styled
 from melanoma.training.early_stopping import Monitor, best_epoch
 from melanoma.training.schedules import rate_factor
 

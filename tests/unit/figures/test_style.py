@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from finished_study import draw
 from melanoma.common.errors import InputError
-from melanoma.report.style import save
+from melanoma.figures.style import save
 
 PARTS = {
     "evaluation": {"roc.svg", "precision_recall.svg", "decision.svg", "reliability.svg"},

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from melanoma.evaluation.results import Curves, ModelMetrics, Reliability
 from melanoma.evaluation.summary import interval_text
-from melanoma.report.style import CHANCE, FAINT, line, styled
+from melanoma.figures.style import CHANCE, FAINT, line, styled
 from melanoma.stats.bootstrap import Interval
 
 # The line of the selected model stands out among those of many models.

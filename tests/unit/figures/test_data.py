@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from melanoma.report.data_figures import balance, choose_samples
+from melanoma.figures.data import balance, choose_samples
 
 
 def test_balance_counts_images_and_patients_of_folds_extra_training_images_and_test() -> None:

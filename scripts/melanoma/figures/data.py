@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from melanoma.report.style import BENIGN, MELANOMA, styled
+from melanoma.figures.style import BENIGN, MELANOMA, styled
 
 SHEET_COLUMNS = 8
 

@@ -10,7 +10,7 @@ from finished_study import history
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_text
 from melanoma.config.recipe import Recipe
-from melanoma.report.training_figures import learning_curves, schedules
+from melanoma.figures.training import learning_curves, schedules
 
 
 def recipe(**options: Any) -> Recipe:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from melanoma.common.files import read_json
-from melanoma.report.evaluation_figures import decision, reliability, roc
+from melanoma.figures.evaluation import decision, reliability, roc
 
 
 def test_the_roc_legend_holds_the_auroc_with_its_interval(study: Path) -> None:

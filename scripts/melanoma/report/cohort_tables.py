@@ -1,0 +1,170 @@
+"""The tables of further cohorts: subgroups, patients, lesions, referral, another prevalence, external tests.
+
+Each is left out where metrics.json has no such entry.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from melanoma.report.result_tables import bound, least_decimals, rule_name
+from melanoma.report.tables import Cell, Column, Table, decimals
+
+CALIBRATION = {
+    "calibration_slope": "Calibration slope",
+    "calibration_intercept": "Calibration intercept",
+    "observed_expected": "Observed / expected",
+    "ici": "ICI",
+    "adaptive_ece": "Adaptive ECE",
+}
+GROUP = {
+    "auroc": "AUROC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "PPV",
+    "calibration_slope": "Calibration slope",
+    "observed_expected": "Observed / expected",
+}
+Metrics = Mapping[str, Any]
+
+
+def cohort_tables(metrics: Metrics, external: Metrics | None, shown: str, selected: str | None) -> dict[str, Table]:
+    """Return the tables that the metrics of the models, and those of external tests by source, have the values of."""
+    entry = metrics[shown]
+    tables = [
+        recalibration(metrics, selected),
+        subgroups(entry, shown),
+        units(entry, shown),
+        selective(entry, shown),
+        at_prevalence(metrics, selected),
+        external_tests(external or {}, selected),
+    ]
+    return {table.name: table for table in tables if table is not None}
+
+
+def recalibration(metrics: Metrics, selected: str | None) -> Table | None:
+    """Return slope, intercept and further measures of the calibrated probabilities; raw ones without a calibrator."""
+    digits = least_decimals(metrics)
+    blocks = {name: entry.get("calibrated", entry) for name, entry in metrics.items()}
+    rows: list[list[Cell]] = [
+        [name, *(block.get(key) for key in CALIBRATION)]
+        for name, block in blocks.items()
+        if "calibration_slope" in block
+    ]
+    columns = [Column("model", "Model"), *(Column(key, text, "number", digits) for key, text in CALIBRATION.items())]
+    caption = (
+        "Calibration on the test set, after calibration. Perfect: slope and ratio 1, intercept 0."
+    )
+    return Table("recalibration", caption, columns, rows, selected) if rows else None
+
+
+def subgroups(entry: Metrics, model: str) -> Table | None:
+    """Return the metrics of a model in each subgroup, with a test of heterogeneity of the AUROC for each variable."""
+    found = entry.get("subgroups")
+    if not found:
+        return None
+    rows: list[list[Cell]] = []
+    for kind, content in found["kinds"].items():
+        p = content["heterogeneity"].get("auroc", {}).get("p_holm")
+        for group, values in content["groups"].items():
+            rows.append([kind.replace("_", " "), group, *_group(values), p])
+    if "histology" in entry:
+        rows.append(["diagnosis", "confirmed by histology", *_group(entry["histology"]), None])
+    columns = [
+        Column("variable", "Variable"),
+        Column("group", "Group"),
+        Column("n", "Images", "count"),
+        Column("melanomas", "Melanomas", "count"),
+        *(Column(key, heading, "number", 2) for key, heading in GROUP.items()),
+        Column("p_heterogeneity", "p, AUROC differs", "p"),
+    ]
+    lows = [bound(row[4]) for row in rows if row[4] and row[4]["value"] is not None]
+    rule = f" Rates are at the threshold {rule_name(found['rule'])}." if found["rule"] else ""
+    caption = f"{model} in subgroups on the test set.{rule} p values are corrected by Holm's method."
+    return Table("subgroups", caption, columns, rows, bars="auroc", axis=(int(min([0.5, *lows]) * 10) / 10, 1.0))
+
+
+def _group(values: Metrics) -> list[Cell]:
+    return [values["n"], values["melanomas"], *(values.get(key) for key in GROUP)]
+
+
+def units(entry: Metrics, model: str) -> Table | None:
+    """Return the metrics of a model by patient and by lesion."""
+    rows: list[list[Cell]] = []
+    for unit in ("patients", "lesions"):
+        found = entry.get(unit)
+        for rule, rates in (found.get("thresholds") or {"": {}}).items() if found else ():
+            counts = [found["n"], found["melanomas"], found["auroc"]]
+            rows.append([unit, *counts, rule_name(rule), rates.get("sensitivity"), rates.get("specificity")])
+    columns = [
+        Column("unit", "Unit"),
+        Column("n", "Number", "count"),
+        Column("melanomas", "With melanoma", "count"),
+        Column("auroc", "AUROC", "number", 2),
+        Column("rule", "Threshold"),
+        Column("sensitivity", "Sensitivity", "number", 2),
+        Column("specificity", "Specificity", "number", 2),
+    ]
+    caption = (
+        f"{model} by patient (the highest probability of the images) and by lesion (the mean of the images), test set."
+    )
+    return Table("units", caption, columns, rows) if rows else None
+
+
+def selective(entry: Metrics, model: str) -> Table | None:
+    """Return the metrics of the images that are kept if the most uncertain ones are referred to a physician."""
+    found = entry.get("selective")
+    if not found:
+        return None
+    rows = [[point[key] for key in ("coverage", "n", "melanomas", "auroc", "accuracy")] for point in found["points"]]
+    by = {"spread": "spread of the logit over seeds and folds", "margin": "distance to the threshold"}[found["by"]]
+    columns = [
+        Column("coverage", "Share of images kept", "number", 2),
+        Column("n", "Images", "count"),
+        Column("melanomas", "Melanomas", "count"),
+        Column("auroc", "AUROC", "number", 2),
+        Column("accuracy", "Accuracy", "number", 2),
+    ]
+    caption = f"{model} if the most uncertain images are referred to a physician. Uncertainty: {by}."
+    return Table("selective", caption, columns, rows)
+
+
+def at_prevalence(metrics: Metrics, selected: str | None) -> Table | None:
+    """Return average precision, PPV and NPV at the prevalence of the configuration."""
+    rows: list[list[Cell]] = []
+    for name, entry in metrics.items():
+        found = entry.get("at_prevalence")
+        for rule, rates in (found.get("thresholds") or {"": {}}).items() if found else ():
+            precision = found["average_precision"]
+            rows.append([name, found["prevalence"], precision, rule_name(rule), rates.get("ppv"), rates.get("npv")])
+    columns = [
+        Column("model", "Model"),
+        Column("prevalence", "Prevalence", "short"),
+        Column("average_precision", "Average precision", "number", 3),
+        Column("rule", "Threshold"),
+        Column("ppv", "PPV", "number", 3),
+        Column("npv", "NPV", "number", 3),
+    ]
+    caption = "Results at the prevalence of the place where the model would be used (evaluate.prevalence)."
+    return Table("at_prevalence", caption, columns, rows, selected, searched=len(rows) > 8) if rows else None
+
+
+def external_tests(tests: Metrics, selected: str | None) -> Table | None:
+    """Return the results on external test sets, and by how much the AUROC of the internal test is higher."""
+    rows: list[list[Cell]] = []
+    for source, metrics in tests.items():
+        for name, entry in metrics.items():
+            drop = entry.get("drop", {}).get("internal_test")
+            differs = drop["auroc"] if drop else None
+            rows.append([name, source, entry["n"], entry["melanomas"], entry["auroc"], differs, entry["brier"]])
+    digits = min((decimals(row[3]) for row in rows), default=3)
+    columns = [
+        Column("model", "Model"),
+        Column("source", "External test"),
+        Column("n", "Images", "count"),
+        Column("melanomas", "Melanomas", "count"),
+        Column("auroc", "AUROC", "number", digits),
+        Column("drop", "Internal minus external AUROC", "signed", digits),
+        Column("brier", "Brier score", "number", digits + 1),
+    ]
+    caption = "Results on external test sets: sources of which no image was used to train or select a model."
+    return Table("external", caption, columns, rows, selected, bars="auroc", searched=True) if rows else None

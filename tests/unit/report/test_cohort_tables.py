@@ -1,0 +1,51 @@
+"""The tables of further cohorts have the values of the metrics, and are left out where these lack them."""
+
+from typing import Any
+
+from melanoma.report.cohort_tables import cohort_tables
+from melanoma.report.tables import as_csv
+
+
+def area(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+
+COUNTS = {"n": 50, "melanomas": 9, "unit": "patient", "units": 20}
+PLAIN: dict[str, Any] = {**COUNTS, "auroc": area(0.8), "brier": area(0.2)}
+GROUP = COUNTS | {"auroc": area(0.7), "calibration_slope": area(1.1), "observed_expected": area(0.9)}
+RATES = {"sensitivity": area(0.6), "specificity": area(0.7)}
+FULL = PLAIN | {
+    "calibration_slope": area(0.5),
+    "calibrated": {"calibration_slope": area(1.01), "ici": area(0.03)},
+    "subgroups": {
+        "rule": "sensitivity_90",
+        "scale": "calibrated",
+        "kinds": {"sex": {"groups": {"male": GROUP | RATES}, "heterogeneity": {"auroc": {"p": 0.01, "p_holm": 0.04}}}},
+    },
+    "histology": GROUP,
+    "patients": {"n": 20, "melanomas": 5, "auroc": area(0.75), "thresholds": {"youden": RATES}},
+    "selective": {"by": "margin", "points": [{"coverage": 0.9, **COUNTS, "auroc": area(0.9), "accuracy": area(0.8)}]},
+    "at_prevalence": {
+        "prevalence": 0.01,
+        "average_precision": area(0.2),
+        "thresholds": {"youden": {"ppv": area(0.11), "npv": area(0.89)}},
+    },
+}
+
+
+def test_a_study_without_these_values_has_no_such_table() -> None:
+    assert cohort_tables({"cnn": PLAIN}, None, "cnn", None) == {}
+
+
+def test_each_table_has_the_values_of_the_metrics() -> None:
+    external = {"clinic": {"cnn": PLAIN | {"drop": {"internal_test": {"auroc": area(0.05)}}}}}
+    tables = cohort_tables({"cnn": FULL}, external, "cnn", "cnn")
+    lines = {name: as_csv(table).splitlines()[1:] for name, table in tables.items()}
+    assert lines["recalibration"] == ["cnn,1.01,0.91,1.11,,,0.03,-0.07,0.13,"]
+    assert lines["subgroups"][0].startswith("sex,male,50,9,0.7,0.6,0.7999999999999999,0.6,")
+    assert lines["subgroups"][0].endswith(",0.04")
+    assert lines["subgroups"][1].startswith("diagnosis,confirmed by histology,50,9,0.7,")
+    assert lines["units"] == ["patients,20,5,0.75,0.65,0.85,Youden,0.6,0.5,0.7,0.7,0.6,0.7999999999999999"]
+    assert lines["selective"][0].startswith("0.9,50,9,0.9,")
+    assert lines["at_prevalence"][0].startswith("cnn,0.01,0.2,0.1,") and ",Youden,0.11," in lines["at_prevalence"][0]
+    assert lines["external"][0].startswith("cnn,clinic,50,9,0.8,") and ",0.05," in lines["external"][0]
