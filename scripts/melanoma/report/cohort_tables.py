@@ -51,9 +51,7 @@ def recalibration(metrics: Metrics, selected: str | None) -> Table | None:
         if "calibration_slope" in block
     ]
     columns = [Column("model", "Model"), *(Column(key, text, "number", digits) for key, text in CALIBRATION.items())]
-    caption = (
-        "Calibration on the test set, after calibration. Perfect: slope and ratio 1, intercept 0."
-    )
+    caption = "Calibration on the test set, after calibration. Perfect: slope and ratio 1, intercept 0."
     return Table("recalibration", caption, columns, rows, selected) if rows else None
 
 
@@ -77,7 +75,8 @@ def subgroups(entry: Metrics, model: str) -> Table | None:
         *(Column(key, heading, "number", 2) for key, heading in GROUP.items()),
         Column("p_heterogeneity", "p, AUROC differs", "p"),
     ]
-    lows = [bound(row[4]) for row in rows if row[4] and row[4]["value"] is not None]
+    areas = [values["auroc"] for content in found["kinds"].values() for values in content["groups"].values()]
+    lows = [bound(area) for area in areas if area["value"] is not None]
     rule = f" Rates are at the threshold {rule_name(found['rule'])}." if found["rule"] else ""
     caption = f"{model} in subgroups on the test set.{rule} p values are corrected by Holm's method."
     return Table("subgroups", caption, columns, rows, bars="auroc", axis=(int(min([0.5, *lows]) * 10) / 10, 1.0))
@@ -91,8 +90,10 @@ def units(entry: Metrics, model: str) -> Table | None:
     """Return the metrics of a model by patient and by lesion."""
     rows: list[list[Cell]] = []
     for unit in ("patients", "lesions"):
-        found = entry.get(unit)
-        for rule, rates in (found.get("thresholds") or {"": {}}).items() if found else ():
+        if unit not in entry:
+            continue
+        found = entry[unit]
+        for rule, rates in (found.get("thresholds") or {"": {}}).items():
             counts = [found["n"], found["melanomas"], found["auroc"]]
             rows.append([unit, *counts, rule_name(rule), rates.get("sensitivity"), rates.get("specificity")])
     columns = [
@@ -132,8 +133,10 @@ def at_prevalence(metrics: Metrics, selected: str | None) -> Table | None:
     """Return average precision, PPV and NPV at the prevalence of the configuration."""
     rows: list[list[Cell]] = []
     for name, entry in metrics.items():
-        found = entry.get("at_prevalence")
-        for rule, rates in (found.get("thresholds") or {"": {}}).items() if found else ():
+        if "at_prevalence" not in entry:
+            continue
+        found = entry["at_prevalence"]
+        for rule, rates in (found.get("thresholds") or {"": {}}).items():
             precision = found["average_precision"]
             rows.append([name, found["prevalence"], precision, rule_name(rule), rates.get("ppv"), rates.get("npv")])
     columns = [

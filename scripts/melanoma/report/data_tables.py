@@ -76,12 +76,12 @@ def flow(
     if len(left_out):
         reasons = left_out.groupby("reason").size()
         boxes.append(Box("Images without a part", [f"{reason}: {count:,}" for reason, count in reasons.items()], True))
+    if "role" in catalog and len(outside := catalog[catalog["role"].isin(["test", "predict"])]):
+        boxes.append(Box("External sources", people(outside), side=True))
     folds = int(train.loc[train["fold"] >= 0, "fold"].nunique())
     extra = int((train["fold"] < 0).sum())
     lines = [*people(train), counted(folds, "fold")]
     boxes.append(Box("Training", [*lines, f"{extra:,} of the images are in no fold"] if extra else lines))
-    if "role" in catalog and len(outside := catalog[catalog["role"].isin(["test", "predict"])]):
-        boxes.append(Box("External sources", people(outside), side=True))
     boxes.append(Box("Test", people(test)))
     return boxes
 
