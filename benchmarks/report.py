@@ -22,8 +22,8 @@ from melanoma.common.files import write_json, write_parquet, write_yaml
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.curves import curves
 from melanoma.evaluation.evaluate import comparisons, decide, evaluate, reliability, validate
-from melanoma.report.contents import Sources
 from melanoma.report.page import render
+from melanoma.report.sources import Sources
 
 sys.path += [str(ROOT / "tests" / "support"), str(ROOT / "scripts")]
 import tiny

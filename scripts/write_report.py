@@ -19,8 +19,8 @@ from pathlib import Path
 from melanoma.common.cli import run
 from melanoma.common.files import write_text
 from melanoma.predictions.table import named_paths
-from melanoma.report.contents import Sources
 from melanoma.report.page import render, write_tables
+from melanoma.report.sources import Sources
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

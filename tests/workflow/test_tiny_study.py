@@ -11,7 +11,7 @@ import yaml
 from melanoma.common.files import read_json
 from melanoma.config.facts import pieces, training_name
 from melanoma.config.study import resolve
-from melanoma.report.page import read_study
+from melanoma.report.sources import read_study
 from workflow import (
     LABELS,
     PROJECT,

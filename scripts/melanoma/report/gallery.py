@@ -1,19 +1,23 @@
 """Images of the page: the most confident errors, the images of patients, and samples, as small WebP pictures."""
 
+from __future__ import annotations
+
 import base64
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError
-from melanoma.images.store import ImageReader
 
-LICENSED = re.compile(r"\s*(cc\b|creative commons|public domain)", re.IGNORECASE)
+if TYPE_CHECKING:  # a page without images need not load h5py
+    from melanoma.images.store import ImageReader
+
+LICENSED = re.compile(r"\s*(cc(\b|0)|creative commons|public domain)", re.IGNORECASE)
 SIDE = 128  # pixels of a picture
 QUALITY = 72
 ERRORS = 12  # of each kind

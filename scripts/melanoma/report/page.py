@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from melanoma.common.files import write_text
 from melanoma.report.checklists import checklists
-from melanoma.report.contents import Data, Sources, contents, read_study
+from melanoma.report.contents import Data, contents
 from melanoma.report.privacy import redactor
+from melanoma.report.sources import Sources, read_study
 from melanoma.report.tables import as_csv, as_latex
 
 TEMPLATES = Path(__file__).with_name("templates")

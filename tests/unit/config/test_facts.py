@@ -7,7 +7,7 @@ import yaml
 
 from melanoma.config.facts import pieces, training_name, training_recipe
 from melanoma.config.study import resolve
-from melanoma.report.page import read_study
+from melanoma.report.sources import read_study
 from minimal_config import MINIMAL, with_
 
 

@@ -16,7 +16,8 @@ from melanoma.common.files import read_json, write_json, write_text, write_yaml
 from melanoma.common.provenance import ROOT
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.shortcuts import areas, find_shortcuts
-from melanoma.report.page import Sources, render
+from melanoma.report.page import render
+from melanoma.report.sources import Sources
 from minimal_config import MINIMAL
 
 

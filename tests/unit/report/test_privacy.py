@@ -76,7 +76,7 @@ def test_a_home_folder_is_written_as_a_tilde(path: str, shown: str) -> None:
 
 
 def test_an_image_is_shown_if_its_license_allows_it_or_the_study_asks_for_it() -> None:
-    license_ = pd.Series(["CC-0", "CC BY-NC 4.0", "Creative Commons", None, "all rights reserved", None])
+    license_ = pd.Series(["CC-0", "CC BY-NC 4.0", "CC0", None, "all rights reserved", None])
     source = pd.Series(["a", "a", "a", "a", "a", "drawn"])
     assert may_show(license_, source, ["drawn"], None).tolist() == [True, True, True, False, False, True]
     assert may_show(license_, source, ["drawn"], True).all()
