@@ -128,6 +128,16 @@ class Evaluate(Section):
             " melanoma is as bad as 19 needless treatments."
         ),
     )
+    prevalence: Number | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description=(
+            "Share of melanomas where the model would be used, such as 0.01. Predictive values, net benefit and average"
+            " precision are given at this share, too. `null` is none."
+        ),
+        examples=[0.01],
+    )
     max_test_configurations: Whole = Field(
         default=10,
         ge=1,
