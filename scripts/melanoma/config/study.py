@@ -65,6 +65,14 @@ class Fusion(Section):
             " evaluated beside it."
         ),
     )
+    image_count: Flag = Field(
+        default=True,
+        json_schema_extra=unread_if(context=[False]),
+        description=(
+            "Let the patient context have the number of the patient's images. In an archive it is predictive of the"
+            " label, in a clinic it need not be; a second fusion with `false` shows what the context is worth without."
+        ),
+    )
     gradient_boosting: GradientBoosting = Field(
         default_factory=GradientBoosting,
         json_schema_extra=unread_if(method=["mean", "logit_mean", "rank_mean", "weighted", "logistic"]),
