@@ -12,6 +12,7 @@ from melanoma.config.study import Evaluate
 from melanoma.evaluation.cohorts import clusters_drawn, pair, resampling
 from melanoma.evaluation.decisions import Decisions
 from melanoma.evaluation.results import Selective, SelectivePoint
+from melanoma.predictions.table import SPREAD
 from melanoma.stats.bootstrap import estimate
 from melanoma.stats.log_odds import logit
 from melanoma.stats.metrics import Accuracy, Auroc, Measure
@@ -27,7 +28,7 @@ def selective(table: pd.DataFrame, decisions: Decisions, settings: Evaluate) -> 
     """
     target, probability = pair(table)
     threshold = float(target.mean()) if decisions.threshold is None else decisions.threshold
-    spread = table["spread"].to_numpy(float) if "spread" in table else np.full(len(table), np.nan)
+    spread = table[SPREAD].to_numpy(float) if SPREAD in table else np.full(len(table), np.nan)
     known = bool(np.isfinite(spread).all())
     uncertainty = spread if known else -np.abs(logit(probability) - logit(threshold))
     rank = np.empty(len(table), int)

@@ -23,6 +23,7 @@ COLUMNS = [
     "patient_distance",
     "target",
 ]
+SPREAD = "spread"  # an optional column: standard deviation of an image's logits over trainings
 BESIDE_LABELS = ("unit", "confirmation")  # see `units`; how the diagnosis was confirmed
 SPELLINGS = {
     "image": ("image", "image_name"),
@@ -49,6 +50,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     - trained_prevalence: float64, the share of melanomas that the training saw, NaN if unknown.
     - patient_distance: float64, see `patient_context.patient_distance`, NaN if the model has none.
     - target: Int8, 0 or 1, null if unknown.
+    - spread: float64, see `SPREAD`, only if the file has it.
 
     Raises InputError with file, line and image if a value is missing, repeated or out of range.
     """
@@ -70,7 +72,9 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         if "target" in table and table["target"].notna().any()
         else pd.array([None] * len(table), "Int8"),
     }
-    return pd.DataFrame(columns, index=table.index)[COLUMNS].reset_index(drop=True)
+    if SPREAD in table:
+        columns[SPREAD] = _numbers(table[SPREAD])
+    return pd.DataFrame(columns, index=table.index).reset_index(drop=True)
 
 
 def read_labels(path: str | Path) -> pd.DataFrame:
