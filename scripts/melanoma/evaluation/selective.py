@@ -42,6 +42,13 @@ def selective(table: pd.DataFrame, decisions: Decisions, settings: Evaluate) -> 
     points: list[SelectivePoint] = []
     for coverage in COVERAGES:
         kept = rank < np.ceil(coverage * len(table))
-        intervals = {name: estimates[coverage, name][name].bounds for name in ("auroc", "accuracy")}
-        points.append({"coverage": coverage, "n": int(kept.sum()), "melanomas": int(target[kept].sum()), **intervals})
+        points.append(
+            {
+                "coverage": coverage,
+                "n": int(kept.sum()),
+                "melanomas": int(target[kept].sum()),
+                "auroc": estimates[coverage, "auroc"]["auroc"].bounds,
+                "accuracy": estimates[coverage, "accuracy"]["accuracy"].bounds,
+            }
+        )
     return {"by": "spread" if known else "margin", "points": points}

@@ -1,7 +1,7 @@
 """Subgroups of the images: their members, their metrics, and tests whether a metric differs between them."""
 
 from collections.abc import Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from melanoma.config.study import Evaluate
 from melanoma.evaluation.cohorts import clusters_drawn, count_images, pair
 from melanoma.evaluation.decisions import Decisions
 from melanoma.evaluation.results import GroupMetrics, Heterogeneity, KindOfGroups, Subgroups
-from melanoma.stats.bootstrap import Resampling, metric_interval
+from melanoma.stats.bootstrap import Estimate, Resampling, metric_interval
 from melanoma.stats.comparison import holm
 from melanoma.stats.metrics import Auroc, Floats, Measure, Outcomes, measured
 from melanoma.stats.recalibration import Recalibration
@@ -93,6 +93,15 @@ def confirmed_metrics(table: pd.DataFrame, decisions: Decisions, settings: Evalu
     return entries["confirmation"]["histology"]
 
 
+class _Drawn(NamedTuple):
+    """A metric of a group, with what a test of several groups needs."""
+
+    estimate: Estimate
+    replicated: Floats  # (replicates,)
+    n_clusters: int  # independent patients of the metric
+    tested: bool
+
+
 def _groups(
     table: pd.DataFrame, decisions: Decisions, settings: Evaluate, kinds: Mapping[str, Mapping[str, Members]]
 ) -> tuple[dict[str, dict[str, GroupMetrics]], dict[tuple[str, str], EqualityTest]]:
@@ -106,35 +115,45 @@ def _groups(
             measures |= {(kind, level, part): Among(measure, members) for part, measure in parts.items()}
     resampling = Resampling(measures, clusters)
     replicated, left_out = resampling.replicate(settings.replicates, settings.seed), resampling.leave_out(settings.seed)
-    entries: dict[str, dict[str, GroupMetrics]] = {}
-    tested: dict[tuple[str, str], list[tuple[float, Floats, int]]] = {}
-    for kind, groups in kinds.items():
-        for level, members in groups.items():
-            entry = cast(dict[str, object], count_images(table[members]))
-            patients = {label: len(np.unique(clusters[members & (target == label)])) for label in (1, 0)}
-            for part in (part for part in ("auroc", "calibration", "rates") if (kind, level, part) in measures):
-                key = (kind, level, part)
-                values = measured(measures[key])
-                for name in (name for name in values if part != "rates" or name in RATES):
-                    drawn, value = replicated[key][name], float(values[name])
-                    fewest = {"sensitivity": patients[1], "specificity": patients[0]}.get(name, min(patients.values()))
-                    estimate = metric_interval(
-                        name, value, drawn, left_out[key][name], settings.confidence_level, fewest
-                    )
-                    entry[name] = estimate.bounds
-                    if name in TESTED and level != MISSING and min(patients.values()) >= FEWEST_TESTED:
-                        tested.setdefault((kind, name), []).append((value, drawn, fewest))
-            entries.setdefault(kind, {})[level] = cast(GroupMetrics, entry)
+    drawn: dict[tuple[str, str], dict[str, _Drawn]] = {}
+    for key, measure in measures.items():
+        kind, level, part = key
+        members = kinds[kind][level]
+        patients = {label: len(np.unique(clusters[members & (target == label)])) for label in (0, 1)}
+        fewest = min(patients.values())
+        tested = level != MISSING and fewest >= FEWEST_TESTED
+        for name, value in measured(measure).items():
+            if part == "rates" and name not in RATES:
+                continue
+            count = {"sensitivity": patients[1], "specificity": patients[0]}.get(name, fewest)
+            in_replicates, in_groups = replicated[key][name], left_out[key][name]
+            estimate = metric_interval(name, float(value), in_replicates, in_groups, settings.confidence_level, count)
+            metrics = drawn.setdefault((kind, level), {})
+            metrics[name] = _Drawn(estimate, in_replicates, count, tested and name in TESTED and not np.isnan(value))
+    entries: dict[str, dict[str, GroupMetrics]] = {kind: {} for kind in kinds}
+    for (kind, level), metrics in drawn.items():
+        intervals = {name: metric.estimate.bounds for name, metric in metrics.items()}
+        entries[kind][level] = cast(GroupMetrics, count_images(table[kinds[kind][level]]) | intervals)
+    return entries, _tests(drawn, kinds)
+
+
+def _tests(
+    drawn: Mapping[tuple[str, str], Mapping[str, _Drawn]], kinds: Mapping[str, Mapping[str, Members]]
+) -> dict[tuple[str, str], EqualityTest]:
+    """Return the tests of the metrics that two groups or more have, by kind and metric."""
     tests = {}
-    for place, groups_tested in tested.items():
-        known = [each for each in groups_tested if not np.isnan(each[0])]
-        if len(known) < 2:
-            continue
-        values_tested, drawn_tested, clusters_tested = zip(*known, strict=True)
-        test = equality_test(np.array(values_tested), np.stack(drawn_tested), np.array(clusters_tested))
-        if test is not None:
-            tests[place] = test
-    return entries, tests
+    for kind, groups in kinds.items():
+        for name in TESTED:
+            known = [drawn[kind, level][name] for level in groups if name in drawn[kind, level]]
+            known = [metric for metric in known if metric.tested]
+            if len(known) < 2:
+                continue
+            values = np.array([metric.estimate.value for metric in known])
+            counts = np.array([metric.n_clusters for metric in known])
+            test = equality_test(values, np.stack([metric.replicated for metric in known]), counts)
+            if test is not None:
+                tests[kind, name] = test
+    return tests
 
 
 def _measures(

@@ -108,7 +108,7 @@ class Regression:
     matrix: sparse.csr_array  # rows: the k parts of the gradient, then the k * k of the Hessian; (k + k * k, n)
 
     @classmethod
-    def fit(cls, columns: Floats, target: Floats, offset: ArrayLike = 0.0) -> "Regression":
+    def fit(cls, columns: Floats, target: Floats, offset: Floats | float = 0.0) -> "Regression":
         """Maximize the likelihood of `target` (n,) for log-odds `columns` (n, k) @ coefficients + `offset`."""
         coefficients = maximum_likelihood(columns, target, offset)
         risk = sigmoid(columns @ np.nan_to_num(coefficients) + offset)
@@ -124,7 +124,7 @@ class Regression:
         return (self.coefficients + newton_step(np.moveaxis(hessian, (0, 1), (-2, -1)), gradient.T)).T
 
 
-def maximum_likelihood(columns: Floats, target: Floats, offset: ArrayLike = 0.0, steps: int = 100) -> Floats:
+def maximum_likelihood(columns: Floats, target: Floats, offset: Floats | float = 0.0, steps: int = 100) -> Floats:
     """Return the coefficients of an unpenalized logistic regression, (k,); NaN if the likelihood has no maximum."""
     coefficients = np.zeros(columns.shape[1])
 
