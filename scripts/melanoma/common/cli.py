@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from melanoma.common.causes import is_temporary
 from melanoma.common.errors import InputError
+from melanoma.common.processes import end_with_snakemake
 
 log = logging.getLogger("melanoma")
 Item = TypeVar("Item")
@@ -40,6 +41,7 @@ def run(
     args = parser.parse_args()
     start_logging(args.log)
     log.debug("python %s", shlex.join(sys.argv))
+    end_with_snakemake()
     try:
         main(args)
     except InputError as error:
