@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from melanoma.common.causes import DISK_FULL, disk_full
 from melanoma.common.errors import InputError
 
 if TYPE_CHECKING:  # its import takes a second
@@ -38,7 +39,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Whenever a job is killed, readers see the old file or the new one, never a part. The temporary files of killed jobs
     are removed. If two jobs write one file at the same time, the one that began later succeeds, and the other raises
-    OSError.
+    OSError. Raises InputError if the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +51,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise InputError(disk_full(path, error)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -35,21 +35,13 @@ class Checkpoints(Generic[State]):
     def save(self, state: State, step: int) -> None:
         """Write `state`, the state after optimizer step `step`, and delete all but the newest three.
 
-        Raises InputError if another process owns the folder, or if the file cannot be written. Earlier checkpoints are
-        then kept.
+        Raises InputError if another process owns the folder, or if the disk is full. Earlier checkpoints are then kept.
         """
         if not self.ownership.holds():
             raise InputError(f"{self.folder}: {TAKEN_OVER}")
         payload = serialize({"stamp": self.stamp, "step": step, "state": state})
         path = self.folder / f"step-{step:09d}.pt"
-        try:
-            write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-        except OSError as error:
-            raise InputError(
-                f"The checkpoint {path} of {len(payload) / 1e6:.0f} MB cannot be written: {error.strerror}. Earlier"
-                " checkpoints are kept. Free space or raise the quota; the same command then continues from the newest"
-                " checkpoint."
-            ) from error
+        write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         for old in self._newest_first()[MAX_CHECKPOINTS:]:
             old.unlink(missing_ok=True)
 
