@@ -12,6 +12,7 @@ import pandas as pd
 
 from melanoma.common.cli import run
 from melanoma.common.files import read_parquet, read_yaml, write_csv, write_parquet
+from melanoma.config.data import SUBGROUP
 from melanoma.config.split import Split
 from melanoma.split.assign import TEST_COLUMNS, TRAIN_COLUMNS, log_split, read_pairs, split_images, usable_images
 from melanoma.split.near_duplicates import linked, log_doubts, read_near_duplicates, settle_doubts
@@ -28,7 +29,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--split", type=Path, required=True, help="part and fold of every image, to write")
     add("--train", type=Path, required=True, help="training images with targets and folds, to write")
     add("--test", type=Path, required=True, help="test images without targets, to write")
-    add("--test-labels", type=Path, required=True, help="targets and units of the test images, to write")
+    add("--test-labels", type=Path, required=True, help="targets, units and confirmations of the test images, to write")
     add("--left-out", type=Path, required=True, help="images that are left out, with reasons, CSV to write")
     add("--pairs", type=Path, required=True, help="near-duplicates with what the split makes of each, CSV to write")
 
@@ -48,10 +49,12 @@ def main(args: argparse.Namespace) -> None:
     log_split(split, pairs)
     images = split.images
     is_test = images["part"] == "test"
-    subgroups = ["skin_type"] if "skin_type" in images and images["skin_type"].notna().any() else []
+    given = [name for name in images if images[name].notna().any()]
+    subgroups = [name for name in given if name == "skin_type" or name.startswith(SUBGROUP)]
+    labels = ["target", "unit", *(name for name in given if name == "confirmation")]  # histology tells of the label
     write_parquet(args.train, images.loc[~is_test, TRAIN_COLUMNS + subgroups])
     write_parquet(args.test, images.loc[is_test, TEST_COLUMNS + subgroups])
-    write_parquet(args.test_labels, images.loc[is_test, ["image", "target", "unit"]])
+    write_parquet(args.test_labels, images.loc[is_test, ["image", *labels]])
     write_parquet(args.split, images[["image", "patient", "group", "part", "fold"]])
     write_csv(args.left_out, split.left_out)
     write_csv(args.pairs, near)

@@ -83,6 +83,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
     "`evaluate.max_test_configurations`": (put("evaluate", "max_test_configurations", value=3), set(), set()),
     "`evaluate.threshold_probabilities`": (put("evaluate", "threshold_probabilities", value=[0.1]), set(), set()),
     "`report.identifiers`": (put("report", "identifiers", value=True), set(), set()),
+    "`evaluate.prevalence`": (put("evaluate", "prevalence", value=0.02), set(), set()),
     "`fuse.significance_level`": (put("fuse", "significance_level", value=0.1), set(), set()),
     "a new name for a model": (renamed, PREDICTS | FUSES | COMPARES, TRAINS),
     "`tta` of a model": (put("models", "cnn", "tta", value={"name": "flips"}), PREDICTS | FUSES | COMPARES, TRAINS),
@@ -100,6 +101,11 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
         more_trials,
         {"train_trial", "select_recipe", "train_fold"} | PREDICTS | COMPARES,
         set(),
+    ),
+    "`images.size`": (
+        put("images", "size", value=40),
+        {"prepare_shard", "merge_shards"} | TRAINS - {"train_refit"} | PREDICTS | FUSES | COMPARES,
+        {"draw_lesions", "build_catalog", "find_near_duplicates"},
     ),
     "`split.seed`": (
         put("split", "seed", value=2),

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from melanoma.config.base import Flag, Name, Number, Section, Seed, Text, Whole
+from melanoma.config.base import Distinct, Flag, Name, Number, Section, Seed, Text, Whole
 from melanoma.config.networks import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
 
 
@@ -30,10 +30,14 @@ class Columns(Section):
     )
     height: Text | None = Field(default=None, description="Height of the original image in pixels.")
     skin_type: Text | None = Field(default=None, description="Skin type or tone, for the evaluation of subgroups.")
+    confirmation: Text | None = Field(
+        default=None, description="How the diagnosis was confirmed; words that begin with histo are histology."
+    )
     license: Text | None = Field(default=None, description="License of the image. The report lists all licenses.")
     attribution: Text | None = Field(default=None, description="Who is to be named for the image, in the report.")
 
 
+SUBGROUP = "subgroup_"  # of the catalog's names of the columns in `Data.subgroups`
 SHARED_IDS = ("kaggle", "isic", "ham10000")  # layouts of the ISIC archive, which gives each patient and lesion one id
 
 
@@ -159,6 +163,14 @@ class Data(Section):
 
     sources: tuple[Source, ...] = Field(
         min_length=1, description="The sources of images. All are joined into one catalog."
+    )
+    subgroups: Distinct[Text] = Field(
+        default=(),
+        description=(
+            "Columns of the tables, by their names there, whose words are subgroups of the evaluation, such as a clinic"
+            " or a device. An image of a source without the column is in the group missing."
+        ),
+        examples=[["clinic", "device"]],
     )
     on_bad_row: Literal["fail", "drop"] = Field(
         default="fail",

@@ -9,7 +9,7 @@ import pandas as pd
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Data
-from melanoma.data.catalog_schema import ISSUE_COLUMNS, SCHEMA, against_schema, row_count
+from melanoma.data.catalog_schema import ISSUE_COLUMNS, against_schema, row_count, with_subgroups
 from melanoma.data.doubts import find_doubts
 from melanoma.data.id_spaces import settle_ids
 from melanoma.data.notes import find_notes, unnamed_files
@@ -45,21 +45,22 @@ KINDS_SHOWN = 30
 def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read and check all sources; return the catalog and its issues.
 
-    The catalog has one row for each image, in the order of the tables, with the columns and types of SCHEMA. The issues
-    have the columns of `Issue`; their action is dropped, normalized or warning. Raises one InputError that lists all
-    problems: if a source cannot be used at all, or if a row is wrong and on_bad_row is fail.
+    The catalog has one row for each image, in the order of the tables, with the columns and types of `with_subgroups`.
+    The issues have the columns of `Issue`; their action is dropped, normalized or warning. Raises one InputError that
+    lists all problems: if a source cannot be used at all, or if a row is wrong and on_bad_row is fail.
     """
     sources: list[SourceTable] = []
     faults: list[str] = []
     for given in data.sources:
         with noting(faults):
-            sources.append(read_source(given))
+            sources.append(read_source(given, data.subgroups))
     if not sources:
         raise InputError("\n".join(faults))
     cells = join(sources)
     words = {column: harmonize(cells[column], column) for column in VOCABULARIES}
     cells, id_notes = settle_ids(cells, words["sex"]["word"], data.sources, sources, faults)
     typed = canonical(cells, words)
+    faults += _unknown_subgroups(data, sources)
     faults += malignancies(cells, typed, words, sources)
     problems = find_problems(cells, typed, words, sources)
     if len(problems) and (faults or data.on_bad_row == "fail"):
@@ -74,7 +75,7 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     faults += _unusable_sources(sources, typed[kept], incomplete)
     if faults:
         raise InputError("\n".join(faults))
-    catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
+    catalog = with_subgroups(typed.columns).validate(typed[kept].reset_index(drop=True))
     doubts = find_doubts(cells[kept], typed[kept], sources)
     unnamed = unnamed_files(cells["file"], sources)
     found = [*find_notes(cells[kept], words, sources), *id_notes, *doubts, *unnamed]
@@ -104,7 +105,7 @@ def join(sources: list[SourceTable]) -> pd.DataFrame:
 
 
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return `cells` in the columns and types of SCHEMA, with `words` of the vocabulary.
+    """Return `cells` in the columns and types of `with_subgroups`, with `words` of the vocabulary.
 
     An age or size that is not a number becomes infinite, and a target that is not 0 or 1 becomes -1, so that the schema
     rejects them. As missing values they would be accepted.
@@ -125,7 +126,7 @@ def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFra
         **named,
         **numbers,
         target=target.where(target.isin([0, 1]), -1).astype(np.int8),
-    )[list(SCHEMA.columns)]
+    )[list(with_subgroups(cells.columns).columns)]
 
 
 def find_problems(
@@ -264,6 +265,13 @@ def _placed(problems: pd.DataFrame, rows: pd.DataFrame, column: str, sources: li
             "problem": problems["problem"],
         }
     )
+
+
+def _unknown_subgroups(data: Data, sources: list[SourceTable]) -> Iterator[str]:
+    columns = list(dict.fromkeys(name for source in sources for name in source.columns))
+    for name in data.subgroups:
+        if name not in columns:
+            yield f"data.subgroups: no table has a column {name}; the columns are: {', '.join(columns)}"
 
 
 def _unusable_sources(sources: list[SourceTable], good: pd.DataFrame, incomplete: set[str]) -> Iterator[str]:

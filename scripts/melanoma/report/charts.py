@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from melanoma.common.files import read_csv
 from melanoma.evaluation.results import Curves, ModelMetrics, Reliability
 
 STEPS = 400  # thresholds of a model; a curve of more looks the same
@@ -139,7 +140,7 @@ def learning(histories: Mapping[str, Path]) -> dict[str, dict[str, dict[str, lis
     curves: dict[str, dict[str, dict[str, list[float | None]]]] = {}
     for name, path in histories.items():
         model, _, run = name.partition(":")
-        table = pd.read_csv(path)
+        table = read_csv(path)
         columns = ("epoch", "train_loss", "validation_loss", "validation_auroc")
         curves.setdefault(model, {})[run] = {
             column: [None if pd.isna(value) else float(f"{value:.5g}") for value in table[column]] for column in columns

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 import pandas as pd
 
-from melanoma.common.files import read_json, read_parquet
+from melanoma.common.files import read_csv, read_json, read_parquet
 from melanoma.report.tables import Cell, Column, Table
 from melanoma.split.leakage import Finding
 
@@ -179,7 +179,7 @@ def issue_tables(table: pd.DataFrame, identifiers: bool) -> list[Table]:
 
 def read_issues(path: Path) -> pd.DataFrame:
     """Return the issues of the tables, all columns as text."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    return read_csv(path, dtype=str, keep_default_na=False)
 
 
 def quality(path: Path, identifiers: bool) -> Quality:

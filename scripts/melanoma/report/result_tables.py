@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from melanoma.common.files import read_csv
 from melanoma.config.checks import WITHOUT_CONTEXT
 from melanoma.config.study import Study
 from melanoma.evaluation.results import Comparisons, ModelMetrics, Reliability, Shortcuts
@@ -265,7 +266,7 @@ def contexts(metrics: Mapping[str, ModelMetrics]) -> Table | None:
 
 def trials(model: str, path: Path) -> Table:
     """Return the trials of a tuning, the best first."""
-    table = pd.read_csv(path, dtype={"trial": str}).drop(columns="chosen")
+    table = read_csv(path, dtype={"trial": str}).drop(columns="chosen")
     columns = [
         Column(name, name.removeprefix("validation_").replace("_", " "), "short" if kind.kind in "if" else "text")
         for name, kind in table.dtypes.items()

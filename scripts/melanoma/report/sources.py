@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from melanoma.common.files import read_parquet, read_yaml
+from melanoma.common.files import read_csv, read_parquet, read_yaml
 from melanoma.config.study import Study, resolve
 from melanoma.report import data_tables
 from melanoma.report.gallery import Gallery, gallery, with_permission
@@ -70,7 +70,7 @@ class Frames:
         generated = [source.name for source in study.data.sources if source.generate is not None]
         train, test = (with_permission(table, catalog, generated, study.report.images) for table in (train, test))
         targets = predictions.set_index("image")["target"]
-        left_out = pd.read_csv(str(sources.left_out), dtype=str)
+        left_out = read_csv(str(sources.left_out), dtype=str)
         return cls(catalog, train, test.assign(target=test["image"].map(targets)), left_out, predictions)
 
     def gallery(self, sources: Sources, study: Study, model: str) -> Gallery | None:

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from melanoma.common.errors import InputError
-from melanoma.config.data import Source
+from melanoma.config.data import SUBGROUP, Columns, Source
 from melanoma.sources.class_columns import decode, isic_classes
 from melanoma.sources.dicom_tags import with_tags
 from melanoma.sources.image_files import class_folders, find_files, joined, list_images, names_and_paths
@@ -21,22 +21,7 @@ from melanoma.tables.identifiers import as_known
 from melanoma.tables.tables import Table, read_table
 from melanoma.tables.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
-COLUMNS = (
-    "image",
-    "patient",
-    "lesion",
-    "sex",
-    "age",
-    "site",
-    "diagnosis",
-    "benign_malignant",
-    "target",
-    "width",
-    "height",
-    "skin_type",
-    "license",
-    "attribution",
-)
+COLUMNS = (*Columns.model_fields, "benign_malignant")
 # The archive gives diagnoses and sites by levels, as in diagnosis_1 to diagnosis_5. We read them joined by colons.
 LEVELS = ("diagnosis_", "iddx_", "anatom_site_")
 MALIGNANCY = "target (malignancy)"  # the target of ISIC 2024, where a basal cell carcinoma has 1
@@ -89,6 +74,7 @@ LAYOUTS = {
             "benign_malignant": ("benign_malignant", MALIGNANCY),
             "target": ("target",),
             "skin_type": ("fitzpatrick_skin_type",),
+            "confirmation": ("diagnosis_confirm_type",),
             "license": ("copyright_license",),
             "attribution": ("attribution",),
         },
@@ -103,6 +89,7 @@ LAYOUTS = {
             "age": ("age",),
             "site": ("localization",),
             "diagnosis": ("dx",),
+            "confirmation": ("dx_type",),
         },
         required=frozenset({"image", "lesion", "sex", "age", "site", "diagnosis"}),
     ),
@@ -143,9 +130,12 @@ class SourceTable:
     notes: list[tuple[str, str, str]]  # column, problem and action of what the files say
 
 
-def read_source(source: Source) -> SourceTable:
-    """Read the tables of a source and list its folders; raise InputError with all errors that make it unusable."""
-    layout = _layout(source)
+def read_source(source: Source, subgroups: Sequence[str] = ()) -> SourceTable:
+    """Read the tables of a source and list its folders; raise InputError with all errors that make it unusable.
+
+    `subgroups` are columns of the tables that the cells keep, with the prefix `SUBGROUP`; null where there is none.
+    """
+    layout = _layout(source, subgroups)
     folders = (source.images,) if isinstance(source.images, str) else source.images or ()
     faults: list[str] = []
     tables: list[Table] = []
@@ -201,14 +191,15 @@ def noting(faults: list[str]) -> Iterator[None]:
         faults.append(str(error))
 
 
-def _layout(source: Source) -> Layout:
-    """Return the layout of a source, with the columns that the source names itself."""
+def _layout(source: Source, subgroups: Sequence[str]) -> Layout:
+    """Return the layout of a source, with the columns that the source and the subgroups name."""
     layout = LAYOUTS[source.layout]
     if source.layout == "folders" and "target" in (source.values or {}):
         layout = Layout({"image": ("image",), "target": ("folder",)}, layout.required)
     named = source.columns.model_dump(exclude_none=True) if source.columns else {}
     classes = () if isinstance(named.get("diagnosis", ""), str) else tuple(named.pop("diagnosis"))
     columns = layout.columns | {ours: (theirs,) for ours, theirs in named.items()}
+    columns |= {f"{SUBGROUP}{name}": (name,) for name in subgroups}
     if source.layout == "folders":  # "image" is our own name, that of the source is in the metadata
         columns["image"] += ("image",)
     if "image" not in columns or not (classes or {"target", "diagnosis"} & set(columns)):
@@ -295,7 +286,8 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
     here = {ours: name for ours in layout.columns if (name := _column(table, layout, ours))}
     places = {ours: Place(str(table.path), theirs) for ours, theirs in here.items()}
     empty = pd.Series([None] * len(table.rows), dtype="str")
-    cells = pd.DataFrame({ours: table.columns[here[ours]] if ours in here else empty for ours in COLUMNS})
+    names = dict.fromkeys([*COLUMNS, *layout.columns])
+    cells = pd.DataFrame({ours: table.columns[here[ours]] if ours in here else empty for ours in names})
     cells = cells.assign(row=table.rows, metadata_row=-1, fields=table.faults, one_hot_fault=False, twice=False)
     classes = _classes(table, layout)
     if classes:
