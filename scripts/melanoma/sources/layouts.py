@@ -306,11 +306,7 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
         decoded = decode(table.columns, classes)
         cells = cells.assign(diagnosis=decoded["diagnosis"], one_hot_fault=decoded["one_hot_fault"])
         places["diagnosis"] = places["target"] = Place(str(table.path), ", ".join(classes))
-    unread = (
-        []
-        if "diagnosis" in places or not layout.labeled
-        else [n for n in table.columns if names_cancers(table.columns[n])]
-    )
+    unread = [] if "diagnosis" in places else [n for n in table.columns if names_cancers(table.columns[n])]
     if unread:
         fullest = max(unread, key=lambda name: table.columns[name].count())
         places["unread_diagnosis"] = Place(str(table.path), fullest)
