@@ -51,8 +51,7 @@ Values = dict[str, dict[Any, str | float | None]]
 class Layout:
     """A kind of table: the possible names of each of our columns, and which of our columns are required.
 
-    `isic` tables may have the class columns of ISIC. `classes` are those that the source names. Without `labeled`, no
-    label is read.
+    `isic` tables may have the class columns of ISIC. The source names `classes`. Without `labeled`, no label is read.
     """
 
     columns: dict[str, tuple[str, ...]]
