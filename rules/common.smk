@@ -10,6 +10,7 @@ from melanoma.config.facts import configuration_digest, training_name, training_
 from melanoma.snakefile import sources
 from melanoma.snakefile.dependencies import code_params, file_digest, script_param
 from melanoma.snakefile.jobs import ModelJobs, growing, input_options, named, one_of
+from melanoma.snakefile.locks import go_on_after_a_kill
 from melanoma.snakefile.programs import find_programs
 from melanoma.snakefile.records import keep_record
 from melanoma.snakefile.retries import failures, retry_temporary_failures
@@ -21,6 +22,7 @@ STARTED = time.time()
 find_programs(Path(workflow.basedir, "profiles"))
 show_one_line_a_job(workflow.output_settings)
 retry_temporary_failures(STARTED)
+go_on_after_a_kill(workflow)
 
 RESULTS = f"results/{study.study}"
 LOGS = f"logs/{study.study}"

@@ -7,11 +7,9 @@ python scripts/check_leakage.py --settings split.yaml --train train.parquet --te
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_parquet, read_yaml, write_json
+from melanoma.common.files import read_csv, read_parquet, read_yaml, write_json
 from melanoma.config.split import Split
 from melanoma.split.assign import read_pairs
 from melanoma.split.leakage import Tables, check, require_no_leaks
@@ -45,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
         external=external_tests(args.external),
     )
     report = check(tables)
-    left_out = pd.read_csv(args.left_out, dtype="str").groupby("reason", sort=False)["image"]
+    left_out = read_csv(args.left_out, dtype="str").groupby("reason", sort=False)["image"]
     report["checked"] |= {f"left out, {reason}": len(images) for reason, images in left_out}
     parts = {"train": tables.train, "test": tables.test}
     sources = {name: sorted(table["source"].unique()) for name, table in parts.items()}

@@ -13,7 +13,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json, read_parquet, read_yaml
+from melanoma.common.files import read_csv, read_json, read_parquet, read_yaml
 from melanoma.common.provenance import ROOT, commit
 from melanoma.config.checks import WITHOUT_CONTEXT
 from melanoma.config.facts import start_of
@@ -257,7 +257,7 @@ def leakage(path: Path) -> Leakage:
 
 def issues(path: Path) -> Issues:
     """Count the issues of the tables by kind, and return the first of them."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_csv(path, dtype=str, keep_default_na=False)
     counts = table.groupby(["source", "column", "problem", "action"], as_index=False).size()
     return {"total": len(table), "counts": _records(counts), "rows": _records(table.head(SHOWN_ROWS))}
 
@@ -280,7 +280,7 @@ def quality(path: Path) -> Quality:
 
 def trials(path: Path) -> Trials:
     """Return the trials of a tuning with shortened numbers."""
-    table = pd.read_csv(path, dtype={"trial": str}).drop(columns="chosen")
+    table = read_csv(path, dtype={"trial": str}).drop(columns="chosen")
     header = [column.removeprefix("validation_") for column in table.columns]
     return {"header": header, "rows": [list(map(_short, row)) for row in table.itertuples(index=False)]}
 
