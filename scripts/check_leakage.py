@@ -7,6 +7,8 @@ python scripts/check_leakage.py --settings split.yaml --train train.parquet --te
 import argparse
 from pathlib import Path
 
+import pandas as pd
+
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_csv, read_parquet, read_yaml, write_json
