@@ -143,8 +143,10 @@ def planted(results, tmp_path_factory):
     theirs, ours = (pd.read_csv(results / f"demo/{name}/train.csv") for name in ("clinic", "drawn"))
     images = {name: results / "demo" / name / "jpeg" for name in ("clinic", "drawn")}
     train = ours[ours["image_name"].isin(pd.read_parquet(results / "split/train.parquet")["image"])]
-    patient = train["patient_id"].value_counts().index[0]
-    copied = train[train["patient_id"] != patient].head(20)
+    patient = train["patient_id"].value_counts().index[-1]
+    images_of_patient = train.groupby("patient_id")["patient_id"].transform("size")
+    order = images_of_patient.sort_values(ascending=False, kind="stable").index  # so few patients leave the training
+    copied = train.loc[order].query("patient_id != @patient").head(20)
     for name in copied["image_name"]:
         pixels = cv2.imread(str(images["drawn"] / f"{name}.jpg"))
         small = cv2.resize(pixels, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
