@@ -111,6 +111,7 @@ rule write_report:
         catalog=CATALOG,
         images=STORE if HAS_IMAGES else [],
         quality=QUALITY if HAS_IMAGES else [],
+        external=EXTERNAL_TESTS[0] if "test" in EXTERNAL_ROLES else [],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
         study=[settings(section) for section in study_sections(study)],
@@ -155,4 +156,6 @@ onsuccess:
     keep_record(Path(RESULTS))
     if os.path.exists(f"{REPORT}/report.html"):
         shell(f"cat {RESULTS}/evaluate/summary.txt")
+        if "test" in EXTERNAL_ROLES:
+            shell(f"cat {RESULTS}/evaluate/external.txt")
         print(f"\nThe report: {REPORT}/report.html")

@@ -18,7 +18,7 @@ from melanoma.config.study import Study
 from melanoma.data.units import weakest
 from melanoma.evaluation.results import ModelMetrics
 from melanoma.evaluation.summary import apart, interval_note
-from melanoma.predictions.test_access_log import Count, accesses, read_access_log
+from melanoma.predictions.test_access_log import EXTERNAL, Count, accesses, read_access_log
 from melanoma.report import charts, cohort_tables, costs, data_tables, result_tables
 from melanoma.report.gallery import read_png, webp
 from melanoma.report.sources import Frames, Sources
@@ -139,8 +139,9 @@ def recipe_entry(name: str, path: Path) -> RecipeEntry:
 
 
 def access_counts(path: Path | None, max_configurations: int) -> AccessCounts | None:
-    """Count the accesses to the latest test set in the access log. None without a log or without an entry."""
+    """Count the accesses to the latest internal test in the access log. None without a log or without an entry."""
     entries = read_access_log(path) if path is not None else []
+    entries = [entry for entry in entries if entry.get("reader") != EXTERNAL]
     if not entries:
         return None
     count = accesses(entries, entries[-1].get("test"))
