@@ -1,15 +1,19 @@
 """The data of the study: the flow of images and patients, Table 1, missing values, issues, file sizes."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from melanoma.common.files import read_csv, read_json, read_parquet
 from melanoma.report.tables import Cell, Column, Table
-from melanoma.split.leakage import Finding
+
+if TYPE_CHECKING:  # the report reads the findings, and need not load the split with scipy.sparse for that
+    from melanoma.split.leakage import Finding
 
 LICENSE_COLUMNS = ["source", "license", "attribution"]
 SHOWN_ROWS = 200  # rows of a table of issues; the file has all of them
