@@ -62,8 +62,10 @@ def people(table: pd.DataFrame) -> list[str]:
     lines = [counted(len(table), "image")]
     if "patient" in table and table["patient"].notna().any():
         lines.append(counted(int(table["patient"].nunique()), "patient"))
-    if "target" in table and table["target"].notna().all():
-        lines.append(counted(int(table["target"].sum()), "melanoma"))
+    labels = table["target"].isin([0, 1]) if "target" in table else pd.Series(dtype=bool)
+    if labels.any():
+        lines.append(counted(int((table["target"] == 1).sum()), "melanoma"))
+        lines += [f"{(~labels).sum():,} without a label"] if not labels.all() else []
     return lines
 
 

@@ -22,18 +22,18 @@ TEST = images(image=["d", "e"], patient=["s", "t"], target=[1, 0], age=[30.0, 30
 
 def test_the_flow_counts_rows_images_and_patients_and_names_what_left_it():
     catalog = pd.concat([TRAIN, TEST, images(image=["z"], patient=["u"], target=[0])]).assign(role="study")
-    catalog = pd.concat([catalog, images(image=["o"], patient=["o"], target=[0], role=["test"])])
+    catalog = pd.concat([catalog, images(image=["o", "n"], patient=["o"] * 2, target=[0, -1], role="test")])
     issues = images(
         table=["t"] * 4, row=["1", "1", "2", "9"], problem=["bad age"] * 4, action=["dropped"] * 3 + ["warning"]
     )
     left_out = images(image=["z"], reason=["near-duplicate of a test image"])
     boxes = {box.title: box.lines for box in flow(catalog, issues, left_out, TRAIN, TEST)}
     assert boxes == {
-        "Rows of the tables": ["10 rows"],
+        "Rows of the tables": ["11 rows"],
         "Excluded rows": ["bad age: 2"],
-        "Images of the catalog": ["8 images", "7 patients", "2 melanomas"],
+        "Images of the catalog": ["9 images", "7 patients", "2 melanomas", "1 without a label"],
         "Images without a part": ["near-duplicate of a test image: 1"],
-        "External sources": ["1 image", "1 patient", "0 melanomas"],
+        "External sources": ["2 images", "1 patient", "0 melanomas", "1 without a label"],
         "Training": ["4 images", "3 patients", "1 melanoma", "2 folds", "1 of the images are in no fold"],
         "Test": ["2 images", "2 patients", "1 melanoma"],
     }
