@@ -88,7 +88,7 @@ def test_the_end_of_a_run_is_seen(finished):
     counts = re.fullmatch(r"tiny: (\d+) of (\d+) jobs done; ended", shown[0])
     assert counts and counts[1] == counts[2]
     stages = [line.split()[0] for line in shown[1:]]
-    assert len(stages) == 11 and (stages[0], stages[-1]) == ("settings", "report")
+    assert (stages[0], stages[-1]) == ("settings", "report") and {"images", "train", "evaluate"} < set(stages)
 
 
 @on_finished
