@@ -49,8 +49,8 @@ def test_neither_logs_nor_records_have_the_user_or_the_home_folder(tmp_path, mon
         monkeypatch.setenv(name, USER)
     home.mkdir()
     project = clone(home)
-    snakemake(project, "results/tiny/catalog/catalog.parquet", "--cores", 2, *TINY)
+    snakemake(project, "results/tiny/demo/drawn/train.csv", "--cores", 2, *TINY)
     files = [path for name in ("results", "logs") for path in (project / name).rglob("*") if path.is_file()]
     names = {path.name for path in files}
-    assert {"record.json", "plan.json", "build_catalog.log", "build_catalog.tsv"} <= names
+    assert {"record.json", "plan.json", "drawn.log", "drawn.tsv"} <= names
     assert [path for path in files if USER.encode() in path.read_bytes()] == []
