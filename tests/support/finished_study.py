@@ -161,5 +161,5 @@ def report_options(folder: Path, **changed: Path) -> list[object]:
     options = [option for name, path in files.items() for option in (f"--{name.replace('_', '-')}", path)]
     histories = ["--histories", *(f"cnn:{run}={folder / run}.csv" for run in RUNS)]
     drawn = folder / "figures"
-    figures = [f"class_balance={drawn / 'class_balance.svg'}", f"near_duplicates={drawn / 'samples.png'}"]
+    figures = [f"class_balance={drawn / 'class_balance.svg'}", f"augmentation:cnn={drawn / 'samples.png'}"]
     return [*options, *histories, "--figures", *figures]

@@ -102,6 +102,17 @@ def draw(
     return charts.drawn(predictions, metrics, curves, calibration, kinds, shown)
 
 
+def permitted(sources: Sources, study: Study, frames: Frames | None) -> dict[str, Path]:
+    """Return the figures that the page may show: photographs, which are PNG, if all images of the study may be shown.
+
+    The sheet of near-duplicates also names its images.
+    """
+    photographs = frames is not None and bool(frames.train["shown"].all() and frames.test["shown"].all())
+    named = {"near_duplicates"} if not study.report.identifiers else set()
+    figures = sources.figures.items()
+    return {name: path for name, path in figures if path.suffix != ".png" or (photographs and name not in named)}
+
+
 def figure(name: str, path: Path) -> Figure:
     """Return a figure with its caption, report/NAME.rst. Figures NAME:MODEL share a caption. A PNG becomes WebP.
 
@@ -232,7 +243,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         "selected_model": selected_model,
         "shortcuts": shortcuts,
         "baseline": result_tables.baseline(shortcuts),
-        "figures": {name: figure(name, path) for name, path in sources.figures.items()},
+        "figures": {name: figure(name, path) for name, path in permitted(sources, study, frames).items()},
         "truth": best_possible(sources.truths),
         "leakage": leakage,
         "leaky": bool(leakage and leakage["findings"]) or study.split.method == "sequential",

@@ -87,6 +87,15 @@ def test_a_study_without_permission_has_no_picture(study: Path, tmp_path: Path) 
     assert '"thumbnails":["' in write(tmp_path, study, {})
     page = write(tmp_path, study, {"images": False})
     assert '"thumbnails":[]' in page and "Images without a picture" in page
+    assert "data:image/webp;base64,U" not in page
+
+
+def test_the_sheet_of_near_duplicates_names_images_so_it_needs_identifiers(study: Path, tmp_path: Path) -> None:
+    sheet = ["--figures", f"near_duplicates={study / 'figures' / 'samples.png'}"]
+    for wanted in (True, False):
+        write_yaml(tmp_path / "study.yaml", read_yaml(study / "study.yaml") | {"report": {"identifiers": wanted}})
+        call(script, *report_options(study, study=tmp_path / "study.yaml"), *sheet, "--output", tmp_path / "page.html")
+        assert ('id="near_duplicates"' in (tmp_path / "page.html").read_text()) == wanted
 
 
 def test_a_picture_has_no_metadata(study: Path, tmp_path: Path) -> None:
