@@ -88,7 +88,8 @@ def main(args: argparse.Namespace) -> None:
     out_of_fold = {name: table for name, table in out_of_fold.items() if len(table)}
     decisions = {name: Decisions() for name in predictions}
     for name, table in out_of_fold.items():
-        decisions[name] = decide(table, name, settings, prevalences.get(name))
+        made_for = predictions[name][predictions[name]["part"] == "test"].drop(columns="target")
+        decisions[name] = decide(table, name, settings, prevalences.get(name), made_for)
     if args.threshold is not None:
         decisions = {name: with_threshold(each, args.threshold) for name, each in decisions.items()}
     test = labeled_parts(predictions, "test", read_test_labels(args, settings) if args.labels else None)

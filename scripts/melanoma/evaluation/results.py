@@ -36,6 +36,13 @@ class Bootstrap(BootstrapSettings):
     degenerate_replicates: int  # replicates of a single class, which have no AUROC
 
 
+class Intended(TypedDict):
+    """The rates of the out-of-fold predictions at a threshold that was chosen on them."""
+
+    sensitivity: float
+    specificity: float
+
+
 class AtThreshold(TypedDict):
     """A decision threshold, the counts, and the rates of `metrics.RATES`."""
 
@@ -53,6 +60,7 @@ class AtThreshold(TypedDict):
     f2: Interval
     g_mean: Interval
     kappa: Interval
+    intended: NotRequired[Intended]  # to compare with the rates above; not for a given threshold
 
 
 class ProbabilityMetrics(TypedDict):
