@@ -110,7 +110,8 @@ def main(args: argparse.Namespace) -> None:
     if args.calibration:
         write_json(args.calibration, reliability(test, settings, decisions))
     if args.curves:
-        write_json(args.curves, {name: curves(test[name], name, settings, decisions[name]) for name in test})
+        drawn = {name: curves(test[name], name, settings, decisions[name], out_of_fold.get(name)) for name in test}
+        write_json(args.curves, drawn)
     text = summary(metrics)
     if args.summary:
         write_text(args.summary, text)

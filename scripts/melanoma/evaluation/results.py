@@ -239,13 +239,26 @@ class DecisionCurve(TypedDict):
     net_benefit: list[float]
 
 
-class Curves(TypedDict):
+class RankingCurves(TypedDict):
+    """The curves that depend on the order of the images alone."""
+
+    roc: RocCurve
+    precision_recall: PrecisionRecallCurve
+
+
+class ValidationCurves(TypedDict):
+    """The curves of out-of-fold predictions."""
+
+    pooled: RankingCurves  # of all folds together
+    folds: dict[str, RankingCurves]  # by fold, without those of a single class
+
+
+class Curves(RankingCurves):
     """The entry of a model in curves.json."""
 
     prevalence: float
-    roc: RocCurve
-    precision_recall: PrecisionRecallCurve
     decision: DecisionCurve
+    validation: NotRequired[ValidationCurves]
 
 
 class WithinSize(TypedDict):
