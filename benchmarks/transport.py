@@ -2,9 +2,9 @@
 
 python benchmarks/transport.py        writes results/transport.md
 
-The log-odds of a training are the truth of an image plus noise of the training. With noise as large as the truth, a
-threshold for 90 % that is not transported reaches 95 %, as in the first simulation of this problem. In the last row
-each training is a real one: logistic regressions of 100 inputs, whose noise comes from the sample alone.
+The log-odds of a training are the truth of an image plus noise of the training, which does not depend on the number
+of images. In the last rows each training is a real one: logistic regressions of 100 inputs, whose noise comes from the
+sample alone.
 """
 
 from collections.abc import Callable

@@ -110,8 +110,8 @@ def main(args: argparse.Namespace) -> None:
     if args.calibration:
         write_json(args.calibration, reliability(test, settings, decisions))
     if args.curves:
-        drawn = {name: curves(test[name], name, settings, decisions[name], out_of_fold.get(name)) for name in test}
-        write_json(args.curves, drawn)
+        by_model = {name: curves(test[name], name, settings, decisions[name], out_of_fold.get(name)) for name in test}
+        write_json(args.curves, by_model)
     text = summary(metrics)
     if args.summary:
         write_text(args.summary, text)

@@ -25,9 +25,11 @@ def curves(
     target, probability = labeled(predictions, name)
     thresholds = (max(settings.threshold_probabilities) * np.arange(1, POINTS + 1) / POINTS).tolist()
     benefit = measured(NetBenefit(target, decisions.calibrated(probability), thresholds))
+    ranking = _ranking(target, probability)
     entry: Curves = {
         "prevalence": float(target.mean()),
-        **_ranking(target, probability),
+        "roc": ranking["roc"],
+        "precision_recall": ranking["precision_recall"],
         "decision": {"threshold": thresholds, "net_benefit": [float(value) for value in benefit.values()]},
     }
     if out_of_fold is not None:
