@@ -72,6 +72,11 @@ def more_trials(study: dict[str, Any]) -> None:
     study["models"]["joint"]["tune"]["space"]["optimizer.learning_rate"].insert(0, 0.1)
 
 
+def another_test(study: dict[str, Any]) -> None:
+    drawn = {"images": 20, "first_image": 3001}
+    study["data"]["sources"].append({"name": "another", "role": "test", "generate": drawn})
+
+
 PREDICTS = {"predict"}
 FUSES = {"fuse"}
 TRAINS = {"train_fold", "train_trial", "train_refit"}
@@ -110,6 +115,13 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
         put("split", "seed", value=2),
         {"split_study", "check_leakage"} | TRAINS - {"train_refit"} | PREDICTS | FUSES | COMPARES,
         {"draw_lesions", "build_catalog", "prepare_shard", "merge_shards", "find_near_duplicates"},
+    ),
+    "a new source of role `test` or `predict`": (
+        another_test,
+        {"build_catalog", "prepare_shard", "find_near_duplicates", "split_study"}
+        | {"predict_external", "predict_external_tabular", "evaluate_external"}
+        | COMPARES,
+        set(),
     ),
     "`study`": (put("study", value="other"), {"draw_lesions", "build_catalog", "prepare_shard"} | COMPARES, set()),
 }

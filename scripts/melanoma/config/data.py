@@ -38,6 +38,8 @@ class Columns(Section):
 
 
 SUBGROUP = "subgroup_"  # of the catalog's names of the columns in `Data.subgroups`
+EXTERNAL_ROLES = ("test", "predict")  # of sources that are neither training nor the internal test
+
 SHARED_IDS = ("kaggle", "isic", "ham10000")  # layouts of the ISIC archive, which gives each patient and lesion one id
 
 
@@ -45,6 +47,9 @@ class Generate(Section):
     """Images that the workflow draws itself, for a demonstration whose best possible AUROC is known."""
 
     images: Whole = Field(default=1000, ge=20, le=1_000_000, description="Number of images to draw.")
+    first_image: Whole = Field(
+        default=1, ge=1, le=1_000_000_000, description="Number in the name of the first image. The others follow."
+    )
     seed: Seed = Field(default=1, description="Seed. The same seed draws the same files, byte for byte.")
     prevalence: Number = Field(default=0.25, gt=0, lt=1, description="Share of melanomas.")
     pixel_signal: Number = Field(
@@ -80,11 +85,12 @@ class Source(Section):
             " table: `images` has one subfolder for each class."
         ),
     )
-    role: Literal["study", "extra_train"] = Field(
+    role: Literal["study", "extra_train", "test", "predict"] = Field(
         default="study",
         description=(
             "`study` is split into train and test. `extra_train` is used for training only, never for validation or"
-            " test."
+            " test. `test` is an external test set: nothing is trained on it, and training images of its patients,"
+            " lesions and photographs are left out. `predict` gets predictions only and needs no labels."
         ),
     )
     table: Text | None = Field(

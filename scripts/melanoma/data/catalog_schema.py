@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from melanoma.config.data import SUBGROUP
+from melanoma.config.data import EXTERNAL_ROLES, SUBGROUP
 from melanoma.data.units import UNITS
 
+UNLABELED = -1  # target of the images of a source of role predict
 EMPTY = "is empty; fill it in or remove the row"
 SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
 SCHEMA = pa.DataFrameSchema(
@@ -27,10 +28,10 @@ SCHEMA = pa.DataFrameSchema(
         "diagnosis": pa.Column(str, nullable=True),
         "target": pa.Column(
             np.int8,
-            pa.Check.isin([0, 1], error="expected 0 (benign) or 1 (melanoma); correct it or remove the row"),
+            pa.Check.isin([UNLABELED, 0, 1]),  # `catalog` allows UNLABELED in a source of role predict only
         ),
         "source": pa.Column(str),
-        "role": pa.Column(str, pa.Check.isin(["study", "extra_train"])),
+        "role": pa.Column(str, pa.Check.isin(["study", "extra_train", *EXTERNAL_ROLES])),
         "file": pa.Column(str, nullable=True),
         "width": pa.Column(float, SIDE, nullable=True),
         "height": pa.Column(float, SIDE, nullable=True),

@@ -53,14 +53,14 @@ def _sources(catalog: pd.DataFrame) -> str:
     for (name, role), images in catalog.groupby(["source", "role"], sort=False):
         missing = {column: f"{images[column].isna().mean():.0%}" for column in ("sex", "age", "site", "diagnosis")}
         row = {"source": name, "role": role, "images": f"{len(images):,}"}
-        row |= {"melanomas": f"{int(images['target'].sum()):,}", "patients": f"{images['patient'].nunique():,}"}
+        row |= {"melanomas": f"{(images['target'] == 1).sum():,}", "patients": f"{images['patient'].nunique():,}"}
         row |= {"lesions": f"{images['lesion'].nunique():,}"}
         rows.append(row | {f"no {column}": share for column, share in missing.items()})
     return str(pd.DataFrame(rows).to_string(index=False))
 
 
 def _counts(catalog: pd.DataFrame) -> Iterator[str]:
-    total, melanomas = len(catalog), int(catalog["target"].sum())
+    total, melanomas = len(catalog), int((catalog["target"] == 1).sum())
     yield f"class      melanoma {count(melanomas, total)}, other {count(total - melanomas, total)}"
     for column in ("sex", "site", "diagnosis"):
         words = catalog[column].value_counts()

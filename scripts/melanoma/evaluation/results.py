@@ -1,4 +1,4 @@
-"""The content of metrics.json, comparisons.json, calibration.json, curves.json and shortcuts.json.
+"""The content of metrics.json, external.json, comparisons.json, calibration.json, curves.json and shortcuts.json.
 
 Rates, AUROCs and probabilities are shares from 0 to 1. In the files, null stands for NaN.
 """
@@ -193,6 +193,28 @@ class ModelMetrics(Counts, ProbabilityMetrics):
     selective: NotRequired[Selective]
     validation: NotRequired[ModelMetrics]  # of the out-of-fold predictions
     fold_auroc: NotRequired[dict[str, float | None]]  # by fold, in `validation` only; null for a single class
+
+
+class Rates(TypedDict):
+    """Differences of rates at a threshold."""
+
+    sensitivity: Interval
+    specificity: Interval
+
+
+class Drop(TypedDict):
+    """Metrics of the study minus those of an external test; see `external.drop`."""
+
+    auroc: Interval
+    average_precision: Interval
+    brier: Interval
+    thresholds: dict[str, Rates]  # by rule; empty out of fold
+
+
+class ExternalMetrics(ModelMetrics):
+    """The entry of a model in external.json, which has the entries of all models by source."""
+
+    drop: NotRequired[dict[str, Drop]]  # by what is compared: internal_test, out_of_fold
 
 
 class Comparisons(Counts):

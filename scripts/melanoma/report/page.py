@@ -22,7 +22,7 @@ from melanoma.config.study import Study, resolve
 from melanoma.data.units import weakest
 from melanoma.evaluation.results import ModelMetrics
 from melanoma.evaluation.summary import apart, interval_note
-from melanoma.predictions.test_access_log import Count, accesses, read_access_log
+from melanoma.predictions.test_access_log import EXTERNAL, Count, accesses, read_access_log
 from melanoma.report.licenses import licenses
 from melanoma.split.leakage import Finding
 
@@ -286,8 +286,9 @@ def trials(path: Path) -> Trials:
 
 
 def access_counts(path: Path | None, max_configurations: int) -> AccessCounts | None:
-    """Count the accesses to the latest test set in the access log. None without a log or without an entry."""
+    """Count the accesses to the latest internal test in the access log. None without a log or without an entry."""
     entries = read_access_log(path) if path is not None else []
+    entries = [entry for entry in entries if entry.get("reader") != EXTERNAL]
     if not entries:
         return None
     count = accesses(entries, entries[-1].get("test"))

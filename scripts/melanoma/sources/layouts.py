@@ -36,15 +36,17 @@ Values = dict[str, dict[Any, str | float | None]]
 class Layout:
     """A kind of table: the possible names of each of our columns, and which of our columns are required.
 
-    `isic` tables may have the class columns of ISIC. `classes` are those that the source names.
+    `isic` tables may have the class columns of ISIC. The source names `classes`. Without `labeled`, no label is read.
     """
 
     columns: dict[str, tuple[str, ...]]
     required: frozenset[str]
     isic: bool = False
     classes: tuple[str, ...] = ()
+    labeled: bool = True
 
 
+LABELS = {"target", "diagnosis", "benign_malignant"}
 LAYOUTS = {
     "kaggle": Layout(
         columns={
@@ -192,7 +194,7 @@ def noting(faults: list[str]) -> Iterator[None]:
 
 
 def _layout(source: Source, subgroups: Sequence[str]) -> Layout:
-    """Return the layout of a source, with the columns that the source and the subgroups name."""
+    """Return the layout of a source, with the columns that it and the subgroups name. Role predict has no labels."""
     layout = LAYOUTS[source.layout]
     if source.layout == "folders" and "target" in (source.values or {}):
         layout = Layout({"image": ("image",), "target": ("folder",)}, layout.required)
@@ -202,12 +204,16 @@ def _layout(source: Source, subgroups: Sequence[str]) -> Layout:
     columns |= {f"{SUBGROUP}{name}": (name,) for name in subgroups}
     if source.layout == "folders":  # "image" is our own name, that of the source is in the metadata
         columns["image"] += ("image",)
-    if "image" not in columns or not (classes or {"target", "diagnosis"} & set(columns)):
+    labeled = source.role != "predict"
+    if "image" not in columns or (labeled and not (classes or {"target", "diagnosis"} & set(columns))):
         raise InputError(
             f"source {source.name}: layout columns needs `columns` with the table's names of image, and of target or"
             " diagnosis, as in columns: {image: file, target: label}"
         )
-    return Layout(columns, layout.required | set(named), layout.isic, classes)
+    if labeled:
+        return Layout(columns, layout.required | set(named), layout.isic, classes)
+    columns = {ours: theirs for ours, theirs in columns.items() if ours not in LABELS}
+    return Layout(columns, (layout.required | set(named)) & set(columns), labeled=False)
 
 
 def _check_columns(tables: list[Table], layout: Layout) -> None:
@@ -222,7 +228,7 @@ def _check_columns(tables: list[Table], layout: Layout) -> None:
             faults.append(f"no column {_or(names)}{_hint(names[0], present)}")
     faults += [f"no column {name}{_hint(name, present)}" for name in layout.classes if name not in present]
     labels = {"target", "diagnosis"} & {ours for ours, names in layout.columns.items() if set(names) & set(present)}
-    if not labels and not any(_classes(table, layout) for table in tables):
+    if layout.labeled and not labels and not any(_classes(table, layout) for table in tables):
         faults.append("no column target or diagnosis, and no classes (MEL, NV, BCC, ...)")
     for table in tables:
         joined = len(tables) == 2 and any(all(_column(each, layout, key) for each in tables) for key in KEYS)
@@ -239,15 +245,12 @@ def _check_columns(tables: list[Table], layout: Layout) -> None:
 def _check_header(table: Table) -> None:
     """Raise InputError if a column's name looks like its first text: ISIC_0000000 above ISIC_0000001."""
     for name, texts in table.columns.items():
-        if re.search(r"[A-Za-z].*[0-9]", name) and _pattern(name) == _pattern(str(texts[0])):
+        patterns = {re.sub(r"[0-9]+", "0", text) for text in (name, str(texts[0]))}
+        if re.search(r"[A-Za-z].*[0-9]", name) and len(patterns) == 1:
             raise InputError(
                 f"{table.path}: no header: the first line has {name}, where the name of a column is expected. Name the"
                 " columns in their order under `header` of the source, as in header: [image_id, target]"
             )
-
-
-def _pattern(name: str) -> str:
-    return re.sub(r"[0-9]+", "0", name)
 
 
 def _column(table: Table, layout: Layout, ours: str) -> str | None:
