@@ -103,6 +103,12 @@ def trained(model, file):
     return {run: f"{folder}/{run}/{file}" for run in TRAININGS.runs(model)}
 
 
+def predicting_runs(model):
+    """The weights of each run of a model that predicts test images, by the run's name."""
+    kind = "refit" if OPTIONS["test"] == "refit" else "fold"
+    return {run: path for run, path in trained(model, "weights.safetensors").items() if run.startswith(kind)}
+
+
 def all_trained(file):
     """A file of each run of all networks, by MODEL:RUN."""
     return {f"{model}:{run}": path for model in NETWORKS for run, path in trained(model, file).items()}

@@ -1,10 +1,11 @@
 """Report: the figures, and one self-contained page with all results of a study."""
 
-EVALUATION = ["roc.svg", "precision_recall.svg", "reliability.svg", "decision.svg"]
+EVALUATION = ["roc.svg", "precision_recall.svg", "folds.svg", "reliability.svg", "decision.svg"]
 OF_NETWORKS = ["learning_curves.svg", "schedules.svg", "sampling.svg"]
 DATA = ["class_balance.svg", *(["samples.png"] if HAS_IMAGES else [])]
 SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}
 FIGURES = {
+    "folds": f"{REPORT}/folds.svg",
     "class_balance": f"{REPORT}/class_balance.svg",
     **{name: f"{REPORT}/{name}.svg" for name in ("schedules", "sampling") if NETWORKS},
     **{name: f"{REPORT}/{file}" for name, file in SHEETS.items()},
@@ -97,7 +98,7 @@ rule write_report:
         RECIPES.values(),
         TRIAL_TABLES.values(),
         all_trained("history.csv").values(),
-        [f"{REPORT}/{file}" for file in EVALUATION],
+        [f"{REPORT}/{file}" for file in EVALUATION if file != "folds.svg"],
         **from_split("train", "test", "left_out"),
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",
