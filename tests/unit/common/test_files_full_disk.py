@@ -38,7 +38,7 @@ IMPORTS = (
 FIGURES_AND_FEATURES = (
     "from matplotlib import pyplot as plt",
     "from melanoma.models.embeddings import Embeddings",
-    "from melanoma.report.style import save",
+    "from melanoma.figures.style import save",
 )
 
 
