@@ -81,6 +81,6 @@ def test_a_flipped_byte_in_any_file_of_a_study_is_noticed(finished, tmp_path: Pa
         if isinstance(after, InputError):
             is_named = str(path) in str(after) and ("Delete" in str(after) or "run" in str(after))
             unnamed += [] if is_named else [(*case, str(after))]
-        elif after != before and path.suffix != ".jsonl":
+        elif after != before and not (path.suffix == ".jsonl" and "'damaged'" in str(after)):
             silent.append(case)
     assert not silent and not unnamed
