@@ -49,13 +49,16 @@ def build_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimi
         {"params": group, "lr": rate, "base_rate": rate, "weight_decay": decay}
         for (rate, decay), group in groups.items()
     ]
+    # On a GPU one kernel updates many parameters.
+    fused = True if next(model.parameters()).is_cuda else None
     match settings.name:
         case "sgd":
-            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=settings.momentum > 0)
+            nesterov = settings.momentum > 0
+            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=nesterov, fused=fused)
         case "adamw":
-            return torch.optim.AdamW(parameters)
+            return torch.optim.AdamW(parameters, fused=fused)
         case "adam":
-            return torch.optim.Adam(parameters)
+            return torch.optim.Adam(parameters, fused=fused)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
