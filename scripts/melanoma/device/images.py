@@ -15,7 +15,7 @@ from melanoma.augment.pixelwise import augment, has_pixelwise
 from melanoma.augment.transforms import Transforms, random_transforms
 from melanoma.augment.transforms import warp as warp_on_host
 from melanoma.config.augmentation import Augmentation
-from melanoma.device.resident import ResidentImages
+from melanoma.device.resident import ResidentImages, resident_if_they_fit
 from melanoma.device.warping import warp
 from melanoma.images.store import ImageReader
 
@@ -126,3 +126,11 @@ class DeviceImages:
             drawn_at=torch.zeros(0, dtype=torch.int64),
             drawn=torch.zeros(0, side, side, 3, dtype=torch.uint8),
         )
+
+
+def device_images(store: ImageReader, rows: NDArray[np.int64], device: torch.device) -> DeviceImages | None:
+    """Return the images of a training for a GPU, which holds those of `rows` if they fit, or None for the CPU."""
+    if device.type == "cpu":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return DeviceImages(store, resident_if_they_fit(store, rows, device, free))
