@@ -15,7 +15,7 @@ def set_up_torch(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")
     # Otherwise torch also writes NaN to all memory that it reserves for a result, before it writes the result.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch lacks its types
 
 
 def compute_device(gpus: int, precision: str, local_rank: int = 0) -> torch.device:

@@ -104,7 +104,7 @@ def cuda_recorder(device: torch.device) -> Record:
     pool = torch.cuda.graph_pool_handle()
 
     def record(call: Callable[[], Tensor]) -> Recording:
-        stream = torch.cuda.Stream(device)
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch lacks its types
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(WARM_UPS):

@@ -158,7 +158,7 @@ class Learner:
 
         `inputs` are the fields of a DeviceBatch.
         """
-        losses = self._losses(DeviceBatch(*inputs))
+        losses = self._losses(DeviceBatch._make(inputs))
         # torch averages gradients over processes, so each one's sum is divided by the mean part of a process.
         torch.autograd.backward(losses.sum() * self.processes.count / images)
         return losses.detach().sum()
