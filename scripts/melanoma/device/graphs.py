@@ -41,17 +41,14 @@ class StepGraphs:
 
     `function` takes inputs on the device, of which the last one is never None, and the number of images of the whole
     batch. It adds gradients to those of `network`, and returns a scalar without a gradient. It may change nothing else
-    but buffers of the network. The gradients must stay in their memory: set them to zero, and not to None.
+    but buffers of the network. The gradients must stay in their memory: set them to zero, and not to None. If other
+    parameters learn, other kernels are needed, and so are other graphs.
     """
 
     def __init__(self, function: Function, network: nn.Module, record: Record) -> None:
         self.function, self.network, self.record = function, network, record
         self.recorded: dict[tuple[int, int], _Static] = {}
         self.is_possible = True
-
-    def forget(self) -> None:
-        """Record again from now on: other parameters learn, so other kernels are needed."""
-        self.recorded.clear()
 
     def __call__(self, inputs: Inputs, images: int, seed: int) -> Tensor:
         """Return the result of the function, with torch's random numbers from `seed`, until the next call."""
@@ -79,7 +76,7 @@ class StepGraphs:
                     raise
                 log.warning("no CUDA graph of the training step, so a GPU may wait for Python in each step: %s", error)
                 self.is_possible = False
-                self.forget()
+                self.recorded.clear()
                 return None
             self.recorded[kind] = _Static(memory, recording)
         return self.recorded[kind]

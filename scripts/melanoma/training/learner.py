@@ -60,8 +60,8 @@ class Learner:
         """Set the network to training mode, with its backbone frozen if the recipe freezes it in this epoch."""
         self.network.train()
         self.network.freeze(self._is_frozen(epoch))
-        if self.graphs is not None and self._is_frozen(epoch) != self._is_frozen(epoch - 1):
-            self.graphs.forget()
+        if self.graphs is not None and epoch > 0 and self._is_frozen(epoch) != self._is_frozen(epoch - 1):
+            self.graphs = self._graphs()
 
     def rate_factor(self, epoch: float) -> float:
         """Return the factor of each learning rate after `epoch` epochs, which need not be whole."""

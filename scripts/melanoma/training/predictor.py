@@ -19,6 +19,7 @@ from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import EncoderValues
+from melanoma.device.readback import Readback
 from melanoma.images.store import ImageStore, Preparation
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
@@ -51,14 +52,14 @@ class TrainedNetwork(TypedDict):
 
 
 class _Output(NamedTuple):
-    """The number of a batch, the logits of its images (n, views) float64, and the embeddings of their views.
+    """The number of a batch, the logits of its images (n, views) float64, and their embeddings, means over views.
 
-    The tensors are on the device, which may still compute them.
+    The device may still compute them.
     """
 
     number: int
-    logits: Tensor
-    embedding: Tensor | None
+    logits: Readback
+    embedding: Readback | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Predictor:
     def evaluate(self, held_out: Examples) -> ValidationFigures:
         """Return the loss, AUROC and average precision of the network on the validation rows."""
         outputs = _one_behind(self._outputs(held_out, NO_TTA))
-        logits = self._all_batches({number: _mean_of_views(logits, NO_TTA) for number, logits, _ in outputs})
+        logits = self._all_batches({number: _mean_logits(logits, NO_TTA) for number, logits, _ in outputs})
         targets = torch.from_numpy(held_out.targets)
         loss = binary_cross_entropy_with_logits(torch.from_numpy(logits), targets.double()).item()
         labels = held_out.targets.astype(np.int64)
@@ -95,10 +96,9 @@ class Predictor:
         logits: dict[int, NDArray[np.float64]] = {}
         embeddings: dict[int, NDArray[np.float32]] = {}
         for number, of_views, embedding in _one_behind(self._outputs(examples, tta)):
-            logits[number] = _mean_of_views(of_views, tta)
+            logits[number] = _mean_logits(of_views, tta)
             if embedding is not None:
-                by_image = embedding.float().view(len(of_views), -1, embedding.shape[1])
-                embeddings[number] = by_image.mean(dim=1).cpu().numpy()
+                embeddings[number] = embedding.read().numpy()
         reads_images = self.network.image is not None
         return self._all_batches(logits), self._all_batches(embeddings) if reads_images else None
 
@@ -118,7 +118,10 @@ class Predictor:
             with mixed:
                 embedding = self.network.embed(inputs.images)
                 outputs = self.network.classify(embedding, inputs.metadata)
-            yield _Output(number, outputs[:, 0].double().view(-1, batches.views), embedding)
+            logits = outputs[:, 0].double().view(-1, batches.views)
+            yield _Output(
+                number, Readback(logits), None if embedding is None else _mean_of_views(embedding, len(logits))
+            )
 
     def _all_batches(self, of_process: dict[int, NDArray[Scalar]]) -> NDArray[Scalar]:
         """Return the batches of all processes, which have them by number, concatenated in their order."""
@@ -126,8 +129,12 @@ class Predictor:
         return np.concatenate([batches[number] for number in range(len(batches))])
 
 
-def _mean_of_views(logits: Tensor, tta: TTA) -> NDArray[np.float64]:
-    return average(logits.cpu().numpy(), tta.mean_of)
+def _mean_of_views(embedding: Tensor, images: int) -> Readback:
+    return Readback(embedding.float().view(images, -1, embedding.shape[1]).mean(dim=1))
+
+
+def _mean_logits(of_views: Readback, tta: TTA) -> NDArray[np.float64]:
+    return average(of_views.read().numpy(), tta.mean_of)
 
 
 def _one_behind(outputs: Iterator[_Output]) -> Iterator[_Output]:

@@ -30,6 +30,7 @@ from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_columns import require_inputs
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.device.images import device_images
+from melanoma.device.readback import Readback
 from melanoma.images.store import ImageStore
 from melanoma.models.pretrained import weights_digest
 from melanoma.training.checkpoint import Checkpoints
@@ -190,7 +191,7 @@ class Trainer:
             loss = self.learner.learn(batch, images, step, epoch + number / len(batches))
             self.stopwatch.images += images
             self.position["batch"], self.position["step"] = number + 1, step
-            report = _Report(batches, number, self._shared(loss / images))
+            report = _Report(batches, number, Readback(self._shared(loss / images)))
             stop, save = self._settle()
             self._pending = report
             if stop:
@@ -266,7 +267,7 @@ class Trainer:
         if self._pending is None:
             return False, False
         report, self._pending = self._pending, None
-        loss, stop, save = report.sums.tolist()
+        loss, stop, save = report.sums.read().tolist()
         if self._is_starting:
             self._is_starting = False
             self.start.seconds["first batches"] = self.stopwatch.seconds["data"]
@@ -309,7 +310,7 @@ class _Report:
 
     batches: EpochBatches
     number: int
-    sums: Tensor
+    sums: Readback
 
     def not_finite(self, table: pd.DataFrame) -> str:
         names = table["image"].iloc[self.batches.order[self.batches.slices[self.number]]].tolist()

@@ -169,9 +169,9 @@ def test_the_next_batch_is_under_way_before_the_results_of_one_are_read(examples
     """Otherwise a GPU would wait while the host reads the results, and the host while the GPU computes."""
     recipe, order = tiny.recipe(), []
     model = network(recipe, examples)
-    embed, read = model.embed, predictor_module._mean_of_views
+    embed, read = model.embed, predictor_module._mean_logits
     monkeypatch.setattr(model, "embed", lambda images: order.append("compute") or embed(images))
-    monkeypatch.setattr(predictor_module, "_mean_of_views", lambda *args: order.append("read") or read(*args))
+    monkeypatch.setattr(predictor_module, "_mean_logits", lambda *args: order.append("read") or read(*args))
     many = replace(examples, rows=np.tile(examples.rows, 4), metadata=np.tile(examples.metadata, (4, 1)))
     many = replace(many, targets=np.tile(many.targets, 4), diagnoses=np.tile(many.diagnoses, 4))
     predictor(model, recipe).predict(many, tta)
