@@ -108,6 +108,7 @@ def _steps(case: Case, precision: str, images: RandomImages, device: torch.devic
     _wait(device)
     first = time.perf_counter() - start
     mean = _seconds(lambda: learner.learn(batch, len(batch), 2, 0), device)
+    learner.graphs = None  # It refers to the learner, and holds memory of the GPU.
     return _Steps(first, mean, [value.cpu() for value in learner.network.state_dict().values()])
 
 

@@ -74,7 +74,9 @@ class StepGraphs:
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise
-                log.warning("no CUDA graph of the training step, so a GPU may wait for Python in each step: %s", error)
+                # The end of a recording raises an error of its own after the one that broke the recording.
+                cause = error.__context__ or error
+                log.warning("no CUDA graph of the training step, so a GPU may wait for Python in each step: %s", cause)
                 self.is_possible = False
                 self.recorded.clear()
                 return None
