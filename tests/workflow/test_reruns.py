@@ -100,6 +100,11 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
         {"train_trial", "select_recipe", "train_fold"} | PREDICTS | COMPARES,
         set(),
     ),
+    "`images.size`": (
+        put("images", "size", value=40),
+        {"prepare_shard", "merge_shards"} | TRAINS - {"train_refit"} | PREDICTS | FUSES | COMPARES,
+        {"draw_lesions", "build_catalog", "find_near_duplicates"},
+    ),
     "`split.seed`": (
         put("split", "seed", value=2),
         {"split_study", "check_leakage"} | TRAINS - {"train_refit"} | PREDICTS | FUSES | COMPARES,

@@ -3,7 +3,7 @@
 bundle.json               what the bundle is; see `BundleFile`
 README.md                 the model card
 models/<name>.json        how each model predicts
-models/<name>/<run>.safetensors   the weights of each training of a network
+models/<name>/<run>.safetensors   the weights of each training of a network, or of a frozen network
 """
 
 from pathlib import Path
@@ -14,7 +14,9 @@ from melanoma.common.files import read_json, sha256, write_bytes, write_json
 
 FORMAT = 1
 NAME = "bundle.json"
-Kind = Literal["network", "metadata", "fusion"]
+# The run of a network that is not trained.
+FROZEN = "frozen"
+Kind = Literal["network", "frozen_network", "metadata", "fusion"]
 
 
 class Range(TypedDict):

@@ -62,7 +62,7 @@ def answers(
     readable = quality["readable"].to_numpy(bool)
     known = table.assign(width=quality["width"].to_numpy(), height=quality["height"].to_numpy())
     known = known[readable].reset_index(drop=True)
-    predictions = bundle.predict(member_predictions(bundle, outputs, known), known)
+    predictions = bundle.predict(member_predictions(bundle, outputs, known), known, outputs.embeddings)
     raw = predictions["probability"].to_numpy(np.float64)
     probability = bundle.calibrated(raw, prevalence)
     own = known.assign(

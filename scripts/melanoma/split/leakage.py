@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from melanoma.common.errors import InputError, listing
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.data.units import patients_notice, unit
+from melanoma.split.assign import group_images
 
 REMEDY = (
     "The scores of such a study are too good. Use split.method: grouped with patient and lesion in split.group_by, list"
@@ -312,10 +313,21 @@ def _finding(kind: str, boundary: str, count: int, images: pd.Series) -> Finding
 
 
 def _counts(rows: pd.DataFrame, tables: Tables) -> dict[str, dict[str, int] | int]:
-    """Count each part (see `_count`), and the pairs."""
+    """Count each part (see `_count`), the pairs, and the groups of near-duplicates."""
     name = unit(rows)
     counts: dict[str, dict[str, int] | int] = {part: _count(each, name) for part, each in rows.groupby("part")}
-    return counts | {"duplicate_pairs": len(tables.pairs), "near_duplicate_pairs": len(tables.near)}
+    return (
+        counts
+        | {"duplicate_pairs": len(tables.pairs), "near_duplicate_pairs": len(tables.near)}
+        | _near_groups(tables.near)
+    )
+
+
+def _near_groups(near: pd.DataFrame) -> dict[str, dict[str, int] | int]:
+    """Count the groups that near-duplicates link, and the images of the largest one."""
+    images = pd.concat([near["first"], near["second"]]).drop_duplicates().to_frame("image")
+    sizes = np.bincount(group_images(images, [], near)) if len(images) else np.zeros(0, np.int64)
+    return {"near_duplicate_groups": len(sizes), "largest_near_duplicate_group": int(sizes.max(initial=0))}
 
 
 def _count(rows: pd.DataFrame, unit_name: str) -> dict[str, int]:

@@ -254,6 +254,14 @@ def test_a_clean_study_raises_nothing_and_is_counted() -> None:
     assert checked["duplicate_pairs"] == 3 and checked["near_duplicate_pairs"] == 3
 
 
+def test_near_duplicates_are_counted_by_group_with_the_size_of_the_largest() -> None:
+    tables = study()
+    first, second = zip(("a", "b"), ("b", "c"), ("d", "e"), strict=True)
+    for pairs, groups, largest in ((pd.DataFrame({"first": first, "second": second}), 2, 3), (tables.near[:0], 0, 0)):
+        checked = look(tables._replace(near=pairs))["checked"]
+        assert (checked["near_duplicate_groups"], checked["largest_near_duplicate_group"]) == (groups, largest)
+
+
 def test_an_input_that_is_missing_in_the_whole_test_is_a_doubt_and_no_leak():
     tables = study()
     assert list(missing_inputs(tables.train, tables.test)) == []
