@@ -101,14 +101,13 @@ def _steps(case: Case, precision: str, images: RandomImages, device: torch.devic
     if not is_recorded:
         learner.graphs = None
     elif device.type == "cpu":
-        learner.graphs = StepGraphs(learner.add_gradients, learner.network, _repeated)
+        learner.graphs = StepGraphs(learner.network, _repeated)
     learner.start_epoch(0)
     batch, start = EpochBatches(examples.on(device), recipe, 0)[0], time.perf_counter()
     learner.learn(batch, len(batch), 1, 0)
     _wait(device)
     first = time.perf_counter() - start
     mean = _seconds(lambda: learner.learn(batch, len(batch), 2, 0), device)
-    learner.graphs = None  # It refers to the learner, and holds memory of the GPU.
     return _Steps(first, mean, [value.cpu() for value in learner.network.state_dict().values()])
 
 

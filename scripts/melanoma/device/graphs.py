@@ -37,25 +37,28 @@ class _Static(NamedTuple):
 
 
 class StepGraphs:
-    """Calls `function` as it is, or as a recording that has its inputs always in the same memory.
+    """Calls a function as it is, or as a recording that has its inputs always in the same memory.
 
-    `function` takes inputs on the device, of which the last one is never None, and the number of images of the whole
+    The function takes inputs on the device, of which the last one is never None, and the number of images of the whole
     batch. It adds gradients to those of `network`, and returns a scalar without a gradient. It may change nothing else
     but buffers of the network. The gradients must stay in their memory: set them to zero, and not to None. If other
     parameters learn, other kernels are needed, and so are other graphs.
     """
 
-    def __init__(self, function: Function, network: nn.Module, record: Record) -> None:
-        self.function, self.network, self.record = function, network, record
+    def __init__(self, network: nn.Module, record: Record) -> None:
+        self.network, self.record = network, record
         self.recorded: dict[tuple[int, int], _Static] = {}
         self.is_possible = True
 
-    def __call__(self, inputs: Inputs, images: int, seed: int) -> Tensor:
-        """Return the result of the function, with torch's random numbers from `seed`, until the next call."""
-        static = self._static(inputs, images) if self.is_possible else None
+    def __call__(self, function: Function, inputs: Inputs, images: int, seed: int) -> Tensor:
+        """Return the result of the function, with torch's random numbers from `seed`, until the next call.
+
+        The function must be the same in all calls.
+        """
+        static = self._static(function, inputs, images) if self.is_possible else None
         if static is None:
             torch.manual_seed(seed)
-            return self.function(inputs, images)
+            return function(inputs, images)
         for memory, values in zip(static.inputs, inputs, strict=True):
             if memory is not None and values is not None:
                 memory.copy_(values)
@@ -63,14 +66,14 @@ class StepGraphs:
         static.recording.replay()
         return static.recording.result
 
-    def _static(self, inputs: Inputs, images: int) -> _Static | None:
+    def _static(self, function: Function, inputs: Inputs, images: int) -> _Static | None:
         """Return the recording for inputs of this kind, or None if there can be none."""
         assert inputs[-1] is not None
         kind = len(inputs[-1]), images
         if kind not in self.recorded:
             memory = [None if values is None else values.clone() for values in inputs]
             try:
-                recording = self._without_effect(lambda: self.function(memory, images))
+                recording = self._without_effect(lambda: function(memory, images))
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise

@@ -132,7 +132,7 @@ class Learner:
         if reasons:
             log.info("no CUDA graph of the training step: %s", ", ".join(reasons))
             return None
-        return StepGraphs(self.add_gradients, self.network, cuda_recorder(self.device))
+        return StepGraphs(self.network, cuda_recorder(self.device))
 
     def _accumulate(self, batch: Batch, images: int, step: int) -> Tensor:
         """Add the gradients of all parts of a batch; return the sum of the losses."""
@@ -149,11 +149,11 @@ class Learner:
 
     def _learn_part(self, inputs: DeviceBatch, images: int, seed: int) -> Tensor:
         if self.graphs is not None:
-            return self.graphs(inputs, images, seed)
+            return self.graphs(self._add_gradients, inputs, images, seed)
         torch.manual_seed(seed)
-        return self.add_gradients(inputs, images)
+        return self._add_gradients(inputs, images)
 
-    def add_gradients(self, inputs: Inputs, images: int) -> Tensor:
+    def _add_gradients(self, inputs: Inputs, images: int) -> Tensor:
         """Add the gradients of a part of a batch of `images`; return the sum of its losses, a scalar.
 
         `inputs` are the fields of a DeviceBatch.

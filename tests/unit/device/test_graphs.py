@@ -52,7 +52,7 @@ def examples(tmp_path):
 
 def learner(examples, recipe, record=None) -> Learner:
     made = Learner(recipe, examples, 2 if recipe.aux_loss_weight else 0, CPU, Processes())
-    made._graphs = lambda: record and StepGraphs(made.add_gradients, made.network, record)
+    made._graphs = lambda: record and StepGraphs(made.network, record)
     made.graphs = made._graphs()
     return made
 

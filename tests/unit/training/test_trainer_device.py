@@ -42,7 +42,7 @@ def as_on_a_gpu(monkeypatch):
             "device_images",
             lambda store, rows, device: DeviceImages(store, resident_if_they_fit(store, rows, device, free)),
         )
-        monkeypatch.setattr(Learner, "_graphs", lambda self: StepGraphs(self.add_gradients, self.network, record))
+        monkeypatch.setattr(Learner, "_graphs", lambda self: StepGraphs(self.network, record))
 
     return start
 
