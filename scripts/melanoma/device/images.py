@@ -64,7 +64,12 @@ class StoredImages:
 
 
 class ImageSource(Protocol):
-    """Gives the images of batches, warped, or with all that the device needs to warp them."""
+    """Gives the images of a store in batches, warped, or with all that the device needs to warp them."""
+
+    @property
+    def store(self) -> ImageReader:
+        """The store."""
+        ...
 
     def augmented(self, samples: Samples, side: int) -> tuple[Tensor | StoredImages, Transforms]:
         """Return the images of training samples, and their transforms, whose colors and noise are still to come."""

@@ -202,9 +202,9 @@ class PredictionBatches:
         indices = np.arange(len(self.examples.rows))[self.slices[number]]
         examples, images, transforms = self.examples, None, None
         source = examples.image_source()
-        if source is not None and examples.store is not None:
+        if source is not None:
             settings, seed = self.recipe.augmentation, self.recipe.seed
-            inside, side = frame(self.tta, examples.store.size, examples.output_size)
+            inside, side = frame(self.tta, source.store.size, examples.output_size)
             shown = inside.stop - inside.start
             transforms = views(self.tta, settings, seed, indices + examples.first, shown, side)
             images = source.views(examples.rows[indices], inside, transforms.affine, side)
