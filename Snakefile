@@ -37,6 +37,7 @@ include: "rules/tune.smk"
 include: "rules/predict.smk"
 include: "rules/fuse.smk"
 include: "rules/evaluate.smk"
+include: "rules/external.smk"
 include: "rules/report.smk"
 
 
@@ -47,3 +48,4 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report/report.html",
+        EXTERNAL_RESULTS,

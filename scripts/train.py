@@ -18,11 +18,9 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-import pandas as pd
-
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_parquet, write_bytes, write_csv
+from melanoma.common.files import read_csv, read_parquet, write_bytes, write_csv
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import process_group
 from melanoma.compute.preemption import TRY_AGAIN, Preempted, Preemption, scheduler_job
@@ -90,6 +88,7 @@ def main(args: argparse.Namespace) -> None:
                 log.info("the best epoch is %d", trained["epoch"])
     except Preempted as reason:
         log.warning("%s", reason)
+        checkpoints.ownership.release()
         sys.exit(TRY_AGAIN)
 
 
@@ -118,7 +117,7 @@ def fold_run(args: argparse.Namespace, workers: int) -> Run:
 def refit_run(args: argparse.Namespace, workers: int) -> Run:
     """Return the training on all images, for the mean of the folds' best epochs."""
     recipe = run_recipe(args)
-    epochs = round(mean(best_epoch(pd.read_csv(path), recipe.monitor) for path in args.epochs_from))
+    epochs = round(mean(best_epoch(read_csv(path), recipe.monitor) for path in args.epochs_from))
     return Run(recipe, read_parquet(args.train), None, args.images, epochs, workers)
 
 

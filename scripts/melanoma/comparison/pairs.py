@@ -7,7 +7,7 @@ import pandas as pd
 from melanoma.common.errors import InputError
 from melanoma.comparison.finished import Finished
 from melanoma.config.study import Evaluate
-from melanoma.evaluation.evaluate import clusters_drawn, resampling
+from melanoma.evaluation.cohorts import clusters_drawn, resampling
 from melanoma.stats.bootstrap import Interval, estimate
 from melanoma.stats.comparison import Pair, common_images, compare
 from melanoma.stats.metrics import Auroc
