@@ -25,6 +25,7 @@ from melanoma.common.stopwatch import Stopwatch
 from melanoma.compute.device import compute_device
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preempted, Preemption
+from melanoma.compute.progress_report import curves, process_age, report_epoch, report_start
 from melanoma.config.facts import training_recipe
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_columns import require_inputs
@@ -39,7 +40,6 @@ from melanoma.training.learner import Learner, LearnerState
 from melanoma.training.loader import Batch, EpochBatches, Examples, diagnosis_classes
 from melanoma.training.predictor import Predictor, TrainedNetwork
 from melanoma.training.prefetch import Prefetch
-from melanoma.training.progress_report import curves, process_age, report_epoch, report_start
 from melanoma.training.sampling import epoch_order, trained_prevalence
 
 
@@ -116,7 +116,7 @@ def train(
                 break
             trainer.train_epoch(epoch)
             row = trainer.finish_epoch(epoch)
-            report_epoch(row, run.epochs, trainer.stopwatch, trainer.device, writer)
+            report_epoch(epoch + 1, run.epochs, row, trainer.stopwatch, trainer.device, writer)
     return trainer.result(), pd.DataFrame(trainer.position["history"], columns=HISTORY)
 
 

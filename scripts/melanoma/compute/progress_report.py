@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from melanoma.common.cli import log
 from melanoma.common.stopwatch import Stopwatch
-from melanoma.training.early_stopping import EpochRow
 
+Writer = SummaryWriter | None
 _imported = time.monotonic()
 
 
 @contextmanager
-def curves(folder: Path | None, epoch: int) -> Iterator[SummaryWriter | None]:
+def curves(folder: Path | None, epoch: int) -> Iterator[Writer]:
     """Write TensorBoard's curves to `folder` from `epoch` on, and hide what an earlier process wrote of later epochs.
 
     Without a folder there is no writer.
@@ -33,22 +33,25 @@ def curves(folder: Path | None, epoch: int) -> Iterator[SummaryWriter | None]:
 
 
 def report_epoch(
-    row: EpochRow, epochs: int, stopwatch: Stopwatch, device: torch.device, writer: SummaryWriter | None
+    epoch: int, epochs: int, row: Mapping[str, object], stopwatch: Stopwatch, device: torch.device, writer: Writer
 ) -> None:
-    """Report the figures of one of `epochs` epochs, where its time went, and the greatest memory on a GPU so far."""
+    """Report the figures of `epoch` of `epochs`, where its time went, and the greatest memory on a GPU so far.
+
+    The figures of an epoch are the float values of its `row` of the history.
+    """
     figures = {name: value for name, value in row.items() if isinstance(value, float)}
     figures |= stopwatch.figures()
     if device.type == "cuda":
         figures["gpu_memory_gb"] = torch.cuda.max_memory_allocated(device) / 1e9
     log.info(
         "epoch %d of %d: %s",
-        row["epoch"],
+        epoch,
         epochs,
         ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()),
     )
     if writer is not None:
         for name, value in figures.items():
-            writer.add_scalar(name, value, row["epoch"])
+            writer.add_scalar(name, value, epoch)
         writer.flush()
 
 
