@@ -11,6 +11,7 @@ from melanoma.snakefile import sources
 from melanoma.snakefile.dependencies import code_params, file_digest, script_param
 from melanoma.snakefile.jobs import ModelJobs, growing, input_options, named, one_of
 from melanoma.snakefile.locks import go_on_after_a_kill
+from melanoma.snakefile.plan import write_plan
 from melanoma.snakefile.programs import find_programs
 from melanoma.snakefile.records import keep_record
 from melanoma.snakefile.retries import failures, retry_temporary_failures
@@ -154,3 +155,7 @@ wildcard_constraints:
     run="(fold-[0-9]+|refit)(-seed-[0-9]+)?",
     trial="[0-9a-f]{8}",
     shard="[0-9]+",
+
+
+onstart:
+    write_plan(Path(LOGS, "plan.json"), workflow)
