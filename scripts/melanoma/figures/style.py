@@ -1,5 +1,6 @@
 """The style that all figures share. Equal data give equal files, byte for byte."""
 
+import io
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -7,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import atomic_path
+from melanoma.common.files import write_checked
 
 # The palette of Okabe and Ito is safe under every common color blindness. Its yellow is too pale for lines.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -64,12 +65,13 @@ def line(number: int) -> Line:
 
 @styled
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure atomically and without a date, as PNG; as SVG, with the same as PNG and PDF beside it.
+    """Write a figure without a date, as PNG; as SVG, with the same as PNG and PDF beside it; each with its SHA-256.
 
     Raises InputError if the name ends neither in .svg nor in .png.
     """
     if path.suffix not in FORMATS:
         raise InputError(f"{path}: a figure is written as .svg or .png; use one of these endings")
     for kind in FORMATS[path.suffix]:
-        with atomic_path(path.with_suffix(f".{kind}")) as temporary:
-            figure.savefig(temporary, format=kind, metadata=UNDATED[kind])
+        content = io.BytesIO()
+        figure.savefig(content, format=kind, metadata=UNDATED[kind])
+        write_checked(path.with_suffix(f".{kind}"), content.getvalue())

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import yaml
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json, read_parquet
+from melanoma.common.files import read_intact, read_json, read_parquet
 from melanoma.common.provenance import ROOT, commit
 from melanoma.config.facts import start_of
 from melanoma.config.recipe import read_recipe
@@ -122,7 +122,7 @@ def figure(name: str, path: Path) -> Figure:
         raise InputError(f"{path}: a figure of the report must be one of .svg, .png")
     caption = ROOT / "report" / f"{name.partition(':')[0]}.rst"
     if path.suffix == ".svg":
-        uri = f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
+        uri = f"data:image/svg+xml;base64,{base64.b64encode(read_intact(path)).decode()}"
     else:
         uri = f"data:image/webp;base64,{webp(read_png(path), SHEET_SIDE)}"
     return {"uri": uri, "caption": caption.read_text().strip() if caption.exists() else name.replace("_", " ")}

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError
+from melanoma.common.files import read_intact
 
 if TYPE_CHECKING:  # a page without images need not load h5py
     from melanoma.images.store import ImageReader
@@ -176,7 +177,7 @@ def read_png(path: Path) -> NDArray[np.uint8]:
     """Return a PNG file as uint8 (h, w, 3)."""
     import cv2
 
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    pixels = cv2.imdecode(np.frombuffer(read_intact(path), np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise InputError(f"{path}: not a readable PNG; draw the figures again")
     return np.asarray(pixels[:, :, ::-1], np.uint8)
