@@ -47,3 +47,4 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report/report.html",
+        EXPLANATIONS,

@@ -53,6 +53,7 @@ SPLIT = {
     "leakage": f"{RESULTS}/split/leakage.json",
 }
 AUDIT = f"{RESULTS}/evaluate/leakage.json"
+EXPLANATIONS = f"{RESULTS}/evaluate/explanations.npz"
 # This file is no output of a rule, because Snakemake would delete it.
 TEST_ACCESS_LOG = f"{RESULTS}/test_access_log.jsonl"
 TRIAL = f"{RESULTS}/tune/{{untuned}}/trial-{{trial}}"

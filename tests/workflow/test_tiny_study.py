@@ -130,7 +130,7 @@ def test_every_access_to_test_labels_is_in_the_log_and_none_is_lost_by_a_rerun(f
     path = folder / "results/tiny/test_access_log.jsonl"
     before = path.read_bytes()
     entries = [json.loads(line) for line in before.splitlines()]
-    assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds"}
+    assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds", "explain"}
     assert len({(entry["test"], entry["configuration"]) for entry in entries}) == 1
     snakemake(folder, "--cores", 2, *TINY, "--forcerun", "compare_seeds")
     after = path.read_bytes()
