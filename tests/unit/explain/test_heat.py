@@ -18,7 +18,7 @@ from melanoma.training.loader import Examples, PredictionBatches, to_device
 from melanoma.training.predictor import Predictor
 from melanoma.training.prefetch import Prefetch
 
-INPUT, COUNT, STEPS = 64, 48, 40
+INPUT, COUNT, STEPS = 64, 32, 40
 SPOT, NEAR = 12, 4
 CNN = {"channels": [8, 16, 16], "kernels": [3, 3, 3], "padding": "same", "pooling": "average", "hidden": []}
 TRAINED = {
