@@ -80,6 +80,14 @@ def test_damaged_files_do_not_stop_the_others_and_are_listed_with_reasons(finish
     assert answers["logit"].iloc[3:].to_numpy() == pytest.approx(expected.loc[answers.index[3:]].to_numpy(), abs=1e-6)
 
 
+@pytest.mark.parametrize(("name", "pictures"), [("joint", 2), ("mean", 2), ("boosting", 1)])
+def test_the_page_has_a_thumbnail_and_a_map_of_each_image_that_a_network_reads(bundles, name, pictures):
+    page = bundles / f"{name}.html"
+    answers = classify(bundles, name, "--table", bundles / "table.csv", "--html", page, "--explain")
+    text = page.read_text()
+    assert text.count("<img") == pictures * len(answers) and text.count("<tr>") == len(answers) + 1
+
+
 def test_a_submission_to_kaggle_has_its_two_columns(bundles):
     quick.run(
         *("classify", "--bundle", bundles / "cnn", "--output", bundles / "submission.csv", "--format", "kaggle"),

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients, LayerGradCam
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -50,14 +49,23 @@ def explain(predictor: Predictor, examples: Examples) -> Heat:
         if layer is None:
             heat = _integrated_gradients(network, inputs.images, inputs.metadata)
         else:
-            cam = LayerGradCam(network, layer)
-            heat = cam.attribute(inputs.images, 0, inputs.metadata, relu_attributions=True)[:, 0]
+            heat = _grad_cam(network, layer, inputs.images, inputs.metadata)
         maps += [_scaled(one) for one in heat.detach().float().cpu().numpy()]
     return Heat(np.array(maps, np.uint8).reshape(-1, SIDE, SIDE), method)
 
 
+def _grad_cam(network: nn.Module, layer: nn.Module, images: Tensor, metadata: Tensor) -> Tensor:
+    """Return what the positions of a layer add to the logit, without negative values, (n, h, w)."""
+    from captum.attr import LayerGradCam  # not loaded by a command that explains nothing: it takes a second
+
+    heat: Tensor = LayerGradCam(network, layer).attribute(images, 0, metadata, relu_attributions=True)
+    return heat[:, 0]
+
+
 def _integrated_gradients(network: nn.Module, images: Tensor, metadata: Tensor) -> Tensor:
     """Return what the pixels add to the logit, without negative values, (n, side, side), blurred."""
+    from captum.attr import IntegratedGradients
+
     method = IntegratedGradients(network)
     with torch.enable_grad():
         added = method.attribute(

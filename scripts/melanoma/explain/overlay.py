@@ -16,6 +16,11 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.uint8]) -> NDArray[np.uin
     return np.asarray(np.rint(image * (1 - weight) + colors * weight), np.uint8)
 
 
+def shrunk(heat: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return a map, uint8 (S, S), resized to `side` pixels."""
+    return np.asarray(cv2.resize(heat, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def webp(pixels: NDArray[np.uint8], quality: int = 80) -> bytes:
     """Return an image, uint8 (h, w, 3) RGB, as a WebP file."""
     colors = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
