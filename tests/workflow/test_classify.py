@@ -6,11 +6,15 @@ import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
+from scipy.special import expit, logit
 
 import quick
 from melanoma.common.files import read_json
+from melanoma.config.data import Images
+from melanoma.images.shards import prepare_file
 from project import ROOT, SCRIPTS
 
 pytestmark = pytest.mark.xdist_group("finished")
@@ -86,6 +90,20 @@ def test_the_page_has_a_thumbnail_and_a_map_of_each_image_that_a_network_reads(b
     answers = classify(bundles, name, "--table", bundles / "table.csv", "--html", page, "--explain")
     text = page.read_text()
     assert text.count("<img") == pictures * len(answers) and text.count("<tr>") == len(answers) + 1
+
+
+def test_the_onnx_models_of_a_bundle_give_its_logits_without_the_workflow(finished, bundles, tmp_path):
+    """A foreign runtime follows bundle.json: two folds without test-time augmentation, then the mean of them."""
+    quick.run("bundle", "--results", finished[0] / "results/tiny", "--model", "cnn", "--onnx", "--output", tmp_path)
+    about = read_json(tmp_path / "bundle.json")
+    network = about["onnx"]["networks"]["cnn"]
+    assert network["side"] == 32 and network["preparation"]["fit"] == "center_crop" and not network["columns"]
+    preparation = Images.model_validate(network["preparation"])
+    pixels = [prepare_file(file, preparation).pixels for file in sorted((bundles / "images").iterdir())]
+    sessions = [onnxruntime.InferenceSession(tmp_path / path) for path in network["runs"].values()]
+    probability = np.mean([expit(one.run(["logit"], {"images": np.array(pixels)})[0]) for one in sessions], axis=0)
+    assert set(network["runs"].values()) < set(about["files"])
+    np.testing.assert_allclose(logit(probability), classify(bundles, "cnn")["logit"], atol=1e-4)
 
 
 def test_a_submission_to_kaggle_has_its_two_columns(bundles):

@@ -4,11 +4,13 @@ bundle.json               what the bundle is; see `BundleFile`
 README.md                 the model card
 models/<name>.json        how each model predicts
 models/<name>/<run>.safetensors   the weights of each training of a network
+models/<name>/<run>.onnx          the same as ONNX, if it was asked for
 """
 
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
+from melanoma.bundle.onnx_export import Onnx
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import read_json, sha256, write_bytes, write_json
 
@@ -49,6 +51,7 @@ class BundleFile(TypedDict):
     needs: list[str]  # columns that are read for each image
     versions: dict[str, str]
     files: dict[str, str]  # SHA-256 by path
+    onnx: NotRequired[Onnx]
 
 
 def write_bundle(folder: Path, about: BundleFile, files: dict[str, bytes]) -> None:

@@ -12,10 +12,14 @@ import torch
 
 from melanoma.bundle.card import model_card
 from melanoma.bundle.contents import FORMAT, BundleFile, Kind, Range, Scores, write_bundle
+from melanoma.bundle.onnx_export import HOW, Onnx, OnnxNetwork, about_network, to_onnx
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, read_parquet
+from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.stats import calibration, thresholds
 from melanoma.stats.conformal import patient_weights
+from melanoma.training.loader import Examples
+from melanoma.training.saved_network import from_safetensors
 
 FILES: dict[Kind, str] = {
     "network": "predict/{}.json",
@@ -25,17 +29,20 @@ FILES: dict[Kind, str] = {
 MEASURES = ["width", "height", "sharpness", "exposure", "border_fraction", "hair"]
 # The share of the training images outside a range, half on each side.
 OUTSIDE = 0.01
+CHECKED = 8  # images on which the logits of ONNX are compared with those of torch
 
 
-def pack(results: Path, model: str | None, folder: Path) -> BundleFile:
+def pack(results: Path, model: str | None, folder: Path, onnx: bool = False) -> BundleFile:
     """Write the bundle of a model of the study in `results`, by default of the selected model, to `folder`.
 
-    Raises InputError if the study is not finished, has no such model, or if the model has no weights, as external
-    predictions.
+    With `onnx` it also has each network as ONNX. Raises InputError if the study is not finished, has no such model, or
+    if the model has no weights, as external predictions.
     """
     name = model or read_json(_existing(results, "fuse/selected_model.json"))["selected_model"]
     models, files = _with_members(results, name)
     about = _describe(results, name, models)
+    if onnx:
+        about["onnx"] = _add_onnx(results, models, files)
     metrics = read_json(_existing(results, "evaluate/metrics.json"))[name]
     files["README.md"] = model_card(about, metrics).encode()
     write_bundle(folder, about, files)
@@ -66,6 +73,23 @@ def _with_members(results: Path, name: str) -> tuple[dict[str, Kind], dict[str, 
         values["runs"] = {run: values["runs"][run] for run in values["test_runs"]}
     files[f"models/{name}.json"] = json.dumps(values, indent=1).encode()
     return models | {name: kind}, files
+
+
+def _add_onnx(results: Path, models: dict[str, Kind], files: dict[str, bytes]) -> Onnx:
+    """Add the ONNX model of each training of each network to `files`, and return what the bundle says about them."""
+    table = read_parquet(_existing(results, "split/test.parquet")).head(CHECKED)
+    networks: dict[str, OnnxNetwork] = {}
+    for name in (name for name, kind in models.items() if kind == "network"):
+        runs = {}
+        for run, entry in json.loads(files[f"models/{name}.json"])["runs"].items():
+            trained = from_safetensors(files[entry["weights"]], entry["weights"])
+            images = None if trained["images"] is None else _existing(results, "images/images.h5")
+            encoder = MetadataEncoder.from_dict(trained["encoder"])
+            examples = Examples.of(table, encoder, images, trained["recipe"]["input_size"])
+            runs[run] = f"models/{name}/{run}.onnx"
+            files[runs[run]] = to_onnx(trained, examples, f"{name} ({run})")
+            networks[name] = about_network(trained, runs)
+    return Onnx(networks=networks, how=HOW)
 
 
 def _kind(results: Path, name: str) -> Kind:
