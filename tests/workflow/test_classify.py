@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -90,6 +91,26 @@ def test_the_page_has_a_thumbnail_and_a_map_of_each_image_that_a_network_reads(b
     answers = classify(bundles, name, "--table", bundles / "table.csv", "--html", page, "--explain")
     text = page.read_text()
     assert text.count("<img") == pictures * len(answers) and text.count("<tr>") == len(answers) + 1
+
+
+def test_an_image_unlike_the_training_images_has_warnings_and_their_likes_have_few(bundles, tmp_path):
+    shutil.copytree(bundles / "cnn", tmp_path / "cnn")
+    shutil.copytree(bundles / "images", tmp_path / "images")
+    stripes = np.zeros((400, 500, 3), np.uint8)
+    stripes[::40, :, 1] = stripes[:, ::40, 2] = 255
+    cv2.imwrite(str(tmp_path / "images" / "stripes.png"), stripes)
+    warnings = classify(tmp_path, "cnn")["warnings"].fillna("")
+    assert "perhaps no dermoscopic image" in warnings["stripes"]
+    assert re.search("(greener|bluer|redder|yellower) than the training images", warnings["stripes"])
+    assert warnings.str.contains("dermoscopic").sum() <= 3
+
+
+def test_the_deviation_of_a_fusion_is_that_of_its_members(finished, bundles):
+    answers = classify(bundles, "mean", "--table", bundles / "table.csv")
+    results = finished[0] / "results/tiny/predict"
+    members = [pd.read_parquet(results / f"{name}.parquet").set_index("image")["logit"] for name in ("cnn", "logistic")]
+    expected = np.std([logits.loc[answers.index] for logits in members], axis=0, ddof=1)
+    assert answers["deviation"].to_numpy() == pytest.approx(expected)
 
 
 def test_the_onnx_models_of_a_bundle_give_its_logits_without_the_workflow(finished, bundles, tmp_path):

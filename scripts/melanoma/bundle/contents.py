@@ -3,6 +3,7 @@
 bundle.json               what the bundle is; see `BundleFile`
 README.md                 the model card
 models/<name>.json        how each model predicts
+training_embeddings.safetensors   a sample of the training images, as the network of `training_embeddings` sees them
 models/<name>/<run>.safetensors   the weights of each training of a network
 models/<name>/<run>.onnx          the same as ONNX, if it was asked for
 """
@@ -36,6 +37,15 @@ class Scores(TypedDict):
     weight: list[float]
 
 
+class TrainingEmbeddings(TypedDict):
+    """The training whose embeddings are kept, and the distance to them that 1 % of unseen images exceed."""
+
+    network: str
+    run: str
+    file: str
+    limit: float
+
+
 class BundleFile(TypedDict):
     """The content of bundle.json."""
 
@@ -52,6 +62,7 @@ class BundleFile(TypedDict):
     versions: dict[str, str]
     files: dict[str, str]  # SHA-256 by path
     onnx: NotRequired[Onnx]
+    training_embeddings: NotRequired[TrainingEmbeddings]  # missing if no network reads images
 
 
 def write_bundle(folder: Path, about: BundleFile, files: dict[str, bytes]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from melanoma.bundle.contents import BundleFile, read_bundle
+from melanoma.bundle.reference import Reference
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.fusion.saved_fusion import Fusion
@@ -29,6 +30,7 @@ class BundledModel:
     networks: dict[str, NetworkModel]
     metadata: dict[str, MetadataModel]
     fusions: dict[str, Fusion]
+    reference: Reference | None = None  # embeddings of training images, if a network reads images
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -38,11 +40,13 @@ class BundledModel:
         by_kind: dict[str, dict[str, Any]] = {"network": {}, "metadata": {}, "fusion": {}}
         for name, kind in about["models"].items():
             by_kind[kind][name] = values[name]
+        kept = about.get("training_embeddings")
         return cls(
             about,
             {name: _network(name, entry, files) for name, entry in by_kind["network"].items()},
             {name: MetadataModel.from_dict(entry) for name, entry in by_kind["metadata"].items()},
             {name: Fusion.from_dict(entry) for name, entry in by_kind["fusion"].items()},
+            None if kept is None else Reference.from_bytes(files[kept["file"]], kept["limit"]),
         )
 
     @property
@@ -55,7 +59,11 @@ class BundledModel:
         return bool(self.metadata) or networks or stacks
 
     def predict(self, networks: dict[str, pd.DataFrame], table: pd.DataFrame) -> pd.DataFrame:
-        """Return the predictions of the bundle's model, in the order of `table`.
+        """Return the predictions of the bundle's model, see `predict_members`."""
+        return self.predict_members(networks, table)[self.about["name"]]
+
+    def predict_members(self, networks: dict[str, pd.DataFrame], table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Return the predictions of the bundle's model and of all its members by name, in the order of `table`.
 
         `networks` maps each network to its predictions (see `table.read_predictions`) of the images of `table`, which
         has image, patient, age, sex and site.
@@ -66,7 +74,7 @@ class BundledModel:
                 predictions[name] = self.metadata[name].predict(table)
             elif name in self.fusions:
                 predictions[name] = self.fusions[name].predict(predictions, table)
-        return predictions[self.about["name"]].set_index("image").loc[table["image"]].reset_index()
+        return {name: rows.set_index("image").loc[table["image"]].reset_index() for name, rows in predictions.items()}
 
     def calibrated(self, probability: Floats, prevalence: float | None = None) -> Floats:
         """Return calibrated probabilities, (n,), for the study's prevalence of melanoma or for another one."""
