@@ -1,11 +1,12 @@
 # make install: the environment .venv, from the lock file; every other target makes it, too.
 # make demo: the demo study, to its report. make lint: linters and types. make test: all tests but tests/cluster.
+# make test-slow: two of these tests with many more kills and other faults, in about an hour.
 # make test-cluster: the tests on a real Slurm and a real Grid Engine, which they install as root.
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-cluster lint docs lock clean
+.PHONY: install demo test test-slow test-cluster lint docs lock clean
 
 install: .venv/installed
 
@@ -15,6 +16,10 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -n $(CORES) $(PYTEST_OPTIONS)
 	@echo "tests/cluster did not run: make test-cluster runs it, as root, and apt-get installs Slurm and Grid Engine"
+
+test-slow: .venv/installed
+	FAULTS=500 GROUP_SIGNALS=50 $(BIN)/python -m pytest -n 2 --timeout=0 $(PYTEST_OPTIONS) \
+		tests/unit/training/test_trainer_faults.py tests/unit/training/test_trainer_group_signals.py
 
 # With four cores, the two schedulers are tested side by side.
 test-cluster: .venv/installed

@@ -38,6 +38,7 @@ include: "rules/tune.smk"
 include: "rules/predict.smk"
 include: "rules/fuse.smk"
 include: "rules/evaluate.smk"
+include: "rules/external.smk"
 include: "rules/report.smk"
 
 
@@ -50,3 +51,4 @@ rule all:
         f"{RESULTS}/report/report.html",
         EXPLANATIONS,
         doctor_on_a_cluster,
+        EXTERNAL_RESULTS,

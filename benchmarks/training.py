@@ -1,74 +1,127 @@
-"""Compares training with the network alone, on one batch on the device, and with a plain loop over JPEG files.
+"""Compares training with the network alone, on a batch that stays on the device, and with the usual way.
 
-python benchmarks/training.py --images FOLDER_OF_JPEGS --output benchmarks/results/training.md
+python benchmarks/training.py --gpu --minutes 6 --threads 16 --output benchmarks/results/training_gpu.md
+python benchmarks/training.py --minutes 6 --output benchmarks/results/training.md
 
-The plain loop is a DataLoader over JPEG files of the stored size with torchvision's v2 transforms, the same network and
-optimizer. Each method runs in a fresh process; the methods take turns. On a GPU (--gpu), precision and compilation
-vary.
+The usual way is a DataLoader over JPEG files of the stored size with torchvision's v2 transforms, the same network in
+float32, and an optimizer of torch. All run in one process and share the minutes. The page is written after each
+network, so a run that is stopped leaves what it has measured.
 """
 
-import multiprocessing
+import itertools
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import cv2
 import pandas as pd
 import torch
 from loader import AUGMENTATION, Files, stored_jpegs
-from measurement import Stopwatch, conditions, markdown, parser, peak_memory, publish
+from measurement import conditions, markdown, parser, publish
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
-from melanoma.compute.device import set_up_torch
+from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes
-from melanoma.compute.preemption import Preemption
+from melanoma.compute.preemption import Preempted, Preemption
 from melanoma.config.data import Images
 from melanoma.config.recipe import Recipe
 from melanoma.images.shards import write_shard
 from melanoma.models.classifier import build_network
 from melanoma.training.checkpoint import Checkpoints
-from melanoma.training.trainer import Run, Trainer
+from melanoma.training.trainer import Run, train
 
-STORED, TURNS, CPU_IMAGES = 512, 3, 64
-METHODS = ("workflow", "network alone", "plain loop")
+STORED, COLUMNS, END = 512, 3, 0.95  # the share of the minutes that is measured
+# The first steps of a training choose kernels and allocate memory.
+WARM_UP = 3
+# The dense bfloat16 arithmetic of a card in TFLOP/s, from its data sheet, by a part of its name.
+PEAKS = {"H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L4": 121}
 
 
-@dataclass(frozen=True)
-class Case:
-    """A network, its input size and batch size. `variant` has other settings of the recipe."""
+class Case(NamedTuple):
+    """A network, its input size in pixels, its batch size, and the batches of an epoch."""
 
     network: str
     size: int
     batch: int
-    variant: tuple[tuple[str, Any], ...] = ()
+    batches: int
+
+
+CPU_CASES = [Case("baseline_cnn", 512, 16, 4), Case("efficientnet_b0", 224, 16, 4), Case("resnest50", 224, 16, 2)]
+GPU_CASES = [Case("baseline_cnn", 512, 20, 200), Case("efficientnet_b4", 384, 64, 32), Case("resnest269", 416, 20, 25)]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where all is measured: JPEG `files` of the stored size, the `folder` of their store, CPU threads, 0 or 1 GPUs."""
+
+    files: list[Path]
+    folder: Path
+    threads: int
+    gpus: int
 
     @property
-    def label(self) -> str:
-        """The label in the table."""
-        return f"{self.network} at {self.size}" + "".join(f", {key}: {value}" for key, value in self.variant)
+    def workers(self) -> int:
+        """Return how many threads or processes load batches."""
+        return max(self.threads - 1, 1) if self.gpus else 0
+
+    def now(self) -> float:
+        """Return seconds: on a CPU those of the processor, so that other processes of the machine do not count."""
+        return time.perf_counter() if self.gpus else time.process_time() / self.threads
 
 
-CPU_CASES = [
-    Case("baseline_cnn", 512, 16),
-    Case("efficientnet_b0", 224, 16),
-    Case("resnest50", 224, 16),
-]
-BEST = (("precision", "bfloat16"), ("compile", True))
-GPU_CASES = [
-    Case(network, size, batch, variant)
-    for network, size, batch in (("resnest269", 416, 20), ("efficientnet_b4", 384, 64), ("baseline_cnn", 512, 20))
-    for variant in ((), BEST[:1], BEST)
-]
+class Pace(Preemption):
+    """The moment after each step of a training, which stops at the `deadline`, a time of the monotonic clock."""
+
+    def __init__(self, deadline: float, now: Callable[[], float]) -> None:
+        super().__init__(None)
+        self.deadline, self.now = deadline, now
+        self.began, self.moments = now(), list[float]()
+        self.is_over = False
+
+    def reason(self) -> str | None:
+        """Note the moment of a step. Return why to stop now, or None."""
+        if not self.is_over:
+            self.moments.append(self.now())
+        self.is_over = time.monotonic() >= self.deadline
+        return "the end of its minutes" if self.is_over else None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured: images per second within epochs, the seconds to the first step, those between epochs, GB.
+
+    A figure is NaN if there was no time for it, and the memory also without a GPU.
+    """
+
+    rate: float
+    start: float
+    gap: float
+    memory: float
+
+    @classmethod
+    def of(cls, pace: Pace, case: Case, memory: float) -> "Figures":
+        """Return the figures of a training. The gap is the time between two epochs beyond that of a step."""
+        steps: list[float] = []
+        gaps: list[float] = []
+        for number, (before, after) in enumerate(itertools.pairwise(pace.moments), start=1):
+            if number % case.batches == 0:
+                gaps.append(after - before)
+            elif number >= min(WARM_UP, case.batches):
+                steps.append(after - before)
+        step = statistics.fmean(steps) if steps else float("nan")
+        gap = statistics.median(gaps) - step if gaps else float("nan")
+        return cls(case.batch / step, pace.moments[0] - pace.began, gap, memory)
 
 
 def recipe_of(case: Case, gpus: int) -> Recipe:
-    """Return the recipe of a case."""
+    """Return the recipe of a case, on a GPU with mixed precision."""
     model = {
         "network": case.network,
         "input_size": case.size,
@@ -76,158 +129,193 @@ def recipe_of(case: Case, gpus: int) -> Recipe:
         "backbone": {"pretrained": False},
         "augmentation": AUGMENTATION,
         "sampling": {"name": "none"},
+        "precision": "bfloat16" if gpus else "float32",
         "resources": {"gpus": gpus},
     }
-    return Recipe.model_validate(model | dict(case.variant))
+    return Recipe.model_validate(model)
 
 
-def table(files: list[Path]) -> pd.DataFrame:
-    """Return the training rows of the files. Every third image is a melanoma."""
-    count = len(files)
+def table(files: list[Path], count: int) -> pd.DataFrame:
+    """Return `count` training rows, which repeat the files. Every third image is a melanoma."""
+    rows = [number % len(files) for number in range(count)]
     columns = {
-        "row": range(count),
-        "image": [path.stem for path in files],
-        "target": [int(i % 3 == 0) for i in range(count)],
+        "row": rows,
+        "image": [files[row].stem for row in rows],
+        "target": [int(row % 3 == 0) for row in rows],
     }
     return pd.DataFrame(columns).assign(age=50.0, sex="male", site="torso", diagnosis=None)
 
 
-def workflow_epochs(recipe: Recipe, files: list[Path], folder: Path, threads: int) -> Iterator[int]:
-    """Train epochs as the workflow does. Yield the number of images of each epoch."""
-    workers = max(threads - 1, 1) if recipe.resources.gpus else 0
-    run = Run(recipe, table(files), None, folder / "shard.h5", 1000, workers)
-    trainer = Trainer(run, Checkpoints(folder / "resume", ""), Preemption(None), Processes())
-    for epoch in range(1000):
-        trainer.position |= {"epoch": epoch, "batch": 0}
-        trainer.train_epoch(epoch)
-        yield len(files)
+def workflow(bench: Bench, case: Case, pace: Pace) -> None:
+    """Train as the workflow does, without validation."""
+    rows = table(bench.files, case.batch * case.batches)
+    run = Run(recipe_of(case, bench.gpus), rows, None, bench.folder / "shard.h5", 10_000, bench.workers)
+    checkpoints = Checkpoints(bench.folder / "resume", case.network)
+    try:
+        train(run, checkpoints, None, pace, Processes())
+    except Preempted:
+        checkpoints.clear()
 
 
-def network_epochs(recipe: Recipe, files: list[Path], folder: Path, threads: int) -> Iterator[int]:
-    """Train the network on one batch on the device. Yield the number of images of each epoch."""
-    device, step = _plain_training(recipe)
-    size = recipe.input_size or STORED
-    images = torch.randn(recipe.batch_size, 3, size, size, device=device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    targets = (torch.arange(recipe.batch_size, device=device) % 3 == 0).float()
-    batches = len(files) // recipe.batch_size
-    while True:
-        for _ in range(batches):
-            step(images, targets)
-        yield batches * recipe.batch_size
+def network_alone(bench: Bench, case: Case, pace: Pace) -> None:
+    """Train the network on one batch that is on the device, with the recipe's precision."""
+    device = compute_device(bench.gpus, "float32")
+    images, targets = batch_of(case, device)
+    _train(recipe_of(case, bench.gpus), device, itertools.repeat((images, targets)), pace)
 
 
-def plain_epochs(recipe: Recipe, files: list[Path], folder: Path, threads: int) -> Iterator[int]:
-    """Train on JPEG files with torchvision's transforms. Yield the number of images of each epoch."""
-    device, step = _plain_training(recipe)
-    workers = max(threads - 1, 1) if recipe.resources.gpus else 0
-    batches = DataLoader(
-        Files(files, recipe.input_size or STORED),
-        recipe.batch_size,
-        shuffle=True,
-        num_workers=workers,
-        pin_memory=workers > 0,
+def usual_way(bench: Bench, case: Case, pace: Pace) -> None:
+    """Train on JPEG files with a DataLoader and torchvision's transforms, in float32, with any kernels."""
+    device = compute_device(bench.gpus, "float32")
+    torch.set_deterministic_debug_mode("default")
+    files = [bench.files[row] for row in table(bench.files, case.batch * case.batches)["row"]]
+    recipe = recipe_of(case, bench.gpus).model_copy(update={"precision": "float32"})
+    loader = DataLoader(
+        Files(files, case.size), case.batch, shuffle=True, num_workers=bench.workers, pin_memory=bench.gpus > 0
     )
-    while True:
-        for images in batches:
-            step(images.to(device, non_blocking=True), torch.zeros(len(images), device=device))
-        yield len(files)
+    batches = (images for _ in itertools.count() for images in loader)
+    moved = ((images.to(device, non_blocking=True), torch.zeros(len(images), device=device)) for images in batches)
+    _train(recipe, device, moved, pace)
 
 
-def _plain_training(recipe: Recipe) -> tuple[torch.device, Callable[[Tensor, Tensor], None]]:
-    """Return the device and a function that trains one step."""
-    device = torch.device("cuda" if recipe.resources.gpus else "cpu")
-    model = build_network(recipe, recipe.input_size or STORED, 3).to(device, memory_format=torch.channels_last).train()
-    forward = torch.compile(model) if recipe.compile else model
+WAYS = (workflow, network_alone, usual_way)
+
+
+def batch_of(case: Case, device: torch.device, count: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return a batch of random images with their targets on `device`; of `count` images, by default of the case."""
+    count = count or case.batch
+    images = torch.randn(count, 3, case.size, case.size, device=device)
+    return images.contiguous(memory_format=torch.channels_last), (torch.arange(count, device=device) % 3 == 0).float()
+
+
+def _train(recipe: Recipe, device: torch.device, batches: Iterable[tuple[Tensor, Tensor]], pace: Pace) -> None:
+    """Train on the batches until the pace says to stop. As in the workflow, the loss is read a step later."""
+    model = build_network(recipe, recipe.input_size or STORED, COLUMNS)
+    model = model.to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    metadata = torch.zeros(recipe.batch_size, 3, device=device)
-
-    def step(images: Tensor, targets: Tensor) -> None:
+    before = torch.zeros((), device=device)
+    for images, targets in batches:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            logits = forward(images, metadata[: len(images)])[:, 0]
-        binary_cross_entropy_with_logits(logits.float(), targets).backward()
+            logits = model(images, torch.zeros(len(images), COLUMNS, device=device))[:, 0]
+        loss = binary_cross_entropy_with_logits(logits.float(), targets)
+        loss.backward()
         optimizer.step()
+        before.item()
+        before = loss.detach()
+        if pace.reason():
+            return
 
-    return device, step
+
+def operations(case: Case, device: torch.device) -> float:
+    """Return the floating-point operations of forward and backward pass of one image, two for each multiply-add."""
+    model = build_network(recipe_of(case, 0), case.size, COLUMNS).to(device).train()
+    images, _ = batch_of(case, device, 2)
+    with FlopCounterMode(display=False) as counter:
+        model(images, torch.zeros(2, COLUMNS, device=device)).sum().backward()
+    return counter.get_total_flops() / 2
 
 
-def measure(method: str, case: Case, files: list[Path], folder: Path, threads: int, gpus: int) -> dict[str, float]:
-    """Return images per second, used share of the CPU threads, and peak memory in GB, of the second epoch.
+def measure(bench: Bench, cases: list[Case], end: float) -> Iterator[list[str]]:
+    """Yield a row of the table for each case. All is measured until `end`, a time of the monotonic clock."""
+    remaining = len(cases) * len(WAYS)
+    peak = _peak() if bench.gpus else float("nan")
+    for case in cases:
+        figures = []
+        for way in WAYS:
+            now = time.monotonic()
+            figures.append(one_way(way, bench, case, now + (end - now) / remaining))
+            remaining -= 1
+        ours, alone, usual = figures
+        effort = operations(case, compute_device(bench.gpus, "float32"))
+        yield [
+            f"{case.network} at {case.size}",
+            str(case.batch),
+            *(_shown(each.rate, ".1f") for each in figures),
+            _shown(ours.rate / alone.rate, ".2f", "**"),
+            _shown(ours.rate / usual.rate, ".2f", "**"),
+            f"{effort / 1e9:.1f}",
+            *(_shown(each.rate * effort / peak, ".1%") for each in (ours, alone)),
+            *(_shown(value, ".2f") for value in (ours.start, ours.gap, usual.gap)),
+            *(_shown(each.memory, ".1f") for each in (ours, usual)),
+        ]
 
-    On the CPU, seconds are processor time, so that other processes of the machine do not count.
-    """
-    set_up_torch(threads)
-    cv2.setNumThreads(1)
+
+def one_way(way: Callable[[Bench, Case, Pace], None], bench: Bench, case: Case, deadline: float) -> Figures:
+    """Train in one way until the `deadline` and return the figures."""
+    set_up_torch(bench.threads)
     torch.manual_seed(0)
-    recipe = recipe_of(case, gpus)
-    epochs = dict(zip(METHODS, (workflow_epochs, network_epochs, plain_epochs), strict=True))[method](
-        recipe, files, folder, threads
+    if bench.gpus:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    pace = Pace(deadline, bench.now)
+    way(bench, case, pace)
+    figures = Figures.of(pace, case, torch.cuda.max_memory_allocated() / 1e9 if bench.gpus else float("nan"))
+    print(f"{case.network}, {way.__name__}: {len(pace.moments)} steps, {figures}", flush=True)
+    return figures
+
+
+HEADER = [
+    *("network", "batch", "workflow, images/s", "network alone", "usual way"),
+    *("workflow / network alone", "workflow / usual way", "GFLOP of an image"),
+    *("share of the peak", "network alone, share of the peak"),
+    *("start, s", "between epochs, s", "usual way, between epochs, s", "GB", "usual way, GB"),
+]
+
+
+def page(rows: list[list[str]], bench: Bench, minutes: float) -> list[str]:
+    """Return the parts of the page of results."""
+    where = (
+        f"{torch.cuda.get_device_name()}, {bench.threads} CPU threads"
+        if bench.gpus
+        else (f"{bench.threads} CPU thread(s), processor time")
     )
-    next(epochs)
-    _finish(gpus)
-    with Stopwatch() as watch:
-        images = next(epochs)
-        _finish(gpus)
-    return {
-        "rate": images / (watch.wall if gpus else watch.cpu / threads),
-        "busy": watch.cpu / watch.wall / threads,
-        "memory": torch.cuda.max_memory_allocated() / 1e9 if gpus else peak_memory(),
-    }
+    return [
+        "# Training\n",
+        conditions(f"{where}; {minutes:g} minutes for all networks, in one process"),
+        "The workflow reads and augments images, and does the forward and backward pass and the optimizer step. The"
+        " rates are those within epochs, after the first steps. The start is the time to the end of the first step,"
+        " without imports. Between epochs, the workflow keeps the weights and saves a checkpoint. On a GPU, the"
+        " workflow and the network alone have mixed precision, and the usual way has float32. The peak is that of dense"
+        " bfloat16.\n",
+        markdown(HEADER, rows),
+    ]
 
 
-def _finish(gpus: int) -> None:
-    if gpus:
-        torch.cuda.synchronize()
+def _peak() -> float:
+    """Return the bfloat16 arithmetic of the card in operations per second, NaN if it is not known."""
+    name = torch.cuda.get_device_name()
+    return next((1e12 * peak for part, peak in PEAKS.items() if part in name), float("nan"))
 
 
-def in_turns(case: Case, files: list[Path], folder: Path, threads: int, gpus: int) -> dict[str, dict[str, float]]:
-    """Return the medians of each method. Each measurement has a fresh process; the methods take turns."""
-    measured: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
-    for _ in range(TURNS):
-        for method in METHODS:
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-                measured[method].append(fresh.submit(measure, method, case, files, folder, threads, gpus).result())
-    return {
-        method: {name: statistics.median(values[name] for values in runs) for name in runs[0]}
-        for method, runs in measured.items()
-    }
+def _shown(value: float, form: str, emphasis: str = "") -> str:
+    return "-" if value != value else f"{emphasis}{value:{form}}{emphasis}"
 
 
 def main() -> None:
     """Measure and write the table."""
+    began = time.monotonic()
     options = parser(__doc__)
     options.add_argument("--images", type=Path, help="folder of JPEGs; default: drawn lesions")
-    options.add_argument("--gpu", action="store_true", help="measure on a GPU")
+    options.add_argument("--gpu", action="store_true", help="measure larger networks on a GPU")
+    options.add_argument("--minutes", type=float, default=6, help="time for all, from the start to the page")
     options.add_argument("--threads", type=int, default=1, help="CPU threads; on a GPU, all but one load images")
     options.add_argument("--output", type=Path, required=True, help="table to write, Markdown")
     args = options.parse_args()
-    rows = []
+    cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        files = stored_jpegs(args.images, folder)[: None if args.gpu else CPU_IMAGES]
-        catalog = pd.DataFrame({"image": [path.stem for path in files], "file": [str(path) for path in files]})
-        write_shard(folder / "shard.h5", catalog, Images(size=STORED), 1)
-        for case in GPU_CASES if args.gpu else CPU_CASES:
-            found = in_turns(case, files, folder, args.threads, int(args.gpu))
-            workflow, network, plain = (found[method] for method in METHODS)
-            rows.append(
-                [case.label, str(case.batch)]
-                + [f"{method['rate']:.1f}" for method in (workflow, network, plain)]
-                + [f"**{workflow['rate'] / network['rate']:.2f}**", f"**{workflow['rate'] / plain['rate']:.2f}**"]
-                + [f"{workflow['busy']:.0%}", f"{workflow['memory']:.2f}", f"{network['memory']:.2f}"]
-            )
-            print(rows[-1], flush=True)
-    where = torch.cuda.get_device_name() if args.gpu else f"{args.threads} CPU thread(s), processor time"
-    columns = ["network", "batch", "workflow, images/s", "network alone", "plain loop", "workflow / network alone"]
-    columns += ["workflow / plain loop", "used CPU threads", "peak GB", "peak GB, network alone"]
-    text = [
-        "# Training\n",
-        conditions(f"{where}; median of {TURNS} runs in turns, each the second epoch of {len(files)} images"),
-        "The workflow reads and augments images, and does the forward and backward pass and the optimizer step.\n",
-        markdown(columns, rows),
-    ]
-    publish(args.output, *text)
+        bench = Bench(stored_jpegs(args.images, Path(name)), Path(name), args.threads, int(args.gpu))
+        write_store(bench)
+        rows = []
+        for row in measure(bench, GPU_CASES if args.gpu else CPU_CASES, began + END * 60 * args.minutes):
+            rows.append(row)
+            publish(args.output, *page(rows, bench, args.minutes))
+
+
+def write_store(bench: Bench) -> None:
+    """Prepare the files as the workflow does."""
+    catalog = pd.DataFrame({"image": [path.stem for path in bench.files], "file": [str(path) for path in bench.files]})
+    write_shard(bench.folder / "shard.h5", catalog, Images(size=STORED), bench.threads)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from melanoma.config.facts import configuration_digest, training_name, training_
 from melanoma.snakefile import sources
 from melanoma.snakefile.dependencies import code_params, file_digest, script_param
 from melanoma.snakefile.jobs import ModelJobs, growing, input_options, named, one_of
+from melanoma.snakefile.locks import go_on_after_a_kill
 from melanoma.snakefile.programs import find_programs
 from melanoma.snakefile.records import keep_record
 from melanoma.snakefile.retries import failures, retry_temporary_failures
@@ -21,6 +22,7 @@ STARTED = time.time()
 find_programs(Path(workflow.basedir, "profiles"))
 show_one_line_a_job(workflow.output_settings)
 retry_temporary_failures(STARTED)
+go_on_after_a_kill(workflow)
 
 RESULTS = f"results/{study.study}"
 LOGS = f"logs/{study.study}"
@@ -34,6 +36,9 @@ NETWORKS = [name for name, recipe in MODELS.items() if recipe.is_trained]
 TABULAR = [name for name, recipe in MODELS.items() if recipe.is_tabular]
 EXTERNAL = [name for name, recipe in MODELS.items() if recipe.is_external]
 PROBES = {name: training_name(network) for name, recipe in MODELS.items() if (network := recipe.frozen_network)}
+# External sources are predicted by saved models. A model of predictions from elsewhere has none.
+EXTERNAL_ROLES = {source.role for source in study.data.sources} & {"test", "predict"}
+FUSED_ELSEWHERE = [name for name, fusion in FUSIONS.items() if not set(fusion.members) & set(EXTERNAL)]
 SEEING = [name for name, recipe in MODELS.items() if recipe.is_trained and recipe.reads_images]
 TUNED = [name for name in NETWORKS if MODELS[name].tune]
 REPEATED = [name for name in NETWORKS if MODELS[name].seeds]
@@ -52,6 +57,11 @@ SPLIT = {
     "pairs": f"{RESULTS}/split/pairs.csv",
     "leakage": f"{RESULTS}/split/leakage.json",
 }
+EXTERNAL_SPLIT = {}
+if EXTERNAL_ROLES:
+    EXTERNAL_SPLIT["external"] = f"{RESULTS}/split/external.parquet"
+if "test" in EXTERNAL_ROLES:
+    EXTERNAL_SPLIT["external_labels"] = f"{RESULTS}/split/external_labels.parquet"
 AUDIT = f"{RESULTS}/evaluate/leakage.json"
 DOCTOR = f"{RESULTS}/doctor.txt"
 EXPLANATIONS = f"{RESULTS}/evaluate/explanations.npz"

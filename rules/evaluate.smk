@@ -39,6 +39,7 @@ rule evaluate:
     input:
         AUDIT,
         **TARGETS,
+        **from_split("test"),
         settings=settings("evaluate"),
         predictions=PREDICTIONS,
     output:

@@ -37,5 +37,6 @@ rule select_model:
         ENVIRONMENT
     params:
         **code("select_model"),
+        tuning_fold=f"--tuning-fold {study.split.run_folds[0]}" if TUNED and len(study.split.run_folds) > 1 else "",
     shell:
-        "python {params.script:q} {params.inputs} --output {output} --log {log}"
+        "python {params.script:q} {params.inputs} {params.tuning_fold} --output {output} --log {log}"

@@ -32,10 +32,11 @@ rule predict:
         weights=lambda wildcards: named(trained(wildcards.model, "weights.safetensors")),
         test=OPTIONS["test"],
         resume=f"{RESULTS}/predict/{{model}}.resume",
+        model_file=lambda wildcards, output: f"--model {output.model}",
     shell:
         "{params.launch} {params.script:q} {params.inputs} --weights {params.weights} --test-by {params.test}"
         " {params.devices} --threads {threads} --resume {params.resume} --runs {output.runs}"
-        " --output {output.predictions} --model {output.model} --log {log}"
+        " --output {output.predictions} {params.model_file} --log {log}"
 
 
 rule predict_tabular:

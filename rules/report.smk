@@ -137,4 +137,6 @@ onsuccess:
     keep_record(Path(RESULTS))
     if os.path.exists(f"{REPORT}/report.html"):
         shell(f"cat {RESULTS}/evaluate/summary.txt")
+        if "test" in EXTERNAL_ROLES:
+            shell(f"cat {RESULTS}/evaluate/external.txt")
         print(f"\nThe report: {REPORT}/report.html")

@@ -43,6 +43,7 @@ rule split_study:
         catalog=CATALOG,
     output:
         **from_split("train", "test", "test_labels", "left_out", "pairs"),
+        **EXTERNAL_SPLIT,
         split=f"{RESULTS}/split/split.parquet",
     log:
         f"{LOGS}/split_study.log",
@@ -52,10 +53,11 @@ rule split_study:
         ENVIRONMENT
     params:
         **code("split_study"),
+        external=[f"--{name.replace('_', '-')}={path}" for name, path in EXTERNAL_SPLIT.items()],
     shell:
         "python {params.script:q} {params.inputs} --split {output.split} --train {output.train} --test {output.test}"
         " --test-labels {output.test_labels} --left-out {output.left_out}"
-        " --pairs {output.pairs} --log {log}"
+        " --pairs {output.pairs} {params.external} --log {log}"
 
 
 rule check_leakage:
@@ -63,6 +65,7 @@ rule check_leakage:
         DUPLICATES,
         **SPLIT_INPUT,
         **from_split("train", "test", "left_out"),
+        external=EXTERNAL_SPLIT.get("external", []),
     output:
         SPLIT["leakage"],
     log:

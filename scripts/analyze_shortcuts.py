@@ -18,10 +18,9 @@ from melanoma.config.errors import read_settings
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.results import Shortcuts
 from melanoma.evaluation.shortcuts import areas, baselines, find_shortcuts
+from melanoma.evaluation.subgroups import join_metadata
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
-
-METADATA = ["image", "age", "sex", "site", "source", "width", "height", "skin_type"]
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +64,7 @@ def labeled(
         rows = table[table["part"] == part]
         if len(rows):
             rows = join_labels(rows, targets, name, subset=part == "train")
-            known = metadata[[column for column in METADATA if column in metadata]]
-            joined[name] = rows.drop(columns="source").merge(known, on="image", how="left", validate="1:1")
+            joined[name] = join_metadata(rows, metadata)
     return joined
 
 

@@ -36,8 +36,8 @@ def check(files: list[Path]) -> None:
     """Print the page of a study; exit with 1 if it cannot run."""
     from melanoma.data_check.check import check_study
     from melanoma.data_check.mend import mends
-    from melanoma.data_check.study_file import read_study
     from melanoma.data_check.summary import page
+    from melanoma.snakefile.study_files import read_study
 
     study = read_study(files)
     findings = check_study(study)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_parquet, read_yaml, write_json
+from melanoma.common.files import read_csv, read_parquet, read_yaml, write_json
 from melanoma.config.split import Split
 from melanoma.split.assign import read_pairs
 from melanoma.split.leakage import Tables, check, require_no_leaks
@@ -27,6 +27,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--quality", type=Path, required=True, help="quality table of all images, Parquet")
     add("--near-duplicates", type=Path, help="pairs of near-duplicates, CSV")
     add("--left-out", type=Path, required=True, help="images that are left out, with reasons, CSV")
+    add("--external", type=Path, help="images of external sources, Parquet")
     add("--output", type=Path, required=True, help="findings, counts, notices and sources, JSON to write")
 
 
@@ -41,15 +42,17 @@ def main(args: argparse.Namespace) -> None:
         pairs=read_pairs(settings.duplicates),
         near=near[near["verdict"].isin(CERTAIN)],
         folds=settings.folds,
+        external=external_tests(args.external),
     )
     report = check(tables)
-    left_out = pd.read_csv(args.left_out, dtype="str")["reason"].value_counts()
-    report["checked"] |= {f"left out, {reason}": int(count) for reason, count in left_out.items()}
+    left_out = read_csv(args.left_out, dtype="str").groupby("reason", sort=False)["image"]
+    report["checked"] |= {f"left out, {reason}": len(images) for reason, images in left_out}
     parts = {"train": tables.train, "test": tables.test}
     sources = {name: sorted(table["source"].unique()) for name, table in parts.items()}
     doubted = int((near["verdict"] == "doubted").sum())
     report["checked"] |= {"doubted near-duplicate pairs, which are no leaks (split/pairs.csv)": doubted}
-    write_json(args.output, {**report, "sources": sources})
+    away = {} if tables.external is None else {reason: sorted(images) for reason, images in left_out}
+    write_json(args.output, {**report, "sources": sources, "left_out": away})
     for notice in report["notices"]:
         log.warning("%s", notice)
     try:
@@ -58,6 +61,12 @@ def main(args: argparse.Namespace) -> None:
         if not settings.allow_leaks:
             raise
         log.warning("split.allow_leaks is true, so the workflow continues: %s", leaks)
+
+
+def external_tests(path: Path | None) -> pd.DataFrame | None:
+    """Return the images of external tests, None if the study has none."""
+    images = None if path is None else read_parquet(path).query("role == 'test'")
+    return images if images is not None and len(images) else None
 
 
 if __name__ == "__main__":

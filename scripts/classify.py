@@ -16,7 +16,7 @@ from melanoma.classify.inputs import find_images, with_metadata
 from melanoma.classify.page import write_page
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import write_csv
+from melanoma.common.files import write_text
 from melanoma.config.base import help_text
 from melanoma.config.recipe import Resources
 
@@ -51,7 +51,8 @@ def main(args: argparse.Namespace) -> None:
     unfinished = args.output.with_name(f"{args.output.name}.resume")
     outputs = compute(bundle, table, unfinished, args.gpus, args.threads)
     result = answers(bundle, outputs, table, args.threshold, args.prevalence, args.error_rate)
-    write_csv(args.output, kaggle_submission(result) if args.format == "kaggle" else result)
+    shown = kaggle_submission(result) if args.format == "kaggle" else result
+    write_text(args.output, shown.to_csv(index=False))
     if args.html is not None:
         write_page(args.html, bundle, result, table, args.threshold, args.explain, args.gpus)
     shutil.rmtree(unfinished, ignore_errors=True)

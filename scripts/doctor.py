@@ -29,9 +29,9 @@ def main(args: argparse.Namespace) -> None:
     findings = check_environment(ROOT / "envs" / "requirements.lock")
     title = "This machine"
     if can_go_on(findings):
-        from melanoma.data_check.study_file import read_study
         from melanoma.doctor.examination import examine
         from melanoma.doctor.profile import read_profile
+        from melanoma.snakefile.study_files import read_study
 
         study = read_study(args.configfile)
         profile = read_profile(args.profile) if args.profile else None

@@ -22,11 +22,13 @@ from pydantic import ValidationError
 
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import write_json, write_text
+from melanoma.common.files import read_parquet, write_json, write_text
 from melanoma.config.errors import explain, read_settings
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.curves import curves
-from melanoma.evaluation.evaluate import Decisions, comparisons, decide, evaluate, reliability, validate
+from melanoma.evaluation.decisions import Decisions, decide
+from melanoma.evaluation.evaluate import comparisons, evaluate, reliability, validate
+from melanoma.evaluation.subgroups import join_metadata
 from melanoma.evaluation.summary import apart, summary
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 from melanoma.predictions.test_access_log import (
@@ -44,6 +46,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--predictions", nargs="+", required=True, metavar="[NAME=]FILE", help="Parquet or CSV")
     add("--labels", type=Path, metavar="FILE", help="labels of test: image, target")
     add("--train", type=Path, metavar="FILE", help="labels of train, for thresholds and calibrators")
+    metadata = "metadata of the test images, for subgroups and lesions, Parquet"
+    add("--test", type=Path, metavar="FILE", help=metadata)
     add("--threshold", type=float, metavar="T", help="also evaluate this threshold, probability >= T")
     prevalence = "share of melanomas that the training saw, if the predictions do not have it"
     add("--training-prevalence", nargs="*", default=[], metavar="NAME=SHARE", help=prevalence)
@@ -60,6 +64,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--target-sensitivity", type=float, help=f"of one of the thresholds (default {default.target_sensitivity})")
     shares = " ".join(map(str, default.threshold_probabilities))
     add("--threshold-probabilities", type=float, nargs="*", metavar="T", help=f"of the net benefit (default {shares})")
+    add("--prevalence", type=float, metavar="SHARE", help="share of melanomas where the model would be used")
     describe_access_log(parser)
     add("--max-test-configurations", type=int, metavar="N", help="warn if the access log has more configurations")
     add("--output", type=Path, required=True, metavar="FILE", help="metrics, JSON")
@@ -87,7 +92,9 @@ def main(args: argparse.Namespace) -> None:
     if args.threshold is not None:
         decisions = {name: with_threshold(each, args.threshold) for name, each in decisions.items()}
     test = labeled_parts(predictions, "test", read_test_labels(args, settings) if args.labels else None)
-    metrics = evaluate(test, settings, decisions)
+    metadata = read_parquet(args.test) if args.test else None
+    known = test if metadata is None else {name: join_metadata(table, metadata) for name, table in test.items()}
+    metrics = evaluate(known, settings, decisions)
     for name, entry in validate(out_of_fold, settings).items():
         metrics[name]["validation"] = entry
     for name, entry in metrics.items():

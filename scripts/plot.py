@@ -20,7 +20,7 @@ import pandas as pd
 from melanoma.augment.contact_sheet import contact_sheet
 from melanoma.common.cli import run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json, read_parquet
+from melanoma.common.files import read_csv, read_json, read_parquet
 from melanoma.config.recipe import read_recipe
 from melanoma.images.store import ImageStore
 from melanoma.predictions.table import named_path, named_paths
@@ -127,7 +127,7 @@ def read_histories(files: Iterable[str]) -> dict[str, dict[str, pd.DataFrame]]:
     histories: dict[str, dict[str, pd.DataFrame]] = {}
     for name, path in map(named_path, files):
         model, _, run_name = name.partition(":")
-        history = pd.read_csv(path)
+        history = read_csv(path)
         missing = [column for column in HISTORY if column not in history]
         if missing:
             raise InputError(f"{path}: not a history of training; missing columns: {', '.join(missing)}")

@@ -41,7 +41,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     add = parser.add_argument
     add("--weights", nargs="+", required=True, metavar="RUN=FILE", help="each training's name and trained network")
-    add("--train", type=Path, required=True, help="table of the training images, with their folds")
+    add(
+        "--train", type=Path, help="table of the training images, with their folds; without it, test alone is predicted"
+    )
     add("--test", type=Path, required=True, help="table of the test images, without labels")
     add("--test-by", choices=["refit", "fold_mean"], required=True, help="the models that predict the test images")
     add("--images", type=Path, help="image store, for a network that reads images")
@@ -52,14 +54,15 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--resume", type=Path, required=True, help="folder of finished predictions, deleted at the end")
     add("--runs", type=Path, required=True, help="folder to write, with each training's predictions, RUN.parquet")
     add("--output", type=Path, required=True, help="table to write, with the predictions of all trainings")
-    add("--model", type=Path, required=True, help="JSON to write, by which the model predicts new images")
+    add("--model", type=Path, help="JSON to write, by which the model predicts new images")
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the predictions of each training, and all of them as one row for each image."""
     threads = max(args.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)
     set_up_torch(threads)
-    train, test = read_parquet(args.train), read_parquet(args.test)
+    test = read_parquet(args.test)
+    train = read_parquet(args.train) if args.train else test.iloc[:0].assign(fold=np.int8(0), target=np.int8(0))
     tta = NO_TTA if args.tta is None else read_settings(TTA, args.tta)
     done: dict[str, Path] = {}
     with process_group(args.gpus, args.nodes) as processes:
@@ -84,7 +87,8 @@ def main(args: argparse.Namespace) -> None:
         for name, predictions in runs.items():
             write_parquet(args.runs / f"{name}.parquet", predictions)
         write_parquet(args.output, aggregated(runs, train))
-        write_json(args.model, described(args.model, named_paths(args.weights), runs, tta.dump()))
+        if args.model:
+            write_json(args.model, described(args.model, named_paths(args.weights), runs, tta.dump()))
         shutil.rmtree(args.resume)
 
 

@@ -26,6 +26,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", nargs="+", required=True, metavar="NAME=FILE", help="predictions of single models")
     parser.add_argument("--fusions", nargs="*", default=[], metavar="NAME=FILE", help="predictions of fusions")
     parser.add_argument("--train", type=Path, required=True, metavar="FILE", help="labels of train")
+    parser.add_argument("--tuning-fold", type=int, metavar="FOLD", help="a fold to leave out: trials were scored on it")
     parser.add_argument(
         "--output",
         type=Path,
@@ -41,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
     singles, fusions = (out_of_fold(paths, labels) for paths in (args.models, args.fusions))
     if not singles:
         raise InputError("no single model has out-of-fold predictions (part 'train'); run folds (split.run_folds)")
-    selection = select_model(singles, fusions, read_settings(Fuse, args.settings))
+    selection = select_model(singles, fusions, read_settings(Fuse, args.settings), args.tuning_fold)
     write_json(args.output, selection)
     log.info("selected model: %s; best single model: %s", selection["selected_model"], selection["best_single"])
 

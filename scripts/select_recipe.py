@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from melanoma.common.cli import log, run
-from melanoma.common.files import write_bytes, write_csv
+from melanoma.common.files import read_csv, write_bytes, write_csv
 from melanoma.config.errors import read_settings
 from melanoma.config.recipe import Tune, read_recipe
 from melanoma.config.search_space import SCORES, best_trial, trials
@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
 
 def trial_row(folder: Path, name: str, values: Mapping[str, object]) -> dict[str, object]:
     """Return the row of a trial: its name, its values, its best epoch and the validation figures of that epoch."""
-    history = pd.read_csv(folder / "history.csv")
+    history = read_csv(folder / "history.csv")
     epoch = best_epoch(history, read_recipe(folder / "recipe.yaml").monitor)
     (figures,) = history.loc[history["epoch"] == epoch, MEASURES].to_dict("records")
     shown = {key: json.dumps(value) if isinstance(value, list | dict) else value for key, value in values.items()}

@@ -18,11 +18,9 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-import pandas as pd
-
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_parquet, write_bytes, write_csv
+from melanoma.common.files import read_csv, read_parquet, write_bytes, write_csv
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import process_group
 from melanoma.compute.preemption import TRY_AGAIN, Preempted, Preemption, scheduler_job
@@ -80,16 +78,18 @@ def main(args: argparse.Namespace) -> None:
     try:
         with process_group(args.gpus, args.nodes) as processes, preemption.watching():
             trained, history = train(job, checkpoints, args.tensorboard, preemption, processes)
+            # A signal from here on changes nothing: what remains takes less time than another start.
+            if processes.is_first:
+                if args.weights is not None:
+                    trained["fold"] = args.fold
+                    write_bytes(args.weights, to_safetensors(trained))
+                write_csv(args.history, history)
+                checkpoints.clear()
+                log.info("the best epoch is %d", trained["epoch"])
     except Preempted as reason:
         log.warning("%s", reason)
+        checkpoints.ownership.release()
         sys.exit(TRY_AGAIN)
-    if processes.is_first:
-        if args.weights is not None:
-            trained["fold"] = args.fold
-            write_bytes(args.weights, to_safetensors(trained))
-        write_csv(args.history, history)
-        checkpoints.clear()
-        log.info("the best epoch is %d", trained["epoch"])
 
 
 def run_recipe(args: argparse.Namespace) -> Recipe:
@@ -117,7 +117,7 @@ def fold_run(args: argparse.Namespace, workers: int) -> Run:
 def refit_run(args: argparse.Namespace, workers: int) -> Run:
     """Return the training on all images, for the mean of the folds' best epochs."""
     recipe = run_recipe(args)
-    epochs = round(mean(best_epoch(pd.read_csv(path), recipe.monitor) for path in args.epochs_from))
+    epochs = round(mean(best_epoch(read_csv(path), recipe.monitor) for path in args.epochs_from))
     return Run(recipe, read_parquet(args.train), None, args.images, epochs, workers)
 
 

@@ -11,7 +11,8 @@ from in_process import call
 from melanoma.common.files import write_csv, write_json, write_parquet, write_text, write_yaml
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.curves import curves
-from melanoma.evaluation.evaluate import comparisons, decide, evaluate, reliability, validate
+from melanoma.evaluation.decisions import decide
+from melanoma.evaluation.evaluate import comparisons, evaluate, reliability, validate
 from minimal_config import MINIMAL
 
 RUNS = ("fold-0", "fold-1", "refit")

@@ -1,7 +1,7 @@
 """Runs the scripts that need torch in processes of their own which do not pay seconds for importing it.
 
 A server process imports torch once and is then forked for each script, which otherwise runs as from the command
-line: its own process, its own arguments, to be killed like any other.
+line: its own process, its own process group, its own arguments, to be killed like any other.
 """
 
 import multiprocessing
@@ -68,6 +68,7 @@ def _free_port() -> int:
 
 
 def _run(script: str, options: list[str], environment: dict[str, str], largest_file: int | None) -> None:
+    os.setpgid(0, 0)
     os.environ.update(environment)
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))

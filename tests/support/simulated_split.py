@@ -25,7 +25,7 @@ class Study(NamedTuple):
     folds: int
 
 
-def study(patients: int = 120, seed: int = 0) -> Study:
+def study(patients: int = 160, seed: int = 0) -> Study:
     """Split a simulated study with a few duplicates, near-duplicates and identical files."""
     images = catalog(patients, seed)
     pairs, near, same = (pairs_of(images, 3, seed + each) for each in (1, 2, 3))

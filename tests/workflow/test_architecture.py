@@ -18,7 +18,7 @@ LAYERS = (
     {"training", "fusion"},
     {"evaluation", "explain"},
     {"bundle"},
-    {"report", "classify", "doctor"},
+    {"report", "classify", "doctor", "comparison"},
 )
 LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
 

@@ -11,7 +11,9 @@ from real_data import real_data
 from workflow import TINY, clone, failing, jobs, planned, put_kaggle_tables, snakemake
 
 TWO_NETWORKS = ("studies/isic2020.yaml", "studies/two_networks.yaml")
-PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
+PROFILES = sorted(
+    {path.name for path in (ROOT / "profiles").iterdir()} - {"default"}
+)  # Snakemake adds "default" itself
 
 
 @pytest.fixture
@@ -139,6 +141,27 @@ def test_every_job_states_its_memory_run_time_and_gpus(project, study):
 def test_an_option_that_is_given_twice_stops_before_any_job(project):
     twice = failing(project, "-n", "--configfile", "config.yaml", "--configfile", "config.yaml")
     assert "--configfile is given twice" in twice.stdout and "Traceback" not in twice.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("--profile", "slurm"), ("--configfile", "config.yaml")])
+def test_a_misspelled_file_of_a_study_gives_one_line_with_the_nearest_names(project, options):
+    named = ("--configfile", "studies/tunde.yaml") if "--configfile" not in options else ("studies/tunde.yaml",)
+    done = failing(project, "-n", *options, *named)
+    said = [line for line in done.stdout.splitlines() if not line.startswith("Using ")]
+    assert said == [
+        "Error: studies/tunde.yaml: no such file (is studies/tuned.yaml meant?). Correct the path after --configfile"
+    ]
+
+
+def test_a_misspelled_file_of_a_study_is_named_in_a_run_folder(project, tmp_path):
+    done = failing(tmp_path, "-s", project / "Snakefile", "-n", "--configfile", project / "studies/tunde.yaml")
+    assert f"is {project / 'studies/tuned.yaml'} meant?" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_a_file_of_a_study_that_is_no_yaml_gives_one_line(project):
+    (project / "mine.yaml").write_text("study: mine\ndata: [a\n")
+    done = failing(project, "-n", "--configfile", "mine.yaml")
+    assert "Error: mine.yaml: line 3: not YAML" in done.stdout and "Traceback" not in done.stdout
 
 
 def test_a_mistake_in_the_configuration_stops_before_any_job(project):

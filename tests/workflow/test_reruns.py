@@ -73,6 +73,11 @@ def more_trials(study: dict[str, Any]) -> None:
     study["models"]["joint"]["tune"]["space"]["optimizer.learning_rate"].insert(0, 0.1)
 
 
+def another_test(study: dict[str, Any]) -> None:
+    drawn = {"images": 20, "first_image": 3001}
+    study["data"]["sources"].append({"name": "another", "role": "test", "generate": drawn})
+
+
 PREDICTS = {"predict"}
 FUSES = {"fuse"}
 TRAINS = {"train_fold", "train_trial", "train_refit"}
@@ -83,6 +88,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
     "an option without effect, such as `tta.n` with flips": (unread, set(), set()),
     "`evaluate.max_test_configurations`": (put("evaluate", "max_test_configurations", value=3), set(), set()),
     "`evaluate.threshold_probabilities`": (put("evaluate", "threshold_probabilities", value=[0.1]), set(), set()),
+    "`evaluate.prevalence`": (put("evaluate", "prevalence", value=0.02), set(), set()),
     "`fuse.significance_level`": (put("fuse", "significance_level", value=0.1), set(), set()),
     "a new name for a model": (renamed, PREDICTS | FUSES | COMPARES, TRAINS),
     "`tta` of a model": (put("models", "cnn", "tta", value={"name": "flips"}), PREDICTS | FUSES | COMPARES, TRAINS),
@@ -101,10 +107,22 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
         {"train_trial", "select_recipe", "train_fold"} | PREDICTS | COMPARES,
         set(),
     ),
+    "`images.size`": (
+        put("images", "size", value=40),
+        {"prepare_shard", "merge_shards"} | TRAINS - {"train_refit"} | PREDICTS | FUSES | COMPARES,
+        {"draw_lesions", "build_catalog", "find_near_duplicates"},
+    ),
     "`split.seed`": (
         put("split", "seed", value=2),
         {"split_study", "check_leakage"} | TRAINS - {"train_refit"} | PREDICTS | FUSES | COMPARES,
         {"draw_lesions", "build_catalog", "prepare_shard", "merge_shards", "find_near_duplicates"},
+    ),
+    "a new source of role `test` or `predict`": (
+        another_test,
+        {"build_catalog", "prepare_shard", "find_near_duplicates", "split_study"}
+        | {"predict_external", "predict_external_tabular", "evaluate_external"}
+        | COMPARES,
+        set(),
     ),
     "`study`": (put("study", value="other"), {"draw_lesions", "build_catalog", "prepare_shard"} | COMPARES, set()),
 }

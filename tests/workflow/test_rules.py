@@ -11,8 +11,9 @@ PROFILES = ROOT / "profiles"
 RULES = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
 
 
-def test_no_profile_is_loaded_by_default():
-    assert not (PROFILES / "default").exists()
+def test_the_profile_that_every_run_reads_sets_no_option():
+    profile = yaml.safe_load((PROFILES / "default/config.yaml").read_text())
+    assert set(profile) == {"__use_yte__", "__definitions__"}
 
 
 def test_no_rule_retries_by_itself():

@@ -27,6 +27,8 @@ from workflow import (
 
 # The only rules that open the labels of the test.
 EVALUATIONS = {"audit_models", "evaluate", "analyze_shortcuts", "compare_seeds"}
+# The only rule that opens the labels of external tests.
+EXTERNAL = {"evaluate_external"}
 # One worker runs these, so that the tiny study runs once.
 on_finished = pytest.mark.xdist_group("finished")
 
@@ -97,6 +99,7 @@ def test_only_what_evaluates_is_given_test_labels(finished):
     printed = snakemake(folder, "-n", "--forceall", *TINY)
     blocks = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)\n", printed, re.MULTILINE)
     assert {name for name, inputs in blocks if "test_labels" in inputs} == EVALUATIONS
+    assert {name for name, inputs in blocks if "external_labels" in inputs} == EXTERNAL
     assert {name for name, inputs in blocks if "catalog.parquet" in inputs} == {
         *("prepare_shard", "find_near_duplicates", "split_study", "write_report")
     }
@@ -110,7 +113,7 @@ def test_without_test_labels_only_the_evaluation_fails(blind):
     assert set(re.findall(r"^Error in rule (\w+):", stopped.stdout, re.MULTILINE)) == {"audit_models"}
     assert "test_labels.parquet: not a Parquet table" in stopped.stdout
     left = set(jobs(stopped.stdout)) - finished_rules(stopped.stdout)
-    assert left == EVALUATIONS | {"plot_evaluation", "plot_data", "write_report", "all"}
+    assert left == EVALUATIONS | EXTERNAL | {"plot_evaluation", "plot_data", "write_report", "all"}
     results = folder / "results" / "tiny"
     tuned, _ = trained_as(results, "joint")
     assert (tuned / "recipe.yaml").exists() and (results / "fuse/weighted.parquet").exists()
@@ -130,12 +133,14 @@ def test_every_access_to_test_labels_is_in_the_log_and_none_is_lost_by_a_rerun(f
     path = folder / "results/tiny/test_access_log.jsonl"
     before = path.read_bytes()
     entries = [json.loads(line) for line in before.splitlines()]
-    assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds", "explain"}
-    assert len({(entry["test"], entry["configuration"]) for entry in entries}) == 1
+    assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds", "explain", "external"}
+    assert len({entry["configuration"] for entry in entries}) == 1
+    internal = [entry for entry in entries if entry["reader"] != "external"]
+    assert len({entry["test"] for entry in internal}) == 1
     snakemake(folder, "--cores", 2, *TINY, "--forcerun", "compare_seeds")
     after = path.read_bytes()
     assert after.startswith(before) and after.count(b"\n") == before.count(b"\n") + 1
-    assert f"{len(entries) + 1} times" in (folder / "results/tiny/report/report.html").read_text()
+    assert f"{len(internal) + 1} times" in (folder / "results/tiny/report/report.html").read_text()
     assert "test_access_log" not in snakemake(folder, "-n", "--delete-all-output", *TINY)
 
 

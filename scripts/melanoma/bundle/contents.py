@@ -4,7 +4,7 @@ bundle.json               what the bundle is; see `BundleFile`
 README.md                 the model card
 models/<name>.json        how each model predicts
 training_embeddings.safetensors   a sample of the training images, as the network of `training_embeddings` sees them
-models/<name>/<run>.safetensors   the weights of each training of a network
+models/<name>/<run>.safetensors   the weights of each training of a network, or of a frozen network
 models/<name>/<run>.onnx          the same as ONNX, if it was asked for
 """
 
@@ -17,7 +17,9 @@ from melanoma.common.files import read_json, sha256, write_bytes, write_json
 
 FORMAT = 1
 NAME = "bundle.json"
-Kind = Literal["network", "metadata", "fusion"]
+# The run of a network that is not trained.
+FROZEN = "frozen"
+Kind = Literal["network", "frozen_network", "metadata", "fusion"]
 
 
 class Range(TypedDict):

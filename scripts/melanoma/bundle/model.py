@@ -3,12 +3,13 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from melanoma.bundle.contents import BundleFile, read_bundle
+from melanoma.bundle.contents import FROZEN, BundleFile, Kind, read_bundle
 from melanoma.bundle.reference import Reference
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
@@ -21,15 +22,22 @@ from melanoma.stats.log_odds import logit, sigmoid
 from melanoma.stats.metrics import Floats
 from melanoma.training.saved_network import NetworkModel, from_safetensors
 
+# The features of images, (n, width), by network and run.
+Embedded = dict[tuple[str, str], NDArray[np.float32]]
+
 
 @dataclass(frozen=True)
 class BundledModel:
-    """The models of a bundle by name and kind, and what bundle.json says about them."""
+    """The models of a bundle by name and kind, and what bundle.json says about them.
+
+    `networks` also has the frozen networks. `frozen_networks` has the name of that of each linear probe.
+    """
 
     about: BundleFile
     networks: dict[str, NetworkModel]
     metadata: dict[str, MetadataModel]
     fusions: dict[str, Fusion]
+    frozen_networks: dict[str, str]
     reference: Reference | None = None  # embeddings of training images, if a network reads images
 
     @classmethod
@@ -37,15 +45,17 @@ class BundledModel:
         """Read a bundle. Raises InputError if it is not whole."""
         about, files = read_bundle(folder)
         values = {name: json.loads(files[f"models/{name}.json"]) for name in about["models"]}
-        by_kind: dict[str, dict[str, Any]] = {"network": {}, "metadata": {}, "fusion": {}}
+        by_kind: dict[str, dict[str, Any]] = {kind: {} for kind in get_args(Kind)}
         for name, kind in about["models"].items():
             by_kind[kind][name] = values[name]
         kept = about.get("training_embeddings")
+        networks = by_kind["network"] | by_kind["frozen_network"]
         return cls(
             about,
-            {name: _network(name, entry, files) for name, entry in by_kind["network"].items()},
+            {name: _network(name, entry, files) for name, entry in networks.items()},
             {name: MetadataModel.from_dict(entry) for name, entry in by_kind["metadata"].items()},
             {name: Fusion.from_dict(entry) for name, entry in by_kind["fusion"].items()},
+            {name: entry["frozen_network"] for name, entry in by_kind["metadata"].items() if "frozen_network" in entry},
             None if kept is None else Reference.from_bytes(files[kept["file"]], kept["limit"]),
         )
 
@@ -56,25 +66,42 @@ class BundledModel:
         recipes = [Recipe.model_validate(run["recipe"]) for run in runs]
         networks = any(recipe.head == "image_and_metadata" or not recipe.reads_images for recipe in recipes)
         stacks = any(isinstance(fusion.combination, Stack) for fusion in self.fusions.values())
-        return bool(self.metadata) or networks or stacks
+        tabular = any(model.recipe.metadata_inputs for model in self.metadata.values())
+        return tabular or networks or stacks
 
-    def predict(self, networks: dict[str, pd.DataFrame], table: pd.DataFrame) -> pd.DataFrame:
+    @property
+    def reads_embeddings(self) -> bool:
+        """Tell whether any of the models reads the features of images."""
+        return bool(self.frozen_networks) or any(fusion.context for fusion in self.fusions.values())
+
+    def predict(
+        self, networks: dict[str, pd.DataFrame], table: pd.DataFrame, embeddings: Embedded | None = None
+    ) -> pd.DataFrame:
         """Return the predictions of the bundle's model, see `predict_members`."""
-        return self.predict_members(networks, table)[self.about["name"]]
+        return self.predict_members(networks, table, embeddings)[self.about["name"]]
 
-    def predict_members(self, networks: dict[str, pd.DataFrame], table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    def predict_members(
+        self, networks: dict[str, pd.DataFrame], table: pd.DataFrame, embeddings: Embedded | None = None
+    ) -> dict[str, pd.DataFrame]:
         """Return the predictions of the bundle's model and of all its members by name, in the order of `table`.
 
         `networks` maps each network to its predictions (see `table.read_predictions`) of the images of `table`, which
-        has image, patient, age, sex and site.
+        has image, patient, age, sex and site. A linear probe needs the `embeddings` of its frozen network.
         """
         predictions = dict(networks)
         for name in self.about["models"]:
             if name in self.metadata:
-                predictions[name] = self.metadata[name].predict(table)
+                predictions[name] = self.metadata[name].predict(self._with_features(name, table, embeddings))
             elif name in self.fusions:
                 predictions[name] = self.fusions[name].predict(predictions, table)
         return {name: rows.set_index("image").loc[table["image"]].reset_index() for name, rows in predictions.items()}
+
+    def _with_features(self, name: str, table: pd.DataFrame, embeddings: Embedded | None) -> pd.DataFrame:
+        """Return `table` with the features that a linear probe reads; for another model as it is."""
+        network = self.frozen_networks.get(name)
+        if network is None or embeddings is None:
+            return table
+        return table.assign(embedding=list(embeddings[network, FROZEN]))
 
     def calibrated(self, probability: Floats, prevalence: float | None = None) -> Floats:
         """Return calibrated probabilities, (n,), for the study's prevalence of melanoma or for another one."""

@@ -11,7 +11,7 @@ import sklearn
 import torch
 
 from melanoma.bundle.card import model_card
-from melanoma.bundle.contents import FORMAT, BundleFile, Kind, Range, Scores, write_bundle
+from melanoma.bundle.contents import FORMAT, FROZEN, BundleFile, Kind, Range, Scores, write_bundle
 from melanoma.bundle.onnx_export import HOW, Onnx, OnnxNetwork, about_network, to_onnx
 from melanoma.bundle.reference import HELD_OUT, SAMPLE, Reference, colors, sample
 from melanoma.common.errors import InputError
@@ -19,14 +19,18 @@ from melanoma.common.files import read_json, read_parquet
 from melanoma.compute.device import compute_device
 from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
+from melanoma.config.facts import training_name
+from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
+from melanoma.models.embeddings import FrozenNetwork
 from melanoma.stats import calibration, thresholds
 from melanoma.stats.conformal import patient_weights
+from melanoma.training.embedder import VIEWS, frozen_network
 from melanoma.training.loader import Examples
 from melanoma.training.predictor import restored
 from melanoma.training.prefetch import Prefetch
-from melanoma.training.saved_network import from_safetensors
+from melanoma.training.saved_network import from_safetensors, to_safetensors
 
 FILES: dict[Kind, str] = {
     "network": "predict/{}.json",
@@ -66,8 +70,6 @@ def _with_members(results: Path, name: str) -> tuple[dict[str, Kind], dict[str, 
     files: dict[str, bytes] = {}
     kind = _kind(results, name)
     values = read_json(results / FILES[kind].format(name))
-    if "backbone" in values:
-        raise InputError(f"{name} is a linear probe, of which no bundle can be made; name a model without one")
     if kind == "fusion":
         values = values["model"]
         for member in values["members"]:
@@ -82,6 +84,10 @@ def _with_members(results: Path, name: str) -> tuple[dict[str, Kind], dict[str, 
             files[entry["weights"]] = data
     if kind == "metadata":
         values["runs"] = {run: values["runs"][run] for run in values["test_runs"]}
+        if "backbone" in values:
+            values["frozen_network"] = training_name(Recipe.model_validate(values["backbone"]["recipe"]))
+            models[values["frozen_network"]] = "frozen_network"
+            files |= _frozen_network(values["frozen_network"], values["backbone"])
     files[f"models/{name}.json"] = json.dumps(values, indent=1).encode()
     return models | {name: kind}, files
 
@@ -92,14 +98,14 @@ def _add_embeddings(results: Path, about: BundleFile, files: dict[str, bytes], g
     Unseen are the images of the fold that was held out; after a training on all folds, the test images, whose labels
     are not read.
     """
-    for name in (name for name, kind in about["models"].items() if kind == "network"):
+    for name in (name for name, kind in about["models"].items() if kind in ("network", "frozen_network")):
         values = json.loads(files[f"models/{name}.json"])
         run, entry = next(iter(values["runs"].items()))
         trained = from_safetensors(files[entry["weights"]], entry["weights"])
         if trained["images"] is None:
             continue
         train, test = (read_parquet(_existing(results, f"split/{part}.parquet")) for part in ("train", "test"))
-        in_fold = train["fold"] == trained["fold"] if trained["fold"] is not None else train["fold"].isna()
+        in_fold = train["fold"] == trained.get("fold", -1)
         unseen = train[in_fold] if in_fold.any() else test
         encoder, store = MetadataEncoder.from_dict(trained["encoder"]), _existing(results, "images/images.h5")
         training, held_out = (
@@ -132,6 +138,15 @@ def _add_onnx(results: Path, models: dict[str, Kind], files: dict[str, bytes]) -
     return Onnx(networks=networks, how=HOW)
 
 
+def _frozen_network(name: str, backbone: FrozenNetwork) -> dict[str, bytes]:
+    """Return the files of the network whose features a linear probe reads: those of a network with one training."""
+    weights = f"models/{name}/{FROZEN}.safetensors"
+    runs = {FROZEN: {"weights": weights, "test_from": 0}}
+    values = {"tta": VIEWS.model_dump(), "test_runs": [FROZEN], "runs": runs}
+    network = to_safetensors(frozen_network(backbone))
+    return {weights: network, f"models/{name}.json": json.dumps(values, indent=1).encode()}
+
+
 def _kind(results: Path, name: str) -> Kind:
     for kind, path in FILES.items():
         if (results / path.format(name)).exists():
@@ -143,7 +158,7 @@ def _kind(results: Path, name: str) -> Kind:
 
 
 def _describe(results: Path, name: str, models: dict[str, Kind]) -> BundleFile:
-    folder = {"fusion": "fuse", "network": "predict", "metadata": "predict"}[models[name]]
+    folder = "fuse" if models[name] == "fusion" else "predict"
     rows = read_parquet(_existing(results, f"{folder}/{name}.parquet"))
     rows = rows[rows["part"] == "train"]
     calibrator = read_json(_existing(results, "evaluate/calibration.json")).get(name, {}).get("calibrator")
@@ -158,7 +173,7 @@ def _describe(results: Path, name: str, models: dict[str, Kind]) -> BundleFile:
         thresholds=thresholds.load(_existing(results, "evaluate/metrics.json"))[name],
         prevalence=float(rows["target"].mean()),
         out_of_fold={"benign": _scores(rows, 0), "melanoma": _scores(rows, 1)},
-        training_images=_ranges(results) if "network" in models.values() else {},
+        training_images=_ranges(results) if {"network", "frozen_network"} & set(models.values()) else {},
         needs=["image", "patient", "age", "sex", "site"],
         versions={
             "python": platform.python_version(),

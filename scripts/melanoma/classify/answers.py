@@ -65,7 +65,7 @@ def answers(
     readable = quality["readable"].to_numpy(bool)
     known = table.assign(width=quality["width"].to_numpy(), height=quality["height"].to_numpy())
     known = known[readable].reset_index(drop=True)
-    members = bundle.predict_members(member_predictions(bundle, outputs, known), known)
+    members = bundle.predict_members(member_predictions(bundle, outputs, known), known, outputs.embeddings)
     predictions = members[bundle.about["name"]]
     raw = predictions["probability"].to_numpy(np.float64)
     probability = bundle.calibrated(raw, prevalence)

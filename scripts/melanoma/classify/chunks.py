@@ -64,7 +64,7 @@ def compute(bundle: BundledModel, table: pd.DataFrame, folder: Path, gpus: int, 
     its problem in the quality table. Raises InputError if a bundle's network needs a GPU that is missing.
     """
     set_up_torch(threads)
-    keep_embeddings = any(fusion.context for fusion in bundle.fusions.values())
+    keep_embeddings = bundle.reads_embeddings
     size = _chunk_size(bundle)
     starts = range(0, len(table), size)
     with ExitStack() as stack:

@@ -24,7 +24,9 @@ class Mapper:
     """
 
     def __init__(self, bundle: BundledModel, gpus: int, prefetch: Prefetch) -> None:
-        trained = [network.runs[network.test_runs[0]] for network in bundle.networks.values()]
+        frozen = bundle.frozen_networks.values()
+        networks = [network for name, network in bundle.networks.items() if name not in frozen]
+        trained = [network.runs[network.test_runs[0]] for network in networks]
         self.networks = [
             (one, one["images"], _predictor(one, gpus, prefetch)) for one in trained if one["images"] is not None
         ]

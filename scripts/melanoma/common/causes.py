@@ -23,6 +23,16 @@ TEMPORARY_WORDS = re.compile(
     r"CUDA error: (?!device-side assert)|NCCL|gloo"
     r"|[Cc]onnection (closed|reset|refused)"
 )
+# Of a full disk, a quota, and a limit of the size of files.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def disk_full(path: object, error: OSError) -> str:
+    """Return the message of a file that a full disk does not take."""
+    return (
+        f"{path} cannot be written: {error.strerror or error}. Free space or raise the quota, and give the same command"
+        " again; what was written before is kept"
+    )
 
 
 def is_temporary(error: BaseException) -> bool:

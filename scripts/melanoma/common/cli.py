@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import TypeVar
 
-from melanoma.common.causes import is_temporary
+from melanoma.common.causes import DISK_FULL, disk_full, is_temporary
 from melanoma.common.errors import InputError
+from melanoma.common.processes import end_with_snakemake
 
 log = logging.getLogger("melanoma")
 Item = TypeVar("Item")
@@ -40,6 +41,7 @@ def run(
     args = parser.parse_args()
     start_logging(args.log)
     log.debug("python %s", shlex.join(sys.argv))
+    end_with_snakemake()
     try:
         main(args)
     except InputError as error:
@@ -48,6 +50,9 @@ def run(
     except SystemExit:
         raise
     except BaseException as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            log.log(_level(error), "%s", disk_full(error.filename or "a file", error))
+            sys.exit(1)
         log.log(_level(error), "stopped by %s", type(error).__name__, exc_info=True)
         raise
 
@@ -82,6 +87,7 @@ def start_logging(path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path))  # appends, so the log of a killed attempt stays
+    logging.raiseExceptions = False  # a full disk is one message, and not a traceback for each line of the log
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T", handlers=handlers)
     # Of the processes that torchrun starts, only the first logs its progress. The others log warnings and errors.
     log.setLevel(logging.DEBUG if os.environ.get("RANK", "0") == "0" else logging.WARNING)

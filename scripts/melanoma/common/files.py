@@ -1,8 +1,9 @@
 """Atomic writes, so that no file is ever half written, and files whose damage is noticed when they are read.
 
 A JSON, YAML or Parquet file of the workflow holds the SHA-256 of itself, with zeros in the place of that SHA-256: in
-JSON as the last key, in YAML as a comment in the last line, in Parquet in the footer. A reader refuses a file whose
-content has another SHA-256. A file without a SHA-256, as a person writes it, is read as it is.
+JSON as the last key, in YAML as a comment in the last line, in Parquet in the footer. The SHA-256 of a CSV or NPZ file
+is in a hidden file beside it. A reader refuses a file whose content has another SHA-256. A file without a SHA-256, as a
+person writes it, is read as it is.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from melanoma.common.causes import DISK_FULL, disk_full
 from melanoma.common.errors import InputError
 
 if TYPE_CHECKING:  # its import takes a second
@@ -37,7 +39,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Whenever a job is killed, readers see the old file or the new one, never a part. The temporary files of killed jobs
     are removed. If two jobs write one file at the same time, the one that began later succeeds, and the other raises
-    OSError.
+    OSError. Raises InputError if the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +51,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise InputError(disk_full(path, error)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -121,9 +127,32 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> "pd.Data
 
 
 def write_csv(path: str | Path, frame: "pd.DataFrame") -> None:
-    """Write a pandas DataFrame to `path` as CSV without its index, atomically."""
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False)
+    """Write a pandas DataFrame to `path` as CSV without its index, and its SHA-256 beside it, atomically."""
+    write_checked(path, frame.to_csv(index=False).encode())
+
+
+def read_csv(path: str | Path, **options: Any) -> "pd.DataFrame":
+    """Read a CSV file by pandas with its `options`; raise InputError with the file's name if it is damaged."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(io.BytesIO(read_intact(path)), **options)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise damaged(path, f"not valid CSV: {error}") from error
+
+
+def write_checked(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path`, and its SHA-256 to a hidden file beside it, atomically."""
+    write_text(_digest_file(path), sha256(data))
+    write_bytes(path, data)
+
+
+def read_intact(path: str | Path) -> bytes:
+    """Return the content of a file; raise InputError if its SHA-256 is another than the file beside it says."""
+    data, beside = Path(path).read_bytes(), _digest_file(path)
+    if beside.exists() and beside.read_bytes() != sha256(data).encode():
+        raise damaged(path, f"it is not what the workflow wrote: its SHA-256 is not that of {beside.name}")
+    return data
 
 
 def sha256(data: bytes) -> str:
@@ -153,6 +182,10 @@ def intact(data: bytes, path: str | Path) -> bytes:
 def damaged(path: str | Path, problem: str) -> InputError:
     """Return the error of a file of the workflow that is damaged."""
     return InputError(f"{path}: {problem}. Delete this file and give the same command again, which makes it anew")
+
+
+def _digest_file(path: str | Path) -> Path:
+    return Path(path).with_name(f".{Path(path).name}.sha256")
 
 
 def _digest_place(data: bytes) -> re.Match[bytes] | None:

@@ -5,6 +5,9 @@ environment variable HDF5_USE_FILE_LOCKING overrules `locking=False`.
 """
 
 import errno
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,9 +31,65 @@ def open_hdf5(path: str | Path) -> h5py.File:
         raise InputError(f"{path}: cannot be opened as HDF5: {error}. {REMEDY}") from error
 
 
-def create_hdf5(path: str | Path) -> h5py.File:
-    """Create an HDF5 file for writing, and replace an existing one; raise OSError if this fails."""
-    return h5py.File(path, "w", libver=FORMAT, locking=False)
+@contextmanager
+def create_hdf5(path: Path) -> Iterator["HDF5Writer"]:
+    """Create an HDF5 file, or replace an existing one, and close it at the end; raise OSError if a write fails."""
+    with path.open("w+b", buffering=0) as raw:
+        disk = _Disk(raw)
+        try:
+            with HDF5Writer(disk, "w", libver=FORMAT, locking=False) as file:
+                file.disk = disk
+                yield file
+        finally:
+            disk.raise_failure()
+
+
+class HDF5Writer(h5py.File):
+    """An HDF5 file that is written; `disk` knows whether a write failed."""
+
+    disk: "_Disk"
+
+    def raise_failure(self) -> None:
+        """Raise the OSError of the first write that failed, if any."""
+        self.disk.raise_failure()
+
+
+class _Disk:
+    """A file whose first failure is remembered, and not raised in HDF5.
+
+    HDF5 cannot close a file whose writes fail, as on a full disk, and then crashes at the end of the process.
+    """
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self.raw = raw
+        self.failure: OSError | None = None
+        self.seek, self.tell, self.read, self.readinto = raw.seek, raw.tell, raw.read, raw.readinto
+
+    def write(self, data: memoryview) -> int:
+        """Write all of `data`, or nothing after a failure."""
+        written = 0
+        try:
+            while self.failure is None and written < len(data):
+                written += self.raw.write(data[written:]) or 0
+        except OSError as error:
+            self.failure = error
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        """Set the size in bytes."""
+        try:
+            return self.raw.truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size
+
+    def flush(self) -> None:
+        """Do nothing: nothing is buffered."""
+
+    def raise_failure(self) -> None:
+        """Raise the first failure, if any."""
+        if self.failure is not None:
+            raise self.failure
 
 
 def dataset_names(path: Path) -> list[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from melanoma.config.data import Source
     from melanoma.config.study import Fusion, Study
 
+KNOWN_SUBGROUPS = ("source", "sex", "site", "skin_type", "age", "size")
 WITHOUT_CONTEXT = "_without_context"
 STACKING = ("logistic", "gradient_boosting")
 
@@ -27,6 +28,9 @@ def study_errors(study: Study) -> Iterator[str]:
     """Yield all errors of a study whose types are right. Each error begins with the dotted name of its key."""
     yield from _source_errors(study)
     yield from _download_errors(study.fetch)
+    for name in study.data.subgroups:
+        if name in KNOWN_SUBGROUPS:
+            yield f"data.subgroups: {name} is a subgroup in any case; take it out of the list"
     folds = study.split.folds
     for fold in study.split.run_folds:
         if fold >= folds:

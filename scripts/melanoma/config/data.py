@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from melanoma.config.base import Flag, Name, Number, Section, Seed, Text, Whole
+from melanoma.config.base import Distinct, Flag, Name, Number, Section, Seed, Text, Whole
 from melanoma.config.networks import OFFICIAL_WEIGHTS, WEIGHTS_FOLDER
 
 
@@ -30,9 +30,15 @@ class Columns(Section):
     )
     height: Text | None = Field(default=None, description="Height of the original image in pixels.")
     skin_type: Text | None = Field(default=None, description="Skin type or tone, for the evaluation of subgroups.")
+    confirmation: Text | None = Field(
+        default=None, description="How the diagnosis was confirmed; words that begin with histo are histology."
+    )
     license: Text | None = Field(default=None, description="License of the image. The report lists all licenses.")
     attribution: Text | None = Field(default=None, description="Who is to be named for the image, in the report.")
 
+
+SUBGROUP = "subgroup_"  # of the catalog's names of the columns in `Data.subgroups`
+EXTERNAL_ROLES = ("test", "predict")  # of sources that are neither training nor the internal test
 
 SHARED_IDS = ("kaggle", "isic", "ham10000")  # layouts of the ISIC archive, which gives each patient and lesion one id
 
@@ -41,6 +47,9 @@ class Generate(Section):
     """Images that the workflow draws itself, for a demonstration whose best possible AUROC is known."""
 
     images: Whole = Field(default=1000, ge=20, le=1_000_000, description="Number of images to draw.")
+    first_image: Whole = Field(
+        default=1, ge=1, le=1_000_000_000, description="Number in the name of the first image. The others follow."
+    )
     seed: Seed = Field(default=1, description="Seed. The same seed draws the same files, byte for byte.")
     prevalence: Number = Field(default=0.25, gt=0, lt=1, description="Share of melanomas.")
     pixel_signal: Number = Field(
@@ -76,11 +85,12 @@ class Source(Section):
             " table: `images` has one subfolder for each class."
         ),
     )
-    role: Literal["study", "extra_train"] = Field(
+    role: Literal["study", "extra_train", "test", "predict"] = Field(
         default="study",
         description=(
             "`study` is split into train and test. `extra_train` is used for training only, never for validation or"
-            " test."
+            " test. `test` is an external test set: nothing is trained on it, and training images of its patients,"
+            " lesions and photographs are left out. `predict` gets predictions only and needs no labels."
         ),
     )
     table: Text | None = Field(
@@ -159,6 +169,14 @@ class Data(Section):
 
     sources: tuple[Source, ...] = Field(
         min_length=1, description="The sources of images. All are joined into one catalog."
+    )
+    subgroups: Distinct[Text] = Field(
+        default=(),
+        description=(
+            "Columns of the tables, by their names there, whose words are subgroups of the evaluation, such as a clinic"
+            " or a device. An image of a source without the column is in the group missing."
+        ),
+        examples=[["clinic", "device"]],
     )
     on_bad_row: Literal["fail", "drop"] = Field(
         default="fail",

@@ -65,6 +65,14 @@ class Fusion(Section):
             " evaluated beside it."
         ),
     )
+    image_count: Flag = Field(
+        default=True,
+        json_schema_extra=unread_if(context=[False]),
+        description=(
+            "Let the patient context have the number of the patient's images. In an archive it is predictive of the"
+            " label, in a clinic it need not be; a second fusion with `false` shows what the context is worth without."
+        ),
+    )
     gradient_boosting: GradientBoosting = Field(
         default_factory=GradientBoosting,
         json_schema_extra=unread_if(method=["mean", "logit_mean", "rank_mean", "weighted", "logistic"]),
@@ -127,6 +135,16 @@ class Evaluate(Section):
             "Threshold probabilities of the net benefit: the risk from which on a lesion is treated. At 0.05, a missed"
             " melanoma is as bad as 19 needless treatments."
         ),
+    )
+    prevalence: Number | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description=(
+            "Share of melanomas where the model would be used, such as 0.01. Predictive values, net benefit and average"
+            " precision are given at this share, too. `null` is none."
+        ),
+        examples=[0.01],
     )
     max_test_configurations: Whole = Field(
         default=10,

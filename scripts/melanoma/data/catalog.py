@@ -9,7 +9,7 @@ import pandas as pd
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.data import Data
-from melanoma.data.catalog_schema import ISSUE_COLUMNS, SCHEMA, against_schema, row_count
+from melanoma.data.catalog_schema import ISSUE_COLUMNS, UNLABELED, against_schema, row_count, with_subgroups
 from melanoma.data.doubts import find_doubts
 from melanoma.data.id_spaces import settle_ids
 from melanoma.data.notes import find_notes, unnamed_files
@@ -38,6 +38,7 @@ WORD_FOR_TARGET = (
     "expected 0 (benign) or 1 (melanoma); correct it, remove the row, or give the meaning of words under `values` of"
     " the source, as in target: {benign: 0, melanoma: 1}"
 )
+WRONG_TARGET = "expected 0 (benign) or 1 (melanoma); correct it or remove the row"
 GIVE_MEANING = "give its meaning under `values` of the source"
 KINDS_SHOWN = 30
 
@@ -45,21 +46,22 @@ KINDS_SHOWN = 30
 def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read and check all sources; return the catalog and its issues.
 
-    The catalog has one row for each image, in the order of the tables, with the columns and types of SCHEMA. The issues
-    have the columns of `Issue`; their action is dropped, normalized or warning. Raises one InputError that lists all
-    problems: if a source cannot be used at all, or if a row is wrong and on_bad_row is fail.
+    The catalog has one row for each image, in the order of the tables, with the columns and types of `with_subgroups`.
+    The issues have the columns of `Issue`; their action is dropped, normalized or warning. Raises one InputError that
+    lists all problems: if a source cannot be used at all, or if a row is wrong and on_bad_row is fail.
     """
     sources: list[SourceTable] = []
     faults: list[str] = []
     for given in data.sources:
         with noting(faults):
-            sources.append(read_source(given))
+            sources.append(read_source(given, data.subgroups))
     if not sources:
         raise InputError("\n".join(faults))
     cells = join(sources)
     words = {column: harmonize(cells[column], column) for column in VOCABULARIES}
     cells, id_notes = settle_ids(cells, words["sex"]["word"], data.sources, sources, faults)
     typed = canonical(cells, words)
+    faults += _unknown_subgroups(data, sources)
     faults += malignancies(cells, typed, words, sources)
     problems = find_problems(cells, typed, words, sources)
     if len(problems) and (faults or data.on_bad_row == "fail"):
@@ -74,8 +76,9 @@ def build_catalog(data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     faults += _unusable_sources(sources, typed[kept], incomplete)
     if faults:
         raise InputError("\n".join(faults))
-    catalog = SCHEMA.validate(typed[kept].reset_index(drop=True))
-    doubts = find_doubts(cells[kept], typed[kept], sources)
+    catalog = with_subgroups(typed.columns).validate(typed[kept].reset_index(drop=True))
+    labeled = typed.assign(target=typed["target"].mask(typed["role"] == "predict"))
+    doubts = find_doubts(cells[kept], labeled[kept], sources)
     unnamed = unnamed_files(cells["file"], sources)
     found = [*find_notes(cells[kept], words, sources), *id_notes, *doubts, *unnamed]
     notes = pd.DataFrame(found, columns=ISSUE_COLUMNS)
@@ -94,7 +97,7 @@ def join(sources: list[SourceTable]) -> pd.DataFrame:
         source.cells.assign(
             source=source.name,
             role=source.role,
-            derived="target" not in source.places,
+            derived="target" not in source.places and source.role != "predict",
             stands_in=source.cells["patient"].isna() & (not source.patient_required),
         )
         for source in sources
@@ -104,10 +107,10 @@ def join(sources: list[SourceTable]) -> pd.DataFrame:
 
 
 def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return `cells` in the columns and types of SCHEMA, with `words` of the vocabulary.
+    """Return `cells` in the columns and types of `with_subgroups`, with `words` of the vocabulary.
 
-    An age or size that is not a number becomes infinite, and a target that is not 0 or 1 becomes -1, so that the schema
-    rejects them. As missing values they would be accepted.
+    An age or size that is not a number becomes infinite, so that the schema rejects it: as a missing value it would be
+    accepted. A target that is not 0 or 1 becomes UNLABELED.
     """
     # The archive writes an age of 85 or more as 85+.
     ages = cells["age"].str.replace(AT_LEAST, r"\1", regex=True)
@@ -124,8 +127,8 @@ def canonical(cells: pd.DataFrame, words: dict[str, pd.DataFrame]) -> pd.DataFra
     return cells.assign(
         **named,
         **numbers,
-        target=target.where(target.isin([0, 1]), -1).astype(np.int8),
-    )[list(SCHEMA.columns)]
+        target=target.where(target.isin([0, 1]), UNLABELED).astype(np.int8),
+    )[list(with_subgroups(cells.columns).columns)]
 
 
 def find_problems(
@@ -191,6 +194,7 @@ def _rules(
     yield cells["one_hot_fault"], "target", "expected 1 in one class and 0 in the others; correct it or remove the row"
     texts = cells["target"].notna() & pd.to_numeric(cells["target"], errors="coerce").isna()
     yield texts, "target", WORD_FOR_TARGET
+    yield (typed["target"] == UNLABELED) & (cells["role"] != "predict"), "target", WRONG_TARGET
     benign_malignant = cells["benign_malignant"].str.lower()
     diagnosis, target = words["diagnosis"]["word"], typed["target"]
     against = (benign_malignant == "benign") & (target == 1)
@@ -199,7 +203,7 @@ def _rules(
     other = diagnosis.notna() & ~diagnosis.isin([MELANOMA, "malignant"])
     yield (diagnosis == MELANOMA) & (target == 0), "diagnosis", "contradicts target 0; correct the one that is wrong"
     yield other & (target == 1), "diagnosis", "contradicts target 1; correct the one that is wrong"
-    unlabeled = cells["derived"] & (target == -1) & words["diagnosis"]["known"]
+    unlabeled = cells["derived"] & (target == UNLABELED) & words["diagnosis"]["known"]
     for text in cells["diagnosis"][unlabeled].fillna("").unique():
         example = f"values: {{diagnosis: {{{json.dumps(text, ensure_ascii=False)}: other benign}}}}"
         yield (
@@ -266,23 +270,31 @@ def _placed(problems: pd.DataFrame, rows: pd.DataFrame, column: str, sources: li
     )
 
 
+def _unknown_subgroups(data: Data, sources: list[SourceTable]) -> Iterator[str]:
+    columns = list(dict.fromkeys(name for source in sources for name in source.columns))
+    for name in data.subgroups:
+        if name not in columns:
+            yield f"data.subgroups: no table has a column {name}; the columns are: {', '.join(columns)}"
+
+
 def _unusable_sources(sources: list[SourceTable], good: pd.DataFrame, incomplete: set[str]) -> Iterator[str]:
     targets = good.groupby("source")["target"]
     melanomas, images = targets.sum(), targets.size()
     for source in sources:
         n, m = int(images.get(source.name, 0)), int(melanomas.get(source.name, 0))
-        if source.name not in incomplete and (n == 0 or (source.role == "study" and m in (0, n))):
+        if source.name not in incomplete and (n == 0 or (source.role in ("study", "test") and m in (0, n))):
             yield (
                 f"source {source.name}: {m} melanomas among {n} usable images, expected both classes. "
                 "Give the complete table, or join it with the table of another source"
             )
     if not any(source.role == "study" for source in sources):
-        yield "data.sources: every source has role extra_train. Give at least one of them role study, to be split"
+        roles = ", ".join(sorted({source.role for source in sources}))
+        yield f"data.sources: the only roles are {roles}. Give at least one source role study, to be split"
 
 
 def _log_summary(catalog: pd.DataFrame, problems: pd.DataFrame, notes: pd.DataFrame) -> None:
     for name, rows in catalog.groupby("source", sort=False):
-        counts = len(rows), rows["target"].sum(), rows["patient"].nunique(), unit(rows)
+        counts = len(rows), (rows["target"] == 1).sum(), rows["patient"].nunique(), unit(rows)
         log.info("%s: %d images, %d melanomas, %d %ss", name, *counts)
     for note in notes.itertuples():
         value = f"{note.value!r} " if pd.notna(note.value) else ""

@@ -1,13 +1,16 @@
 """The declared schemas of the catalog, with the types and limits of its columns, and of its issues."""
 
+from collections.abc import Iterable
 from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from melanoma.config.data import EXTERNAL_ROLES, SUBGROUP
 from melanoma.data.units import UNITS
 
+UNLABELED = -1  # target of the images of a source of role predict
 EMPTY = "is empty; fill it in or remove the row"
 SIDE = pa.Check.in_range(1, 100_000, error="expected a number of pixels; correct it or leave it empty")
 SCHEMA = pa.DataFrameSchema(
@@ -25,21 +28,27 @@ SCHEMA = pa.DataFrameSchema(
         "diagnosis": pa.Column(str, nullable=True),
         "target": pa.Column(
             np.int8,
-            pa.Check.isin([0, 1], error="expected 0 (benign) or 1 (melanoma); correct it or remove the row"),
+            pa.Check.isin([UNLABELED, 0, 1]),  # `catalog` allows UNLABELED in a source of role predict only
         ),
         "source": pa.Column(str),
-        "role": pa.Column(str, pa.Check.isin(["study", "extra_train"])),
+        "role": pa.Column(str, pa.Check.isin(["study", "extra_train", *EXTERNAL_ROLES])),
         "file": pa.Column(str, nullable=True),
         "width": pa.Column(float, SIDE, nullable=True),
         "height": pa.Column(float, SIDE, nullable=True),
         "unit": pa.Column(str, pa.Check.isin(UNITS)),  # what the column patient names
         "skin_type": pa.Column(str, nullable=True),
+        "confirmation": pa.Column(str, nullable=True),
         "license": pa.Column(str, nullable=True),
         "attribution": pa.Column(str, nullable=True),
     },
     strict=True,
     ordered=True,
 )
+
+
+def with_subgroups(columns: Iterable[str]) -> pa.DataFrameSchema:
+    """Return SCHEMA with those of the columns that are declared subgroups, which come last."""
+    return SCHEMA.add_columns({name: pa.Column(str, nullable=True) for name in columns if name.startswith(SUBGROUP)})
 
 
 class Issue(TypedDict):
@@ -61,7 +70,7 @@ ISSUE_COLUMNS = list(Issue.__annotations__)
 def against_schema(typed: pd.DataFrame) -> pd.DataFrame:
     """Return the cells of a typed catalog that break the schema: index, column, problem."""
     try:
-        SCHEMA.validate(typed, lazy=True)
+        with_subgroups(typed.columns).validate(typed, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.astype({"index": int})
         return cases.assign(problem=cases["check"].replace("not_nullable", EMPTY))[["index", "column", "problem"]]

@@ -13,6 +13,7 @@ from melanoma.config.study import Study
 from melanoma.data.catalog import build_catalog
 from melanoma.snakefile.sources import downloads
 from melanoma.split.assign import read_pairs, split_images
+from melanoma.split.external import study_images
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def expected_test_set(catalog: pd.DataFrame, settings: Split) -> pd.DataFrame | 
         return None
     strata = [name for name in settings.stratify if name != "size"] or ["target"]
     known = settings.model_copy(update={"stratify": tuple(strata)})
-    images = split_images(catalog, read_pairs(settings.duplicates), known).images
+    images = split_images(study_images(catalog), read_pairs(settings.duplicates), known).images
     return images[images["part"] == "test"]
 
 

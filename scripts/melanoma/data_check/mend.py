@@ -10,8 +10,8 @@ from melanoma.config.study import Study
 from melanoma.data.catalog import build_catalog
 from melanoma.data_check.check import Findings
 from melanoma.data_check.proposal import propose
-from melanoma.data_check.study_file import nearest_path
 from melanoma.data_check.yaml_text import source_lines
+from melanoma.snakefile.study_files import nearest_path
 
 
 def mends(study: Study, findings: Findings) -> Iterator[str]:

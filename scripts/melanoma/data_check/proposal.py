@@ -14,8 +14,8 @@ from melanoma.config.base import choices, option_type
 from melanoma.config.data import Data, Source
 from melanoma.data.catalog import build_catalog
 from melanoma.data_check.columns import Columns, Found, find_columns, find_image_column, image_key
-from melanoma.data_check.study_file import nearest_path
 from melanoma.data_check.words import DOUBTFUL, TARGET_OF, Meaning, meanings
+from melanoma.snakefile.study_files import nearest_path
 from melanoma.tables.tables import read_table
 from melanoma.tables.vocabulary import MELANOMA, harmonize
 

@@ -8,7 +8,7 @@ import pandas as pd
 from melanoma.common.errors import listing
 from melanoma.config.study import Study
 from melanoma.data_check.check import Findings
-from melanoma.data_check.precision import WITHIN_PATIENT, half_width
+from melanoma.data_check.precision import WITHIN_PATIENT, effective_images, half_width, required_images
 
 WIDTH = 100
 AGES = ((0, 30), (30, 50), (50, 70), (70, 121))
@@ -53,14 +53,14 @@ def _sources(catalog: pd.DataFrame) -> str:
     for (name, role), images in catalog.groupby(["source", "role"], sort=False):
         missing = {column: f"{images[column].isna().mean():.0%}" for column in ("sex", "age", "site", "diagnosis")}
         row = {"source": name, "role": role, "images": f"{len(images):,}"}
-        row |= {"melanomas": f"{int(images['target'].sum()):,}", "patients": f"{images['patient'].nunique():,}"}
+        row |= {"melanomas": f"{(images['target'] == 1).sum():,}", "patients": f"{images['patient'].nunique():,}"}
         row |= {"lesions": f"{images['lesion'].nunique():,}"}
         rows.append(row | {f"no {column}": share for column, share in missing.items()})
     return str(pd.DataFrame(rows).to_string(index=False))
 
 
 def _counts(catalog: pd.DataFrame) -> Iterator[str]:
-    total, melanomas = len(catalog), int(catalog["target"].sum())
+    total, melanomas = len(catalog), int((catalog["target"] == 1).sum())
     yield f"class      melanoma {count(melanomas, total)}, other {count(total - melanomas, total)}"
     for column in ("sex", "site", "diagnosis"):
         words = catalog[column].value_counts()
@@ -93,6 +93,13 @@ def _precision(test: pd.DataFrame) -> Iterator[str]:
     yield f"(Hanley and McNeil 1982; the scores of a patient's images of one class correlate by {WITHIN_PATIENT}.)"
     if half_width(test, 0.9) > 0.1:
         yield "This is too wide to compare models. More melanomas make it narrower, and folds do not."
+    if 0 < len(melanomas) < len(test):
+        need = required_images(len(melanomas) / len(test), 0.9)
+        yield (
+            f"Riley et al. 2021 ask for {need.auroc:,} independent images for the AUROC,"
+            f" {need.observed_expected:,} for observed/expected and {need.calibration_slope:,} for the calibration"
+            f" slope; this test set is worth {effective_images(test):,.0f}."
+        )
 
 
 def _notes(issues: pd.DataFrame, action: str) -> list[str]:

@@ -94,7 +94,7 @@ def make_cohort(settings: Generate) -> pd.DataFrame:
     """
     patients, places, pixels, labels = (np.random.default_rng([settings.seed, stream]) for stream in range(4))
     owner = _owners(patients, settings.images)
-    count = owner.max() + 1
+    count, first = owner.max() + 1, settings.first_image
     age = _with_missing(patients, _choice(patients, AGES, AGE_CHANCES, count), "age")[owner]
     sex = _with_missing(patients, _choice(patients, list(SEX_SCORES), [0.52, 0.48], count), "sex")[owner]
     sites = _choice(places, list(SITE_CHANCES), list(SITE_CHANCES.values()), settings.images)
@@ -102,7 +102,7 @@ def make_cohort(settings: Generate) -> pd.DataFrame:
     shared, contrast = pixels.standard_normal(count)[owner], pixels.standard_normal(settings.images)
     cohort = pd.DataFrame(
         {
-            "image": [f"ISIC_{number:07d}" for number in range(1, settings.images + 1)],
+            "image": [f"ISIC_{number:07d}" for number in range(first, first + settings.images)],
             "patient": [f"IP_{number:07d}" for number in patients.choice(10**7, count, replace=False)[owner]],
             "age": age.astype(float),
             "sex": sex,

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from melanoma.config.data import Download
 from melanoma.config.study import Study
-from melanoma.data_check.study_file import nearest_path
 from melanoma.doctor.findings import Finding, fault, note, ok, warning
 from melanoma.snakefile import sources
+from melanoma.snakefile.study_files import nearest_path
 
 SUBJECT = "data"
 SECONDS = 5.0

@@ -46,7 +46,8 @@ def read_profile(name: str) -> Profile:
     folders = [Path(name), ROOT / "profiles" / name, Path.home() / ".config/snakemake" / name]
     folder = next((each for each in folders if (each / "config.yaml").is_file()), None)
     if folder is None:
-        known = ", ".join(sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml")))
+        names = {path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml")} - {"default"}
+        known = ", ".join(sorted(names))
         raise InputError(f"--profile {name}: no folder with a config.yaml; there are {known}")
     options = read_yaml(folder / "config.yaml") or {}
     given = options.get("default-resources") or []

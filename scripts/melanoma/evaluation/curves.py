@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from melanoma.config.study import Evaluate
-from melanoma.evaluation.evaluate import Decisions, labeled
+from melanoma.evaluation.cohorts import labeled
+from melanoma.evaluation.decisions import Decisions
 from melanoma.evaluation.results import Curves
 from melanoma.stats.curves import precision_recall_curve, roc_curve
 from melanoma.stats.metrics import NetBenefit, measured

@@ -1,7 +1,7 @@
 """Evaluation of predictions: metrics with confidence intervals over patients, calibration and comparisons."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any, cast
 
@@ -11,43 +11,21 @@ from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError, listing
 from melanoma.config.study import Evaluate
-from melanoma.data.units import count_units, unit
-from melanoma.evaluation.results import AtThreshold, BootstrapSettings, Comparisons, Counts, ModelMetrics, Reliability
+from melanoma.evaluation.cohorts import clusters_drawn, cohorts, count_images, labeled, pair, resampling
+from melanoma.evaluation.decisions import Decisions
+from melanoma.evaluation.patients import lesion_metrics, patient_metrics
+from melanoma.evaluation.results import AtThreshold, Comparisons, ModelMetrics, Reliability
+from melanoma.evaluation.selective import selective
+from melanoma.evaluation.subgroups import confirmed_metrics, subgroup_metrics
 from melanoma.stats.bootstrap import Estimate, estimate
-from melanoma.stats.calibration import Choice, choose_calibrator
 from melanoma.stats.comparison import common_images, compare
 from melanoma.stats.metrics import Bin, Calibration, Floats, Measure, NetBenefit, Outcomes, Ranking, auroc, confusion
-from melanoma.stats.thresholds import choose_thresholds
+from melanoma.stats.prevalence import CASE_CONTROL, NetBenefitAt, OutcomesAt, RankingAt
+from melanoma.stats.recalibration import CalibrationCurve, Recalibration
 
 Place = tuple[str, ...]  # the keys from the entry of a model down to the metrics of a measure
 LEAST_IMAGES = 10  # in the smallest bin of a reliability curve, unless there are ties
 MOST_BINS = 8
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """What is decided on out-of-fold predictions: thresholds by rule, and a calibrator."""
-
-    thresholds: dict[str, float] = field(default_factory=dict)
-    calibration: Choice | None = None
-
-    def calibrated(self, probability: Floats) -> Floats:
-        """Return calibrated probabilities; without a calibrator they are the same."""
-        return probability if self.calibration is None else self.calibration.calibrator.apply(probability)
-
-
-def decide(
-    out_of_fold: pd.DataFrame, name: str, settings: Evaluate, training_prevalence: float | None = None
-) -> Decisions:
-    """Return the thresholds and the calibrator that labeled out-of-fold predictions give.
-
-    Never give predictions of the test. `name` is the model, for error messages. `training_prevalence` is the share of
-    melanomas that the training saw; without it a prior shift is no candidate.
-    """
-    target, probability = labeled(out_of_fold, f"{name}, out of fold")
-    _, clusters = clusters_drawn(out_of_fold)
-    choice = choose_calibrator(target, probability, clusters, training_prevalence, settings.seed)
-    return Decisions(choose_thresholds(target, probability, settings.target_sensitivity), choice)
 
 
 def evaluate(
@@ -55,10 +33,33 @@ def evaluate(
 ) -> dict[str, ModelMetrics]:
     """Return the content of metrics.json: the entry of each model, in the order of `tables`.
 
-    A table has labeled predictions: image, patient, probability and target (see `table.read_predictions`), and unit if
-    it is known (see `units.row_units`). Only with decisions, an entry has `thresholds` and `calibrated`.
+    A table has labeled predictions: image, patient, probability and target (see `table.read_predictions`), unit if it
+    is known (see `units.row_units`), and the columns of `subgroups.METADATA` that are known. Only with decisions, an
+    entry has `thresholds` and `calibrated`.
     """
-    decisions = {name: (decisions or {}).get(name, Decisions()) for name in tables}
+    decided = {name: (decisions or {}).get(name, Decisions()) for name in tables}
+    entries = _entries(tables, settings, decided)
+    for name, table in tables.items():
+        entries[name] = cast(ModelMetrics, entries[name] | _details(table, decided[name], settings))
+    return entries
+
+
+def _details(table: pd.DataFrame, decisions: Decisions, settings: Evaluate) -> dict[str, Any]:
+    """Return the metrics of parts of the images, and of patients and lesions, each where it is known."""
+    found = {
+        "subgroups": subgroup_metrics(table, decisions, settings),
+        "histology": confirmed_metrics(table, decisions, settings),
+        "patients": patient_metrics(table, decisions, settings),
+        "lesions": lesion_metrics(table, decisions, settings),
+        "selective": selective(table, decisions, settings),
+    }
+    return {name: metrics for name, metrics in found.items() if metrics is not None}
+
+
+def _entries(
+    tables: Mapping[str, pd.DataFrame], settings: Evaluate, decisions: Mapping[str, Decisions]
+) -> dict[str, ModelMetrics]:
+    """Return the metrics of all images of each model."""
     entries: dict[str, ModelMetrics] = {}
     for group in cohorts(tables):
         placed = {name: _measures(*labeled(table, name), decisions[name], settings) for name, table in group.items()}
@@ -69,9 +70,10 @@ def evaluate(
 
 def validate(tables: Mapping[str, pd.DataFrame], settings: Evaluate) -> dict[str, ModelMetrics]:
     """Return the metrics of labeled out-of-fold predictions of all folds together, and the AUROC of each fold."""
-    entries = evaluate({f"{name}, out of fold": table for name, table in tables.items()}, settings)
+    named = {f"{name}, out of fold": table for name, table in tables.items()}
+    entries = _entries(named, settings, dict.fromkeys(named, Decisions()))
     for entry, table in zip(entries.values(), tables.values(), strict=True):
-        folds = {str(fold): float(auroc(*_pair(rows))) for fold, rows in table.groupby("fold")}
+        folds = {str(fold): float(auroc(*pair(rows))) for fold, rows in table.groupby("fold")}
         entry["fold_auroc"] = {fold: None if np.isnan(value) else value for fold, value in folds.items()}
     return dict(zip(tables, entries.values(), strict=True))
 
@@ -87,8 +89,8 @@ def reliability(
     for group in cohorts(tables):
         placed: dict[str, list[tuple[Place, Measure]]] = {
             name: [
-                ((*(place or ("raw",)), str(number)), Bin(_pair(table)[0], probability, members))
-                for place, probability in _scales(_pair(table)[1], decisions[name]).items()
+                ((*(place or ("raw",)), str(number)), Bin(pair(table)[0], probability, members))
+                for place, probability in _scales(pair(table)[1], decisions[name]).items()
                 for number, members in enumerate(reliability_bins(probability))
             ]
             for name, table in group.items()
@@ -125,16 +127,6 @@ def comparisons(tables: Mapping[str, pd.DataFrame], settings: Evaluate) -> Compa
     }
 
 
-def cohorts(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, pd.DataFrame]]:
-    """Group the models by the images, patients and labels that they predict; each table is sorted by image."""
-    groups: dict[tuple[int, int], dict[str, pd.DataFrame]] = {}
-    for name, table in tables.items():
-        rows = pd.util.hash_pandas_object(table[["image", "patient", "target"]], index=False)
-        ordered = table.sort_values("image", ignore_index=True)
-        groups.setdefault((len(table), int(rows.sum())), {})[name] = ordered
-    return list(groups.values())
-
-
 def reliability_bins(probability: Floats) -> list[NDArray[np.bool_]]:
     """Return the bins of a reliability curve, bool (n,) each, by rising probability.
 
@@ -149,47 +141,6 @@ def reliability_bins(probability: Floats) -> list[NDArray[np.bool_]]:
     return [members for members in bins if members.any()]
 
 
-def resampling(settings: Evaluate) -> BootstrapSettings:
-    """Return the settings of the bootstrap."""
-    return {
-        "replicates": settings.replicates,
-        "confidence_level": settings.confidence_level,
-        "seed": settings.seed,
-    }
-
-
-def count_images(predictions: pd.DataFrame) -> Counts:
-    """Count images, melanomas and units."""
-    return {
-        "n": len(predictions),
-        "melanomas": int(predictions["target"].sum()),
-        "unit": unit(predictions),
-        "units": count_units(predictions),
-    }
-
-
-def clusters_drawn(predictions: pd.DataFrame) -> tuple[str, NDArray[np.str_]]:
-    """Return what the bootstrap draws, the unit, and its name for each row, (n,). An empty patient is an image."""
-    column = "patient" if predictions["patient"].notna().all() else "image"
-    return unit(predictions), predictions[column].to_numpy(dtype=str)
-
-
-def labeled(predictions: pd.DataFrame, name: str) -> tuple[NDArray[np.int8], Floats]:
-    """Return target int8 (n,) and probability float64 (n,).
-
-    Raises InputError if there are no rows, if a label is missing, or if a class is missing.
-    """
-    if predictions.empty:
-        raise InputError(f"{name}: no rows to evaluate (part 'test'); predict the test images first")
-    if predictions["target"].isna().any():
-        raise InputError(f"{name}: an image has no label; give a file of labels (image, target), or a column target")
-    target, probability = _pair(predictions)
-    if target.min() == target.max():
-        kind = "melanoma" if target[0] else "benign"
-        raise InputError(f"{name}: all {len(target)} images are {kind}: an AUROC needs both classes; check the labels")
-    return target, probability
-
-
 def _measures(
     target: NDArray[np.int8], probability: Floats, decisions: Decisions, settings: Evaluate
 ) -> list[tuple[Place, Measure]]:
@@ -197,9 +148,27 @@ def _measures(
     measures: list[tuple[Place, Measure]] = [((), Ranking(target, probability))]
     for place, values in _scales(probability, decisions).items():
         measures.append((place, Calibration(target, values)))
+        measures.append((place, Recalibration(target, values)))
+        measures.append((place, CalibrationCurve(target, values)))
         measures.append(((*place, "net_benefit"), NetBenefit(target, values, settings.threshold_probabilities)))
     for rule, threshold in decisions.thresholds.items():
         measures.append((("thresholds", rule), Outcomes(target, probability, threshold)))
+    if settings.prevalence is not None:
+        measures += _at_prevalence(target, probability, decisions, settings, settings.prevalence)
+    return measures
+
+
+def _at_prevalence(
+    target: NDArray[np.int8], probability: Floats, decisions: Decisions, settings: Evaluate, prevalence: float
+) -> list[tuple[Place, Measure]]:
+    """Return the measures at a stated prevalence, and their places."""
+    measures: list[tuple[Place, Measure]] = [(("at_prevalence",), RankingAt(target, probability, prevalence))]
+    for place, values in _scales(probability, decisions).items():
+        benefit = NetBenefitAt(target, values, settings.threshold_probabilities, prevalence)
+        measures.append((("at_prevalence", *place, "net_benefit"), benefit))
+    for rule, threshold in decisions.thresholds.items():
+        outcomes = OutcomesAt(target, probability, threshold, prevalence)
+        measures.append((("at_prevalence", "thresholds", rule), outcomes))
     return measures
 
 
@@ -217,7 +186,7 @@ def _estimate(
     """Estimate all measures of models that predict the same images, with the same draws of patients."""
     first = next(iter(group.values()))
     measures = {(name, i): measure for name, each in placed.items() for i, (_, measure) in enumerate(each)}
-    estimates = estimate(measures, _pair(first)[0], clusters_drawn(first)[1], **resampling(settings))
+    estimates = estimate(measures, pair(first)[0], clusters_drawn(first)[1], **resampling(settings))
     return {name: [(place, estimates[name, i]) for i, (place, _) in enumerate(each)] for name, each in placed.items()}
 
 
@@ -230,9 +199,14 @@ def _entry(
     # The keys of the measures are not known to the type checker.
     entry = cast(ModelMetrics, count_images(table) | _nested(estimates))
     for rule, threshold in thresholds.items():
-        counts = {cell: int(count) for cell, count in asdict(confusion(*_pair(table), threshold)).items()}
+        counts = {cell: int(count) for cell, count in asdict(confusion(*pair(table), threshold)).items()}
         rates = entry["thresholds"][rule]
         entry["thresholds"][rule] = cast(AtThreshold, {"threshold": threshold, **counts, **rates})
+    if settings.prevalence is not None:
+        sampled = entry["melanomas"] / entry["n"]
+        entry["at_prevalence"]["prevalence"] = settings.prevalence
+        entry["at_prevalence"]["sampled"] = sampled
+        entry["at_prevalence"]["case_control"] = sampled >= CASE_CONTROL * settings.prevalence
     (_, ranking), *_ = estimates
     entry["bootstrap"] = {
         **resampling(settings),
@@ -251,7 +225,3 @@ def _nested(estimates: list[tuple[Place, dict[str, Estimate]]]) -> dict[str, Any
             block = block.setdefault(key, {})
         block |= {name: metric.bounds for name, metric in metrics.items()}
     return entry
-
-
-def _pair(predictions: pd.DataFrame) -> tuple[NDArray[np.int8], Floats]:
-    return predictions["target"].to_numpy(dtype=np.int8), predictions["probability"].to_numpy()

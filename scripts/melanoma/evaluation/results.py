@@ -1,4 +1,4 @@
-"""The content of metrics.json, comparisons.json, calibration.json, curves.json and shortcuts.json.
+"""The content of metrics.json, external.json, comparisons.json, calibration.json, curves.json and shortcuts.json.
 
 Rates, AUROCs and probabilities are shares from 0 to 1. In the files, null stands for NaN.
 """
@@ -62,6 +62,104 @@ class ProbabilityMetrics(TypedDict):
     log_loss: Interval  # in nats per image
     ece: Interval
     net_benefit: dict[str, Interval]  # by threshold probability
+    calibration_slope: Interval  # 1 is perfect
+    calibration_intercept: Interval  # 0 is perfect
+    observed_expected: Interval  # 1 is perfect
+    ici: Interval  # integrated calibration index
+    adaptive_ece: Interval  # in bins of equal numbers of images
+
+
+class PredictiveValues(TypedDict):
+    """Predictive values of a threshold."""
+
+    ppv: Interval
+    npv: Interval
+
+
+class CalibratedAtPrevalence(TypedDict):
+    """Metrics of the calibrated probabilities at the stated prevalence."""
+
+    net_benefit: dict[str, Interval]  # by threshold probability
+
+
+class AtPrevalence(CalibratedAtPrevalence):
+    """Metrics at the stated prevalence, `evaluate.prevalence`; the net benefit is that of the raw probabilities."""
+
+    prevalence: float
+    sampled: float  # the share of melanomas among the images
+    case_control: bool  # whether `sampled` is far above `prevalence`, see `prevalence.CASE_CONTROL`
+    average_precision: Interval
+    calibrated: NotRequired[CalibratedAtPrevalence]
+    thresholds: NotRequired[dict[str, PredictiveValues]]  # by rule
+
+
+class GroupMetrics(Counts):
+    """The metrics of a subgroup. The rates are those at the chosen threshold; without thresholds there are none."""
+
+    auroc: Interval
+    calibration_slope: Interval
+    calibration_intercept: Interval
+    observed_expected: Interval
+    sensitivity: NotRequired[Interval]
+    specificity: NotRequired[Interval]
+    ppv: NotRequired[Interval]
+
+
+class Heterogeneity(TypedDict):
+    """Wald's test of the hypothesis that a metric is the same in all groups."""
+
+    chi2: float
+    df: int
+    p: float
+    p_holm: float  # corrected for all tests of the model
+
+
+class KindOfGroups(TypedDict):
+    """The groups of one kind, such as sex."""
+
+    groups: dict[str, GroupMetrics]
+    heterogeneity: dict[str, Heterogeneity]  # by metric
+
+
+class Subgroups(TypedDict):
+    """The subgroups of the test images."""
+
+    rule: str | None  # of the chosen threshold
+    scale: str  # calibrated or raw: the probabilities whose calibration is measured
+    kinds: dict[str, KindOfGroups]
+
+
+class UnitRates(TypedDict):
+    """Rates of patients or lesions at a threshold."""
+
+    sensitivity: Interval
+    specificity: Interval
+
+
+class UnitMetrics(TypedDict):
+    """Metrics of patients or of lesions (see `patients`)."""
+
+    n: int
+    melanomas: int
+    auroc: Interval
+    thresholds: dict[str, UnitRates]  # by rule
+
+
+class SelectivePoint(TypedDict):
+    """The images that are kept if the most uncertain ones are left to a physician."""
+
+    coverage: float  # share of the images
+    n: int
+    melanomas: int
+    auroc: Interval
+    accuracy: Interval
+
+
+class Selective(TypedDict):
+    """The selective-prediction curve, by falling coverage."""
+
+    by: str  # spread (over trainings) or margin (distance to the threshold): the uncertainty of an image
+    points: list[SelectivePoint]
 
 
 class ModelMetrics(Counts, ProbabilityMetrics):
@@ -79,8 +177,36 @@ class ModelMetrics(Counts, ProbabilityMetrics):
     bootstrap: Bootstrap
     thresholds: NotRequired[dict[str, AtThreshold]]  # by rule
     calibrated: NotRequired[ProbabilityMetrics]  # of the calibrated probabilities
+    at_prevalence: NotRequired[AtPrevalence]
+    subgroups: NotRequired[Subgroups]
+    histology: NotRequired[GroupMetrics]  # images whose diagnosis is confirmed by histology
+    patients: NotRequired[UnitMetrics]
+    lesions: NotRequired[UnitMetrics]
+    selective: NotRequired[Selective]
     validation: NotRequired[ModelMetrics]  # of the out-of-fold predictions
     fold_auroc: NotRequired[dict[str, float | None]]  # by fold, in `validation` only; null for a single class
+
+
+class Rates(TypedDict):
+    """Differences of rates at a threshold."""
+
+    sensitivity: Interval
+    specificity: Interval
+
+
+class Drop(TypedDict):
+    """Metrics of the study minus those of an external test; see `external.drop`."""
+
+    auroc: Interval
+    average_precision: Interval
+    brier: Interval
+    thresholds: dict[str, Rates]  # by rule; empty out of fold
+
+
+class ExternalMetrics(ModelMetrics):
+    """The entry of a model in external.json, which has the entries of all models by source."""
+
+    drop: NotRequired[dict[str, Drop]]  # by what is compared: internal_test, out_of_fold
 
 
 class Comparisons(Counts):

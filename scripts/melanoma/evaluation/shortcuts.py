@@ -16,8 +16,9 @@ from melanoma.config.networks import GradientBoosting
 from melanoma.config.recipe import Recipe
 from melanoma.config.study import Evaluate
 from melanoma.data.units import unit
-from melanoma.evaluation.evaluate import clusters_drawn, cohorts, count_images, resampling
+from melanoma.evaluation.cohorts import clusters_drawn, cohorts, count_images, resampling
 from melanoma.evaluation.results import ModelShortcuts, Shortcuts, Subgroup, WithinPatients, WithinSize
+from melanoma.evaluation.subgroups import sizes, subgroups
 from melanoma.models.tabular import boosting_parameters, out_of_fold_and_test
 from melanoma.predictions.patient_context import images_per_patient
 from melanoma.stats.bootstrap import Estimate, Interval, estimate
@@ -27,8 +28,6 @@ from melanoma.stats.within import RSquared, WithinPatient, WithinStrata
 
 ACQUISITION = ("images_per_patient", "width", "height")
 LEAF_SAMPLES, LEAF_SHARE = 50, 0.1  # least images of a leaf, and at most this share, so that few images are divided
-AGES = {"under 30": (0, 30), "30 to 44": (30, 45), "45 to 59": (45, 60), "60 to 74": (60, 75), "75 and over": (75, 121)}
-SIZES_SHOWN = 6  # the most frequent ones; all others are one group
 Key = tuple[str, str]  # a model and what is measured of it
 FOLDS = 5  # of patients, for the prediction of a score from acquisition
 
@@ -89,27 +88,6 @@ def baselines(
     return predictions
 
 
-def subgroups(table: pd.DataFrame) -> dict[str, dict[str, NDArray[np.bool_]]]:
-    """Return the members of each group, bool (n,), by kind; "missing" is a group.
-
-    The kinds are source, sex, site, age and size, and skin_type if the table has it.
-    """
-    named = [kind for kind in ("source", "sex", "site", "skin_type") if kind in table]
-    kinds = {kind: table[kind].fillna("missing").astype(str) for kind in named}
-    age = pd.Series("missing", index=table.index)
-    for name, (low, high) in AGES.items():
-        age = age.mask((table["age"] >= low) & (table["age"] < high), name)
-    size = _sizes(table)
-    frequent = size.value_counts().index[:SIZES_SHOWN]
-    kinds |= {"age": age, "size": size.where(size.isin(frequent), "other")}
-    order = {"age": [*AGES, "missing"]}
-    groups = {}
-    for kind, values in kinds.items():
-        levels = [level for level in order.get(kind, sorted(values.unique())) if (values == level).any()]
-        groups[kind] = {level: (values == level).to_numpy() for level in levels}
-    return groups
-
-
 def acquisition_score(table: pd.DataFrame, score: Floats, seed: int) -> Floats:
     """Return the scores, float64 (n,), that gradient boosting predicts from image size and images per patient.
 
@@ -142,7 +120,7 @@ def _analyze(tables: Mapping[str, pd.DataFrame], settings: Evaluate) -> dict[str
         measures[name, "r2"] = RSquared(score, predicted)
         measures[name, "adjusted_auroc"] = Auroc(target, score - predicted)
         if sized:
-            measures[name, "within_size"] = WithinStrata(target, score, _sizes(first).to_numpy(str))
+            measures[name, "within_size"] = WithinStrata(target, score, sizes(first).to_numpy(str))
         if drawn == "patient":
             measures[name, "within_patient"] = WithinPatient(target, score, clusters)
     estimates = estimate(measures, target, clusters, **resampling(settings))
@@ -166,11 +144,6 @@ def _within(
     if not isinstance(measure, WithinStrata | WithinPatient):
         return None
     return {name: metric.bounds for name, metric in estimates[key].items()} | measure.counts
-
-
-def _sizes(table: pd.DataFrame) -> pd.Series:
-    text = table["width"].astype(int).astype(str) + " x " + table["height"].astype(int).astype(str)
-    return text.where(table["width"] > 0, "unknown")
 
 
 def _pair(table: pd.DataFrame) -> tuple[NDArray[np.int64], Floats]:

@@ -7,7 +7,7 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from melanoma.data.units import weakest
-from melanoma.evaluation.results import ModelMetrics
+from melanoma.evaluation.results import ExternalMetrics, ModelMetrics
 
 if TYPE_CHECKING:
     from melanoma.stats.bootstrap import Interval
@@ -29,15 +29,43 @@ def summary(metrics: Mapping[str, ModelMetrics]) -> str:
         ]
         for name, entry in metrics.items()
     ]
+    return "\n".join([*_aligned(header, rows, texts=4), "", interval_note(metrics)]) + "\n"
+
+
+def external_summary(
+    tests: Mapping[str, Mapping[str, ExternalMetrics]], study: Mapping[str, ModelMetrics] | None = None
+) -> str:
+    """Return a table for each external test; with the metrics of the study, its AUROC stand beside."""
+    texts: list[str] = []
+    for source, metrics in tests.items():
+        first = next(iter(metrics.values()))
+        texts.append(f"External test {source}: {first['n']:,} images, {first['melanomas']:,} melanomas")
+        header = ["model", "AUROC", "internal test", "out of fold", "drop from the internal test"]
+        rows = []
+        for name, entry in metrics.items():
+            inside = (study or {}).get(name)
+            dropped = entry["drop"]["internal_test"]["auroc"] if "drop" in entry else None
+            known = [
+                entry["auroc"],
+                inside["auroc"] if inside else None,
+                inside["validation"]["auroc"] if inside and "validation" in inside else None,
+                dropped,
+            ]
+            rows.append([name, *("unknown" if each is None else interval_text(each) for each in known)])
+        texts += [*_aligned(header, rows, texts=5), "", interval_note(metrics), ""]
+    return "\n".join(texts)
+
+
+def _aligned(header: list[str], rows: list[list[str]], texts: int) -> list[str]:
+    """Return the lines of a table. Its first `texts` columns are aligned to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [
+    return [
         "  ".join(
-            cell.ljust(width) if i < 4 else cell.rjust(width)
+            cell.ljust(width) if i < texts else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+        ).rstrip()
         for row in [header, ["-" * width for width in widths], *rows]
     ]
-    return "\n".join(line.rstrip() for line in [*lines, "", interval_note(metrics)]) + "\n"
 
 
 def interval_text(interval: Interval) -> str:

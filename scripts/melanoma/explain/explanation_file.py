@@ -1,5 +1,6 @@
 """The file of explanations of a study: images, their maps of heat, and what is known about them."""
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from melanoma.common.errors import InputError
-from melanoma.common.files import atomic_path
+from melanoma.common.files import damaged, read_intact, write_checked
 from melanoma.explain.importance import Importance
 
 PREFIX = "map "
@@ -49,18 +49,20 @@ class Explanations:
     about: About
 
     def write(self, path: Path) -> None:
-        """Write a compressed .npz file without pickle."""
+        """Write a compressed .npz file without pickle, and its SHA-256 beside it."""
         arrays = {f"{PREFIX}{name}": maps for name, maps in self.maps.items()}
         about = np.array(json.dumps(self.about))
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, images=self.images, about=about, **arrays)
+        file = io.BytesIO()
+        np.savez_compressed(file, allow_pickle=False, images=self.images, about=about, **arrays)
+        write_checked(path, file.getvalue())
 
 
 def read_explanations(path: Path) -> Explanations:
     """Read a file of `Explanations.write`. Raises InputError if it is damaged."""
+    data = io.BytesIO(read_intact(path))
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(data, allow_pickle=False) as file:
             maps = {name.removeprefix(PREFIX): file[name] for name in file.files if name.startswith(PREFIX)}
             return Explanations(file["images"], maps, json.loads(str(file["about"])))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path}: no file of explanations, or damaged ({error}). Delete it and run again") from error
+        raise damaged(path, f"no file of explanations ({error})") from error

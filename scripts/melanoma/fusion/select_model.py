@@ -35,20 +35,31 @@ class Selection(TypedDict):
     units: int
     auroc: dict[str, float]  # by model
     tests: dict[str, FusionTest]  # by fusion
+    tuning_fold: int | None  # the fold that is left out
 
 
-def select_model(singles: dict[str, pd.DataFrame], fusions: dict[str, pd.DataFrame], settings: Fuse) -> Selection:
+def select_model(
+    singles: dict[str, pd.DataFrame],
+    fusions: dict[str, pd.DataFrame],
+    settings: Fuse,
+    tuning_fold: int | None = None,
+) -> Selection:
     """Select the model by labeled out-of-fold predictions.
 
-    Each table has image, patient (null if unknown), probability and target. The single model with the highest AUROC is
-    the best single model. Each fusion is tested against it on the same images: one-sided, by the difference of the two
-    AUROCs in standard deviations over bootstrap replicates of patients. Of the fusions whose p, corrected by Holm's
-    method, is below `settings.significance_level`, the one with the highest AUROC is selected. The best single model is
-    selected by its AUROC, so this AUROC is a little too high, and the test a little too strict.
+    Each table has image, patient (null if unknown), fold, probability and target. The images of `tuning_fold` are left
+    out: trials were scored on them, so the results of tuned models there are too good.
+
+    The single model with the highest AUROC is the best single model. Each fusion is tested against it on the same
+    images: one-sided, by the difference of the two AUROCs in standard deviations over bootstrap replicates of patients.
+    Of the fusions whose p, corrected by Holm's method, is below `settings.significance_level`, the one with the highest
+    AUROC is selected. The best single model is selected by its AUROC, so this AUROC is a little too high, and the test
+    a little too strict.
 
     Raises InputError if the images that all models predict are of one class.
     """
     tables = common_images(singles | fusions)
+    if tuning_fold is not None:
+        tables = {name: table[table["fold"] != tuning_fold] for name, table in tables.items()}
     first = next(iter(tables.values()))
     target = first["target"].to_numpy(np.int64)
     if len(np.unique(target)) < 2:
@@ -89,4 +100,5 @@ def select_model(singles: dict[str, pd.DataFrame], fusions: dict[str, pd.DataFra
         "units": count_units(first),
         "auroc": areas,
         "tests": tests,
+        "tuning_fold": tuning_fold,
     }

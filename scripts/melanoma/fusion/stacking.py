@@ -202,7 +202,8 @@ def fit_function(settings: FusionSettings) -> Fit:
     members, context = settings.members, settings.context
     if settings.method == "weighted":
         return lambda table: Weights.fit(table, members)
-    inputs = list(dict.fromkeys([*settings.inputs, *(["images_per_patient"] if context else [])]))
+    counted = ["images_per_patient"] if context and settings.image_count else []
+    inputs = list(dict.fromkeys([*settings.inputs, *counted]))
     return lambda table: Stack.fit(table, _columns(table, members, context), inputs, lambda: _classifier(settings))
 
 

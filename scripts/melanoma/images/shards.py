@@ -147,6 +147,7 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: in
         ):
             if result.pixels is not None:
                 writer.add(name, result.pixels)
+                file.raise_failure()
             readable = result.pixels is not None
             rows.append((name, source, *result[1:6], readable, result.problem, *result.quality))
         quality = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)

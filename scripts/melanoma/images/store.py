@@ -237,9 +237,14 @@ class ImageStore:
             images, digest = file["images"], _text(file, "digest")
             fits = images.dtype == np.uint8 and images.shape[1:] == (self.size, self.size, 3)
             known = digest == shard.digest and len(images) == shard.images
+            own = isinstance(file.get("images", getlink=True), h5py.HardLink)
+            own = own and not images.is_virtual and not images.external
         except DAMAGE as error:
             file.close()
             raise InputError(f"{shard.path}: not an image store, or damaged: {error}. {REMEDY}") from error
+        if not own:
+            file.close()
+            raise InputError(f"{shard.path}: its images are in another file, which the workflow never does. {REMEDY}")
         if not fits or not known:
             file.close()
             raise InputError(

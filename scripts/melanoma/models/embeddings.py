@@ -1,5 +1,6 @@
 """The features of all images of a store by a frozen network, in one file that linear probes share."""
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import atomic_path
+from melanoma.common.files import damaged, read_intact, write_checked
 from melanoma.images.store import Preparation
 
 
@@ -37,17 +38,18 @@ class Embeddings:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a file of `write`. Raises InputError if it is damaged."""
+        data = io.BytesIO(read_intact(path))
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(data, allow_pickle=False) as file:
                 return cls(file["images"].tolist(), file["values"], json.loads(str(file["network"])))
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise InputError(f"{path}: no file of embeddings, or damaged ({error}). Delete it and run again") from error
+            raise damaged(path, f"no file of embeddings ({error})") from error
 
     def write(self, path: Path) -> None:
-        """Write an .npz file, whose parts have checksums."""
-        network = json.dumps(self.network, sort_keys=True)
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, images=np.array(self.images), values=self.values, network=np.array(network))
+        """Write an .npz file, and its SHA-256 beside it."""
+        network, file = json.dumps(self.network, sort_keys=True), io.BytesIO()
+        np.savez(file, images=np.array(self.images), values=self.values, network=np.array(network))
+        write_checked(path, file.getvalue())
 
     def join(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return `table` with the features of its images as the column embedding, float32 (width,) in each row.

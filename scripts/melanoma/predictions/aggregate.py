@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from melanoma.predictions.table import COLUMNS
+from melanoma.predictions.table import COLUMNS, SPREAD
 from melanoma.stats.log_odds import logit, sigmoid
 
 KEYS = ["image", "patient", "fold", "part", "source"]
@@ -17,7 +17,8 @@ def aggregated(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.Data
 
     `runs` maps the name of each training (fold-0, refit, or with a seed fold-0-seed-2) to its predictions. The logits
     of the seeds of one training are averaged. If several trainings predict a test image, their probabilities are
-    averaged. `train` has the targets of the out-of-fold rows. Targets of the test stay null.
+    averaged. `train` has the targets of the out-of-fold rows. Targets of the test stay null. Where several trainings
+    predict an image, there is also `SPREAD`, the standard deviation of its logits over them, float64, else NaN.
     """
     by_training: dict[str, list[pd.DataFrame]] = {}
     for name, predictions in runs.items():
@@ -26,7 +27,10 @@ def aggregated(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.Data
     out_of_fold, test = rows[rows["part"] == "train"], rows[rows["part"] == "test"]
     if test["image"].duplicated().any():
         test = _mean_probability(test)
-    return with_targets(pd.concat([out_of_fold, test], ignore_index=True), train)
+    table = with_targets(pd.concat([out_of_fold, test], ignore_index=True), train)
+    logits = pd.concat(runs.values(), ignore_index=True).groupby(["image", "part"])["logit"]
+    spread = logits.std().rename(SPREAD).dropna()
+    return table if spread.empty else table.merge(spread, how="left", on=["image", "part"], validate="1:1")
 
 
 def seed_names(names: Iterable[str]) -> list[str]:

@@ -23,6 +23,8 @@ COLUMNS = [
     "patient_distance",
     "target",
 ]
+SPREAD = "spread"  # an optional column: standard deviation of an image's logits over trainings
+BESIDE_LABELS = ("unit", "confirmation")  # see `units`; how the diagnosis was confirmed
 SPELLINGS = {
     "image": ("image", "image_name"),
     "patient": ("patient", "patient_id"),
@@ -48,6 +50,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     - trained_prevalence: float64, the share of melanomas that the training saw, NaN if unknown.
     - patient_distance: float64, see `patient_context.patient_distance`, NaN if the model has none.
     - target: Int8, 0 or 1, null if unknown.
+    - spread: float64, see `SPREAD`, only if the file has it.
 
     Raises InputError with file, line and image if a value is missing, repeated or out of range.
     """
@@ -69,26 +72,27 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         if "target" in table and table["target"].notna().any()
         else pd.array([None] * len(table), "Int8"),
     }
-    return pd.DataFrame(columns, index=table.index)[COLUMNS].reset_index(drop=True)
+    if SPREAD in table:
+        columns[SPREAD] = _numbers(table[SPREAD])
+    return pd.DataFrame(columns, index=table.index).reset_index(drop=True)
 
 
 def read_labels(path: str | Path) -> pd.DataFrame:
     """Read labels from a Parquet or CSV file with `image` (or `image_name`) and `target`.
 
-    Returns image, str, target, Int8 0/1, and unit, str, if the file has it (see `units`). Raises InputError for a
+    Returns image, str, target, Int8 0/1, and those of `BESIDE_LABELS` that the file has, str. Raises InputError for a
     missing column, a repeated image or another label.
     """
     table = read_rows(path)
     require(table, ["image", "target"], path)
     _check_images(table, path)
     labels = pd.DataFrame({"image": table["image"].astype(str), "target": _labels(table, path)})
-    if "unit" in table:
-        labels["unit"] = table["unit"]
+    labels = labels.assign(**{name: table[name] for name in BESIDE_LABELS if name in table})
     return labels.reset_index(drop=True)
 
 
 def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, name: str, subset: bool = False) -> pd.DataFrame:
-    """Return `predictions` with `target`, and `unit` if `labels` has it, taken from `labels` by image.
+    """Return `predictions` with `target`, and those of `BESIDE_LABELS` that `labels` has, taken from it by image.
 
     Both must have the same images. With `subset`, images without a prediction are allowed. `name` is the model for the
     error message. Raises InputError that lists the images that only one of the two has.
@@ -107,9 +111,8 @@ def join_labels(predictions: pd.DataFrame, labels: pd.DataFrame, name: str, subs
         )
     known = labels.set_index("image")
     target = predictions["image"].map(known["target"]).astype("Int8")
-    return predictions.assign(
-        target=target, **({"unit": predictions["image"].map(known["unit"])} if "unit" in known else {})
-    )
+    beside = {name: predictions["image"].map(known[name]) for name in BESIDE_LABELS if name in known}
+    return predictions.assign(target=target, **beside)
 
 
 def named_path(text: str) -> tuple[str, Path]:

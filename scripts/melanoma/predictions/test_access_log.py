@@ -16,9 +16,11 @@ from typing import TypedDict
 import pandas as pd
 
 from melanoma.common.cli import log
-from melanoma.common.files import sha256
+from melanoma.common.files import read_parquet, sha256
 from melanoma.common.provenance import commit
 from melanoma.predictions.table import read_labels
+
+EXTERNAL = "external"  # the reader of the labels of external tests
 
 
 class Access(TypedDict, total=False):
@@ -59,6 +61,19 @@ def open_test_labels(path: Path, reader: str, models: list[str], args: argparse.
     if args.test_access_log is not None:
         configuration: str | None = args.configuration
         access = Access(reader=reader, test=test_digest(labels), configuration=configuration, models=models)
+        append(args.test_access_log, access)
+    return labels
+
+
+def open_external_labels(path: Path, models: list[str], args: argparse.Namespace) -> pd.DataFrame:
+    """Return the labels of external tests, with source, after adding a line to the access log for each source.
+
+    `path` is a Parquet file with image, target, unit and source.
+    """
+    labels = read_parquet(path)
+    for _, rows in labels.groupby("source", sort=False) if args.test_access_log is not None else ():
+        configuration: str | None = args.configuration
+        access = Access(reader=EXTERNAL, test=test_digest(rows), configuration=configuration, models=models)
         append(args.test_access_log, access)
     return labels
 

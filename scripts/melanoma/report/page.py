@@ -13,7 +13,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json, read_parquet, read_yaml
+from melanoma.common.files import read_csv, read_json, read_parquet, read_yaml
 from melanoma.common.provenance import ROOT, commit
 from melanoma.config.checks import WITHOUT_CONTEXT
 from melanoma.config.facts import start_of
@@ -22,7 +22,7 @@ from melanoma.config.study import Study, resolve
 from melanoma.data.units import weakest
 from melanoma.evaluation.results import ModelMetrics
 from melanoma.evaluation.summary import apart, interval_note
-from melanoma.predictions.test_access_log import Count, accesses, read_access_log
+from melanoma.predictions.test_access_log import EXTERNAL, Count, accesses, read_access_log
 from melanoma.report.licenses import licenses
 from melanoma.split.leakage import Finding
 
@@ -257,7 +257,7 @@ def leakage(path: Path) -> Leakage:
 
 def issues(path: Path) -> Issues:
     """Count the issues of the tables by kind, and return the first of them."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_csv(path, dtype=str, keep_default_na=False)
     counts = table.groupby(["source", "column", "problem", "action"], as_index=False).size()
     return {"total": len(table), "counts": _records(counts), "rows": _records(table.head(SHOWN_ROWS))}
 
@@ -280,14 +280,15 @@ def quality(path: Path) -> Quality:
 
 def trials(path: Path) -> Trials:
     """Return the trials of a tuning with shortened numbers."""
-    table = pd.read_csv(path, dtype={"trial": str}).drop(columns="chosen")
+    table = read_csv(path, dtype={"trial": str}).drop(columns="chosen")
     header = [column.removeprefix("validation_") for column in table.columns]
     return {"header": header, "rows": [list(map(_short, row)) for row in table.itertuples(index=False)]}
 
 
 def access_counts(path: Path | None, max_configurations: int) -> AccessCounts | None:
-    """Count the accesses to the latest test set in the access log. None without a log or without an entry."""
+    """Count the accesses to the latest internal test in the access log. None without a log or without an entry."""
     entries = read_access_log(path) if path is not None else []
+    entries = [entry for entry in entries if entry.get("reader") != EXTERNAL]
     if not entries:
         return None
     count = accesses(entries, entries[-1].get("test"))

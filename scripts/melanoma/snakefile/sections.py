@@ -20,7 +20,7 @@ def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[
     networks = {name: recipe for name, recipe in study.models.items() if recipe.is_trained}
     read = [source.model_dump(exclude={"generate"}) for source in sources]
     return {
-        "catalog": {"on_bad_row": study.data.on_bad_row, "sources": read},
+        "catalog": {**study.data.model_dump(mode="json", exclude={"sources"}), "sources": read},
         "images": section_read(study, "images"),
         "split": section_read(study, "split"),
         "fuse": fuse.dump(),

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from melanoma.common.errors import InputError
-from melanoma.config.data import Source
+from melanoma.config.data import SUBGROUP, Columns, Source
 from melanoma.sources.class_columns import decode, isic_classes
 from melanoma.sources.dicom_tags import with_tags
 from melanoma.sources.image_files import class_folders, find_files, joined, list_images, names_and_paths
@@ -21,22 +21,7 @@ from melanoma.tables.identifiers import as_known
 from melanoma.tables.tables import Table, read_table
 from melanoma.tables.vocabulary import MELANOMA, harmonize, names_cancers, replace
 
-COLUMNS = (
-    "image",
-    "patient",
-    "lesion",
-    "sex",
-    "age",
-    "site",
-    "diagnosis",
-    "benign_malignant",
-    "target",
-    "width",
-    "height",
-    "skin_type",
-    "license",
-    "attribution",
-)
+COLUMNS = (*Columns.model_fields, "benign_malignant")
 # The archive gives diagnoses and sites by levels, as in diagnosis_1 to diagnosis_5. We read them joined by colons.
 LEVELS = ("diagnosis_", "iddx_", "anatom_site_")
 MALIGNANCY = "target (malignancy)"  # the target of ISIC 2024, where a basal cell carcinoma has 1
@@ -51,15 +36,17 @@ Values = dict[str, dict[Any, str | float | None]]
 class Layout:
     """A kind of table: the possible names of each of our columns, and which of our columns are required.
 
-    `isic` tables may have the class columns of ISIC. `classes` are those that the source names.
+    `isic` tables may have the class columns of ISIC. The source names `classes`. Without `labeled`, no label is read.
     """
 
     columns: dict[str, tuple[str, ...]]
     required: frozenset[str]
     isic: bool = False
     classes: tuple[str, ...] = ()
+    labeled: bool = True
 
 
+LABELS = {"target", "diagnosis", "benign_malignant"}
 LAYOUTS = {
     "kaggle": Layout(
         columns={
@@ -89,6 +76,7 @@ LAYOUTS = {
             "benign_malignant": ("benign_malignant", MALIGNANCY),
             "target": ("target",),
             "skin_type": ("fitzpatrick_skin_type",),
+            "confirmation": ("diagnosis_confirm_type",),
             "license": ("copyright_license",),
             "attribution": ("attribution",),
         },
@@ -103,6 +91,7 @@ LAYOUTS = {
             "age": ("age",),
             "site": ("localization",),
             "diagnosis": ("dx",),
+            "confirmation": ("dx_type",),
         },
         required=frozenset({"image", "lesion", "sex", "age", "site", "diagnosis"}),
     ),
@@ -143,9 +132,12 @@ class SourceTable:
     notes: list[tuple[str, str, str]]  # column, problem and action of what the files say
 
 
-def read_source(source: Source) -> SourceTable:
-    """Read the tables of a source and list its folders; raise InputError with all errors that make it unusable."""
-    layout = _layout(source)
+def read_source(source: Source, subgroups: Sequence[str] = ()) -> SourceTable:
+    """Read the tables of a source and list its folders; raise InputError with all errors that make it unusable.
+
+    `subgroups` are columns of the tables that the cells keep, with the prefix `SUBGROUP`; null where there is none.
+    """
+    layout = _layout(source, subgroups)
     folders = (source.images,) if isinstance(source.images, str) else source.images or ()
     faults: list[str] = []
     tables: list[Table] = []
@@ -201,22 +193,27 @@ def noting(faults: list[str]) -> Iterator[None]:
         faults.append(str(error))
 
 
-def _layout(source: Source) -> Layout:
-    """Return the layout of a source, with the columns that the source names itself."""
+def _layout(source: Source, subgroups: Sequence[str]) -> Layout:
+    """Return the layout of a source, with the columns that it and the subgroups name. Role predict has no labels."""
     layout = LAYOUTS[source.layout]
     if source.layout == "folders" and "target" in (source.values or {}):
         layout = Layout({"image": ("image",), "target": ("folder",)}, layout.required)
     named = source.columns.model_dump(exclude_none=True) if source.columns else {}
     classes = () if isinstance(named.get("diagnosis", ""), str) else tuple(named.pop("diagnosis"))
     columns = layout.columns | {ours: (theirs,) for ours, theirs in named.items()}
+    columns |= {f"{SUBGROUP}{name}": (name,) for name in subgroups}
     if source.layout == "folders":  # "image" is our own name, that of the source is in the metadata
         columns["image"] += ("image",)
-    if "image" not in columns or not (classes or {"target", "diagnosis"} & set(columns)):
+    labeled = source.role != "predict"
+    if "image" not in columns or (labeled and not (classes or {"target", "diagnosis"} & set(columns))):
         raise InputError(
             f"source {source.name}: layout columns needs `columns` with the table's names of image, and of target or"
             " diagnosis, as in columns: {image: file, target: label}"
         )
-    return Layout(columns, layout.required | set(named), layout.isic, classes)
+    if labeled:
+        return Layout(columns, layout.required | set(named), layout.isic, classes)
+    columns = {ours: theirs for ours, theirs in columns.items() if ours not in LABELS}
+    return Layout(columns, (layout.required | set(named)) & set(columns), labeled=False)
 
 
 def _check_columns(tables: list[Table], layout: Layout) -> None:
@@ -231,7 +228,7 @@ def _check_columns(tables: list[Table], layout: Layout) -> None:
             faults.append(f"no column {_or(names)}{_hint(names[0], present)}")
     faults += [f"no column {name}{_hint(name, present)}" for name in layout.classes if name not in present]
     labels = {"target", "diagnosis"} & {ours for ours, names in layout.columns.items() if set(names) & set(present)}
-    if not labels and not any(_classes(table, layout) for table in tables):
+    if layout.labeled and not labels and not any(_classes(table, layout) for table in tables):
         faults.append("no column target or diagnosis, and no classes (MEL, NV, BCC, ...)")
     for table in tables:
         joined = len(tables) == 2 and any(all(_column(each, layout, key) for each in tables) for key in KEYS)
@@ -248,15 +245,12 @@ def _check_columns(tables: list[Table], layout: Layout) -> None:
 def _check_header(table: Table) -> None:
     """Raise InputError if a column's name looks like its first text: ISIC_0000000 above ISIC_0000001."""
     for name, texts in table.columns.items():
-        if re.search(r"[A-Za-z].*[0-9]", name) and _pattern(name) == _pattern(str(texts[0])):
+        patterns = {re.sub(r"[0-9]+", "0", text) for text in (name, str(texts[0]))}
+        if re.search(r"[A-Za-z].*[0-9]", name) and len(patterns) == 1:
             raise InputError(
                 f"{table.path}: no header: the first line has {name}, where the name of a column is expected. Name the"
                 " columns in their order under `header` of the source, as in header: [image_id, target]"
             )
-
-
-def _pattern(name: str) -> str:
-    return re.sub(r"[0-9]+", "0", name)
 
 
 def _column(table: Table, layout: Layout, ours: str) -> str | None:
@@ -295,7 +289,8 @@ def _cells(table: Table, layout: Layout, values: Values) -> tuple[pd.DataFrame, 
     here = {ours: name for ours in layout.columns if (name := _column(table, layout, ours))}
     places = {ours: Place(str(table.path), theirs) for ours, theirs in here.items()}
     empty = pd.Series([None] * len(table.rows), dtype="str")
-    cells = pd.DataFrame({ours: table.columns[here[ours]] if ours in here else empty for ours in COLUMNS})
+    names = dict.fromkeys([*COLUMNS, *layout.columns])
+    cells = pd.DataFrame({ours: table.columns[here[ours]] if ours in here else empty for ours in names})
     cells = cells.assign(row=table.rows, metadata_row=-1, fields=table.faults, one_hot_fault=False, twice=False)
     classes = _classes(table, layout)
     if classes:

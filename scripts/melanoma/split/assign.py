@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from melanoma.tables.tables import read_frame, row_name
 TEST_COLUMNS = ["row", "image", "patient", "unit", "lesion", "sex", "age", "site", "width", "height", "source"]
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
 EXTRA = -1  # fold of the images that train in every fold
+SMALL = 0.5  # share of the images that are in the strata of small units, which even out the others
 
 
 class Split(NamedTuple):
@@ -122,53 +123,128 @@ def group_images(images: pd.DataFrame, keys: Sequence[str], pairs: pd.DataFrame)
     return groups
 
 
-def group_names(images: pd.DataFrame, group: NDArray[np.integer], keys: Sequence[str]) -> list[str]:
-    """Return the name of each group, (g,): the smallest name of a patient in it.
+def find_units(images: pd.DataFrame, keys: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the unit of each image, (n,), and the names of the units, (u,).
 
-    Where `keys` has no patient, or an image has none, its lesion stands in, and then its own name. So a group keeps its
-    name when it gains or loses an image of the same patient.
+    A unit is a patient. Where `keys` has no patient, or an image has none, its lesion stands in, and then the image
+    alone. A group has several units if a lesion or a pair links them.
     """
-    name = images["image"]
+    name = "image " + images["image"]
     for key in sorted(keys):  # lesion, then patient, which overrules it
-        name = images[key].fillna(name)
-    codes, names = pd.factorize(name, sort=True)
-    return list(names[pd.Series(codes).groupby(group).min()])
+        name = (f"{key} " + images[key]).fillna(name)
+    unit, names = pd.factorize(name)
+    return unit, list(names)
 
 
-def assign(names: Iterable[str], strata: Strata, cuts: Sequence[float], seed: int) -> NDArray[np.int64]:
-    """Divide groups at `cuts`, which rise from 0 to 1, into parts 0 to len(cuts); return the part of each group, (g,).
+class _Stratum(NamedTuple):
+    """The `members` of a stratum in the order of their hashes, and `weight`, their images of class `side`.
 
-    The groups of a stratum are in the order of a hash of the seed and their names. Each stratum is cut where its share
-    of images is reached: of images of the rarer class, if its groups have any, else of the others. The strata of large
-    groups come first. Each one also makes up for what those before it gave too much, in proportion to the images left.
+    Strata of one `size` class and `side` even out each other's errors. `start`, from 0 to 1, says which image of a unit
+    must be before a cut. It is random, so large units are in test as often as others.
+    """
 
-    So another image or group moves the cuts by little, and only the groups next to a cut move. A greedy assignment
-    is as even, but each group's place depends on all groups before it.
+    members: NDArray[np.int64]
+    weight: NDArray[np.int64]
+    side: int
+    size: int
+    start: float
+
+    def cut(self, goals: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the part of each member: the number of `goals`, in images, that are reached before it."""
+        reached = self.weight.cumsum() - (1 - self.start) * self.weight
+        cut = np.maximum.accumulate(np.searchsorted(reached, goals))
+        return np.searchsorted(cut, np.arange(len(reached)), side="right")
+
+
+def assign(
+    names: Sequence[str], group: NDArray[np.integer], strata: Strata, cuts: Sequence[float], seed: int
+) -> NDArray[np.int64]:
+    """Divide groups of units at `cuts`, which rise from 0 to 1, into parts 0 to len(cuts); return these parts, (g,).
+
+    `names`, `group`, from 0 to g - 1, and `strata` are those of the units. The units of a stratum are in the order of a
+    hash of the seed and their names. Each stratum is cut where its share of images is reached: of images of the rarer
+    class, if its units have any, else of the others. A group of several units is where its unit with the most images
+    is. Then the strata of small units are cut again, so that they make up for what a part has too much.
+
+    So another image or link moves few units: those next to a cut of a stratum, and small ones. A greedy assignment is
+    as even, but each group's place depends on all groups before it.
     """
     hashes = np.array([_fraction(f"{seed} {name}") for name in names])
-    share, parts = np.array(cuts)[:, None], np.empty(len(hashes), np.int64)
-    counts = np.column_stack([strata.rare, strata.common])
+    counts, share = np.column_stack([strata.rare, strata.common]), np.array(cuts)
+    divided = _divide(strata, counts, hashes, seed)
+    parts = np.empty(len(hashes), np.int64)
+    for stratum in divided:
+        parts[stratum.members] = stratum.cut(share * stratum.weight.sum())
+    by_group = np.lexsort((hashes, -counts.sum(axis=1), group))
+    largest = by_group[np.unique(group[by_group], return_index=True)[1]]
+    parts = np.asarray(parts[largest][group], np.int64)
+    _even_out(parts, _small(divided, np.bincount(group)[group] == 1), counts, strata.stratum[:, 0], share)
+    parts, counts = parts[largest], np.column_stack([np.bincount(group, side) for side in counts.T]).astype(np.int64)
+    for side in (0, 1):
+        _fill_empty(parts, counts[:, side], counts[:, 1 - side], hashes[largest], len(cuts) + 1)
+    return parts
+
+
+def _divide(strata: Strata, counts: NDArray[np.int64], hashes: NDArray[np.float64], seed: int) -> list[_Stratum]:
+    """Return the strata, by size class; in each, those of large units come first."""
     size, rarer, number = strata.stratum.T
     order = np.lexsort((hashes, -number, -rarer, size))
     ends = np.flatnonzero(np.diff(strata.stratum[order], axis=0).any(axis=1)) + 1
-    divided = [(members, int(rarer[members[0]] == 0)) for members in np.split(order, ends)]
-    excess = np.zeros((len(cuts), 2))  # images before each cut that are more than its share, by class
+    divided = []
+    for members in np.split(order, ends):
+        kind = strata.stratum[members[0]].tolist()
+        side = int(kind[1] == 0)
+        start = _fraction(f"{seed} stratum {kind}")
+        divided.append(_Stratum(members, counts[members, side], side, kind[0], start))
+    return divided
+
+
+def _small(divided: list[_Stratum], single: NDArray[np.bool_]) -> list[_Stratum]:
+    """Return the strata of the smallest units that have half of the images of a size class and side.
+
+    Their members are the units of `single` only, which are groups of their own.
+    """
+    images, smaller = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
+    for stratum in divided:
+        images[stratum.size, stratum.side] += stratum.weight.sum()
+    small = []
+    for stratum in reversed(divided):
+        kind, alone = (stratum.size, stratum.side), single[stratum.members]
+        if smaller[kind] < SMALL * images[kind] and alone.any():
+            small.append(stratum._replace(members=stratum.members[alone], weight=stratum.weight[alone]))
+        smaller[kind] += stratum.weight.sum()
+    return small[::-1]
+
+
+def _even_out(
+    parts: NDArray[np.int64],
+    small: list[_Stratum],
+    counts: NDArray[np.int64],
+    size: NDArray[np.int64],
+    share: NDArray[np.float64],
+) -> None:
+    """Cut the strata `small` again. Each makes up for the excess of all others, in proportion to the images left."""
+    fixed = np.ones(len(parts), bool)
     left = Counter[tuple[int, int]]()
-    for members, side in divided:
-        left[size[members[0]], side] += counts[members, side].sum()
-    for members, side in divided:
-        weight, key = counts[members, side], (size[members[0]], side)
-        goal = (share[:, 0] - excess[:, side] / left[key]) * weight.sum()
-        left[key] -= weight.sum()
-        # Which image of a group must be before the cut is random, so large groups are in test as often as others.
-        start = _fraction(f"{seed} stratum {strata.stratum[members[0]].tolist()}")
-        cut = np.maximum.accumulate(np.searchsorted(weight.cumsum() - (1 - start) * weight, goal))
-        parts[members] = np.searchsorted(cut, np.arange(len(members)), side="right")
-        before = np.vstack([np.zeros((1, 2)), counts[members].cumsum(axis=0)])[cut]
-        excess += before - share * counts[members].sum(axis=0)
-    for side in (0, 1):
-        _fill_empty(parts, counts[:, side], counts[:, 1 - side], hashes, len(cuts) + 1)
-    return parts
+    for stratum in small:
+        fixed[stratum.members] = False
+        left[stratum.size, stratum.side] += stratum.weight.sum()
+    excess = np.zeros((len(share), 2))  # images before each cut that are more than its share, by class
+    for size_class in np.unique(size):
+        chosen = fixed & (size == size_class)
+        excess += _excess(counts[chosen], parts[chosen], share)
+        for stratum in small:
+            if stratum.size == size_class:
+                kind, weight = (size_class, stratum.side), stratum.weight.sum()
+                parts[stratum.members] = stratum.cut((share - excess[:, stratum.side] / left[kind]) * weight)
+                left[kind] -= weight
+                excess += _excess(counts[stratum.members], parts[stratum.members], share)
+
+
+def _excess(counts: NDArray[np.int64], parts: NDArray[np.int64], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how many of `counts`, (units, 2), are before each cut, less the share of them all: (cuts, 2)."""
+    before = np.array([counts[parts <= cut].sum(axis=0) for cut in range(len(share))])
+    return np.asarray(before - share[:, None] * counts.sum(axis=0))
 
 
 def _fill_empty(
@@ -207,10 +283,11 @@ def log_split(split: Split, pairs: pd.DataFrame) -> None:
 def _grouped(_: pd.DataFrame, study: pd.DataFrame, settings: SplitSettings) -> pd.Series:
     """Put each group into test or one fold, stratified, by a hash. The order of the rows does not change the split."""
     group = pd.factorize(study["group"])[0]
-    names = group_names(study, group, settings.group_by)
+    unit, names = find_units(study, settings.group_by)
+    group_by_unit = group[np.unique(unit, return_index=True)[1]]
     test, folds = settings.test_fraction, settings.folds
     cuts = [test + (1 - test) * fold / folds for fold in range(folds)]
-    parts = assign(names, find_strata(study, group, settings.stratify), cuts, settings.seed)
+    parts = assign(names, group_by_unit, find_strata(study, unit, settings.stratify), cuts, settings.seed)
     return pd.Series((parts - 1).astype(np.int8)[group], index=study["image"])  # test is part 0, and fold -1
 
 

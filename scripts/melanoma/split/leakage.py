@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from melanoma.common.errors import InputError, listing
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.data.units import patients_notice, unit
+from melanoma.split.assign import group_images
 
 REMEDY = (
     "The scores of such a study are too good. Use split.method: grouped with patient and lesion in split.group_by, list"
@@ -60,7 +61,7 @@ class Tables(NamedTuple):
 
     `train`: row, image, patient, lesion, sex, age, site, target, fold (-1: trains in every fold). `test`: the same
     columns without target and fold. `files`: image, sha256. `pairs` and `near`: first, second; `near` may have
-    correlation and chance_pairs. `folds`: their number.
+    correlation and chance_pairs. `folds`: their number. `external`: the images of external tests, as those of `test`.
     """
 
     train: pd.DataFrame
@@ -69,6 +70,7 @@ class Tables(NamedTuple):
     pairs: pd.DataFrame
     near: pd.DataFrame
     folds: int
+    external: pd.DataFrame | None = None
 
 
 def check(tables: Tables) -> Report:
@@ -78,9 +80,11 @@ def check(tables: Tables) -> Report:
     rows = pd.concat([train.assign(part=part), test.assign(part="test")])
     rows["side"] = (rows["part"] == "test").map({True: "test", False: "train"})
     placed = _placed(rows, tables)
+    external, notices = _external(rows, tables)
     findings = [
         *_crossings(placed, "side", "train/test", tables),
         *_crossings(placed[placed["side"] == "train"], "part", "folds", tables),
+        *external,
         *_repeats(rows, "image"),
         *_repeats(rows, "row"),
         *(finding for fold in range(tables.folds) for finding in _missing_classes(rows, f"fold {fold}")),
@@ -91,8 +95,24 @@ def check(tables: Tables) -> Report:
         "findings": findings,
         "checked": _counts(rows, tables),
         "unit": unit(rows),
-        "notices": [*filter(None, [patients_notice(rows)]), *missing_inputs(train, test)],
+        "notices": [*filter(None, [patients_notice(rows)]), *missing_inputs(train, test), *notices],
     }
+
+
+def _external(rows: pd.DataFrame, tables: Tables) -> tuple[list[Finding], list[str]]:
+    """Return the leaks from train to external tests, and a notice if the internal test overlaps with them."""
+    if tables.external is None:
+        return [], []
+    part = "external test " + tables.external["source"]
+    placed = _placed(pd.concat([rows, tables.external.assign(part=part, side="external test")]), tables)
+    leaks = _crossings(placed[placed["side"] != "test"], "side", "train/external test", tables)
+    overlaps = _crossings(placed[placed["side"] != "train"], "side", "test/external test", tables)
+    common = {image for overlap in overlaps for image in overlap["images"]} & set(tables.test["image"])
+    notice = (
+        f"{len(common):,} of {len(tables.test):,} internal test images share a patient, a lesion or a photograph with"
+        " an external test. The two tests are not independent, so the interval of the drop between them is approximate."
+    )
+    return list(leaks), [notice] if common else []
 
 
 def missing_inputs(train: pd.DataFrame, test: pd.DataFrame) -> Iterator[str]:
@@ -312,10 +332,21 @@ def _finding(kind: str, boundary: str, count: int, images: pd.Series) -> Finding
 
 
 def _counts(rows: pd.DataFrame, tables: Tables) -> dict[str, dict[str, int] | int]:
-    """Count each part (see `_count`), and the pairs."""
+    """Count each part (see `_count`), the pairs, and the groups of near-duplicates."""
     name = unit(rows)
     counts: dict[str, dict[str, int] | int] = {part: _count(each, name) for part, each in rows.groupby("part")}
-    return counts | {"duplicate_pairs": len(tables.pairs), "near_duplicate_pairs": len(tables.near)}
+    return (
+        counts
+        | {"duplicate_pairs": len(tables.pairs), "near_duplicate_pairs": len(tables.near)}
+        | _near_groups(tables.near)
+    )
+
+
+def _near_groups(near: pd.DataFrame) -> dict[str, dict[str, int] | int]:
+    """Count the groups that near-duplicates link, and the images of the largest one."""
+    images = pd.concat([near["first"], near["second"]]).drop_duplicates().to_frame("image")
+    sizes = np.bincount(group_images(images, [], near)) if len(images) else np.zeros(0, np.int64)
+    return {"near_duplicate_groups": len(sizes), "largest_near_duplicate_group": int(sizes.max(initial=0))}
 
 
 def _count(rows: pd.DataFrame, unit_name: str) -> dict[str, int]:

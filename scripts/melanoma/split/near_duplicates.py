@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from melanoma.common.cli import log
+from melanoma.common.files import read_csv
 from melanoma.config.split import NearDuplicates
 from melanoma.split.assign import group_images, read_pairs
 from melanoma.split.leakage import figures
@@ -23,7 +24,7 @@ def read_near_duplicates(path: Path | None, settings: NearDuplicates) -> pd.Data
     """
     found = read_pairs(path).astype("str")
     for column, kind in FIGURES.items():
-        found[column] = pd.Series(dtype=kind) if path is None else pd.read_csv(path)[column].astype(kind)
+        found[column] = pd.Series(dtype=kind) if path is None else read_csv(path)[column].astype(kind)
     same, different = (_keys(read_pairs(table)) for table in (settings.same, settings.different))
     added = pd.DataFrame(sorted(same - _keys(found)), columns=["first", "second"]).assign(verdict="listed")
     pairs = pd.concat([found, added], ignore_index=True).astype({"first": "str", "second": "str"} | FIGURES)

@@ -141,7 +141,10 @@ def leave_out(clusters: int, seed: int) -> Iterator[Floats]:
 def metric_interval(
     name: str, value: float, replicated: Floats, left_out: Floats, confidence_level: float, n_clusters: int
 ) -> Estimate:
-    """Return the interval of the metric `name`."""
+    """Return the interval of the metric `name`. At an AUROC of 0 it mirrors that at 1."""
+    if name == "auroc" and value == 0:
+        mirrored = metric_interval(name, 1.0, 1 - replicated, 1 - left_out, confidence_level, n_clusters)
+        return Estimate(0.0, 1 - mirrored.high, 1 - mirrored.low, mirrored.undefined)
     kind = non_smooth_interval if name in NON_SMOOTH else interval
     return kind(value, replicated, left_out, confidence_level, n_clusters)
 

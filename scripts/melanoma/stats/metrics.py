@@ -281,6 +281,15 @@ class Outcomes:
         return {rate: getattr(cells, rate) for rate in RATES}
 
 
+class Accuracy(Outcomes):
+    """The share of right calls."""
+
+    def metrics(self, sums: Floats) -> dict[str, Floats]:
+        """Return accuracy."""
+        tp, fp, tn, fn = sums
+        return {"accuracy": ratio(tp + tn, tp + fp + tn + fn)}
+
+
 def confusion(target: ArrayLike, score: ArrayLike, threshold: float, weight: ArrayLike | None = None) -> Confusion:
     """Return the counts if an image with a score of `threshold` or more is called melanoma."""
     matrix = Outcomes(target, score, threshold).matrix

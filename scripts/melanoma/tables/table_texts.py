@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 from melanoma.common.errors import InputError
+from melanoma.common.files import read_intact
 
 SAVE = "Open it in its program and save it as CSV in UTF-8"
 GZIP = b"\x1f\x8b"
@@ -28,7 +29,7 @@ def read_text(path: Path) -> str:
 
     Raises OSError if the file cannot be read, and InputError that says what it is if it is no text of such an encoding.
     """
-    data = path.read_bytes()
+    data = read_intact(path)
     if data.startswith(GZIP):
         try:
             data = gzip.decompress(data)

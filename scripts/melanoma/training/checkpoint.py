@@ -4,14 +4,12 @@ A checkpoint is one file: the SHA-256 of the rest in hexadecimal, a line feed, a
 alone reads most files with flipped bits without an error.) A file is written whole or not at all. The newest three are
 kept, and the newest one that is intact and has the right stamp is used.
 
-A scheduler can restart a job while the old process still runs. The process that came last owns the folder. The other
-one notices that before it writes, and stops.
+One training at a time owns the folder (melanoma.training.ownership).
 """
 
 import hashlib
 import io
-import shutil
-import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,11 +17,11 @@ import torch
 
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError
-from melanoma.common.files import write_bytes, write_text
+from melanoma.common.files import write_bytes
+from melanoma.training.ownership import OWNER, REQUEST, TAKEN_OVER, Ownership
 
 MAX_CHECKPOINTS = 3
 HEADER_SIZE = 65
-OWNER = "owner"
 State = TypeVar("State")
 
 
@@ -32,30 +30,18 @@ class Checkpoints(Generic[State]):
 
     def __init__(self, folder: Path, stamp: str) -> None:
         self.folder, self.stamp = folder, stamp
-        self.token = uuid.uuid4().hex
-
-    def claim(self) -> None:
-        """Own the folder. Another process of the same training then stops at its next checkpoint."""
-        write_text(self.folder / OWNER, self.token)
+        self.ownership = Ownership(folder)
 
     def save(self, state: State, step: int) -> None:
         """Write `state`, the state after optimizer step `step`, and delete all but the newest three.
 
-        Raises InputError if another process owns the folder, or if the file cannot be written. Earlier checkpoints are
-        then kept.
+        Raises InputError if another process owns the folder, or if the disk is full. Earlier checkpoints are then kept.
         """
-        if self._owner() != self.token:
-            raise InputError(f"{self.folder}: another job has taken over this training; this one stops.")
+        if not self.ownership.holds():
+            raise InputError(f"{self.folder}: {TAKEN_OVER}")
         payload = serialize({"stamp": self.stamp, "step": step, "state": state})
         path = self.folder / f"step-{step:09d}.pt"
-        try:
-            write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-        except OSError as error:
-            raise InputError(
-                f"The checkpoint {path} of {len(payload) / 1e6:.0f} MB cannot be written: {error.strerror}. Earlier"
-                " checkpoints are kept. Free space or raise the quota; the same command then continues from the newest"
-                " checkpoint."
-            ) from error
+        write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         for old in self._newest_first()[MAX_CHECKPOINTS:]:
             old.unlink(missing_ok=True)
 
@@ -76,15 +62,14 @@ class Checkpoints(Generic[State]):
         return None
 
     def clear(self) -> None:
-        """Delete the folder at the end of the training, unless another process owns it."""
-        if self._owner() == self.token:
-            shutil.rmtree(self.folder)
-
-    def _owner(self) -> str | None:
-        try:
-            return (self.folder / OWNER).read_text()
-        except FileNotFoundError:
-            return None
+        """Delete the folder at the end of the training, unless another process owns it or waits for it."""
+        if self.ownership.holds():
+            for path in self.folder.iterdir():
+                if path.name not in (OWNER, REQUEST):
+                    path.unlink()
+            self.ownership.release()
+            with suppress(OSError):
+                self.folder.rmdir()
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"), reverse=True)

@@ -145,10 +145,11 @@ class Trainer:
         self._saved = time.monotonic()
 
     def restore(self) -> None:
-        """Continue from the newest intact checkpoint, if any, and own the folder of checkpoints."""
-        checkpoint = self.checkpoints.load()
+        """Own the folder of checkpoints, and continue from the newest intact one, if any."""
         if self.processes.is_first:
-            self.checkpoints.claim()
+            self.checkpoints.ownership.claim()
+        self.processes.gather(None)  # the other processes wait, too
+        checkpoint = self.checkpoints.load()
         if checkpoint is not None:
             self.learner.load_state_dict(checkpoint["learner"])
             self.position = checkpoint["position"]
@@ -238,7 +239,7 @@ class Trainer:
 
         They are read after the next step, so a checkpoint is requested one step early.
         """
-        stop = self.preemption.reason() is not None
+        stop = self.preemption.reason() is not None or self.checkpoints.ownership.asked
         save = self.processes.is_first and (
             (self.position["batch"] + 1) % self.recipe.checkpoint_batches == 0
             or time.monotonic() - self._saved >= 60 * self.recipe.checkpoint_minutes
@@ -259,7 +260,8 @@ class Trainer:
 
     def _stop(self) -> None:
         self._save()
-        reason = self.preemption.reason() or "another process"
+        asked = "another job, which takes over this training," if self.checkpoints.ownership.asked else None
+        reason = self.preemption.reason() or asked or "another process"
         raise Preempted(
             f"stopped by {reason} after batch {self.position['batch']} of epoch {self.position['epoch'] + 1}; a"
             f" checkpoint is saved in {self.checkpoints.folder}, and the same command, or a retry by the profile,"

@@ -11,7 +11,7 @@ from melanoma.bundle.model import BundledModel
 from melanoma.classify import page
 from melanoma.classify.page import write_page
 
-BUNDLE = BundledModel({"name": "forest", "study": "s", "thresholds": {"youden": 0.5}}, {}, {}, {})
+BUNDLE = BundledModel({"name": "forest", "study": "s", "thresholds": {"youden": 0.5}}, {}, {}, {}, {})
 
 
 @pytest.fixture

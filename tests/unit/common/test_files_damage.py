@@ -14,7 +14,18 @@ import pytest
 import torch
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_json, read_parquet, read_yaml, write_bytes, write_json, write_parquet, write_yaml
+from melanoma.common.files import (
+    read_csv,
+    read_json,
+    read_parquet,
+    read_yaml,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_parquet,
+    write_yaml,
+)
+from melanoma.models.embeddings import Embeddings
 from melanoma.tables.tables import read_frame
 from melanoma.training.saved_network import from_safetensors, to_safetensors
 
@@ -42,10 +53,21 @@ def table(read: Callable[[Path], pd.DataFrame]) -> Callable[[Path], list[Any]]:
     ]
 
 
+EMBEDDINGS = Embeddings(
+    ["a", "b"],
+    np.arange(20, dtype=np.float32).reshape(2, 10),
+    {"recipe": {"network": "baseline_cnn"}, "weights_sha256": "", "images": {}},  # type: ignore[typeddict-item]
+)
 KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
     "json": (lambda path: write_json(path, VALUES), read_json),
     "yaml": (lambda path: write_yaml(path, VALUES), read_yaml),
     "parquet": (lambda path: write_parquet(path, TABLE), table(read_parquet)),
+    "csv": (lambda path: write_csv(path, TABLE), table(read_csv)),
+    "pairs": (lambda path: write_csv(path, TABLE), table(read_frame)),
+    "npz": (
+        lambda path: EMBEDDINGS.write(path),
+        lambda path: vars(Embeddings.read(path)) | {"values": Embeddings.read(path).values.tolist()},
+    ),
     "predictions": (lambda path: write_parquet(path, TABLE), table(read_frame)),
     "safetensors": (lambda path: write_bytes(path, to_safetensors(NETWORK)), network),
 }
@@ -55,7 +77,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Callable[[Path], str]]:
     """Return a file of a kind, and its reader, which returns all values as one text."""
     write, read = KINDS[request.param]
-    path = tmp_path / f"file.{'parquet' if request.param == 'predictions' else request.param}"
+    path = tmp_path / f"file.{ {'predictions': 'parquet', 'pairs': 'csv'}.get(request.param, request.param) }"
     write(path)
     return path, lambda path: repr(read(path))
 
@@ -104,5 +126,5 @@ def test_a_file_that_a_person_wrote_needs_no_digest(tmp_path: Path) -> None:
 def test_the_same_content_gives_the_same_bytes(kind: tuple[Path, Callable[[Path], str]]) -> None:
     path, _ = kind
     before = path.read_bytes()
-    {name: write for name, (write, _) in KINDS.items()}[path.suffix[1:]](path)
+    KINDS[path.suffix[1:]][0](path)
     assert path.read_bytes() == before

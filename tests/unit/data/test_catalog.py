@@ -15,7 +15,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import write_parquet
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
-from melanoma.data.catalog_schema import SCHEMA
+from melanoma.data.catalog_schema import SCHEMA, UNLABELED
 from real_data import real_data
 
 HEADER = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
@@ -39,6 +39,36 @@ def source(folder: Path, rows: list[str] = ROWS, header: str = HEADER, name: str
 
 def build(*sources: dict[str, Any], on_bad_row: str = "fail") -> tuple[pd.DataFrame, pd.DataFrame]:
     return build_catalog(Data(sources=sources, on_bad_row=on_bad_row))
+
+
+def test_a_source_of_role_predict_needs_no_labels_and_its_labels_are_not_read(tmp_path: Path) -> None:
+    unlabeled = [row.rsplit(",", 3)[0].replace("ISIC_", "NEW_") for row in ROWS]
+    new = source(tmp_path, unlabeled, HEADER.rsplit(",", 3)[0], "new") | {"role": "predict"}
+    wrong = [row.replace("ISIC_", "OLD_").replace("nevus,benign,0", "?,malignant,7") for row in ROWS]
+    old = source(tmp_path, wrong, name="old") | {"role": "predict"}
+    catalog, _ = build(source(tmp_path), new, old)
+    assert catalog["role"].tolist() == ["study"] * 3 + ["predict"] * 6
+    assert catalog["target"].tolist() == [0, 0, 1] + [UNLABELED] * 6
+    assert catalog["diagnosis"][3:].isna().all()
+    assert catalog["age"][3:].fillna(-1).tolist() == [45, -1, 90] * 2
+
+
+@pytest.mark.parametrize("layout", ["isic", "columns"])
+def test_any_table_of_images_can_be_predicted(tmp_path: Path, layout: str) -> None:
+    new = source(tmp_path, ["NEW_1,NV", "NEW_2,MEL"], "image,diagnosis", "new") | {"role": "predict", "layout": layout}
+    columns = {"image": "image"} if layout == "columns" else None
+    catalog, _ = build(source(tmp_path), new | {"columns": columns})
+    assert catalog["target"].tolist()[3:] == [UNLABELED] * 2
+
+
+def test_an_external_test_needs_labels_of_both_classes(tmp_path: Path) -> None:
+    benign, study = [row.replace("ISIC_", "NEW_") for row in ROWS[:2]], source(tmp_path)
+    with pytest.raises(InputError, match="source new: 0 melanomas among 2 usable images, expected both classes"):
+        build(study, source(tmp_path, benign, name="new") | {"role": "test"})
+    with pytest.raises(InputError, match="no column target"):
+        header = HEADER.rsplit(",", 3)[0]
+        rows = [row.rsplit(",", 3)[0] for row in benign]
+        build(study, source(tmp_path, rows, header, "unlabeled") | {"role": "test"})
 
 
 def test_a_kaggle_table_becomes_the_canonical_one(tmp_path: Path) -> None:
@@ -284,7 +314,7 @@ def test_a_role_is_study_unless_it_is_extra_train_which_may_have_one_class(tmp_p
     extra = given(tmp_path, "ham10000", "lesion_id,image_id,dx,age,sex,localization", "L,a,mel,50,male,back")
     catalog, _ = build(source(tmp_path), extra | {"role": "extra_train"})
     assert catalog["role"].tolist() == ["study"] * 3 + ["extra_train"]
-    with pytest.raises(InputError, match="every source has role extra_train"):
+    with pytest.raises(InputError, match=r"the only roles are extra_train\. Give at least one source role study"):
         build(source(tmp_path, name="b") | {"role": "extra_train"})
 
 

@@ -10,7 +10,8 @@ from sklearn.metrics import brier_score_loss
 from fresh import fresh
 from labeled_predictions import QUICK, run_evaluate, study, write_study
 from melanoma.common.files import read_json, write_json, write_parquet
-from melanoma.evaluation.evaluate import Decisions, reliability
+from melanoma.evaluation.decisions import Decisions
+from melanoma.evaluation.evaluate import reliability
 from melanoma.stats import calibration, thresholds
 from melanoma.stats.calibration import Choice, candidates
 from melanoma.stats.metrics import confusion

@@ -11,7 +11,8 @@ import tiny
 from in_process import call
 from melanoma.common.files import read_json, write_parquet, write_yaml
 from melanoma.config.study import Evaluate
-from melanoma.evaluation.shortcuts import acquisition_score, baselines, find_shortcuts, subgroups
+from melanoma.evaluation.shortcuts import acquisition_score, baselines, find_shortcuts
+from melanoma.evaluation.subgroups import subgroups
 from melanoma.predictions.table import read_predictions
 from real_data import real_data
 

@@ -38,5 +38,5 @@ def test_a_file_gives_back_what_was_written(tmp_path, count):
 def test_a_damaged_file_is_named(tmp_path):
     explanations(1).write(tmp_path / "a.npz")
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-500])
-    with pytest.raises(InputError, match=r"a\.npz: no file of explanations, or damaged"):
+    with pytest.raises(InputError, match=r"a\.npz: .*SHA-256"):
         read_explanations(tmp_path / "a.npz")

@@ -112,6 +112,17 @@ def test_a_study_without_fusions_has_a_selected_model_and_one_class_has_none() -
         select_model({"good": good.assign(target=0)}, {}, settings(200, 1))
 
 
+def test_the_fold_of_the_trials_is_left_out() -> None:
+    """A tuned model that is perfect on the fold of its trials only is not selected."""
+    generator, rows, signal = cohort(7)
+    tuned = np.where(rows["fold"] == 0, 9.0 * rows["target"], generator.normal(size=len(rows)))
+    members = {"plain": predicted(rows, signal + 2 * generator.normal(size=len(rows))), "tuned": predicted(rows, tuned)}
+    assert select_model(members, {}, settings(200, 1))["selected_model"] == "tuned"
+    selection = select_model(members, {}, settings(200, 1), tuning_fold=0)
+    assert selection["selected_model"] == "plain" and selection["tuning_fold"] == 0
+    assert selection["n"] == (rows["fold"] == 1).sum()
+
+
 def test_the_script_reads_out_of_fold_rows_and_labels_of_train_alone(tmp_path: Path) -> None:
     generator, rows, signal = cohort(6)
     members = {"good": predicted(rows, signal), "noise": predicted(rows, generator.normal(size=len(rows)))}

@@ -177,6 +177,14 @@ def test_a_member_without_distances_adds_no_columns_of_them() -> None:
     assert not [name for name in plain if "distance" in name]
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_context_has_the_number_of_images_unless_the_fusion_says_no(counted: bool) -> None:
+    cohort, members = study()
+    chosen = fusion("logistic", list(members), context=True, image_count=counted)
+    combination = cross_fits(table(cohort, members, context=True), fit_function(chosen), 5, 1).combination
+    assert any("images_per_patient" in name for name in combination.summary()) == counted
+
+
 def test_a_fusion_needs_out_of_fold_predictions_and_two_patients_of_each_class() -> None:
     cohort, members = study()
     tested = {name: rows[rows["part"] == "test"] for name, rows in members.items()}

@@ -224,3 +224,26 @@ def test_a_flipped_bit_anywhere_is_an_error_or_changes_nothing(tmp_path: Path) -
         files[number].unlink()
         files[number].write_bytes(originals[number])
     assert found > FLIPS / 4
+
+
+def outside(kind: str, shard: Path) -> None:
+    """Let the images of a shard be in another file, which has the same ones."""
+    shutil.copy(shard, shard.with_suffix(".other"))
+    with h5py.File(shard, "r+") as file:
+        shape = file["images"].shape
+        del file["images"]
+        if kind == "link":
+            file["images"] = h5py.ExternalLink(shard.with_suffix(".other").name, "images")
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout(shape, np.uint8)
+            layout[:] = h5py.VirtualSource(shard.with_suffix(".other"), "images", shape)
+            file.create_virtual_dataset("images", layout)
+        else:
+            file.create_dataset("images", shape, np.uint8, external=str(shard.with_suffix(".other")))
+
+
+@pytest.mark.parametrize("kind", ["link", "virtual", "external"])
+def test_a_shard_whose_images_are_in_another_file_is_refused(store: Path, kind: str) -> None:
+    outside(kind, store.parent / "shards" / "shard-000.h5")
+    with pytest.raises(InputError, match=r"shard-000\.h5: its images are in another file"):
+        ImageStore(store).read([0])

@@ -36,7 +36,7 @@ def test_a_damaged_file_is_refused(tmp_path, embeddings):
     position = content.index(np.float32(11).tobytes())
     content[position + 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"features\.npz.*damaged"):
+    with pytest.raises(InputError, match=r"features\.npz.*not what the workflow wrote"):
         Embeddings.read(path)
 
 

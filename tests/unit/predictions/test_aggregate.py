@@ -84,7 +84,8 @@ def test_distances_are_averaged_over_seeds_and_over_the_folds_models():
 def test_equal_seeds_change_nothing():
     once = aggregated({"fold-0": run(0, [1, -1, 2, 0])}, TRAIN)
     twice = aggregated({f"fold-0-seed-{seed}": run(0, [1, -1, 2, 0]) for seed in (1, 2)}, TRAIN)
-    pd.testing.assert_frame_equal(once, twice)
+    pd.testing.assert_frame_equal(once, twice.drop(columns="spread"))
+    assert (twice["spread"] == 0).all()
 
 
 def test_the_spread_is_that_of_each_seeds_own_auroc():
@@ -106,3 +107,17 @@ def test_rows_of_one_class_have_no_auroc():
     found = seeds.spread(runs, TRAIN, LABELS.assign(target=0))
     assert found["test"] == {"auroc": [None, None], "sd": None}
     assert found["out_of_fold"] == {"auroc": [None, None], "sd": None}
+
+
+def test_the_spread_is_the_deviation_of_the_logits_of_all_trainings_that_predict_an_image():
+    runs = {
+        "fold-0-seed-1": run(0, [1, -1, 2, 0]),
+        "fold-0-seed-2": run(0, [3, -1, 4, 0]),
+        "fold-1-seed-1": run(1, [0, 0, -3, 0]),
+        "fold-1-seed-2": run(1, [0, 1, -5, 0]),
+    }
+    spread = aggregated(runs, TRAIN).set_index("image")["spread"]
+    expected = {"a": np.std([1, 3], ddof=1), "b": 0, "x": np.std([2, 4, -3, -5], ddof=1), "y": 0}
+    assert spread[list(expected)].to_dict() == pytest.approx(expected, abs=1e-12)
+    one_seed = aggregated({"fold-0": run(0, [1, -1, 2, 0]), "fold-1": run(1, [5, -5, 0, 0])}, TRAIN)
+    assert one_seed.set_index("image")["spread"].isna().tolist() == [True] * 4 + [False] * 2

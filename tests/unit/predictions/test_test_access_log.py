@@ -16,6 +16,7 @@ from melanoma.predictions import test_access_log
 from melanoma.predictions.test_access_log import (
     accesses,
     append,
+    open_external_labels,
     open_test_labels,
     read_access_log,
     test_digest,
@@ -45,6 +46,15 @@ def test_each_reading_says_when_what_by_which_code_and_for_what(tmp_path):
     first, second = read_access_log(args.test_access_log)
     assert set(first) == {"time", "commit", "changed", "reader", "test", "configuration", "models"}
     assert (second["reader"], second["configuration"], second["models"]) == ("evaluate", "abc", ["cnn", "mlp"])
+
+
+def test_each_external_test_has_a_line_of_its_own(tmp_path):
+    sources = LABELS.assign(source="clinic"), LABELS.assign(source="other", image=["c", "d"])
+    pd.concat(sources).to_parquet(tmp_path / "labels.parquet")
+    args = argparse.Namespace(test_access_log=tmp_path / "test_access_log.jsonl", configuration="abc")
+    assert open_external_labels(tmp_path / "labels.parquet", ["cnn"], args)["image"].tolist() == ["b", "a", "c", "d"]
+    lines = read_access_log(args.test_access_log)
+    assert [(each["reader"], each["test"]) for each in lines] == [("external", test_digest(each)) for each in sources]
 
 
 def test_writers_at_the_same_time_lose_no_line_and_tear_none(tmp_path, monkeypatch):

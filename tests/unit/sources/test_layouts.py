@@ -108,3 +108,23 @@ def test_a_folder_that_is_no_word_of_the_vocabulary_is_named(tmp_path: Path) -> 
         InputError, match=r"images: folder: expected a diagnosis.*\n.*file 1, image holiday_0: 'holiday'"
     ):
         catalog(tmp_path, {}, layout="folders", images=folders(tmp_path, melanoma=1, holiday=1))
+
+
+def test_declared_subgroups_are_kept_in_any_layout_and_missing_where_a_table_lacks_them(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("isic_id,target,clinic\na,0,Graz\nb,1,\n")
+    (tmp_path / "two.csv").write_text("file,label,patient\nc,0,p\nd,1,q\n")
+    columns = {"image": "file", "target": "label", "patient": "patient"}
+    sources: list[dict[str, Any]] = [
+        {"name": "one", "layout": "isic", "table": f"{tmp_path}/one.csv", "images": None},
+        {"name": "two", "layout": "columns", "columns": columns, "table": f"{tmp_path}/two.csv", "images": None},
+    ]
+    found = build_catalog(Data.model_validate({"sources": sources, "subgroups": ["clinic"]}))[0]
+    assert found["subgroup_clinic"].fillna("").tolist() == ["Graz", "", "", ""]
+    with pytest.raises(InputError, match=r"data.subgroups: no table has a column device; the columns are: isic_id"):
+        build_catalog(Data.model_validate({"sources": sources, "subgroups": ["device"]}))
+
+
+def test_how_a_diagnosis_was_confirmed_is_kept(tmp_path: Path) -> None:
+    table = "isic_id,target,diagnosis_confirm_type\na,0,single image expert consensus\nb,1,histopathology\n"
+    found = catalog(tmp_path, {"table": table}, layout="isic")
+    assert found["confirmation"].tolist() == ["single image expert consensus", "histopathology"]

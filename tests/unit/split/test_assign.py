@@ -173,7 +173,8 @@ def test_equal_parts_all_get_a_class_that_has_a_group_for_each(rare: list[int], 
     rares, commons = np.array([[size, 0] for size in rare] + [[0, size] for size in common]).T
     stratum = np.column_stack([np.zeros_like(rares), np.frexp(rares)[1], np.frexp(rares + commons)[1]])
     names = [str(number) for number in range(len(rares))]
-    parts = assign(names, Strata(rares, commons, stratum), [part / 6 for part in range(1, 6)], seed=0)
+    group = np.arange(len(rares))
+    parts = assign(names, group, Strata(rares, commons, stratum), [part / 6 for part in range(1, 6)], seed=0)
     for part in range(6):
         assert rares[parts == part].sum() > 0 and commons[parts == part].sum() > 0
 
@@ -195,7 +196,29 @@ def test_patients_with_few_and_with_many_images_are_shared_out() -> None:
     patients = split.groupby("patient").agg(size=("image", "size"), fold=("fold", "first"))
     counts = patients.groupby([np.frexp(patients["size"])[1], "fold"]).size().unstack(fill_value=0)
     folds = counts.drop(columns=-1)
-    assert (folds.max(axis=1) - folds.min(axis=1)).max() <= 8
+    assert (folds.max(axis=1) - folds.min(axis=1)).max() <= 10
+
+
+def test_where_many_patients_are_linked_parts_are_still_even() -> None:
+    images = random_cohort(1000, seed=1)
+    pairs = pd.DataFrame(
+        np.random.default_rng(1).choice(images["image"], (100, 2)), columns=["first", "second"], dtype="str"
+    )
+    split = split_images(images, pairs, SETTINGS)
+    for target, slack in ((0, 8), (1, 3)):
+        counts = split[split["target"] == target].groupby("fold").size()
+        assert abs(counts[-1] - 0.2 * counts.sum()) <= slack
+        assert counts[counts.index >= 0].max() - counts[counts.index >= 0].min() <= slack
+
+
+def test_a_patient_and_a_lesion_of_the_same_name_are_not_linked() -> None:
+    images = cohort(list(range(40)), [0, 1] * 20, [None] * 40)
+    images.loc[1, ["patient", "lesion"]] = [None, "IP_0"]
+    placed = {
+        tuple(split_images(images, NO_PAIRS, SETTINGS.model_copy(update={"folds": 2, "seed": seed}))["fold"][:2])
+        for seed in range(20)
+    }
+    assert any(patient != lesion for patient, lesion in placed)
 
 
 def test_grouping_by_lesion_alone_is_caught_by_the_leakage_check() -> None:

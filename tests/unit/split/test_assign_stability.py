@@ -2,12 +2,12 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from melanoma.config.split import Split
 from melanoma.split.assign import split_images
 
 SETTINGS = Split()
+WORST = (6, 27, 71, 106, 177, 260, 378, 394)
 NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype="str")
 
 
@@ -64,17 +64,26 @@ def shares_kept(images: pd.DataFrame, seed: int) -> dict[str, float]:
     return {name: kept(before, after) for name, after in changed.items()}
 
 
-@pytest.mark.parametrize("first", [0, 50, 100, 150])
-def test_a_change_of_one_image_or_pair_moves_three_percent_at_most_in_98_of_100_cohorts(first: int) -> None:
-    """A pair that joins two large patients may move a little more."""
-    shares = pd.DataFrame([shares_kept(random_cohort(seed), seed) for seed in range(first, first + 50)])
-    assert (shares < 0.97).mean().max() <= 0.02 and shares.min().min() >= 0.96, shares.min()
-    assert shares.drop(columns="pair added or cleared").min().min() >= 0.97, shares.min()
+def test_a_change_of_one_image_or_pair_moves_three_percent_at_most() -> None:
+    """Some of these cohorts are the first, the others are those of 400 that move most."""
+    shares = pd.DataFrame([shares_kept(random_cohort(seed), seed) for seed in [*range(16), *WORST]])
+    assert shares.min().min() >= 0.97, shares.min()
+    assert shares.mean().min() >= 0.99, shares.mean()
 
 
-def test_in_a_small_cohort_a_change_of_one_image_moves_three_percent_on_average() -> None:
-    shares = pd.DataFrame([shares_kept(random_cohort(seed, 300), seed) for seed in range(100)]).mean()
-    assert shares.drop("pair added or cleared").min() >= 0.97, shares
+def test_in_a_small_cohort_such_a_change_moves_three_percent_on_average() -> None:
+    shares = pd.DataFrame([shares_kept(random_cohort(seed, 300), seed) for seed in range(50)])
+    assert shares.mean().min() >= 0.97 and shares.min().min() >= 0.85, shares.min()
+
+
+def test_a_pair_moves_the_smaller_patient_to_the_larger_one() -> None:
+    images = random_cohort(0)
+    large, small = images["patient"].value_counts().index[[0, 100]]
+    joined = {images.loc[images["patient"] == patient, "image"].iloc[0] for patient in (large, small)}
+    pair = pd.DataFrame([sorted(joined)], columns=["first", "second"], dtype="str")
+    of_large = images.loc[images["patient"] == large, "image"]
+    for seed in range(5):
+        assert set(places(images, pair, seed)[list(joined)]) == set(places(images, seed=seed)[of_large])
 
 
 def test_other_pixels_and_another_order_of_rows_and_sources_change_nothing() -> None:

@@ -16,7 +16,7 @@ Leak = tuple[str, str, list[str]]
 
 def look(study: Study) -> dict[str, Any]:
     """Return the findings and counts of the check, and then of the audit with the labels of the test."""
-    before = check(Tables(**{name: getattr(study, name) for name in Tables._fields}))
+    before = check(Tables(**{name: getattr(study, name) for name in Tables._fields if name != "external"}))
     findings, counts = check_test(study.test, study.labels, before["unit"])
     return {**before, "findings": before["findings"] + findings, "checked": before["checked"] | {"test": counts}}
 
@@ -207,7 +207,7 @@ def test_a_planted_leak_is_found_and_its_images_named(leak: str) -> None:
 
 def test_the_gate_counts_and_accuses_without_the_labels_of_the_test() -> None:
     assert "labels" not in Tables._fields
-    report = check(Tables(**{name: getattr(study(), name) for name in Tables._fields}))
+    report = check(Tables(**{name: getattr(study(), name) for name in Tables._fields if name != "external"}))
     assert set(report["checked"]["test"]) == {"images", "patients"}
 
 
@@ -252,6 +252,14 @@ def test_a_clean_study_raises_nothing_and_is_counted() -> None:
     folds = [checked[f"fold {fold}"]["images"] for fold in range(3)]
     assert sum(folds) + checked["extra_train"]["images"] == len(tables.train)
     assert checked["duplicate_pairs"] == 3 and checked["near_duplicate_pairs"] == 3
+
+
+def test_near_duplicates_are_counted_by_group_with_the_size_of_the_largest() -> None:
+    tables = study()
+    first, second = zip(("a", "b"), ("b", "c"), ("d", "e"), strict=True)
+    for pairs, groups, largest in ((pd.DataFrame({"first": first, "second": second}), 2, 3), (tables.near[:0], 0, 0)):
+        checked = look(tables._replace(near=pairs))["checked"]
+        assert (checked["near_duplicate_groups"], checked["largest_near_duplicate_group"]) == (groups, largest)
 
 
 def test_an_input_that_is_missing_in_the_whole_test_is_a_doubt_and_no_leak():

@@ -304,3 +304,5 @@ def test_a_metric_that_is_perfect_in_every_replicate_has_the_exact_binomial_inte
     assert found.high == 1.0
     # The least share at which so many successes in a row are not yet improbable.
     assert binom.sf(n_clusters - 1, n_clusters, found.low) == pytest.approx(0.025)
+    reversed_ = bootstrap.metric_interval("auroc", 0.0, np.zeros(100), np.zeros(20), 0.95, n_clusters)
+    assert (reversed_.low, reversed_.high) == (0.0, pytest.approx(1 - found.low))

@@ -114,9 +114,9 @@ def test_three_checkpoints_are_kept(study):
 def test_of_two_jobs_with_one_training_the_last_one_continues(study):
     """As after a controller or node was lost: the old job may still run, and must not write beside the new one."""
     old, new = (Checkpoints(study.folder / "resume", "stamp") for _ in range(2))
-    old.claim()
+    old.ownership.claim()
     old.save({"epoch": 1}, step=1)
-    new.claim()
+    new.ownership.claim()
     with pytest.raises(InputError, match="another job has taken over this training"):
         old.save({"epoch": 2}, step=2)
     assert new.load() == {"epoch": 1}
@@ -145,7 +145,7 @@ def test_a_changed_recipe_data_or_split_never_resumes(study, change):
         other = run_of(study, epochs=4)
     assert other.stamp() != stamp
     checkpoints = Checkpoints(study.folder / "resume", stamp)
-    checkpoints.claim()
+    checkpoints.ownership.claim()
     checkpoints.save({"epoch": 2}, step=1)
     assert checkpoints.load() == {"epoch": 2}
     assert Checkpoints(study.folder / "resume", other.stamp()).load() is None

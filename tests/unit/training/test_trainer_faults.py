@@ -91,4 +91,7 @@ def test_a_full_disk_keeps_the_last_intact_checkpoint_and_is_an_error(study):
     process.join()
     assert process.exitcode == 1
     assert sorted((study.folder / "run" / "resume").glob("*.pt")) == before
-    assert "cannot be written: File too large. Earlier checkpoints are kept. Free space" in log.read_text()
+    assert (
+        "cannot be written: File too large. Free space or raise the quota, and give the same command again"
+        in log.read_text()
+    )

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from melanoma.common.errors import InputError
-from melanoma.data_check.study_file import read_study
+from melanoma.snakefile.study_files import read_study
 from minimal_config import MINIMAL, with_
 
 

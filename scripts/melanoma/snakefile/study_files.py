@@ -1,7 +1,8 @@
 """Reads a study from its files, with the errors that Snakemake would show, and finds the paths that were meant."""
 
 import difflib
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,30 @@ def read_study(files: Sequence[Path]) -> Study:
     Of several files a later one overrules an earlier one, as in Snakemake.
     """
     config: dict[str, Any] = {}
+    for loaded in _loaded(files):
+        update_config(config, loaded)
+    return given_study(config, files, {}, [])
+
+
+def stop_if_unreadable(files: Iterable[Path] | None) -> None:
+    """Exit with one line if a file after --configfile does not exist or holds no study.
+
+    Snakemake opens these files before it reads the Snakefile, and would print a traceback.
+    """
+    try:
+        list(_loaded(files or ()))
+    except InputError as error:
+        sys.exit(f"Error: {error}")
+
+
+def _loaded(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: no such file{nearest_path(file)}. Correct the path after --configfile")
         try:
-            update_config(config, load_configfile(file))
+            yield load_configfile(file)
         except WorkflowError as error:
             raise InputError(f"{file}: {_fault(file)}") from error
-    return given_study(config, files, {}, [])
 
 
 def nearest_path(path: Path) -> str:

@@ -1,0 +1,95 @@
+"""External: the saved models of a study predict external sources, and external tests are evaluated.
+
+The rules exist only in a study with a source of role test or predict.
+"""
+
+APPLIED = {name: f"{RESULTS}/external/{name}.parquet" for name in [*NETWORKS, *TABULAR, *FUSED_ELSEWHERE]}
+EXTERNAL_TESTS = [f"{RESULTS}/evaluate/external.json", f"{RESULTS}/evaluate/external.txt"]
+EXTERNAL_RESULTS = [
+    *(APPLIED.values() if EXTERNAL_ROLES else []),
+    *(EXTERNAL_TESTS if "test" in EXTERNAL_ROLES else []),
+]
+
+
+def predicting_runs(model):
+    """The weights of each run of a model that predicts test images, by the run's name."""
+    kind = "refit" if OPTIONS["test"] == "refit" else "fold"
+    return {run: path for run, path in trained(model, "weights.safetensors").items() if run.startswith(kind)}
+
+
+if EXTERNAL_ROLES:
+
+    use rule predict as predict_external with:
+        input:
+            lambda wildcards: predicting_runs(wildcards.model).values(),
+            test=EXTERNAL_SPLIT["external"],
+            tta=settings("tta-{model}"),
+            images=MODEL_JOBS.images,
+        output:
+            runs=directory(f"{RESULTS}/external/runs/{{model}}"),
+            predictions=f"{RESULTS}/external/{{model}}.parquet",
+        log:
+            f"{LOGS}/predict_external/{{model}}.log",
+        benchmark:
+            f"{LOGS}/predict_external/{{model}}.tsv"
+        params:
+            weights=lambda wildcards: named(predicting_runs(wildcards.model)),
+            resume=f"{RESULTS}/external/{{model}}.resume",
+            model_file="",
+
+    if [*TABULAR, *FUSED_ELSEWHERE]:
+
+        rule predict_external_tabular:
+            input:
+                METADATA_MODELS.values(),
+                [f"{RESULTS}/fuse/{name}.json" for name in FUSED_ELSEWHERE],
+                [APPLIED[name] for name in NETWORKS],
+                [expand(EMBEDDINGS, embedding=name) for name in PROBES.values()],
+                external=EXTERNAL_SPLIT["external"],
+            output:
+                [APPLIED[name] for name in [*TABULAR, *FUSED_ELSEWHERE]],
+            log:
+                f"{LOGS}/predict_external_tabular.log",
+            benchmark:
+                f"{LOGS}/predict_external_tabular.tsv"
+            conda:
+                ENVIRONMENT
+            params:
+                **code("predict_external"),
+                networks=named({name: APPLIED[name] for name in NETWORKS}),
+                tabular=named(METADATA_MODELS),
+                embeddings=named({name: expand(EMBEDDINGS, embedding=key)[0] for name, key in PROBES.items()}),
+                fusions=named({name: f"{RESULTS}/fuse/{name}.json" for name in FUSED_ELSEWHERE}),
+                folder=f"{RESULTS}/external",
+            shell:
+                "python {params.script:q} {params.inputs} --networks {params.networks} --tabular {params.tabular}"
+                " --embeddings {params.embeddings} --fusions {params.fusions} --output {params.folder} --log {log}"
+
+
+if "test" in EXTERNAL_ROLES:
+
+    rule evaluate_external:
+        input:
+            AUDIT,
+            external=EXTERNAL_SPLIT["external"],
+            labels=EXTERNAL_SPLIT["external_labels"],
+            settings=settings("evaluate"),
+            metrics=f"{RESULTS}/evaluate/metrics.json",
+            calibration=f"{RESULTS}/evaluate/calibration.json",
+            predictions=APPLIED.values(),
+        output:
+            metrics=EXTERNAL_TESTS[0],
+            summary=EXTERNAL_TESTS[1],
+        log:
+            f"{LOGS}/evaluate_external.log",
+        benchmark:
+            f"{LOGS}/evaluate_external.tsv"
+        conda:
+            ENVIRONMENT
+        resources:
+            **growing(mem_mb=4000, runtime=60),
+        params:
+            **code_and_log("evaluate_external"),
+        shell:
+            "python {params.script:q} {params.inputs} {params.access_log} --output {output.metrics}"
+            " --summary {output.summary} --log {log}"

@@ -1,0 +1,66 @@
+"""A finished study as it is compared: its options, its models, and the test predictions with labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_json, read_yaml
+from melanoma.config.study import Evaluate
+from melanoma.predictions.table import join_labels, read_labels, read_predictions
+from melanoma.predictions.test_access_log import Access, append, test_digest
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The results of one study. `test` has the labeled test predictions of each model, sorted by its name."""
+
+    folder: Path
+    options: dict[str, Any]
+    selected_model: str
+    test: dict[str, pd.DataFrame]
+
+    @property
+    def name(self) -> str:
+        """The name of the study."""
+        return str(self.options["study"])
+
+    @property
+    def evaluate(self) -> Evaluate:
+        """The section evaluate of the study."""
+        return Evaluate.model_validate(self.options["evaluate"])
+
+
+def read_finished(folder: Path) -> Finished:
+    """Read the results of a study, and add a line to its test-set access log, because the test labels are read.
+
+    Raises InputError if the study is not finished.
+    """
+    needed = ["config/study.yaml", "evaluate/metrics.json", "fuse/selected_model.json", "split/test_labels.parquet"]
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{folder}: no {', no '.join(missing)}; expected the results of a finished study, as results/demo. Run the"
+            " study to its report first"
+        )
+    models = sorted(read_json(folder / "evaluate/metrics.json"))
+    labels = read_labels(folder / "split/test_labels.parquet")
+    access = Access(reader="compare", test=test_digest(labels), configuration=None, models=models)
+    append(folder / "test_access_log.jsonl", access)
+    return Finished(
+        folder,
+        read_yaml(folder / "config/study.yaml"),
+        read_json(folder / "fuse/selected_model.json")["selected_model"],
+        {model: join_labels(_test_rows(folder, model), labels, model) for model in models},
+    )
+
+
+def _test_rows(folder: Path, model: str) -> pd.DataFrame:
+    stages = (folder / stage / f"{model}.parquet" for stage in ("predict", "fuse"))
+    path = next((each for each in stages if each.is_file()), None)
+    if path is None:
+        raise InputError(f"{folder}: no predictions of {model}, which is in evaluate/metrics.json; run the study again")
+    predictions = read_predictions(path)
+    return predictions[predictions["part"] == "test"]

@@ -1,0 +1,132 @@
+"""Snakemake is killed, as by a power loss: the same command goes on, and ends in the same bits.
+
+KILLS=20 python -m pytest -n 0 tests/workflow/test_kills.py    kills 20 times, at random moments, of the whole study
+"""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from golden import digests
+from workflow import SNAKEMAKE, TINY, clone, failing, snakemake
+
+KILLS, SEED = int(os.environ.get("KILLS", 0)), int(os.environ.get("KILL_SEED", 1))
+SUBMIT = "#!/bin/sh\nsetsid sh $1 > /dev/null 2>&1 &\necho $!\n"
+# The job of a scheduler has a process group of its own, and a Snakemake of its own.
+SCHEDULER = (
+    "--jobs",
+    2,
+    "--executor",
+    "cluster-generic",
+    "--cluster-generic-submit-cmd",
+    "./submit",
+    "--latency-wait",
+    5,
+)
+LOCAL = ("--cores", 2)
+pytestmark = pytest.mark.xdist_group("finished")
+
+
+def started(folder: Path, *options: object) -> subprocess.Popen[bytes]:
+    """Start snakemake in `folder`; what it prints is in the file printed.txt there."""
+    with (folder / "printed.txt").open("w") as printed:
+        return subprocess.Popen([SNAKEMAKE, *map(str, options)], cwd=folder, stdout=printed, stderr=subprocess.STDOUT)
+
+
+def killed(process: subprocess.Popen[bytes]) -> None:
+    """Kill Snakemake alone, and not its jobs."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def jobs_in(folder: Path) -> list[psutil.Process]:
+    """Return the processes that run a script of the workflow in `folder`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder) and any(part.startswith("scripts/") for part in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture
+def untrained(finished, tmp_path):
+    """A finished study that lacks one training, its weights, and the content that these must have."""
+    folder = tmp_path / "untrained"
+    shutil.copytree(finished[0], folder, symlinks=True)
+    weights = min(folder.glob("results/tiny/train/baseline_cnn-*/fold-0/weights.safetensors"))
+    content = weights.read_bytes()
+    shutil.rmtree(weights.parent)
+    return folder, weights, content
+
+
+def test_a_training_whose_snakemake_was_killed_goes_on_by_the_same_command(untrained):
+    folder, weights, content = untrained
+    target = weights.relative_to(folder)
+    log = folder / "logs/tiny" / target.relative_to("results/tiny").parent.with_suffix(".log")
+    log.unlink()
+    first = started(folder, target, *LOCAL, *TINY)
+    while not log.exists():
+        time.sleep(0.05)
+    killed(first)
+    printed = snakemake(folder, target, *LOCAL, *TINY)
+    assert re.search(
+        rf"A Snakemake was killed here \(\S+ process {first.pid} since \S+\). Its lock is removed", printed
+    )
+    assert weights.read_bytes() == content
+    assert not (weights.parent / "resume").exists() and not list((folder / ".snakemake/locks").glob("*"))
+
+
+def test_the_jobs_of_a_killed_snakemake_end(untrained):
+    folder, weights, _ = untrained
+    first = started(folder, weights.relative_to(folder), *LOCAL, *TINY)
+    while not (orphans := jobs_in(folder)):
+        time.sleep(0.05)
+    killed(first)
+    assert not psutil.wait_procs(orphans, timeout=120)[1]
+
+
+def test_a_folder_in_which_a_snakemake_runs_is_refused_by_its_name(untrained):
+    folder, weights, _ = untrained
+    first = started(folder, weights.relative_to(folder), *LOCAL, *TINY)
+    while not list((folder / ".snakemake/locks").glob("*")):
+        time.sleep(0.05)
+    second = failing(folder, weights.relative_to(folder), *LOCAL, *TINY)
+    assert second.returncode != 0
+    assert re.search(rf"Another Snakemake works on this study in this folder: \S+ process {first.pid}", second.stdout)
+    killed(first)
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("options", [LOCAL, SCHEDULER], ids=["local", "scheduler"])
+def ends_in_the_same_bits_after_kills_at_random_moments(finished, tmp_path, options):
+    folder = clone(tmp_path)
+    (folder / "submit").write_text(SUBMIT)
+    (folder / "submit").chmod(0o755)
+    draw = random.Random(SEED)
+    for number in range(KILLS):
+        run = started(folder, *options, *TINY)
+        try:
+            run.wait(draw.uniform(3, 40))
+            print(f"kill {number}: it had ended with {run.returncode}")
+            break
+        except subprocess.TimeoutExpired:
+            killed(run)
+            print(f"kill {number}: {(folder / 'printed.txt').read_text().splitlines()[-1:]}")
+    snakemake(folder, *options, *TINY)
+    assert digests(folder / "results/tiny") == digests(finished[0] / "results/tiny")
+    assert not list(folder.rglob("*.tmp")) and not list(folder.glob("results/tiny/train/*/*/resume"))
+
+
+if KILLS:  # hours on a busy machine
+    test_the_study_ends_in_the_same_bits = ends_in_the_same_bits_after_kills_at_random_moments
