@@ -26,7 +26,7 @@ from workflow import (
 )
 
 # The only rules that open the labels of the test.
-EVALUATIONS = {"audit_models", "evaluate", "analyze_shortcuts", "compare_seeds"}
+EVALUATIONS = {"audit_models", "evaluate", "analyze_shortcuts", "compare_seeds", "explain"}
 # The only rule that opens the labels of external tests.
 EXTERNAL = {"evaluate_external"}
 # One worker runs these, so that the tiny study runs once.
