@@ -25,7 +25,7 @@ from melanoma.tables.tables import read_frame, row_name
 TEST_COLUMNS = ["row", "image", "patient", "unit", "lesion", "sex", "age", "site", "width", "height", "source"]
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
 EXTRA = -1  # fold of the images that train in every fold
-SMALL = 0.5  # share of the images that are in the strata of small units, which even out the others
+SMALL = 0.75  # share of the images that are in the strata of small units, which even out the others
 
 
 class Split(NamedTuple):
@@ -200,7 +200,7 @@ def _divide(strata: Strata, counts: NDArray[np.int64], hashes: NDArray[np.float6
 
 
 def _small(divided: list[_Stratum], single: NDArray[np.bool_]) -> list[_Stratum]:
-    """Return the strata of the smallest units that have half of the images of a size class and side.
+    """Return the strata of the smallest units that have `SMALL` of the images of a size class and side.
 
     Their members are the units of `single` only, which are groups of their own.
     """

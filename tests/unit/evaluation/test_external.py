@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from labeled_predictions import QUICK, study
-from melanoma.evaluation.evaluate import decide, evaluate, validate
+from melanoma.evaluation.decisions import decide
+from melanoma.evaluation.evaluate import evaluate, validate
 from melanoma.evaluation.external import drop, evaluate_external
 from melanoma.evaluation.summary import external_summary
 
