@@ -13,7 +13,7 @@ import pytest
 from scipy.special import expit, logit
 
 import quick
-from melanoma.common.files import read_json
+from melanoma.common.files import read_json, write_json
 from melanoma.config.data import Images
 from melanoma.images.shards import prepare_file
 from project import ROOT, SCRIPTS
@@ -93,16 +93,19 @@ def test_the_page_has_a_thumbnail_and_a_map_of_each_image_that_a_network_reads(b
     assert text.count("<img") == pictures * len(answers) and text.count("<tr>") == len(answers) + 1
 
 
-def test_an_image_unlike_the_training_images_has_warnings_and_their_likes_have_few(bundles, tmp_path):
+def test_an_image_of_other_colors_or_beyond_the_limit_of_the_distance_has_a_warning(bundles, tmp_path):
     shutil.copytree(bundles / "cnn", tmp_path / "cnn")
-    shutil.copytree(bundles / "images", tmp_path / "images")
-    stripes = np.zeros((400, 500, 3), np.uint8)
-    stripes[::40, :, 1] = stripes[:, ::40, 2] = 255
-    cv2.imwrite(str(tmp_path / "images" / "stripes.png"), stripes)
-    warnings = classify(tmp_path, "cnn")["warnings"].fillna("")
-    assert "perhaps no dermoscopic image" in warnings["stripes"]
-    assert re.search("(greener|bluer|redder|yellower) than the training images", warnings["stripes"])
-    assert warnings.str.contains("dermoscopic").sum() <= 3
+    (tmp_path / "images").mkdir()
+    photograph = next(file for file in (bundles / "images").iterdir())
+    shutil.copy(photograph, tmp_path / "images")
+    cv2.imwrite(str(tmp_path / "images" / "green.png"), np.full((400, 500, 3), (60, 200, 60), np.uint8))
+    about = read_json(tmp_path / "cnn" / "bundle.json")
+    for limit, far in ((-1.0, 2), (3.0, 0)):  # a cosine distance is 0 to 2
+        about["training_embeddings"]["limit"] = limit
+        write_json(tmp_path / "cnn" / "bundle.json", about)
+        warnings = classify(tmp_path, "cnn")["warnings"].fillna("")
+        assert warnings.str.contains("perhaps no dermoscopic image").sum() == far
+        assert "greener than the training images" in warnings["green"]
 
 
 def test_the_deviation_of_a_fusion_is_that_of_its_members(finished, bundles):
