@@ -11,6 +11,7 @@ from melanoma.snakefile import sources
 from melanoma.snakefile.dependencies import code_params, file_digest, script_param
 from melanoma.snakefile.jobs import ModelJobs, growing, input_options, named, one_of
 from melanoma.snakefile.locks import go_on_after_a_kill
+from melanoma.snakefile.plan import write_plan
 from melanoma.snakefile.programs import find_programs
 from melanoma.snakefile.records import keep_record
 from melanoma.snakefile.retries import failures, retry_temporary_failures
@@ -104,6 +105,12 @@ def trained(model, file):
     return {run: f"{folder}/{run}/{file}" for run in TRAININGS.runs(model)}
 
 
+def predicting_runs(model):
+    """The weights of each run of a model that predicts test images, by the run's name."""
+    kind = "refit" if OPTIONS["test"] == "refit" else "fold"
+    return {run: path for run, path in trained(model, "weights.safetensors").items() if run.startswith(kind)}
+
+
 def all_trained(file):
     """A file of each run of all networks, by MODEL:RUN."""
     return {f"{model}:{run}": path for model in NETWORKS for run, path in trained(model, file).items()}
@@ -163,3 +170,7 @@ wildcard_constraints:
     run="(fold-[0-9]+|refit)(-seed-[0-9]+)?",
     trial="[0-9a-f]{8}",
     shard="[0-9]+",
+
+
+onstart:
+    write_plan(Path(LOGS, "plan.json"), workflow)

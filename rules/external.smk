@@ -10,13 +10,6 @@ EXTERNAL_RESULTS = [
     *(EXTERNAL_TESTS if "test" in EXTERNAL_ROLES else []),
 ]
 
-
-def predicting_runs(model):
-    """The weights of each run of a model that predicts test images, by the run's name."""
-    kind = "refit" if OPTIONS["test"] == "refit" else "fold"
-    return {run: path for run, path in trained(model, "weights.safetensors").items() if run.startswith(kind)}
-
-
 if EXTERNAL_ROLES:
 
     use rule predict as predict_external with:

@@ -1,6 +1,6 @@
 """Report: the figures, and one self-contained page with all results of a study."""
 
-EVALUATION = ["roc.svg", "precision_recall.svg", "reliability.svg", "decision.svg"]
+EVALUATION = ["roc.svg", "precision_recall.svg", "folds.svg", "reliability.svg", "decision.svg"]
 OF_NETWORKS = ["learning_curves.svg", "schedules.svg", "sampling.svg"]
 DATA = ["class_balance.svg", *(["samples.png"] if HAS_IMAGES else [])]
 SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}

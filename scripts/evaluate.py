@@ -88,7 +88,8 @@ def main(args: argparse.Namespace) -> None:
     out_of_fold = {name: table for name, table in out_of_fold.items() if len(table)}
     decisions = {name: Decisions() for name in predictions}
     for name, table in out_of_fold.items():
-        decisions[name] = decide(table, name, settings, prevalences.get(name))
+        made_for = predictions[name][predictions[name]["part"] == "test"].drop(columns="target")
+        decisions[name] = decide(table, name, settings, prevalences.get(name), made_for)
     if args.threshold is not None:
         decisions = {name: with_threshold(each, args.threshold) for name, each in decisions.items()}
     test = labeled_parts(predictions, "test", read_test_labels(args, settings) if args.labels else None)
@@ -109,7 +110,8 @@ def main(args: argparse.Namespace) -> None:
     if args.calibration:
         write_json(args.calibration, reliability(test, settings, decisions))
     if args.curves:
-        write_json(args.curves, {name: curves(test[name], name, settings, decisions[name]) for name in test})
+        by_model = {name: curves(test[name], name, settings, decisions[name], out_of_fold.get(name)) for name in test}
+        write_json(args.curves, by_model)
     text = summary(metrics)
     if args.summary:
         write_text(args.summary, text)

@@ -19,11 +19,12 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import read_parquet, write_json, write_parquet
 from melanoma.config.errors import read_settings
 from melanoma.config.study import FusionSettings
+from melanoma.fusion.by_fold import with_fold_logits
 from melanoma.fusion.priors import corrected, prior_shifts
 from melanoma.fusion.rules import fuse, normalized, with_probability
 from melanoma.fusion.saved_fusion import Fusion, FusionFile, rank_reference
 from melanoma.fusion.stacking import STACKED, cross_fits, fit_function, fusion_table
-from melanoma.predictions.table import COLUMNS, named_paths, read_predictions
+from melanoma.predictions.table import COLUMNS, fold_columns, named_paths, read_predictions
 from melanoma.stats.metrics import log_loss
 
 
@@ -46,12 +47,11 @@ def main(args: argparse.Namespace) -> None:
         raise InputError(f"{args.settings}: members without predictions: {', '.join(missing)}; give NAME=FILE")
     members = {name: read_predictions(paths[name]) for name in settings.members}
     shifts = shifts_of_members(members, settings, args.train)
-    members = corrected(members, shifts)
     if settings.method in STACKED or (settings.method == "weighted" and settings.weights is None):
         fused, description = fit_and_fuse(members, settings, shifts, args.train, args.test)
     else:
-        fused, description = fuse(members, settings.method, settings.weights), by_rule(members, settings, shifts)
-    write_parquet(args.output, fused[COLUMNS])
+        fused, description = fuse_by_rule(members, settings, shifts)
+    write_parquet(args.output, fused[[*COLUMNS, *fold_columns(fused)]])
     weights = ", ".join(f"{name} {weight:.3f}" for name, weight in description["weights"].items())
     log.info("weights: %s", weights or "none")
     if args.weights:
@@ -71,6 +71,17 @@ def shifts_of_members(
     for name, shift in shifts.items():
         log.info("prior correction: %s was trained at another prevalence; log-odds shifted by %+.3f", name, shift)
     return shifts
+
+
+def fuse_by_rule(
+    members: dict[str, pd.DataFrame], settings: FusionSettings, shifts: dict[str, float]
+) -> tuple[pd.DataFrame, FusionFile]:
+    """Return the predictions and the file of a fusion that is not fitted."""
+
+    def fused(members: dict[str, pd.DataFrame]) -> pd.DataFrame:
+        return fuse(corrected(members, shifts), settings.method, settings.weights)
+
+    return with_fold_logits(fused(members), members, fused), by_rule(corrected(members, shifts), settings, shifts)
 
 
 def by_rule(members: dict[str, pd.DataFrame], settings: FusionSettings, shifts: dict[str, float]) -> FusionFile:
@@ -96,6 +107,7 @@ def fit_and_fuse(
     test: Path | None,
 ) -> tuple[pd.DataFrame, FusionFile]:
     """Fit the fusion; return its predictions and its file."""
+    uncorrected, members = members, corrected(members, shifts)
     if train is None:
         raise InputError("the fusion is a fitted one: give --train with the labels, or weights in the settings")
     labeled = read_parquet(train)
@@ -125,7 +137,9 @@ def fit_and_fuse(
         "model": model.to_dict(),
     }
     first = next(iter(members.values()))
-    return with_probability(first, probability, prevalence), description
+    fused = with_probability(first, probability, prevalence)
+    known = pd.concat([labeled.drop(columns="target"), unlabeled], ignore_index=True)
+    return with_fold_logits(fused, uncorrected, lambda members: model.predict(members, known)), description
 
 
 if __name__ == "__main__":

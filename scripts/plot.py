@@ -2,7 +2,7 @@
 
 python scripts/plot.py evaluation --curves curves.json --metrics metrics.json --calibration calibration.json \\
     --selected-model selected_model.json --output report
-    roc.svg, precision_recall.svg, reliability.svg, decision.svg
+    roc.svg, precision_recall.svg, folds.svg, reliability.svg, decision.svg
 python scripts/plot.py training --histories cnn:fold-0=history.csv --recipes cnn=cnn.yaml --train train.parquet \\
     --images images.h5 --output report
     learning_curves.svg, schedules.svg, sampling.svg; with --images augmentation/MODEL.png for each model of images
@@ -78,6 +78,7 @@ def draw_evaluation(args: argparse.Namespace) -> None:
     selected_model = read_json(args.selected_model)["selected_model"]
     save(evaluation_figures.roc(curves, metrics), args.output / "roc.svg")
     save(evaluation_figures.precision_recall(curves, metrics), args.output / "precision_recall.svg")
+    save(evaluation_figures.folds(curves, selected_model), args.output / "folds.svg")
     save(evaluation_figures.reliability(calibration, selected_model), args.output / "reliability.svg")
     save(evaluation_figures.decision(curves, metrics, selected_model), args.output / "decision.svg")
 

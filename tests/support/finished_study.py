@@ -58,7 +58,7 @@ def write_study(folder: Path) -> Path:
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "comparisons.json", comparisons(models, settings))
     write_json(folder / "calibration.json", reliability(models, settings, decisions))
-    drawn = {name: curves(table, name, settings, decisions[name]) for name, table in models.items()}
+    drawn = {name: curves(table, name, settings, decisions[name], train) for name, table in models.items()}
     write_json(folder / "curves.json", drawn)
     write_json(folder / "selected_model.json", {"selected_model": "cnn"})
     for run in RUNS:

@@ -151,6 +151,7 @@ S0 = {
         "schedule.min_lr_factor": (pytest.approx(1e-6 / (3e-6 * 256), rel=0.01), "then x.3 per epoch to 1e-6"),
         "schedule.warmup_epochs": (5.0, "warm-up 5 epochs"),
         "schedule.warmup_start_factor": (pytest.approx(5e-6 / (3e-6 * 256), rel=0.01), "from 5e-6 to 3e-6 x batch"),
+        "sampling.name": ("bootstrap", "bootstrap sampling"),
         "augmentation.flip_horizontal": (0.5, "flips"),
         "augmentation.flip_vertical": (0.5, "flips"),
         "augmentation.affine.probability": (1.0, "rotation N(0,180 deg)"),

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -75,6 +77,18 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
     assert any("results/tiny/report/report.html" in line for line in printed.splitlines()[-5:])
     page = (results / "report" / "report.html").read_text()
     assert "data:image/svg+xml" in page and not re.search(r'(?:src|href)="(?!data:|#)', page)
+
+
+@on_finished
+def test_the_end_of_a_run_is_seen(finished):
+    """`--every` ends with the run."""
+    folder, _ = finished
+    command = [sys.executable, "scripts/watch.py", "results/tiny", "--every", "1"]
+    shown = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.splitlines()
+    counts = re.fullmatch(r"tiny: (\d+) of (\d+) jobs done; ended", shown[0])
+    assert counts and counts[1] == counts[2]
+    stages = [line.split()[0] for line in shown[1:]]
+    assert (stages[0], stages[-1]) == ("settings", "report") and {"images", "train", "evaluate"} < set(stages)
 
 
 @on_finished

@@ -76,10 +76,12 @@ def random_transforms(
     `input_size` and `output_size` are the sides in pixels of the stored image and of the network's input.
     """
     draws = draw(seed, epoch, sample_indices)
+    blank = draws["blank"] < settings.blank.probability
     return Transforms(
         affine=_to_pixels(_geometry(settings, draws), input_size, output_size),
-        color=_normalized(_color(settings, draws)),
-        noise=_noise(settings.noise, draws),
+        # Too bright an image is white whatever came before, so a blank one has neither other colors nor noise.
+        color=_normalized(np.where(blank[:, None, None], np.eye(4), _color(settings, draws))),
+        noise=np.where(blank, np.float32(0), _noise(settings.noise, draws)),
         noise_seeds=np.array([derived_seed(seed, epoch, int(index)) for index in sample_indices], dtype=np.int64),
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import log_expit, logsumexp
 
 from melanoma.augment.transforms import Transforms, fixed_transforms, random_transforms
-from melanoma.config.augmentation import TTA, Augmentation
+from melanoma.config.augmentation import TTA, Augmentation, Blank
 
 NO_TTA = TTA()
 # Random views are drawn as those of an epoch that no training has. Each image has this many sample indices in it.
@@ -41,7 +41,8 @@ def views(
     """
     if tta.name == "random":
         samples = indices.astype(np.int64)[:, None] * MAX_VIEWS + np.arange(tta.n)
-        return random_transforms(augmentation, seed, TTA_EPOCH, samples.ravel(), input_size, output_size)
+        shown = augmentation.model_copy(update={"blank": Blank()})
+        return random_transforms(shown, seed, TTA_EPOCH, samples.ravel(), input_size, output_size)
     return fixed_transforms(np.tile(_geometry(tta), (len(indices), 1, 1)), input_size, output_size)
 
 

@@ -6,17 +6,19 @@ one log. The records of a job's processes are mixed.
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from os import fstat
 from pathlib import Path
 
-RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ([A-Z]+) ", re.MULTILINE)
+RECORD = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) ([A-Z]+) ", re.MULTILINE)
 PERMANENT = "ERROR"
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record of a log: its level, and its message, which may have several lines."""
+    """A record of a log: its local time, its level, and its message, which may have several lines."""
 
+    time: datetime
     level: str
     message: str
 
@@ -29,7 +31,10 @@ def last_attempt(path: str | Path, since: float) -> list[Record]:
     except FileNotFoundError:
         return []
     _, *parts = RECORD.split(text)
-    records = [Record(level, message.strip()) for level, message in zip(parts[::2], parts[1::2], strict=True)]
+    records = [
+        Record(datetime.fromisoformat(time), level, message.strip())
+        for time, level, message in zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+    ]
     starts = [number for number, record in enumerate(records) if _is_start(record)]
     return records[starts[-1] :] if starts else records
 

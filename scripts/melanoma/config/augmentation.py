@@ -105,7 +105,7 @@ class Cutout(Section):
 
 
 class Blank(Section):
-    """White images, as too high limits of the brightness make them. For the reproduction of such work alone."""
+    """White images, without noise, as too high limits of the brightness make them. To reproduce such work alone."""
 
     probability: Probability = Field(default=0.0, description="Probability that an image becomes white.")
 

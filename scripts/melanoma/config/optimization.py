@@ -147,18 +147,19 @@ class Schedule(Section):
 class Sampling(Section):
     """How the images of an epoch are drawn."""
 
-    name: Literal["none", "oversample", "balanced"] = Field(
+    name: Literal["none", "oversample", "balanced", "bootstrap"] = Field(
         default="oversample",
         description=(
             "`none` takes each training image once. `oversample` repeats random images of the rarer class, until it has"
             " ratio times as many images as the other one. `balanced` draws as many images as there are, with"
-            " replacement; both classes have the same probability."
+            " replacement; both classes have the same probability. `bootstrap` does so, and all images have the same"
+            " probability."
         ),
     )
     ratio: Number = Field(
         default=1.0,
         gt=0,
         le=1,
-        json_schema_extra=unread_if(name=["none", "balanced"]),
+        json_schema_extra=unread_if(name=["none", "balanced", "bootstrap"]),
         description="For oversample, images of the rarer class for each image of the other.",
     )

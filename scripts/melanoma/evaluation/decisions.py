@@ -1,4 +1,4 @@
-"""Decisions on out-of-fold predictions, which the test only applies: thresholds and a calibrator."""
+"""Decisions on labeled out-of-fold predictions, which the test only applies: thresholds and a calibrator."""
 
 from dataclasses import dataclass, field
 
@@ -6,8 +6,10 @@ import pandas as pd
 
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.cohorts import clusters_drawn, labeled
+from melanoma.evaluation.results import Intended
+from melanoma.evaluation.transport import transported
 from melanoma.stats.calibration import Choice, choose_calibrator
-from melanoma.stats.metrics import Floats
+from melanoma.stats.metrics import Floats, confusion
 from melanoma.stats.thresholds import choose_thresholds
 
 
@@ -17,6 +19,7 @@ class Decisions:
 
     thresholds: dict[str, float] = field(default_factory=dict)
     calibration: Choice | None = None
+    intended: dict[str, Intended] = field(default_factory=dict)  # by rule
 
     @property
     def rule(self) -> str | None:
@@ -35,14 +38,27 @@ class Decisions:
 
 
 def decide(
-    out_of_fold: pd.DataFrame, name: str, settings: Evaluate, training_prevalence: float | None = None
+    out_of_fold: pd.DataFrame,
+    name: str,
+    settings: Evaluate,
+    training_prevalence: float | None = None,
+    test: pd.DataFrame | None = None,
 ) -> Decisions:
     """Return the thresholds and the calibrator that labeled out-of-fold predictions give.
 
-    Never give predictions of the test. `name` is the model, for error messages. `training_prevalence` is the share of
-    melanomas that the training saw; without it a prior shift is no candidate.
+    `name` is the model, for error messages. `training_prevalence` is the share of melanomas that the training saw;
+    without it a prior shift is no candidate. `test` are the predictions of the test, whose labels are never read. If
+    the mean of several models makes them, the decisions are those for the mean (see `transport`).
     """
+    if test is not None:
+        out_of_fold = transported(out_of_fold, test)
     target, probability = labeled(out_of_fold, f"{name}, out of fold")
     _, clusters = clusters_drawn(out_of_fold)
     choice = choose_calibrator(target, probability, clusters, training_prevalence, settings.seed)
-    return Decisions(choose_thresholds(target, probability, settings.target_sensitivity), choice)
+    thresholds = choose_thresholds(target, probability, settings.target_sensitivity)
+    cells = {rule: confusion(target, probability, threshold) for rule, threshold in thresholds.items()}
+    intended: dict[str, Intended] = {
+        rule: {"sensitivity": float(each.sensitivity), "specificity": float(each.specificity)}
+        for rule, each in cells.items()
+    }
+    return Decisions(thresholds, choice, intended)

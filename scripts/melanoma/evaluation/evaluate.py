@@ -64,7 +64,7 @@ def _entries(
     for group in cohorts(tables):
         placed = {name: _measures(*labeled(table, name), decisions[name], settings) for name, table in group.items()}
         for name, estimates in _estimate(placed, group, settings).items():
-            entries[name] = _entry(group[name], estimates, settings, decisions[name].thresholds)
+            entries[name] = _entry(group[name], estimates, settings, decisions[name])
     return {name: entries[name] for name in tables}
 
 
@@ -194,14 +194,16 @@ def _entry(
     table: pd.DataFrame,
     estimates: list[tuple[Place, dict[str, Estimate]]],
     settings: Evaluate,
-    thresholds: dict[str, float],
+    decisions: Decisions,
 ) -> ModelMetrics:
     # The keys of the measures are not known to the type checker.
     entry = cast(ModelMetrics, count_images(table) | _nested(estimates))
-    for rule, threshold in thresholds.items():
+    for rule, threshold in decisions.thresholds.items():
         counts = {cell: int(count) for cell, count in asdict(confusion(*pair(table), threshold)).items()}
         rates = entry["thresholds"][rule]
         entry["thresholds"][rule] = cast(AtThreshold, {"threshold": threshold, **counts, **rates})
+        if rule in decisions.intended:
+            entry["thresholds"][rule]["intended"] = decisions.intended[rule]
     if settings.prevalence is not None:
         sampled = entry["melanomas"] / entry["n"]
         entry["at_prevalence"]["prevalence"] = settings.prevalence

@@ -36,6 +36,13 @@ class Bootstrap(BootstrapSettings):
     degenerate_replicates: int  # replicates of a single class, which have no AUROC
 
 
+class Intended(TypedDict):
+    """The rates of the out-of-fold predictions at a threshold that was chosen on them."""
+
+    sensitivity: float
+    specificity: float
+
+
 class AtThreshold(TypedDict):
     """A decision threshold, the counts, and the rates of `metrics.RATES`."""
 
@@ -53,6 +60,7 @@ class AtThreshold(TypedDict):
     f2: Interval
     g_mean: Interval
     kappa: Interval
+    intended: NotRequired[Intended]  # to compare with the rates above; not for a given threshold
 
 
 class ProbabilityMetrics(TypedDict):
@@ -253,13 +261,26 @@ class DecisionCurve(TypedDict):
     net_benefit: list[float]
 
 
-class Curves(TypedDict):
+class RankingCurves(TypedDict):
+    """The curves that depend on the order of the images alone."""
+
+    roc: RocCurve
+    precision_recall: PrecisionRecallCurve
+
+
+class ValidationCurves(TypedDict):
+    """The curves of out-of-fold predictions."""
+
+    pooled: RankingCurves  # of all folds together
+    folds: dict[str, RankingCurves]  # by fold, without those of a single class
+
+
+class Curves(RankingCurves):
     """The entry of a model in curves.json."""
 
     prevalence: float
-    roc: RocCurve
-    precision_recall: PrecisionRecallCurve
     decision: DecisionCurve
+    validation: NotRequired[ValidationCurves]
 
 
 class WithinSize(TypedDict):

@@ -35,6 +35,7 @@ from melanoma.predictions.patient_context import (
     patient_distance,
     patients_of_part,
 )
+from melanoma.predictions.table import fold_column
 from melanoma.stats.log_odds import logit
 
 REFIT = "refit"
@@ -221,8 +222,8 @@ def out_of_fold_and_test(
     """Return predictions of each of `folds` by a model fitted to the others, and of test; and the model.
 
     If `test_by` is refit, a model fitted to all of train predicts test. If it is fold_mean, the mean of the models of
-    the folds does. Runs have the names of those of networks: fold-0 and so on, refit. A linear probe needs the
-    `embeddings` of the images.
+    the folds does, and the test logits of each fold's model are there, too. Runs have the names of those of networks:
+    fold-0 and so on, refit. A linear probe needs the `embeddings` of the images.
     """
     train, test = count_images(train, test)
     if embeddings is not None:
@@ -241,7 +242,13 @@ def out_of_fold_and_test(
     parts.append(_scored(test[KEYS].assign(part="test", fold=np.int8(-1)), *model.probability(test, test_runs)))
     predictions = pd.concat(parts, ignore_index=True)
     distance = _distance(pd.concat([*held_out.values(), test]), predictions)
-    return with_targets(predictions.assign(patient_distance=distance), train), model
+    table = with_targets(predictions.assign(patient_distance=distance), train)
+    if len(test_runs) > 1:
+        by_fold = {fold_column(run): np.full(len(table), np.nan) for run in test_runs}
+        for run in test_runs:
+            by_fold[fold_column(run)][len(table) - len(test) :] = logit(model.probability(test, [run])[0])
+        table = table.assign(**by_fold)
+    return table, model
 
 
 def _columns(encoder: InputEncoder, table: pd.DataFrame) -> NDArray[np.float64]:

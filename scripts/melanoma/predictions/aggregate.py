@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from melanoma.predictions.table import COLUMNS, SPREAD
+from melanoma.predictions.table import COLUMNS, SPREAD, fold_column
 from melanoma.stats.log_odds import logit, sigmoid
 
 KEYS = ["image", "patient", "fold", "part", "source"]
@@ -18,16 +18,21 @@ def aggregated(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.Data
     `runs` maps the name of each training (fold-0, refit, or with a seed fold-0-seed-2) to its predictions. The logits
     of the seeds of one training are averaged. If several trainings predict a test image, their probabilities are
     averaged. `train` has the targets of the out-of-fold rows. Targets of the test stay null. Where several trainings
-    predict an image, there is also `SPREAD`, the standard deviation of its logits over them, float64, else NaN.
+    predict an image, there is also `SPREAD`, the standard deviation of its logits over them, float64, else NaN. Where
+    several folds predict the test, there is also the test logit of each, named by `fold_column`, NaN out of fold.
     """
     by_training: dict[str, list[pd.DataFrame]] = {}
     for name, predictions in runs.items():
         by_training.setdefault(name.partition(SEED)[0], []).append(predictions)
-    rows = pd.concat(map(_mean_logit, by_training.values()), ignore_index=True)
+    trainings = {name: _mean_logit(seeds) for name, seeds in by_training.items()}
+    rows = pd.concat(trainings.values(), ignore_index=True)
     out_of_fold, test = rows[rows["part"] == "train"], rows[rows["part"] == "test"]
-    if test["image"].duplicated().any():
+    several = test["image"].duplicated().any()
+    if several:
         test = _mean_probability(test)
     table = with_targets(pd.concat([out_of_fold, test], ignore_index=True), train)
+    if several:
+        table = table.assign(**_fold_logits(table, trainings))
     logits = pd.concat(runs.values(), ignore_index=True).groupby(["image", "part"])["logit"]
     spread = logits.std().rename(SPREAD).dropna()
     return table if spread.empty else table.merge(spread, how="left", on=["image", "part"], validate="1:1")
@@ -42,6 +47,15 @@ def with_targets(predictions: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame
     """Return the predictions with a column target, Int8: that of train for out-of-fold rows, null for all others."""
     target = predictions["image"].map(train.set_index("image")["target"])
     return predictions.assign(target=target.where(predictions["part"] == "train").astype("Int8"))[COLUMNS]
+
+
+def _fold_logits(table: pd.DataFrame, trainings: Mapping[str, pd.DataFrame]) -> dict[str, pd.Series]:
+    """Return the test logits of each fold's model as columns of `table`."""
+    columns = {}
+    for name, rows in trainings.items():
+        logits = rows[rows["part"] == "test"].set_index("image")["logit"]
+        columns[fold_column(name)] = table["image"].map(logits).where(table["part"] == "test")
+    return columns
 
 
 def _mean_logit(seeds: list[pd.DataFrame]) -> pd.DataFrame:

@@ -50,6 +50,27 @@ def precision_recall(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMe
 
 
 @styled
+def folds(curves: Mapping[str, Curves], selected_model: str) -> Figure:
+    """Draw the ROC and the precision-recall curves of the selected model out of fold: each fold, and all pooled."""
+    figure = Figure(figsize=(8.4, 4.9))
+    left, right = figure.subplots(1, 2)
+    left.set(xlabel="False positive rate (1 - specificity)", ylabel="True positive rate (sensitivity)")
+    right.set(xlabel="Recall (sensitivity)", ylabel="Precision (positive predictive value)")
+    if (validation := curves[selected_model].get("validation")) is not None:
+        named = {f"fold {fold}": curve for fold, curve in validation["folds"].items()}
+        for number, (name, curve) in enumerate({"all folds": validation["pooled"], **named}.items()):
+            style = {**line(number), **(OTHER if number else SELECTED)}
+            left.plot(curve["roc"]["false_positive_rate"], curve["roc"]["true_positive_rate"], **style, label=name)
+            recall, precision = curve["precision_recall"]["recall"], curve["precision_recall"]["precision"]
+            right.plot([0.0, *recall], [precision[0], *precision], drawstyle="steps-pre", **style)
+    left.plot([0, 1], [0, 1], **CHANCE, label="chance")
+    for axes in (left, right):
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    figure.legend(title=selected_model, loc="outside lower center", ncols=4)
+    return figure
+
+
+@styled
 def reliability(calibration: Mapping[str, Reliability], selected_model: str) -> Figure:
     """Draw the observed over the predicted share of melanomas of each model, before and after calibration.
 

@@ -25,7 +25,7 @@ from melanoma.tables.tables import read_frame, row_name
 TEST_COLUMNS = ["row", "image", "patient", "unit", "lesion", "sex", "age", "site", "width", "height", "source"]
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
 EXTRA = -1  # fold of the images that train in every fold
-SMALL = 0.75  # share of the images that are in the strata of small units, which even out the others
+SMALL = 0.6  # share of the images that are in the strata of small units, which even out the others
 
 
 class Split(NamedTuple):

@@ -18,7 +18,8 @@ def epoch_order(targets: NDArray[np.integer], sampling: Sampling, seed: int, epo
     none: each image once. oversample: every image, and random repeats of the rarer class until it has `ratio` times
     as many images as the other, by RandomOverSampler of imbalanced-learn; a rarer class with more images stays as it
     is. balanced: as many images as there are, drawn with replacement, each of either class with the same probability.
-    `targets` (n,) are 0 and 1 and have both.
+    bootstrap: as many images as there are, drawn with replacement, each with the same probability. `targets` (n,) are 0
+    and 1 and have both.
     """
     indices, draws = np.arange(len(targets)), derived_seed(seed, epoch, 0)
     match sampling.name:
@@ -26,6 +27,8 @@ def epoch_order(targets: NDArray[np.integer], sampling: Sampling, seed: int, epo
             indices = _oversampled(indices, targets, sampling.ratio, draws)
         case "balanced":
             indices = _balanced(targets, np.random.default_rng(draws))
+        case "bootstrap":
+            indices = np.random.default_rng(draws).integers(0, len(targets), len(targets))
     return np.random.default_rng(derived_seed(seed, epoch, 1)).permutation(indices)
 
 
@@ -54,7 +57,7 @@ def trained_prevalence(targets: NDArray[np.integer], sampling: Sampling, loss: L
             odds = max(melanoma, least) / max(benign, least)
         case "balanced":
             odds = 1.0
-        case "none":
+        case "none" | "bootstrap":
             odds = melanoma / benign
     if loss.name == "weighted_bce":
         odds *= positive_weight(loss, targets)

@@ -149,3 +149,16 @@ def test_another_epoch_and_another_seed_augment_differently():
     first, other_epoch, other_seed = (transforms_of(**ALL, **k) for k in ({}, {"epoch": 1}, {"seed": 2}))
     assert not np.isclose(first.affine, other_epoch.affine).all(axis=(1, 2)).any()
     assert not np.isclose(first.affine, other_seed.affine).all(axis=(1, 2)).any()
+
+
+def test_a_blank_image_has_no_noise_and_no_other_colors_and_the_others_keep_theirs():
+    others = {
+        "brightness_contrast": {"probability": 1.0, "brightness": 0.3, "contrast": 0.3},
+        "noise": {"probability": 1.0, "variance": [5, 15]},
+    }
+    plain, half = transforms_of(**others), transforms_of(**others, blank={"probability": 0.5})
+    blank = half.noise == 0
+    assert 60 < blank.sum() < 140
+    np.testing.assert_array_equal(half.color[blank], plain_transforms(int(blank.sum()), SIDE, SIDE).color)
+    for field in ("color", "noise"):
+        np.testing.assert_array_equal(getattr(half, field)[~blank], getattr(plain, field)[~blank])

@@ -128,3 +128,12 @@ def test_a_mean_of_probabilities_lies_between_the_views_and_keeps_their_order():
     mean = average(logits, "probability")
     assert (mean > logits.min(axis=1)).all() and (mean < logits.max(axis=1)).all()
     np.testing.assert_allclose(average(-logits, "probability"), -mean)
+
+
+def test_random_views_are_those_of_a_recipe_without_blank_images():
+    found = [
+        views(TTA(name="random"), tiny.augmentation(**AUGMENTATION, **blank), 1, np.arange(3), 32, 24)
+        for blank in ({}, {"blank": {"probability": 1.0}})
+    ]
+    np.testing.assert_array_equal(found[0].color, found[1].color)
+    np.testing.assert_array_equal(found[0].noise, found[1].noise)

@@ -57,7 +57,13 @@ def test_only_test_is_evaluated_and_out_of_fold_apart(tmp_path: Path, capsys: py
     expected = roc_auc_score(fold["target"].to_numpy(int), fold["probability"])
     assert entry["validation"]["fold_auroc"]["1"] == pytest.approx(expected, abs=1e-12)
     assert capsys.readouterr().out == "", "the summary is in its file"
-    assert set(read_json(tmp_path / "curves.json")["cnn"]) == {"prevalence", "roc", "precision_recall", "decision"}
+    drawn = read_json(tmp_path / "curves.json")["cnn"]
+    assert set(drawn) == {"prevalence", "roc", "precision_recall", "decision", "validation"}
+    by_fold = entry["validation"]["fold_auroc"] | {"pooled": entry["validation"]["auroc"]["value"]}
+    for name, curve in (drawn["validation"]["folds"] | {"pooled": drawn["validation"]["pooled"]}).items():
+        area = np.trapezoid(curve["roc"]["true_positive_rate"], curve["roc"]["false_positive_rate"])
+        assert area == pytest.approx(by_fold.pop(name), abs=1e-12)
+    assert not by_fold, "every fold has its curve"
 
 
 def test_out_of_fold_predictions_do_not_change_what_the_test_says_of_the_raw_scores(tmp_path: Path) -> None:

@@ -121,3 +121,15 @@ def test_the_spread_is_the_deviation_of_the_logits_of_all_trainings_that_predict
     assert spread[list(expected)].to_dict() == pytest.approx(expected, abs=1e-12)
     one_seed = aggregated({"fold-0": run(0, [1, -1, 2, 0]), "fold-1": run(1, [5, -5, 0, 0])}, TRAIN)
     assert one_seed.set_index("image")["spread"].isna().tolist() == [True] * 4 + [False] * 2
+
+
+def test_the_folds_test_logits_stand_beside_their_mean():
+    runs = {
+        "fold-0-seed-1": run(0, [1, -1, 2, 0]),
+        "fold-0-seed-2": run(0, [3, -1, 4, 1]),
+        "fold-1": run(1, [0, 0, -3, 5]),
+    }
+    rows = aggregated(runs, TRAIN).set_index("image")
+    assert rows.loc[["x", "y"], "logit_fold-0"].tolist() == [3, 0.5]
+    assert rows.loc[["x", "y"], "logit_fold-1"].tolist() == [-3, 5]
+    assert rows.loc[list("abcd"), ["logit_fold-0", "logit_fold-1"]].isna().all(axis=None)

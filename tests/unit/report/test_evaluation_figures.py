@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from melanoma.common.files import read_json
-from melanoma.report.evaluation_figures import decision, reliability, roc
+from melanoma.report.evaluation_figures import decision, folds, reliability, roc
 
 
 def test_the_roc_legend_holds_the_auroc_with_its_interval(study: Path) -> None:
@@ -30,3 +30,15 @@ def test_bars_are_the_intervals_of_the_selected_model_alone(study: Path) -> None
     (bars,) = decision(curves, metrics, "cnn").axes[0].collections
     assert [segment[:, 1].tolist() for segment in bars.get_segments()] == intervals
     assert len(entries) > 1 and [len(axes.collections) for axes in reliability(entries, "cnn").axes] == [1, 1]
+
+
+def test_the_folds_of_the_selected_model_stand_beside_all_of_them_pooled(study: Path) -> None:
+    curves = read_json(study / "curves.json")
+    figure = folds(curves, "cnn")
+    known = curves["cnn"]["validation"]
+    names = ["all folds", *(f"fold {fold}" for fold in known["folds"])]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*names, "chance"] and len(names) > 2
+    pooled = figure.axes[0].lines[0].get_xdata()
+    assert pooled.tolist() == known["pooled"]["roc"]["false_positive_rate"]
+    del curves["cnn"]["validation"]
+    assert [text.get_text() for text in folds(curves, "cnn").legends[0].get_texts()] == ["chance"]

@@ -10,7 +10,7 @@ from melanoma.common.errors import InputError
 from melanoma.report.style import save
 
 PARTS = {
-    "evaluation": {"roc.svg", "precision_recall.svg", "decision.svg", "reliability.svg"},
+    "evaluation": {"roc.svg", "precision_recall.svg", "folds.svg", "decision.svg", "reliability.svg"},
     "training": {"learning_curves.svg", "schedules.svg", "sampling.svg"},
     "data": {"class_balance.svg", "samples.png"},
 }

@@ -7,7 +7,7 @@ from melanoma.config.split import Split
 from melanoma.split.assign import split_images
 
 SETTINGS = Split()
-WORST = (6, 36, 123, 177, 256, 260, 367, 394)
+WORST = (27, 36, 71, 106, 123, 177, 256, 260, 378, 394)
 NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype="str")
 
 

@@ -18,9 +18,12 @@ EVEN = Sampling(name="oversample")
 THIRD = Sampling(name="oversample", ratio=1 / 3)
 HALF = Sampling(name="oversample", ratio=0.5)
 BALANCED = Sampling(name="balanced")
+BOOTSTRAP = Sampling(name="bootstrap")
 BCE = Loss(name="bce")
 WEIGHTED = Loss(name="weighted_bce")
-samplings = st.builds(Sampling, name=st.sampled_from(["none", "oversample", "balanced"]), ratio=st.floats(0.1, 1))
+samplings = st.builds(
+    Sampling, name=st.sampled_from(["none", "oversample", "balanced", "bootstrap"]), ratio=st.floats(0.1, 1)
+)
 losses = st.builds(
     Loss, name=st.sampled_from(["bce", "weighted_bce", "focal"]), positive_weight=st.none() | st.floats(0.1, 50)
 )
@@ -96,6 +99,14 @@ def test_a_balanced_epoch_draws_both_classes_and_all_images_of_a_class_equally_o
     assert targets[shown].mean() == pytest.approx(0.5, abs=0.005)
 
 
+def test_a_bootstrap_epoch_draws_as_many_images_and_every_image_equally_often():
+    targets = np.array([1] * 4 + [0] * 96)
+    epochs = [epoch_order(targets, BOOTSTRAP, 1, epoch) for epoch in range(2000)]
+    assert {len(order) for order in epochs} == {100}
+    assert np.mean([len(set(order)) for order in epochs]) == pytest.approx(100 * (1 - 0.99**100), rel=0.01)
+    np.testing.assert_allclose(np.bincount(np.concatenate(epochs)), 2000, rtol=0.15)
+
+
 def test_draws_are_a_function_of_seed_and_epoch():
     targets = np.array([1] * 10 + [0] * 55)
     first, again, later, other = (
@@ -107,7 +118,7 @@ def test_draws_are_a_function_of_seed_and_epoch():
 @given(targets=targets_of, sampling=samplings)
 def test_without_weights_the_trained_prevalence_is_the_mean_share_of_melanomas_in_epochs(targets, sampling):
     targets = np.array(targets)
-    epochs = 1 if sampling.name != "balanced" else 200
+    epochs = 200 if sampling.name in ("balanced", "bootstrap") else 1
     shown = np.concatenate([epoch_order(targets, sampling, 1, epoch) for epoch in range(epochs)])
     rounding = 1 / len(targets) if sampling.name == "oversample" else 0.06
     assert trained_prevalence(targets, sampling, BCE) == pytest.approx(targets[shown].mean(), abs=rounding)

@@ -1,0 +1,42 @@
+"""What is decided out of fold holds for the mean of the folds' models, which predicts the test."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import transport as benchmark
+
+from melanoma.evaluation.transport import local_means, transported
+
+
+@pytest.mark.parametrize("test_by", ["fold_mean", "refit"])
+def test_the_intended_sensitivity_is_achieved_in_the_mean_of_simulated_studies(test_by: str) -> None:
+    seeds = range(1000, 1030)
+    reached = [benchmark.rates(benchmark.study(*benchmark.simulated(seed, 1.07))[test_by]) for seed in seeds]
+    intended, achieved, before, intended_specificity, specificity = np.mean(reached, axis=0)
+    assert achieved == pytest.approx(intended, abs=0.015), "the standard error of this mean is 0.004"
+    assert specificity == pytest.approx(intended_specificity, abs=0.02)
+    assert (before > 0.95) == (test_by == "fold_mean")
+
+
+def test_each_class_keeps_its_mean_and_loses_the_variance_between_the_models() -> None:
+    draw = np.random.default_rng(0)
+    target = np.repeat([0, 1], 500)
+    rows = pd.DataFrame({"logit": 2 * target + draw.normal(size=1000), "probability": 0.0, "target": target})
+    models = np.array([-0.5, 0.5]) + np.linspace(-4, 6, 1000)[:, None]  # a variance of 0.25 everywhere
+    columns = {f"logit_fold-{fold}": models[:, fold] for fold in (0, 1)}
+    moved = transported(rows, pd.DataFrame({"logit": models.mean(axis=1), **columns}))
+    for label in (0, 1):
+        before, after = (table.loc[table["target"] == label, "logit"] for table in (rows, moved))
+        assert after.mean() == pytest.approx(before.mean(), abs=1e-12)
+        assert after.var(ddof=0) == pytest.approx(before.var(ddof=0) - 0.25, abs=1e-12)
+    assert moved["probability"].tolist() == pytest.approx((1 / (1 + np.exp(-moved["logit"]))).tolist())
+
+
+def test_nothing_moves_if_one_model_predicts_the_test() -> None:
+    rows = pd.DataFrame({"logit": [1.0, 2.0], "probability": [0.7, 0.9], "target": [0, 1]})
+    assert transported(rows, rows) is rows
+
+
+def test_a_local_mean_is_of_the_nearest_places_at_the_ends_too() -> None:
+    place = np.arange(200.0)[::-1]
+    assert local_means(place, place, np.array([-9.0, 100.0, 900.0])).tolist() == [24.5, 99.5, 174.5]
