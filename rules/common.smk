@@ -6,6 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+from melanoma.common.files import read_intact
 from melanoma.config.facts import configuration_digest, training_name, training_recipe
 from melanoma.snakefile import sources
 from melanoma.snakefile.dependencies import code_params, file_digest, script_param

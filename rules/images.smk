@@ -6,7 +6,7 @@ A study without images has the sizes that its tables state.
 THREADS = study.images.threads
 # This file is no output of a rule. So another number of shards does not prepare the images again.
 SHARD_COUNT = Path(f"{RESULTS}/images/shard_count")
-SHARDS = int(SHARD_COUNT.read_text() if SHARD_COUNT.exists() else study.images.shards)
+SHARDS = int(read_intact(SHARD_COUNT) if SHARD_COUNT.exists() else study.images.shards)
 SHARD_NAMES = [f"{shard:03d}" for shard in range(SHARDS)]
 SHARD = f"{RESULTS}/images/shards/shard-{{shard}}"
 

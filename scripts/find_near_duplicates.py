@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 from melanoma.common.cli import log, run
-from melanoma.common.files import atomic_path, read_parquet, write_csv
+from melanoma.common.files import read_parquet, write_checked, write_csv
 from melanoma.images.near_duplicates import find
 from melanoma.images.pair_sheet import draw_pairs
 from melanoma.images.thumbnails import read_thumbnails
@@ -42,8 +42,7 @@ def main(args: argparse.Namespace) -> None:
     )
     if args.sheet:
         gray = {name: each.gray for name, each in zip(catalog["image"], thumbnails, strict=True) if each is not None}
-        with atomic_path(args.sheet) as path:
-            path.write_bytes(cv2.imencode(".png", draw_pairs(pairs, gray))[1].tobytes())
+        write_checked(args.sheet, cv2.imencode(".png", draw_pairs(pairs, gray))[1].tobytes())
     write_csv(args.output, pairs)
 
 

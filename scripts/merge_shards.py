@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from melanoma.common.cli import log, run
-from melanoma.common.files import write_parquet, write_text
+from melanoma.common.files import write_checked, write_parquet
 from melanoma.images.store import merge_shards
 
 
@@ -25,7 +25,7 @@ def main(args: argparse.Namespace) -> None:
     """Join shards and quality tables."""
     quality = merge_shards(args.shards, args.qualities, args.output)
     write_parquet(args.quality, quality)
-    write_text(args.shard_count, str(len(args.shards)))
+    write_checked(args.shard_count, str(len(args.shards)).encode())
     log.info("%s: %d images, %d unreadable", args.output, quality["readable"].sum(), (~quality["readable"]).sum())
 
 

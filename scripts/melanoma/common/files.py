@@ -1,9 +1,9 @@
 """Atomic writes, so that no file is ever half written, and files whose damage is noticed when they are read.
 
 A JSON, YAML or Parquet file of the workflow holds the SHA-256 of itself, with zeros in the place of that SHA-256: in
-JSON as the last key, in YAML as a comment in the last line, in Parquet in the footer. The SHA-256 of a CSV or NPZ file
-is in a hidden file beside it. A reader refuses a file whose content has another SHA-256. A file without a SHA-256, as a
-person writes it, is read as it is.
+JSON as the last key, in YAML as a comment in the last line, in Parquet in the footer. The SHA-256 of a CSV or NPZ file,
+a figure or a drawn image is in a hidden file beside it. A reader refuses a file whose content has another SHA-256. A
+file without a SHA-256, as a person writes it, is read as it is.
 """
 
 import hashlib
@@ -143,13 +143,13 @@ def read_csv(path: str | Path, **options: Any) -> "pd.DataFrame":
 
 def write_checked(path: str | Path, data: bytes) -> None:
     """Write `data` to `path`, and its SHA-256 to a hidden file beside it, atomically."""
-    write_text(_digest_file(path), sha256(data))
+    write_text(digest_file(path), sha256(data))
     write_bytes(path, data)
 
 
 def read_intact(path: str | Path) -> bytes:
     """Return the content of a file; raise InputError if its SHA-256 is another than the file beside it says."""
-    data, beside = Path(path).read_bytes(), _digest_file(path)
+    data, beside = Path(path).read_bytes(), digest_file(path)
     if beside.exists() and beside.read_bytes() != sha256(data).encode():
         raise damaged(path, f"it is not what the workflow wrote: its SHA-256 is not that of {beside.name}")
     return data
@@ -184,7 +184,8 @@ def damaged(path: str | Path, problem: str) -> InputError:
     return InputError(f"{path}: {problem}. Delete this file and give the same command again, which makes it anew")
 
 
-def _digest_file(path: str | Path) -> Path:
+def digest_file(path: str | Path) -> Path:
+    """Return the hidden file beside `path` that holds its SHA-256."""
     return Path(path).with_name(f".{Path(path).name}.sha256")
 
 

@@ -49,7 +49,7 @@ def _known(network: str) -> str:
 
 
 def _published(network: str) -> str:
-    if network not in OFFICIAL_WEIGHTS and not re.match(TIMM, network):
+    if network not in OFFICIAL_WEIGHTS and not re.fullmatch(TIMM, network):
         raise PydanticCustomError("published_network", "{network} is no network", {"network": repr(network)})
     return network
 
@@ -63,7 +63,7 @@ Network = Annotated[
 PublishedNetwork = Annotated[
     Text,
     AfterValidator(_published),
-    WithJsonSchema({"anyOf": [{"enum": list(OFFICIAL_WEIGHTS)}, {"type": "string", "pattern": TIMM}]}),
+    WithJsonSchema({"anyOf": [{"enum": list(OFFICIAL_WEIGHTS)}, {"type": "string", "pattern": f"^{TIMM}$"}]}),
 ]
 
 

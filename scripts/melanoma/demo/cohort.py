@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from melanoma.common.cli import progress
 from melanoma.common.errors import InputError
+from melanoma.common.files import digest_file, sha256
 from melanoma.config.data import Generate
 from melanoma.demo.images import draw_photograph
 from melanoma.stats.log_odds import logit, sigmoid
@@ -179,7 +180,7 @@ def intercept(settings: Generate) -> float:
 
 
 def write_photographs(folder: Path, cohort: pd.DataFrame, settings: Generate, processes: int) -> None:
-    """Write <image>.jpg for every row of the cohort into `folder`, which appears when it is complete.
+    """Write <image>.jpg and its SHA-256 for every row of the cohort into `folder`, which appears when it is complete.
 
     The number of processes does not change the images. Raises InputError if `folder` exists and is not empty.
     """
@@ -204,7 +205,9 @@ def _write_photograph(job: tuple[Path, tuple[int, int], float, tuple[int, ...]])
     image = draw_photograph(rng, size, score)
     quality = int(rng.integers(80, 96))
     encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    path.write_bytes(encoded.tobytes())
+    data = encoded.tobytes()
+    path.write_bytes(data)
+    digest_file(path).write_text(sha256(data))
 
 
 def _owners(rng: np.random.Generator, images: int) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError, listing
-from melanoma.common.files import HDF5_SUFFIXES, atomic_path, sha256
+from melanoma.common.files import HDF5_SUFFIXES, atomic_path, read_intact, sha256
 from melanoma.common.hdf5 import create_hdf5, read_bytes
 from melanoma.config.data import Images
 from melanoma.images.header import Unreadable, read_header
@@ -157,7 +157,10 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: in
 
 
 def read_file(path: Path) -> bytes:
-    """Read a regular file of at most MAX_BYTES, or such a dataset of bytes, FILE.hdf5/NAME."""
+    """Read a regular file of at most MAX_BYTES, or such a dataset of bytes, FILE.hdf5/NAME.
+
+    Raises InputError if the workflow drew the image and its file is damaged.
+    """
     if path.parent.suffix.lower() in HDF5_SUFFIXES and path.parent.is_file():
         return read_bytes(path.parent, path.name)
     facts = path.stat()
@@ -165,7 +168,10 @@ def read_file(path: Path) -> bytes:
         raise Unreadable("not a file")
     if facts.st_size > MAX_BYTES:
         raise Unreadable(f"{facts.st_size} bytes, expected at most {MAX_BYTES}")
-    return path.read_bytes()
+    try:
+        return read_intact(path)
+    except InputError as error:
+        raise InputError(f"{path}: damaged. Delete {path.parent} and run the workflow again, which draws it") from error
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:

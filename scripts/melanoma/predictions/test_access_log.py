@@ -11,12 +11,13 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict, cast
 
 import pandas as pd
 
 from melanoma.common.cli import log
-from melanoma.common.files import read_parquet, sha256
+from melanoma.common.errors import InputError
+from melanoma.common.files import DIGEST_KEY, NO_DIGEST, intact, read_parquet, sha256, with_digest
 from melanoma.common.provenance import commit
 from melanoma.predictions.table import read_labels
 
@@ -33,7 +34,7 @@ class Access(TypedDict, total=False):
     test: str  # see `test_digest`
     configuration: str | None  # digest of the configuration; null for a run by hand
     models: list[str]
-    damaged: str  # the text of a line that is no JSON
+    damaged: str  # the text of a line that is no JSON, or not as it was written
 
 
 class Count(TypedDict):
@@ -86,7 +87,7 @@ def append(test_access_log: Path, access: Access) -> None:
         commit=code["digest"] if code else None,
         changed=code["changed"] if code else None,
     )
-    line = (json.dumps(stamp | access) + "\n").encode()
+    line = with_digest(json.dumps({**stamp, **access, DIGEST_KEY: NO_DIGEST}).encode()) + b"\n"
     test_access_log.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(test_access_log, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
@@ -101,10 +102,11 @@ def append(test_access_log: Path, access: Access) -> None:
 
 
 def read_access_log(test_access_log: Path) -> list[Access]:
-    """Return the lines of an access log, oldest first. A line that was cut short is returned as damaged."""
+    """Return the lines of an access log, oldest first. A line that is cut short or changed is returned as damaged."""
     if not test_access_log.exists():
         return []
-    return [_access(line) for line in test_access_log.read_text().splitlines() if line.strip()]
+    lines = [line for line in test_access_log.read_bytes().split(b"\n") if line.strip()]
+    return [_access(line, f"{test_access_log}, line {number}") for number, line in enumerate(lines, 1)]
 
 
 def accesses(log_lines: list[Access], test: str | None) -> Count:
@@ -140,9 +142,11 @@ def _lock(file: int) -> None:
         log.debug("the access log cannot be locked: %s", error)
 
 
-def _access(line: str) -> Access:
+def _access(line: bytes, name: str) -> Access:
     try:
-        access: Access = json.loads(line)
-        return access
-    except json.JSONDecodeError:
-        return {"damaged": line}
+        values: dict[str, Any] = json.loads(intact(line, name))
+    except (ValueError, InputError):
+        log.warning("%s is damaged, and counts as an access to each test set", name)
+        return {"damaged": line.decode(errors="replace")}
+    access: Any = {key: value for key, value in values.items() if key != DIGEST_KEY}
+    return cast("Access", access)

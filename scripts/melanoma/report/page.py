@@ -13,7 +13,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import read_csv, read_json, read_parquet, read_yaml
+from melanoma.common.files import read_csv, read_intact, read_json, read_parquet, read_yaml
 from melanoma.common.provenance import ROOT, commit
 from melanoma.config.checks import WITHOUT_CONTEXT
 from melanoma.config.facts import start_of
@@ -199,14 +199,14 @@ def contexts(metrics: Mapping[str, ModelMetrics]) -> dict[str, str]:
 def figure(name: str, path: Path) -> Figure:
     """Return a figure with its caption, report/NAME.rst. Figures NAME:MODEL share a caption.
 
-    Raises InputError if the file is neither SVG nor PNG.
+    Raises InputError if the file is neither SVG nor PNG, or is damaged.
     """
     if path.suffix not in MEDIA:
         raise InputError(f"{path}: a figure of the report must be one of {', '.join(MEDIA)}")
     caption = ROOT / "report" / f"{name.partition(':')[0]}.rst"
     return {
         "name": name,
-        "uri": f"data:{MEDIA[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}",
+        "uri": f"data:{MEDIA[path.suffix]};base64,{base64.b64encode(read_intact(path)).decode()}",
         "caption": caption.read_text().strip() if caption.exists() else name.replace("_", " "),
     }
 

@@ -1,5 +1,6 @@
 """The style that all figures share. Equal data give equal files, byte for byte."""
 
+import io
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -7,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from melanoma.common.errors import InputError
-from melanoma.common.files import atomic_path
+from melanoma.common.files import write_checked
 
 # The palette of Okabe and Ito is safe under every common color blindness. Its yellow is too pale for lines.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -58,7 +59,7 @@ def line(number: int) -> Line:
 
 @styled
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure atomically and without a date, as SVG or PNG.
+    """Write a figure without a date, as SVG or PNG, with its SHA-256 beside it.
 
     Raises InputError if the name ends neither in .svg nor in .png.
     """
@@ -66,5 +67,6 @@ def save(figure: Figure, path: Path) -> None:
     undated = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
     if kind not in undated:
         raise InputError(f"{path}: a figure is written as .svg or .png; use one of these endings")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=kind, metadata=undated[kind])
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, metadata=undated[kind])
+    write_checked(path, content.getvalue())

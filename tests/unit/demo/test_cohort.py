@@ -84,7 +84,7 @@ def test_the_table_has_kaggles_columns_and_words_and_nothing_of_the_truth(study:
     assert list(table.columns) == KAGGLE_COLUMNS
     assert table["image_name"].is_unique and table["image_name"].str.fullmatch(r"ISIC_\d{7}").all()
     assert table["patient_id"].str.fullmatch(r"IP_\d{7}").all()
-    assert {path.stem for path in (study / "jpeg").iterdir()} == set(table["image_name"])
+    assert {path.stem for path in (study / "jpeg").glob("*.jpg")} == set(table["image_name"])
 
 
 def test_words_and_missing_values_are_those_of_the_challenge(large: pd.DataFrame) -> None:
@@ -229,7 +229,7 @@ def test_an_interrupted_run_leaves_no_folder_that_passes_as_done(
     assert not (tmp_path / "jpeg").exists()
     write_photographs(tmp_path / "jpeg", cohort, settings, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["jpeg"]
-    assert len(list((tmp_path / "jpeg").iterdir())) == 4
+    assert len(list((tmp_path / "jpeg").glob("*.jpg"))) == 4
 
 
 def test_images_already_there_are_not_overwritten(tmp_path: Path) -> None:

@@ -135,3 +135,14 @@ def test_what_decides_a_prediction_is_another_configuration_and_memory_is_none(p
 def test_a_line_of_the_access_log_is_json(tmp_path):
     append(tmp_path / "l.jsonl", {"reader": "x"})
     assert json.loads((tmp_path / "l.jsonl").read_text())["reader"] == "x"
+
+
+def test_a_changed_byte_of_a_line_is_noticed_and_the_line_still_counts(tmp_path, caplog):
+    path = tmp_path / "l.jsonl"
+    append(path, {"reader": "x", "test": "t", "configuration": "a"})
+    whole = path.read_bytes()
+    for place in range(0, len(whole) - 1, 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert accesses(read_access_log(path), "t")["accesses"] >= 1
+        assert all("damaged" in entry for entry in read_access_log(path))
+    assert f"{path}, line 1 is damaged" in caplog.text

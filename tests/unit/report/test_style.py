@@ -21,7 +21,7 @@ def test_equal_data_give_equal_bytes_without_a_date(study: Path, tmp_path: Path,
     drawings = []
     for folder in (tmp_path / "first", tmp_path / "second"):
         draw(study, part, folder)
-        drawings.append({path.name: path.read_bytes() for path in folder.iterdir()})
+        drawings.append({path.name: path.read_bytes() for path in folder.glob("[!.]*")})
     assert drawings[0] == drawings[1] and set(drawings[0]) == PARTS[part]
     for name, content in drawings[0].items():
         assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
