@@ -14,7 +14,7 @@ LAYERS = (
     {"sources", "demo", "downloads", "images", "compute"},
     {"data", "augment"},
     {"snakefile", "split", "predictions"},
-    {"models", "data_check"},
+    {"models", "data_check", "device"},
     {"training", "fusion"},
     {"evaluation", "explain"},
     {"bundle"},

@@ -45,14 +45,28 @@ def apply_pixelwise(
     images: NDArray[np.uint8], settings: Augmentation, seed: int, epoch: int, sample_indices: NDArray[np.integer]
 ) -> None:
     """Draw the changes of the images `sample_indices` of an epoch onto `images` (n, S, S, 3), in place."""
-    probabilities = {name: getattr(settings, name).probability for name in PIXELWISE}
-    if not any(probabilities.values()):
-        return
-    draws = draw(seed, epoch, sample_indices)
-    for number, (name, change) in enumerate(PIXELWISE.items()):
-        for index in np.flatnonzero(draws[name] < probabilities[name]):
+    changes = _changed(settings, seed, epoch, sample_indices)
+    for number, (change, changed) in enumerate(zip(PIXELWISE.values(), changes, strict=True)):
+        for index in np.flatnonzero(changed):
             generator = np.random.default_rng(derived_seed(seed, epoch, int(sample_indices[index]), number))
             change(images[index], settings, generator)
+
+
+def has_pixelwise(
+    settings: Augmentation, seed: int, epoch: int, sample_indices: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Return which of the images `sample_indices` of an epoch have a change that `apply_pixelwise` draws, (n,)."""
+    changed: NDArray[np.bool_] = np.logical_or.reduce(_changed(settings, seed, epoch, sample_indices))
+    return changed
+
+
+def _changed(settings: Augmentation, seed: int, epoch: int, sample_indices: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return which images have each change of `PIXELWISE`, (changes, n)."""
+    probabilities = [getattr(settings, name).probability for name in PIXELWISE]
+    if not any(probabilities):
+        return np.zeros((len(PIXELWISE), len(sample_indices)), bool)
+    draws = draw(seed, epoch, sample_indices)
+    return np.stack([draws[name] < chance for name, chance in zip(PIXELWISE, probabilities, strict=True)])
 
 
 def _hair(image: NDArray[np.uint8], settings: Augmentation, generator: Generator) -> None:

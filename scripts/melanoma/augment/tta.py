@@ -34,7 +34,7 @@ def views(
 ) -> Transforms:
     """Return the transforms of all views of the images `indices`, (images * views, ...), image after image.
 
-    `input_size` and `output_size` are the sides in pixels of what `framed` returns and of a view. Only random views
+    `input_size` and `output_size` are the sides in pixels of what `frame` shows and of a view. Only random views
     read `augmentation` and `seed`, which are those of the recipe. They have its geometry, colors and noise, but not its
     hair, blur, cutout and blank, which hide parts of the image. They depend on (seed, index, view) alone, so a larger
     `n` adds views to the same ones.
@@ -46,20 +46,19 @@ def views(
     return fixed_transforms(np.tile(_geometry(tta), (len(indices), 1, 1)), input_size, output_size)
 
 
-def framed(tta: TTA, images: NDArray[np.uint8], input_size: int) -> tuple[NDArray[np.uint8], int]:
-    """Return what the views show of stored images (n, S, S, 3), and the side of a view in pixels.
+def frame(tta: TTA, stored_size: int, input_size: int) -> tuple[slice, int]:
+    """Return which pixels of a stored image the views show, in both directions, and the side of a view in pixels.
 
     `input_size` is the side of the images in training.
     """
     match tta.frame:
         case "full_size":
-            return images, images.shape[1]
+            return slice(0, stored_size), stored_size
         case "center_crop":
-            margin = (images.shape[1] - input_size) // 2
-            inside = slice(margin, margin + input_size)
-            return np.ascontiguousarray(images[:, inside, inside]), input_size
+            margin = (stored_size - input_size) // 2
+            return slice(margin, margin + input_size), input_size
         case "scaled":
-            return images, input_size
+            return slice(0, stored_size), input_size
 
 
 def average(logits: NDArray[np.float64], mean_of: Literal["logit", "probability"]) -> NDArray[np.float64]:

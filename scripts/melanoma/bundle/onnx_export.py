@@ -90,7 +90,7 @@ def to_onnx(trained: TrainedNetwork, examples: Examples, name: str) -> bytes:
         predictor = restored(exact, columns, torch.device("cpu"), prefetch, Processes())
     network = predictor.network.eval()
     batch = PredictionBatches(examples, len(examples.rows), NO_TTA, predictor.recipe)[0]
-    inputs = {} if batch.images is None else {"images": batch.images}
+    inputs = {"images": batch.images} if isinstance(batch.images, Tensor) else {}
     inputs |= {} if network.metadata is None else {"metadata": batch.metadata}
     try:
         data = _exported(FromPixels(network).eval(), inputs)

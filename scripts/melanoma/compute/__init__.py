@@ -1,1 +1,1 @@
-"""The device and the processes of a training, and its end before time."""
+"""The device and the processes of a training, what it reports, and its end before time."""

@@ -14,6 +14,8 @@ def set_up_torch(threads: int) -> None:
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")
+    # Otherwise torch also writes NaN to all memory that it reserves for a result, before it writes the result.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch lacks its types
 
 
 def compute_device(gpus: int, precision: str, local_rank: int = 0) -> torch.device:

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from melanoma.common.cli import log
 from melanoma.common.errors import InputError
 from melanoma.common.rng import derived_seed
 from melanoma.compute.device import is_out_of_memory
 from melanoma.compute.distributed import Processes
 from melanoma.config.recipe import Recipe
+from melanoma.device.graphs import Inputs, StepGraphs, cuda_recorder
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.models.pretrained import start_from_pretrained
-from melanoma.training.loader import Batch, Examples, to_device
+from melanoma.training.loader import Batch, DeviceBatch, Examples, to_device
 from melanoma.training.losses import build_loss, diagnosis_loss
 from melanoma.training.optimizer import WeightAverage, build_optimizer, clip, set_rates
 from melanoma.training.schedules import rate_factor
@@ -47,6 +49,7 @@ class Learner:
         self.optimizer = build_optimizer(self.network, recipe.optimizer)
         self.average = None if recipe.ema is None else WeightAverage(self.network, recipe.ema)
         self.forward = self._parallel_network()
+        self.graphs = self._graphs()
 
     @property
     def evaluation_network(self) -> Classifier:
@@ -57,6 +60,8 @@ class Learner:
         """Set the network to training mode, with its backbone frozen if the recipe freezes it in this epoch."""
         self.network.train()
         self.network.freeze(self._is_frozen(epoch))
+        if self.graphs is not None and epoch > 0 and self._is_frozen(epoch) != self._is_frozen(epoch - 1):
+            self.graphs = self._graphs()
 
     def rate_factor(self, epoch: float) -> float:
         """Return the factor of each learning rate after `epoch` epochs, which need not be whole."""
@@ -68,7 +73,7 @@ class Learner:
         `batch` is this process's part of a batch of `images`. Raises InputError if memory is missing.
         """
         set_rates(self.optimizer, self.rate_factor(epoch))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=self.graphs is None)
         try:
             total = self._accumulate(batch, images, step)
         except RuntimeError as error:
@@ -80,7 +85,8 @@ class Learner:
                 " batch into more parts; or set backbone.gradient_checkpointing: true or precision: bfloat16; or lower"
                 " batch_size or input_size."
             ) from error
-        clip(self.network.parameters(), self.recipe.optimizer.max_grad_norm)
+        if self.recipe.optimizer.max_grad_norm is not None:
+            clip(self.network.parameters(), self.recipe.optimizer.max_grad_norm)
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.network, step)
@@ -113,23 +119,52 @@ class Learner:
     def _is_frozen(self, epoch: int) -> bool:
         return self.recipe.is_backbone and epoch < self.recipe.backbone.frozen_epochs
 
+    def _graphs(self) -> StepGraphs | None:
+        """Return what repeats the training step as CUDA graphs, or None where it cannot."""
+        if self.device.type == "cpu":
+            return None
+        obstacles = {
+            "several processes share gradients": self.processes.count > 1,
+            "compile: true": self.recipe.compile,
+            "backbone.gradient_checkpointing": self.recipe.is_backbone and self.recipe.backbone.gradient_checkpointing,
+        }
+        reasons = [reason for reason, is_so in obstacles.items() if is_so]
+        if reasons:
+            log.info("no CUDA graph of the training step: %s", ", ".join(reasons))
+            return None
+        return StepGraphs(self.network, cuda_recorder(self.device))
+
     def _accumulate(self, batch: Batch, images: int, step: int) -> Tensor:
         """Add the gradients of all parts of a batch; return the sum of the losses."""
-        parts = batch.parts(self.recipe.gradient_accumulation_steps)
+        parts = batch.warped(self.device).parts(self.recipe.gradient_accumulation_steps)
         total = torch.zeros((), device=self.device)
         for number, part in enumerate(parts):
             is_last = number + 1 == len(parts)
+            inputs = to_device(part, self.device)
+            # The seed of dropout follows from its place.
+            seed = derived_seed(self.recipe.seed, 1, step, self.processes.rank, number)
             with nullcontext() if is_last or self.processes.count == 1 else self.forward.no_sync():
-                losses = self._losses(part, step, number)
-                # torch averages gradients over processes, so each one's sum is divided by the mean part of a process.
-                torch.autograd.backward(losses.sum() * self.processes.count / images)
-            total += losses.detach().sum()
+                total += self._learn_part(inputs, images, seed)
         return total
 
-    def _losses(self, part: Batch, step: int, number: int) -> Tensor:
-        """Return the loss of each image of part `number` of a batch. The seed of dropout follows from its place."""
-        torch.manual_seed(derived_seed(self.recipe.seed, 1, step, self.processes.rank, number))
-        inputs = to_device(part, self.device)
+    def _learn_part(self, inputs: DeviceBatch, images: int, seed: int) -> Tensor:
+        if self.graphs is not None:
+            return self.graphs(self._add_gradients, inputs, images, seed)
+        torch.manual_seed(seed)
+        return self._add_gradients(inputs, images)
+
+    def _add_gradients(self, inputs: Inputs, images: int) -> Tensor:
+        """Add the gradients of a part of a batch of `images`; return the sum of its losses, a scalar.
+
+        `inputs` are the fields of a DeviceBatch.
+        """
+        losses = self._losses(DeviceBatch._make(inputs))
+        # torch averages gradients over processes, so each one's sum is divided by the mean part of a process.
+        torch.autograd.backward(losses.sum() * self.processes.count / images)
+        return losses.detach().sum()
+
+    def _losses(self, inputs: DeviceBatch) -> Tensor:
+        """Return the loss of each image."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
             outputs: Tensor = self.forward(inputs.images, inputs.metadata)
         losses = self.loss(outputs[:, 0].float(), inputs.targets)

@@ -1,6 +1,6 @@
 """Batches of images, metadata and targets: read from the store, augmented, and put on the device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melanoma.augment.pixelwise import augment
-from melanoma.augment.transforms import Transforms, transform_colors, warp
-from melanoma.augment.tta import framed, view_count, views
+from melanoma.augment.transforms import Transforms
+from melanoma.augment.transforms import transform_colors as transform_colors_on_host
+from melanoma.augment.tta import frame, view_count, views
 from melanoma.common.errors import InputError
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.device.images import DeviceImages, HostImages, ImageSource, Samples, StoredImages
+from melanoma.device.warping import transform_colors
 from melanoma.images.store import ImageReader, ImageStore
 from melanoma.training.sampling import batch_slices, epoch_order
 
@@ -32,7 +34,8 @@ class Examples:
 
     `metadata` (n, columns) float32, `targets` (n,) float32, and `diagnoses` (n,) int64, indices of classes or -1. A
     model that reads images has the `store`, the row of each image in it (`rows`), and the side in pixels of the
-    network's input (`output_size`). `first` is the number of the first example among all that are predicted.
+    network's input (`output_size`). `first` is the number of the first example among all that are predicted. OpenCV
+    warps the images, unless a GPU does it, from its `device_images`.
     """
 
     metadata: NDArray[np.float32]
@@ -42,6 +45,7 @@ class Examples:
     rows: NDArray[np.int64]
     output_size: int
     first: int = 0
+    device_images: DeviceImages | None = None
 
     @classmethod
     def of(
@@ -68,12 +72,27 @@ class Examples:
             output_size=input_size or (store.size if store is not None else 0),
         )
 
+    def on(self, device: torch.device) -> "Examples":
+        """Return the examples as batches for `device` need them: a GPU warps their images itself."""
+        if self.store is None or self.device_images is not None or device.type == "cpu":
+            return self
+        return replace(self, device_images=DeviceImages(self.store))
+
+    def image_source(self) -> ImageSource | None:
+        """Return what gives the images of batches, or None if the model reads none."""
+        if self.device_images is not None:
+            return self.device_images
+        return None if self.store is None else HostImages(self.store)
+
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch on the CPU: images (n, side, side, 3) uint8 or None, and their color transforms and noise."""
+    """A batch on the CPU, with the color transforms and the noise of its images.
 
-    images: Tensor | None
+    `images` are uint8 (n, side, side, 3), or those that a device is still to warp, or None.
+    """
+
+    images: Tensor | StoredImages | None
     color: Tensor
     noise: Tensor
     noise_seeds: list[int]
@@ -85,8 +104,15 @@ class Batch:
         """Return the number of images, or of rows if there are no images."""
         return len(self.targets)
 
+    def warped(self, device: torch.device) -> "Batch":
+        """Return the batch after `device` warped its images, if that is still to do."""
+        return replace(self, images=self.images.on(device)) if isinstance(self.images, StoredImages) else self
+
     def parts(self, count: int) -> list["Batch"]:
-        """Cut the batch into `count` contiguous parts whose sizes differ by at most one; InputError if one is empty."""
+        """Cut a warped batch into `count` contiguous parts whose sizes differ by at most one.
+
+        Raises InputError if one is empty.
+        """
         if count > len(self):
             raise InputError(
                 f"A batch of {len(self)} images cannot be cut into {count} parts; set a larger batch_size or fewer"
@@ -107,6 +133,7 @@ class Batch:
         )
 
     def _cut(self, part: slice) -> "Batch":
+        assert not isinstance(self.images, StoredImages)
         return Batch(
             None if self.images is None else self.images[part],
             self.color[part],
@@ -144,11 +171,13 @@ class EpochBatches:
     def __getitem__(self, number: int) -> Batch:
         """Return this rank's part of batch `number`."""
         part = _part(self.slices[number], self.rank, self.ranks)
-        examples, indices, images, transforms = self.examples, self.order[part], None, None
-        if examples.store is not None:
-            pixels, sample_indices = examples.store.read(examples.rows[indices]), np.arange(part.start, part.stop)
+        examples, indices = self.examples, self.order[part]
+        source, images, transforms = examples.image_source(), None, None
+        if source is not None:
             settings, seed = self.recipe.augmentation, self.recipe.seed
-            images, transforms = augment(pixels, settings, seed, self.epoch, sample_indices, examples.output_size)
+            places = np.arange(part.start, part.stop)
+            samples = Samples(examples.rows[indices], settings, seed, self.epoch, places)
+            images, transforms = source.augmented(samples, examples.output_size)
         return _batch(examples, indices, images, transforms)
 
 
@@ -172,12 +201,13 @@ class PredictionBatches:
         """Return batch `number`."""
         indices = np.arange(len(self.examples.rows))[self.slices[number]]
         examples, images, transforms = self.examples, None, None
-        if examples.store is not None:
+        source = examples.image_source()
+        if source is not None:
             settings, seed = self.recipe.augmentation, self.recipe.seed
-            stored = examples.store.read(examples.rows[indices])
-            pixels, side = framed(self.tta, stored, examples.output_size)
-            transforms = views(self.tta, settings, seed, indices + examples.first, pixels.shape[1], side)
-            images = warp(pixels, transforms.affine, side)
+            inside, side = frame(self.tta, source.store.size, examples.output_size)
+            shown = inside.stop - inside.start
+            transforms = views(self.tta, settings, seed, indices + examples.first, shown, side)
+            images = source.views(examples.rows[indices], inside, transforms.affine, side)
         return _batch(examples, np.repeat(indices, self.views), images, transforms)
 
 
@@ -195,12 +225,12 @@ class DeviceBatch(NamedTuple):
 
 
 def to_device(batch: Batch, device: torch.device) -> DeviceBatch:
-    """Put a batch on `device` and transform its colors there.
+    """Put a batch on `device`; warp its images there, if that is still to do, and transform their colors.
 
     The images keep the memory layout of the store, channels last, in which convolutions are faster.
     """
-    images = None
-    if batch.images is not None:
+    images, batch = None, batch.warped(device)
+    if isinstance(batch.images, Tensor):
         transform = _transform_colors_on_cpu if device.type == "cpu" else _transform_colors
         count, *sides, channels = batch.images.shape
         images = transform(batch.images, batch, device).view(count, *sides, channels).permute(0, 3, 1, 2)
@@ -216,7 +246,7 @@ def _transform_colors(images: Tensor, batch: Batch, device: torch.device) -> Ten
     color = batch.color.to(device, non_blocking=True)
     for index in torch.nonzero(batch.noise).flatten().tolist():
         pixels[index] += _noise(batch, index, pixels[index])
-    return torch.baddbmm(color[:, None, :, 3], pixels, color[:, :, :3].mT)
+    return transform_colors(pixels, color)
 
 
 def _transform_colors_on_cpu(images: Tensor, batch: Batch, device: torch.device) -> Tensor:
@@ -226,7 +256,7 @@ def _transform_colors_on_cpu(images: Tensor, batch: Batch, device: torch.device)
         pixels.copy_(images[index].flatten(0, 1))
         if batch.noise[index]:
             pixels += _noise(batch, index, pixels)
-        transform_colors(pixels.numpy()[None], batch.color[index].numpy())
+        transform_colors_on_host(pixels.numpy()[None], batch.color[index].numpy())
     return result
 
 
@@ -243,10 +273,10 @@ def _part(whole: slice, number: int, count: int) -> slice:
 
 
 def _batch(
-    examples: Examples, indices: NDArray[np.int64], images: NDArray[np.uint8] | None, transforms: Transforms | None
+    examples: Examples, indices: NDArray[np.int64], images: Tensor | StoredImages | None, transforms: Transforms | None
 ) -> Batch:
     return Batch(
-        images=torch.from_numpy(images) if images is not None else None,
+        images=images,
         color=torch.from_numpy(transforms.color) if transforms is not None else torch.zeros(0),
         noise=torch.from_numpy(transforms.noise) if transforms is not None else torch.zeros(0),
         noise_seeds=transforms.noise_seeds.tolist() if transforms is not None else [],

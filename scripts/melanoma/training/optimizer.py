@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -29,10 +30,16 @@ class WeightAverage(AveragedModel):
 
     def update(self, network: Classifier, step: int) -> None:
         """Add the weights of `network` after optimizer step `step`, counted from 1."""
-        # torch would pass the step as a tensor, and reading that would wait for the GPU in each step.
+        # torch's own update copies its number of updates to the GPU, and waits for the GPU to do so, in each step.
         decay = min(self.decay, (1 + step) / (10 + step))
-        self.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch lacks its types
-        self.update_parameters(network)
+        add = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch lacks its types
+        averages = chain(self.module.parameters(), self.module.buffers())
+        pairs = list(zip(averages, chain(network.parameters(), network.buffers()), strict=True))
+        for is_number in (True, False):
+            chosen = [pair for pair in pairs if pair[0].is_floating_point() is is_number]
+            if chosen:
+                add([average.detach() for average, _ in chosen], [value.detach() for _, value in chosen], None)
+        self.n_averaged += 1
 
 
 def build_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
@@ -49,13 +56,16 @@ def build_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimi
         {"params": group, "lr": rate, "base_rate": rate, "weight_decay": decay}
         for (rate, decay), group in groups.items()
     ]
+    # On a GPU one kernel updates many parameters.
+    fused = True if next(model.parameters()).is_cuda else None
     match settings.name:
         case "sgd":
-            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=settings.momentum > 0)
+            nesterov = settings.momentum > 0
+            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=nesterov, fused=fused)
         case "adamw":
-            return torch.optim.AdamW(parameters)
+            return torch.optim.AdamW(parameters, fused=fused)
         case "adam":
-            return torch.optim.Adam(parameters)
+            return torch.optim.Adam(parameters, fused=fused)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, TypeVar
+from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import EncoderValues
+from melanoma.device.readback import Readback
 from melanoma.images.store import ImageStore, Preparation
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
@@ -50,6 +51,17 @@ class TrainedNetwork(TypedDict):
     fold: NotRequired[int | None]
 
 
+class _Output(NamedTuple):
+    """The number of a batch, the logits of its images (n, views) float64, and their embeddings, means over views.
+
+    The device may still compute them.
+    """
+
+    number: int
+    logits: Readback
+    embedding: Readback | None
+
+
 @dataclass(frozen=True)
 class Predictor:
     """A network on its `device`, its recipe, the threads that load batches, and the processes that share the images.
@@ -65,7 +77,8 @@ class Predictor:
 
     def evaluate(self, held_out: Examples) -> ValidationFigures:
         """Return the loss, AUROC and average precision of the network on the validation rows."""
-        logits = self._all_batches({number: logits for number, logits, _ in self._outputs(held_out, NO_TTA)})
+        outputs = _one_behind(self._outputs(held_out, NO_TTA))
+        logits = self._all_batches({number: _mean_logits(logits, NO_TTA) for number, logits, _ in outputs})
         targets = torch.from_numpy(held_out.targets)
         loss = binary_cross_entropy_with_logits(torch.from_numpy(logits), targets.double()).item()
         labels = held_out.targets.astype(np.int64)
@@ -82,22 +95,21 @@ class Predictor:
         """
         logits: dict[int, NDArray[np.float64]] = {}
         embeddings: dict[int, NDArray[np.float32]] = {}
-        for number, logit, embedding in self._outputs(examples, tta):
-            logits[number] = logit
+        for number, of_views, embedding in _one_behind(self._outputs(examples, tta)):
+            logits[number] = _mean_logits(of_views, tta)
             if embedding is not None:
-                by_image = embedding.float().view(len(logit), -1, embedding.shape[1])
-                embeddings[number] = by_image.mean(dim=1).cpu().numpy()
+                embeddings[number] = embedding.read().numpy()
         reads_images = self.network.image is not None
         return self._all_batches(logits), self._all_batches(embeddings) if reads_images else None
 
     @torch.inference_mode()
-    def _outputs(self, examples: Examples, tta: TTA) -> Iterator[tuple[int, NDArray[np.float64], Tensor | None]]:
-        """Yield the number, the logits and the embeddings of all views of each batch of this process.
+    def _outputs(self, examples: Examples, tta: TTA) -> Iterator[_Output]:
+        """Yield the outputs of each batch of this process.
 
         The batches are the same for any number of processes, and each process takes every so many-th of them.
         """
         self.network.eval()
-        batches = PredictionBatches(examples, VIEWS_AT_ONCE, tta, self.recipe)
+        batches = PredictionBatches(examples.on(self.device), VIEWS_AT_ONCE, tta, self.recipe)
         numbers = range(self.processes.rank, len(batches), self.processes.count)
         mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
         loaded = self.prefetch.stream(batches, numbers)
@@ -106,13 +118,34 @@ class Predictor:
             with mixed:
                 embedding = self.network.embed(inputs.images)
                 outputs = self.network.classify(embedding, inputs.metadata)
-            logits = outputs[:, 0].double().cpu().numpy().reshape(-1, batches.views)
-            yield number, average(logits, tta.mean_of), embedding
+            logits = outputs[:, 0].double().view(-1, batches.views)
+            yield _Output(
+                number, Readback(logits), None if embedding is None else _mean_of_views(embedding, len(logits))
+            )
 
     def _all_batches(self, of_process: dict[int, NDArray[Scalar]]) -> NDArray[Scalar]:
         """Return the batches of all processes, which have them by number, concatenated in their order."""
         batches = {number: batch for part in self.processes.gather(of_process) for number, batch in part.items()}
         return np.concatenate([batches[number] for number in range(len(batches))])
+
+
+def _mean_of_views(embedding: Tensor, images: int) -> Readback:
+    return Readback(embedding.float().view(images, -1, embedding.shape[1]).mean(dim=1))
+
+
+def _mean_logits(of_views: Readback, tta: TTA) -> NDArray[np.float64]:
+    return average(of_views.read().numpy(), tta.mean_of)
+
+
+def _one_behind(outputs: Iterator[_Output]) -> Iterator[_Output]:
+    """Yield each output when the next one is under way, so that a GPU computes that while the host reads this."""
+    before = next(outputs, None)
+    for output in outputs:
+        if before is not None:
+            yield before
+        before = output
+    if before is not None:
+        yield before
 
 
 def require_same_preparation(trained: TrainedNetwork, images: Path | None) -> None:

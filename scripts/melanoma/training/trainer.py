@@ -9,8 +9,7 @@ and processes.
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -18,7 +17,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, stack
-from torch.utils.tensorboard import SummaryWriter
 
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError
@@ -27,10 +25,13 @@ from melanoma.common.stopwatch import Stopwatch
 from melanoma.compute.device import compute_device
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preempted, Preemption
+from melanoma.compute.progress_report import curves, process_age, report_epoch, report_start
 from melanoma.config.facts import training_recipe
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_columns import require_inputs
 from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.device.images import device_images
+from melanoma.device.readback import Readback
 from melanoma.images.store import ImageStore
 from melanoma.models.pretrained import weights_digest
 from melanoma.training.checkpoint import Checkpoints
@@ -108,14 +109,14 @@ def train(
     """
     trainer = Trainer(run, checkpoints, preemption, processes)
     trainer.restore()
-    with trainer.prefetch, _curves(folder if processes.is_first else None, trainer.position["epoch"]) as writer:
+    with trainer.prefetch, curves(folder if processes.is_first else None, trainer.position["epoch"]) as writer:
         for epoch in range(trainer.position["epoch"], run.epochs):
             if trainer.stops_early():
                 log.info("no better epoch in %d: stopping early", run.recipe.early_stopping_patience)
                 break
             trainer.train_epoch(epoch)
             row = trainer.finish_epoch(epoch)
-            _report_epoch(row, run.epochs, trainer.stopwatch, writer)
+            report_epoch(epoch + 1, run.epochs, row, trainer.stopwatch, trainer.device, writer)
     return trainer.result(), pd.DataFrame(trainer.position["history"], columns=HISTORY)
 
 
@@ -125,6 +126,8 @@ class Trainer:
     def __init__(
         self, run: Run, checkpoints: Checkpoints[Checkpoint], preemption: Preemption, processes: Processes
     ) -> None:
+        self.start = Stopwatch()
+        self.start.seconds["imports"] = process_age()
         self.run, self.recipe, self.checkpoints = run, run.recipe, checkpoints
         self.preemption, self.processes = preemption, processes
         self.device = compute_device(self.recipe.resources.gpus, self.recipe.precision, processes.local_rank)
@@ -136,13 +139,17 @@ class Trainer:
         targets = self.examples.targets.astype(np.int64)
         _check_batch_size(self.recipe, targets)
         self.trained_prevalence = trained_prevalence(targets, self.recipe.sampling, self.recipe.loss)
-        self.learner = Learner(self.recipe, self.examples, len(self.diagnoses), self.device, processes)
+        with self.start.timing("network"):
+            self.learner = Learner(self.recipe, self.examples, len(self.diagnoses), self.device, processes)
+        with self.start.timing("images"):
+            self._give_images_to_the_gpu()
         self.position: Position = {"epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "history": [], "best": None}
         self.prefetch = Prefetch(run.workers, pinned=self.device.type == "cuda")
         self.stopwatch = Stopwatch()
         self._next: _Epoch | None = None
         self._pending: _Report | None = None
         self._saved = time.monotonic()
+        self._is_starting = True
 
     def restore(self) -> None:
         """Own the folder of checkpoints, and continue from the newest intact one, if any."""
@@ -185,7 +192,7 @@ class Trainer:
             loss = self.learner.learn(batch, images, step, epoch + number / len(batches))
             self.stopwatch.images += images
             self.position["batch"], self.position["step"] = number + 1, step
-            report = _Report(batches, number, self._shared(loss / images))
+            report = _Report(batches, number, Readback(self._shared(loss / images)))
             stop, save = self._settle()
             self._pending = report
             if stop:
@@ -234,6 +241,15 @@ class Trainer:
     def _examples(self, table: pd.DataFrame) -> Examples:
         return Examples.of(table, self.encoder, self.run.images, self.recipe.input_size, self.diagnoses)
 
+    def _give_images_to_the_gpu(self) -> None:
+        """Let a GPU hold the images of training and validation, if they fit, and in any case warp them."""
+        several = [examples for examples in (self.examples, self.held_out) if examples is not None]
+        if self.examples.store is None:
+            return
+        images = device_images(self.examples.store, np.concatenate([part.rows for part in several]), self.device)
+        self.examples = replace(self.examples, device_images=images)
+        self.held_out = None if self.held_out is None else replace(self.held_out, device_images=images)
+
     def _shared(self, loss: Tensor) -> Tensor:
         """Return the sums over all processes of the step's loss and of the requests to stop and to save, (3,).
 
@@ -244,14 +260,19 @@ class Trainer:
             (self.position["batch"] + 1) % self.recipe.checkpoint_batches == 0
             or time.monotonic() - self._saved >= 60 * self.recipe.checkpoint_minutes
         )
-        return self.processes.total(stack([loss, loss.new_tensor(stop), loss.new_tensor(save)]))
+        # new_full starts a kernel. new_tensor would wait until the GPU has copied the number, and so ends each step.
+        return self.processes.total(stack([loss, loss.new_full((), stop), loss.new_full((), save)]))
 
     def _settle(self) -> tuple[bool, bool]:
         """Read the report of the step before, while a GPU computes this one; return whether to stop, and to save."""
         if self._pending is None:
             return False, False
         report, self._pending = self._pending, None
-        loss, stop, save = report.sums.tolist()
+        loss, stop, save = report.sums.read().tolist()
+        if self._is_starting:
+            self._is_starting = False
+            self.start.seconds["first batches"] = self.stopwatch.seconds["data"]
+            report_start(self.start.seconds)
         if not np.isfinite(loss):
             raise InputError(report.not_finite(self.run.table))
         batches = report.batches
@@ -291,7 +312,7 @@ class _Report:
 
     batches: EpochBatches
     number: int
-    sums: Tensor
+    sums: Readback
 
     def not_finite(self, table: pd.DataFrame) -> str:
         names = table["image"].iloc[self.batches.order[self.batches.slices[self.number]]].tolist()
@@ -310,38 +331,6 @@ def _check_batch_size(recipe: Recipe, targets: NDArray[np.int64]) -> None:
             f"The recipe's batch_size is {recipe.batch_size}, and an epoch has {images} images, from {len(targets)}"
             f" training images by sampling {recipe.sampling.name}: set batch_size to {images} or less"
         )
-
-
-@contextmanager
-def _curves(folder: Path | None, epoch: int) -> Iterator[SummaryWriter | None]:
-    """Write TensorBoard's curves to `folder` from `epoch` on, and hide what an earlier process wrote of later epochs.
-
-    Without a folder there is no writer.
-    """
-    if folder is None:
-        yield None
-        return
-    writer = SummaryWriter(folder, purge_step=epoch + 1)
-    try:
-        yield writer
-    finally:
-        writer.close()
-
-
-def _report_epoch(row: EpochRow, epochs: int, stopwatch: Stopwatch, writer: SummaryWriter | None) -> None:
-    """Report the figures of one of `epochs` epochs, and where its time went."""
-    figures = {name: value for name, value in row.items() if isinstance(value, float)}
-    figures |= stopwatch.figures()
-    log.info(
-        "epoch %d of %d: %s",
-        row["epoch"],
-        epochs,
-        ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()),
-    )
-    if writer is not None:
-        for name, value in figures.items():
-            writer.add_scalar(name, value, row["epoch"])
-        writer.flush()
 
 
 def _digest(table: pd.DataFrame) -> str:

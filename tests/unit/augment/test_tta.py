@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tiny
 from melanoma.augment.transforms import plain_transforms, warp
-from melanoma.augment.tta import average, framed, view_count, views
+from melanoma.augment.tta import average, frame, view_count, views
 from melanoma.config.augmentation import TTA
 from pictures import noisy
 
@@ -80,12 +80,13 @@ def test_crops_are_the_whole_the_center_and_the_four_corners():
         np.testing.assert_array_equal(crop, image[0, top : top + 32, left : left + 32])
 
 
-@pytest.mark.parametrize(("frame", "shown"), [("full_size", slice(0, 41)), ("center_crop", slice(10, 30))])
-def test_a_frame_that_is_not_scaled_shows_stored_pixels_as_they_are(frame, shown):
+@pytest.mark.parametrize(("name", "shown"), [("full_size", slice(0, 41)), ("center_crop", slice(10, 30))])
+def test_a_frame_that_is_not_scaled_shows_stored_pixels_as_they_are(name, shown):
     """Also where the stored image is twice as large as the network's input, and would be reduced."""
-    tta, image = TTA(name="flips", frame=frame), noisy(1, 41)
-    pixels, side = framed(tta, image, 20)
-    assert side == shown.stop - shown.start
+    image = noisy(1, 41)
+    inside, side = frame(TTA(name="flips", frame=name), 41, 20)
+    assert inside == shown and side == shown.stop - shown.start
+    pixels = np.ascontiguousarray(image[:, inside, inside])
     np.testing.assert_array_equal(views_of(pixels, side, name="flips")[0][0], image[0, shown, shown])
 
 

@@ -20,9 +20,11 @@ from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.device.images import DeviceImages
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance
 from melanoma.stats.metrics import auroc, average_precision, log_loss
+from melanoma.training import predictor as predictor_module
 from melanoma.training.loader import Examples, PredictionBatches, to_device
 from melanoma.training.predictor import Predictor, require_same_preparation
 from melanoma.training.prefetch import Prefetch
@@ -160,3 +162,26 @@ def test_prediction_refuses_a_store_of_another_preparation(tmp_path):
         options = study.prediction_options({"run": tmp_path / "run" / "weights.safetensors"}, tmp_path / "run")
         quick.run("predict", *options, "--log", tmp_path / "log")
     assert "crop_border: the network was trained with False, the store has True" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("tta", [NO_TTA, FLIPS])
+def test_the_next_batch_is_under_way_before_the_results_of_one_are_read(examples, monkeypatch, tta):
+    """Otherwise a GPU would wait while the host reads the results, and the host while the GPU computes."""
+    recipe, order = tiny.recipe(), []
+    model = network(recipe, examples)
+    embed, read = model.embed, predictor_module._mean_logits
+    monkeypatch.setattr(model, "embed", lambda images: order.append("compute") or embed(images))
+    monkeypatch.setattr(predictor_module, "_mean_logits", lambda *args: order.append("read") or read(*args))
+    many = replace(examples, rows=np.tile(examples.rows, 4), metadata=np.tile(examples.metadata, (4, 1)))
+    many = replace(many, targets=np.tile(many.targets, 4), diagnoses=np.tile(many.diagnoses, 4))
+    predictor(model, recipe).predict(many, tta)
+    count = order.count("compute")
+    assert count > 2 and order == ["compute", *["compute", "read"] * (count - 1), "read"]
+
+
+def test_views_that_the_device_makes_give_the_logits_of_opencvs(examples):
+    recipe = tiny.recipe()
+    made = predictor(network(recipe, examples), recipe)
+    on_device = replace(examples, device_images=DeviceImages(examples.store))
+    for tta in (NO_TTA, FLIPS, TTA(name="random", n=3)):
+        np.testing.assert_allclose(made.predict(on_device, tta)[0], made.predict(examples, tta)[0], atol=1e-2)

@@ -87,7 +87,7 @@ def test_a_full_disk_keeps_the_last_intact_checkpoint_and_is_an_error(study):
     process.kill()
     process.join()
     before = sorted((study.folder / "run" / "resume").glob("step-*.pt"))
-    process = quick.start("train", *study.options("run"), "--fold", 0, "--log", log, largest_file=2000)
+    process = quick.start("train", *study.options("run"), "--fold", 0, "--log", log, largest_file=4000)
     process.join()
     assert process.exitcode == 1
     assert sorted((study.folder / "run" / "resume").glob("*.pt")) == before

@@ -1,0 +1,60 @@
+"""The images of a training in the memory of the GPU, where they fit, so that no epoch reads them again."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from melanoma.common.cli import log
+from melanoma.images.store import ImageReader
+
+# The network, its activations and the memory that they leave in pieces need the rest.
+SHARE_OF_FREE_MEMORY = 0.4
+IMAGES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class ResidentImages:
+    """The images of the sorted `rows` (m,) of a store on a device, `pixels` uint8 (m, S, S, 3)."""
+
+    rows: NDArray[np.int64]
+    pixels: Tensor
+
+    @classmethod
+    def load(cls, store: ImageReader, rows: NDArray[np.int64], device: torch.device) -> "ResidentImages":
+        """Read the images of `rows`, each of them once, and copy them to `device`."""
+        rows = np.unique(rows)
+        pixels = torch.empty(len(rows), store.size, store.size, 3, dtype=torch.uint8, device=device)
+        for start in range(0, len(rows), IMAGES_AT_ONCE):
+            part = slice(start, start + IMAGES_AT_ONCE)
+            pixels[part].copy_(torch.from_numpy(store.read(rows[part])))
+        return cls(rows, pixels)
+
+    def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers of `rows`, which must be among the loaded ones, in `pixels`."""
+        return np.searchsorted(self.rows, rows)
+
+
+def resident_if_they_fit(
+    store: ImageReader, rows: NDArray[np.int64], device: torch.device, free: int
+) -> ResidentImages | None:
+    """Load the images of `rows` to `device`, of whose memory `free` bytes are free, or return None if they do not fit.
+
+    The log says which, and why.
+    """
+    count = len(np.unique(rows))
+    needed = count * store.size**2 * 3
+    sizes = (
+        f"{count} images of {store.size} pixels need {needed / 1e9:.2f} GB, {SHARE_OF_FREE_MEMORY:.0%} of the GPU's"
+        f" free memory are {SHARE_OF_FREE_MEMORY * free / 1e9:.2f} GB"
+    )
+    if needed > SHARE_OF_FREE_MEMORY * free:
+        log.info("threads read the images from the store in each epoch: %s", sizes)
+        return None
+    start = time.monotonic()
+    resident = ResidentImages.load(store, rows, device)
+    log.info("the GPU holds the images, read in %.1f s: %s", time.monotonic() - start, sizes)
+    return resident

@@ -1,0 +1,106 @@
+"""Training as on a GPU, here on the CPU: images that the device warps, streamed or held by it, and recorded steps."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import tiny
+from melanoma.compute.device import set_up_torch
+from melanoma.compute.distributed import Processes
+from melanoma.compute.preemption import Preemption
+from melanoma.device.graphs import Recording, StepGraphs
+from melanoma.device.images import DeviceImages
+from melanoma.device.resident import resident_if_they_fit
+from melanoma.training import trainer
+from melanoma.training.checkpoint import Checkpoints
+from melanoma.training.learner import Learner
+from melanoma.training.trainer import Run, train
+from small_training import TinyStudy
+
+MEMORY = {"streamed": 0, "resident": 10**12}
+
+
+@pytest.fixture
+def study(tmp_path):
+    return TinyStudy(tmp_path)
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """Return a function that lets this device warp, with so much free memory, and repeat recordings of its steps."""
+
+    def record(call):
+        result = call()
+        return Recording(lambda: result.copy_(call()), result)
+
+    def start(free: int) -> None:
+        monkeypatch.setattr(
+            trainer,
+            "device_images",
+            lambda store, rows, device: DeviceImages(store, resident_if_they_fit(store, rows, device, free)),
+        )
+        monkeypatch.setattr(Learner, "_graphs", lambda self: StepGraphs(self.network, record))
+
+    return start
+
+
+def trained(study: TinyStudy, name: str, workers: int = 0):
+    held_out = study.rows["fold"] == 0
+    tables = (study.rows[rows].reset_index(drop=True) for rows in (~held_out, held_out))
+    recipe = tiny.recipe(
+        dropout=0.3, augmentation={**tiny.recipe().augmentation.dump(), "cutout": {"probability": 0.5}}
+    )
+    run = Run(recipe, *tables, images=study.images, epochs=3, workers=workers)
+    set_up_torch(1)
+    return train(run, Checkpoints(study.folder / name, run.stamp()), None, Preemption(None), Processes())
+
+
+def same(left, right) -> bool:
+    pd.testing.assert_frame_equal(left[1], right[1], check_exact=True)
+    return all(torch.equal(value, right[0]["weights"][name]) for name, value in left[0]["weights"].items())
+
+
+def test_streamed_or_resident_with_any_number_of_threads_training_ends_in_the_same_bits(study, as_on_a_gpu, caplog):
+    caplog.set_level(logging.INFO)
+    results = []
+    for way, workers in (("streamed", 0), ("streamed", 4), ("resident", 1), ("resident", 2)):
+        as_on_a_gpu(MEMORY[way])
+        results.append(trained(study, f"{way}-{workers}", workers))
+    assert all(same(results[0], result) for result in results[1:])
+    assert caplog.text.count("threads read the images from the store") == 2
+    assert caplog.text.count("the GPU holds the images") == 2
+
+
+@pytest.mark.parametrize("stop", [1, 4, 7, 12])
+def test_after_a_stop_training_continues_to_the_same_bits_also_in_the_other_way(study, as_on_a_gpu, monkeypatch, stop):
+    as_on_a_gpu(MEMORY["streamed"])
+    expected = trained(study, "whole")
+    learn, steps = Learner.learn, []
+
+    def stopping(self, *arguments):
+        steps.append(1)
+        if len(steps) == stop:
+            raise KeyboardInterrupt
+        return learn(self, *arguments)
+
+    monkeypatch.setattr(Learner, "learn", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        trained(study, "stopped", workers=2)
+    as_on_a_gpu(MEMORY["resident"])
+    assert same(expected, trained(study, "stopped"))
+
+
+def test_the_device_trains_to_what_opencv_gives_but_for_single_gray_levels(study, as_on_a_gpu):
+    host = trained(study, "host")[1]
+    as_on_a_gpu(MEMORY["resident"])
+    np.testing.assert_allclose(trained(study, "device")[1]["train_loss"], host["train_loss"], rtol=1e-2)
+
+
+def test_the_log_tells_where_the_time_of_a_start_went(study, caplog):
+    caplog.set_level(logging.INFO)
+    trained(study, "run")
+    (line,) = [record.message for record in caplog.records if "the first training step ended" in record.message]
+    assert all(f"{part} " in line for part in ("imports", "network", "images", "first batches"))

@@ -1,0 +1,16 @@
+"""benchmarks/gpu.py compares the two ways of a device also on the CPU, and they agree there."""
+
+from argparse import Namespace
+
+import gpu
+
+
+def test_on_the_cpu_both_ways_agree(tmp_path):
+    page = tmp_path / "gpu.md"
+    options = {"images": 2, "stored": 48, "sides": (48, 32), "precisions": ("float32",), "threads": 1}
+    gpu.main(Namespace(device="cpu", output=page, cases=(gpu.Case("efficientnet_b0", 32, 4),), **options))
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
+    levels = {(row[0], row[1]): int(row[2]) for row in rows if row[0] in ("| turns", "| flips")}
+    assert levels["| flips", "48 to 48"] == 0 and len(levels) == 4 and max(levels.values()) <= 1
+    (step,) = (row for row in rows if row[0].startswith("| efficientnet_b0"))
+    assert step[4] == "yes"
