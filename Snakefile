@@ -26,6 +26,7 @@ study = given_study(config, workflow.configfiles, given, sys.argv)
 
 include: "rules/common.smk"
 include: "rules/settings.smk"
+include: "rules/doctor.smk"
 include: "rules/demo.smk"
 include: "rules/fetch.smk"
 include: "rules/catalog.smk"
@@ -48,4 +49,6 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report/report.html",
+        EXPLANATIONS,
+        doctor_on_a_cluster,
         EXTERNAL_RESULTS,

@@ -65,6 +65,8 @@ if EXTERNAL_ROLES:
 if "test" in EXTERNAL_ROLES:
     EXTERNAL_SPLIT["external_labels"] = f"{RESULTS}/split/external_labels.parquet"
 AUDIT = f"{RESULTS}/evaluate/leakage.json"
+DOCTOR = f"{RESULTS}/doctor.txt"
+EXPLANATIONS = f"{RESULTS}/evaluate/explanations.npz"
 # This file is no output of a rule, because Snakemake would delete it.
 TEST_ACCESS_LOG = f"{RESULTS}/test_access_log.jsonl"
 TRIAL = f"{RESULTS}/tune/{{untuned}}/trial-{{trial}}"
@@ -132,6 +134,13 @@ def test_access_log(wildcards, output):
 def code_and_log(name):
     """The params of a script that reads test labels. These are those of `code`, and the test-set access log."""
     return code(name) | {"access_log": test_access_log}
+
+
+def doctor_on_a_cluster(wildcards):
+    """The page of doctor.py, if the jobs run on a cluster and one of them needs a GPU."""
+    needs_gpu = any(recipe.resources.gpus for recipe in MODELS.values())
+    on_cluster = workflow.executor_plugin is not None and not workflow.local_exec
+    return DOCTOR if needs_gpu and on_cluster else []
 
 
 def trial_files(training, file):

@@ -114,3 +114,32 @@ rule compare_seeds:
         runs=named(SEED_RUNS),
     shell:
         "python {params.script:q} {params.inputs} --runs {params.runs} {params.access_log} --output {output} --log {log}"
+
+
+rule explain:
+    input:
+        AUDIT,
+        METADATA_MODELS.values(),
+        **from_split("train", "test"),
+        labels=SPLIT["test_labels"],
+        images=STORE if HAS_IMAGES else [],
+        selected_model=f"{RESULTS}/fuse/selected_model.json",
+        predictions=PREDICTIONS,
+        networks=[f"{RESULTS}/predict/{name}.json" for name in NETWORKS],
+        fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
+    output:
+        EXPLANATIONS,
+    log:
+        f"{LOGS}/explain.log",
+    benchmark:
+        f"{LOGS}/explain.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        **growing(mem_mb=8000, runtime=240),
+    params:
+        **code_and_log("explain"),
+        tabular=named(METADATA_MODELS),
+    shell:
+        "python {params.script:q} {params.inputs} --metadata-models {params.tabular} {params.access_log}"
+        " --threads {threads} --output {output} --log {log}"

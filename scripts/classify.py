@@ -13,6 +13,7 @@ from melanoma.bundle.model import BundledModel
 from melanoma.classify.answers import answers, kaggle_submission
 from melanoma.classify.chunks import compute
 from melanoma.classify.inputs import find_images, with_metadata
+from melanoma.classify.page import write_page
 from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_text
@@ -27,6 +28,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--bundle", type=Path, required=True, metavar="FOLDER", help="folder that bundle.py wrote")
     add("--table", type=Path, metavar="CSV", help="columns image, and any of patient, age, sex, site")
     add("--output", type=Path, required=True, metavar="CSV", help="table to write")
+    add("--html", type=Path, metavar="HTML", help="page to write, with a thumbnail and the answer of each image")
+    add("--explain", action="store_true", help="add maps to the page: where the networks see evidence of melanoma")
     add("--format", choices=["answers", "kaggle"], default="answers", help="kaggle has image_name and target only")
     add("--threshold", default="youden", metavar="RULE", help="rule of the threshold; bundle.json lists them")
     add("--prevalence", type=float, metavar="SHARE", help="prevalence of melanoma among these images, if known")
@@ -41,6 +44,8 @@ def main(args: argparse.Namespace) -> None:
         share = getattr(args, name)
         if share is not None and not 0 < share < 1:
             raise InputError(f"--{name.replace('_', '-')} is {share}; expected a share between 0 and 1, such as 0.1")
+    if args.explain and args.html is None:
+        raise InputError("--explain adds maps to a page; give the page by --html")
     bundle = BundledModel.read(args.bundle)
     table = with_metadata(find_images(args.images), args.table)
     unfinished = args.output.with_name(f"{args.output.name}.resume")
@@ -48,6 +53,8 @@ def main(args: argparse.Namespace) -> None:
     result = answers(bundle, outputs, table, args.threshold, args.prevalence, args.error_rate)
     shown = kaggle_submission(result) if args.format == "kaggle" else result
     write_text(args.output, shown.to_csv(index=False))
+    if args.html is not None:
+        write_page(args.html, bundle, result, table, args.threshold, args.explain, args.gpus)
     shutil.rmtree(unfinished, ignore_errors=True)
     bad = result[result["problem"].notna()]
     for row in bad.itertuples():

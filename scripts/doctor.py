@@ -9,10 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from melanoma.common.cli import run
+from melanoma.common.cli import log, run
 from melanoma.common.provenance import ROOT
 from melanoma.doctor.environment import can_go_on, check_environment
-from melanoma.doctor.findings import has_fault, page
+from melanoma.doctor.findings import faults, page
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,8 @@ def main(args: argparse.Namespace) -> None:
         findings += examine(study, profile, args.gpus)
         title += f" for the study {study.study}" + (f", profile {args.profile}" if profile else "")
     print(page(title, findings), end="")
-    if has_fault(findings):
+    if seen := faults(findings):
+        log.error("this machine is not ready: %s", "; ".join(seen))
         sys.exit(1)
 
 

@@ -16,7 +16,7 @@ LAYERS = (
     {"snakefile", "split", "predictions"},
     {"models", "data_check", "device"},
     {"training", "fusion"},
-    {"evaluation"},
+    {"evaluation", "explain"},
     {"bundle"},
     {"report", "figures", "classify", "doctor", "comparison"},
 )

@@ -5,12 +5,17 @@ import shutil
 import subprocess
 import sys
 
+import cv2
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
+from scipy.special import expit, logit
 
 import quick
-from melanoma.common.files import read_json
+from melanoma.common.files import read_json, write_json
+from melanoma.config.data import Images
+from melanoma.images.shards import prepare_file
 from project import ROOT, SCRIPTS
 
 pytestmark = pytest.mark.xdist_group("finished")
@@ -78,6 +83,51 @@ def test_damaged_files_do_not_stop_the_others_and_are_listed_with_reasons(finish
     assert answers["probability"].isna().tolist() == [True] * 3 + [False] * (len(files) - 3)
     expected = predicted(finished, "cnn")["logit"]
     assert answers["logit"].iloc[3:].to_numpy() == pytest.approx(expected.loc[answers.index[3:]].to_numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "pictures"), [("joint", 2), ("mean", 2), ("boosting", 1)])
+def test_the_page_has_a_thumbnail_and_a_map_of_each_image_that_a_network_reads(bundles, name, pictures):
+    page = bundles / f"{name}.html"
+    answers = classify(bundles, name, "--table", bundles / "table.csv", "--html", page, "--explain")
+    text = page.read_text()
+    assert text.count("<img") == pictures * len(answers) and text.count("<tr>") == len(answers) + 1
+
+
+def test_an_image_of_other_colors_or_beyond_the_limit_of_the_distance_has_a_warning(bundles, tmp_path):
+    shutil.copytree(bundles / "cnn", tmp_path / "cnn")
+    (tmp_path / "images").mkdir()
+    photograph = next(file for file in (bundles / "images").iterdir())
+    shutil.copy(photograph, tmp_path / "images")
+    cv2.imwrite(str(tmp_path / "images" / "green.png"), np.full((400, 500, 3), (60, 200, 60), np.uint8))
+    about = read_json(tmp_path / "cnn" / "bundle.json")
+    for limit, far in ((-1.0, 2), (3.0, 0)):  # a cosine distance is 0 to 2
+        about["training_embeddings"]["limit"] = limit
+        write_json(tmp_path / "cnn" / "bundle.json", about)
+        warnings = classify(tmp_path, "cnn")["warnings"].fillna("")
+        assert warnings.str.contains("perhaps no dermoscopic image").sum() == far
+        assert "greener than the training images" in warnings["green"]
+
+
+def test_the_deviation_of_a_fusion_is_that_of_its_members(finished, bundles):
+    answers = classify(bundles, "mean", "--table", bundles / "table.csv")
+    results = finished[0] / "results/tiny/predict"
+    members = [pd.read_parquet(results / f"{name}.parquet").set_index("image")["logit"] for name in ("cnn", "logistic")]
+    expected = np.std([logits.loc[answers.index] for logits in members], axis=0, ddof=1)
+    assert answers["deviation"].to_numpy() == pytest.approx(expected)
+
+
+def test_the_onnx_models_of_a_bundle_give_its_logits_without_the_workflow(finished, bundles, tmp_path):
+    """A foreign runtime follows bundle.json: two folds without test-time augmentation, then the mean of them."""
+    quick.run("bundle", "--results", finished[0] / "results/tiny", "--model", "cnn", "--onnx", "--output", tmp_path)
+    about = read_json(tmp_path / "bundle.json")
+    network = about["onnx"]["networks"]["cnn"]
+    assert network["side"] == 32 and network["preparation"]["fit"] == "center_crop" and not network["columns"]
+    preparation = Images.model_validate(network["preparation"])
+    pixels = [prepare_file(file, preparation).pixels for file in sorted((bundles / "images").iterdir())]
+    sessions = [onnxruntime.InferenceSession(tmp_path / path) for path in network["runs"].values()]
+    probability = np.mean([expit(one.run(["logit"], {"images": np.array(pixels)})[0]) for one in sessions], axis=0)
+    assert set(network["runs"].values()) < set(about["files"])
+    np.testing.assert_allclose(logit(probability), classify(bundles, "cnn")["logit"], atol=1e-4)
 
 
 def test_a_submission_to_kaggle_has_its_two_columns(bundles):

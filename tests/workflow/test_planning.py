@@ -8,7 +8,7 @@ import yaml
 
 from project import ROOT
 from real_data import real_data
-from workflow import clone, failing, jobs, planned, put_kaggle_tables, snakemake
+from workflow import TINY, clone, failing, jobs, planned, put_kaggle_tables, snakemake
 
 TWO_NETWORKS = ("studies/isic2020.yaml", "studies/two_networks.yaml")
 PROFILES = sorted(
@@ -35,6 +35,17 @@ def test_every_profile_plans_every_study_without_a_scheduler(project, profile, s
     put_kaggle_tables(project)
     counts = planned(project, "--profile", profile, "--configfile", study)
     assert counts["all"] == 1 and counts["train_fold"] >= 1
+
+
+def test_a_study_with_gpus_looks_at_a_node_with_a_gpu_first_but_only_on_a_cluster(project):
+    study = yaml.safe_load((project / "tests/studies/tiny.yaml").read_text())
+    study["models"]["cnn"]["resources"]["gpus"] = 1
+    (project / "study.yaml").write_text(yaml.safe_dump(study))
+    cluster = ("--executor", "cluster-generic", "--jobs", 1, "--cluster-generic-submit-cmd", "false")
+    assert "doctor" not in planned(project, "--configfile", "study.yaml")
+    looked = failing(project, *cluster, "--until", "doctor", "--configfile", "study.yaml").stdout
+    assert jobs(looked) == {"doctor": 1}
+    assert "doctor" not in jobs(failing(project, *cluster, "--until", "draw_lesions", *TINY).stdout)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -22,6 +22,7 @@ COMPARES = {
     "audit_models",
     "evaluate",
     "analyze_shortcuts",
+    "explain",
     "plot_evaluation",
     "write_report",
 }

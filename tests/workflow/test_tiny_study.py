@@ -28,7 +28,7 @@ from workflow import (
 )
 
 # The only rules that open the labels of the test.
-EVALUATIONS = {"audit_models", "evaluate", "analyze_shortcuts", "compare_seeds"}
+EVALUATIONS = {"audit_models", "evaluate", "analyze_shortcuts", "compare_seeds", "explain"}
 # The only rule that opens the labels of external tests.
 EXTERNAL = {"evaluate_external"}
 # One worker runs these, so that the tiny study runs once.
@@ -148,7 +148,7 @@ def test_every_access_to_test_labels_is_in_the_log_and_none_is_lost_by_a_rerun(f
     path = folder / "results/tiny/test_access_log.jsonl"
     before = path.read_bytes()
     entries = [json.loads(line) for line in before.splitlines()]
-    assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds", "external"}
+    assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds", "explain", "external"}
     assert len({entry["configuration"] for entry in entries}) == 1
     internal = [entry for entry in entries if entry["reader"] != "external"]
     assert len({entry["test"] for entry in internal}) == 1

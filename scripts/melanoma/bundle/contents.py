@@ -3,12 +3,15 @@
 bundle.json               what the bundle is; see `BundleFile`
 README.md                 the model card
 models/<name>.json        how each model predicts
+training_embeddings.safetensors   a sample of the training images, as the network of `training_embeddings` sees them
 models/<name>/<run>.safetensors   the weights of each training of a network, or of a frozen network
+models/<name>/<run>.onnx          the same as ONNX, if it was asked for
 """
 
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
+from melanoma.bundle.onnx_export import Onnx
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import read_json, sha256, write_bytes, write_json
 
@@ -36,6 +39,15 @@ class Scores(TypedDict):
     weight: list[float]
 
 
+class TrainingEmbeddings(TypedDict):
+    """The training whose embeddings are kept, and the distance to them that 1 % of unseen images exceed."""
+
+    network: str
+    run: str
+    file: str
+    limit: float
+
+
 class BundleFile(TypedDict):
     """The content of bundle.json."""
 
@@ -51,6 +63,8 @@ class BundleFile(TypedDict):
     needs: list[str]  # columns that are read for each image
     versions: dict[str, str]
     files: dict[str, str]  # SHA-256 by path
+    onnx: NotRequired[Onnx]
+    training_embeddings: NotRequired[TrainingEmbeddings]  # missing if no network reads images
 
 
 def write_bundle(folder: Path, about: BundleFile, files: dict[str, bytes]) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from melanoma.bundle.contents import FROZEN, BundleFile, Kind, read_bundle
+from melanoma.bundle.reference import Reference
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.fusion.saved_fusion import Fusion
@@ -37,6 +38,7 @@ class BundledModel:
     metadata: dict[str, MetadataModel]
     fusions: dict[str, Fusion]
     frozen_networks: dict[str, str]
+    reference: Reference | None = None  # embeddings of training images, if a network reads images
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -46,6 +48,7 @@ class BundledModel:
         by_kind: dict[str, dict[str, Any]] = {kind: {} for kind in get_args(Kind)}
         for name, kind in about["models"].items():
             by_kind[kind][name] = values[name]
+        kept = about.get("training_embeddings")
         networks = by_kind["network"] | by_kind["frozen_network"]
         return cls(
             about,
@@ -53,6 +56,7 @@ class BundledModel:
             {name: MetadataModel.from_dict(entry) for name, entry in by_kind["metadata"].items()},
             {name: Fusion.from_dict(entry) for name, entry in by_kind["fusion"].items()},
             {name: entry["frozen_network"] for name, entry in by_kind["metadata"].items() if "frozen_network" in entry},
+            None if kept is None else Reference.from_bytes(files[kept["file"]], kept["limit"]),
         )
 
     @property
@@ -73,7 +77,13 @@ class BundledModel:
     def predict(
         self, networks: dict[str, pd.DataFrame], table: pd.DataFrame, embeddings: Embedded | None = None
     ) -> pd.DataFrame:
-        """Return the predictions of the bundle's model, in the order of `table`.
+        """Return the predictions of the bundle's model, see `predict_members`."""
+        return self.predict_members(networks, table, embeddings)[self.about["name"]]
+
+    def predict_members(
+        self, networks: dict[str, pd.DataFrame], table: pd.DataFrame, embeddings: Embedded | None = None
+    ) -> dict[str, pd.DataFrame]:
+        """Return the predictions of the bundle's model and of all its members by name, in the order of `table`.
 
         `networks` maps each network to its predictions (see `table.read_predictions`) of the images of `table`, which
         has image, patient, age, sex and site. A linear probe needs the `embeddings` of its frozen network.
@@ -84,7 +94,7 @@ class BundledModel:
                 predictions[name] = self.metadata[name].predict(self._with_features(name, table, embeddings))
             elif name in self.fusions:
                 predictions[name] = self.fusions[name].predict(predictions, table)
-        return predictions[self.about["name"]].set_index("image").loc[table["image"]].reset_index()
+        return {name: rows.set_index("image").loc[table["image"]].reset_index() for name, rows in predictions.items()}
 
     def _with_features(self, name: str, table: pd.DataFrame, embeddings: Embedded | None) -> pd.DataFrame:
         """Return `table` with the features that a linear probe reads; for another model as it is."""

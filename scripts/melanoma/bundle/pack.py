@@ -12,15 +12,25 @@ import torch
 
 from melanoma.bundle.card import model_card
 from melanoma.bundle.contents import FORMAT, FROZEN, BundleFile, Kind, Range, Scores, write_bundle
+from melanoma.bundle.onnx_export import HOW, Onnx, OnnxNetwork, about_network, to_onnx
+from melanoma.bundle.reference import HELD_OUT, SAMPLE, Reference, colors, sample
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, read_parquet
+from melanoma.compute.device import compute_device
+from melanoma.compute.distributed import Processes
+from melanoma.config.augmentation import TTA
 from melanoma.config.facts import training_name
 from melanoma.config.recipe import Recipe
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.images.store import ImageStore
 from melanoma.models.embeddings import FrozenNetwork
 from melanoma.stats import calibration, thresholds
 from melanoma.stats.conformal import patient_weights
 from melanoma.training.embedder import VIEWS, frozen_network
-from melanoma.training.saved_network import to_safetensors
+from melanoma.training.loader import Examples
+from melanoma.training.predictor import restored
+from melanoma.training.prefetch import Prefetch
+from melanoma.training.saved_network import from_safetensors, to_safetensors
 
 FILES: dict[Kind, str] = {
     "network": "predict/{}.json",
@@ -30,17 +40,24 @@ FILES: dict[Kind, str] = {
 MEASURES = ["width", "height", "sharpness", "exposure", "border_fraction", "hair"]
 # The share of the training images outside a range, half on each side.
 OUTSIDE = 0.01
+EMBEDDINGS = "training_embeddings.safetensors"
+COLORED = 2000  # training images whose colors are measured
+CHECKED = 8  # images on which the logits of ONNX are compared with those of torch
 
 
-def pack(results: Path, model: str | None, folder: Path) -> BundleFile:
+def pack(results: Path, model: str | None, folder: Path, onnx: bool = False, gpus: int = 0) -> BundleFile:
     """Write the bundle of a model of the study in `results`, by default of the selected model, to `folder`.
 
+    With `onnx` it also has each network as ONNX. A GPU, if `gpus` is 1, computes the embeddings of training images.
     Raises InputError if the study is not finished, has no such model, or if the model has no weights, as external
     predictions.
     """
     name = model or read_json(_existing(results, "fuse/selected_model.json"))["selected_model"]
     models, files = _with_members(results, name)
     about = _describe(results, name, models)
+    _add_embeddings(results, about, files, gpus)
+    if onnx:
+        about["onnx"] = _add_onnx(results, models, files)
     metrics = read_json(_existing(results, "evaluate/metrics.json"))[name]
     files["README.md"] = model_card(about, metrics).encode()
     write_bundle(folder, about, files)
@@ -73,6 +90,52 @@ def _with_members(results: Path, name: str) -> tuple[dict[str, Kind], dict[str, 
             files |= _frozen_network(values["frozen_network"], values["backbone"])
     files[f"models/{name}.json"] = json.dumps(values, indent=1).encode()
     return models | {name: kind}, files
+
+
+def _add_embeddings(results: Path, about: BundleFile, files: dict[str, bytes], gpus: int) -> None:
+    """Add a sample of the training images as the first image network sees them, and the distance of unseen images.
+
+    Unseen are the images of the fold that was held out; after a training on all folds, the test images, whose labels
+    are not read.
+    """
+    for name in (name for name, kind in about["models"].items() if kind in ("network", "frozen_network")):
+        values = json.loads(files[f"models/{name}.json"])
+        run, entry = next(iter(values["runs"].items()))
+        trained = from_safetensors(files[entry["weights"]], entry["weights"])
+        if trained["images"] is None:
+            continue
+        train, test = (read_parquet(_existing(results, f"split/{part}.parquet")) for part in ("train", "test"))
+        in_fold = train["fold"] == trained.get("fold", -1)
+        unseen = train[in_fold] if in_fold.any() else test
+        encoder, store = MetadataEncoder.from_dict(trained["encoder"]), _existing(results, "images/images.h5")
+        training, held_out = (
+            Examples.of(sample(rows, count), encoder, store, trained["recipe"]["input_size"])
+            for rows, count in ((train[~in_fold], SAMPLE), (unseen, HELD_OUT))
+        )
+        device = compute_device(gpus, trained["recipe"]["precision"])
+        with Prefetch(0, pinned=False) as prefetch:
+            predictor = restored(trained, len(encoder.names), device, prefetch, Processes())
+            reference = Reference.measure(predictor, TTA.model_validate(values["tta"]), training, held_out)
+        files[EMBEDDINGS] = reference.to_bytes()
+        about["training_embeddings"] = {"network": name, "run": run, "file": EMBEDDINGS, "limit": reference.limit}
+        return
+
+
+def _add_onnx(results: Path, models: dict[str, Kind], files: dict[str, bytes]) -> Onnx:
+    """Add the ONNX model of each training of each network to `files`, and return what the bundle says about them."""
+    table = read_parquet(_existing(results, "split/test.parquet")).head(CHECKED)
+    networks: dict[str, OnnxNetwork] = {}
+    for name in (name for name, kind in models.items() if kind == "network"):
+        runs = {}
+        for run, entry in json.loads(files[f"models/{name}.json"])["runs"].items():
+            trained = from_safetensors(files[entry["weights"]], entry["weights"])
+            images = None if trained["images"] is None else _existing(results, "images/images.h5")
+            encoder = MetadataEncoder.from_dict(trained["encoder"])
+            examples = Examples.of(table, encoder, images, trained["recipe"]["input_size"])
+            runs[run] = f"models/{name}/{run}.onnx"
+            files[runs[run]] = to_onnx(trained, examples, f"{name} ({run})")
+            networks[name] = about_network(trained, runs)
+    return Onnx(networks=networks, how=HOW)
 
 
 def _frozen_network(name: str, backbone: FrozenNetwork) -> dict[str, bytes]:
@@ -134,11 +197,16 @@ def _ranges(results: Path) -> dict[str, Range]:
     if not path.exists():
         return {}
     quality = read_parquet(path)
-    train = read_parquet(_existing(results, "split/train.parquet"), columns=["image"])
+    train = read_parquet(_existing(results, "split/train.parquet"), columns=["image", "row"])
     measured = quality.loc[quality["image"].isin(train["image"]) & quality["readable"], MEASURES]
+    rows = sample(train, COLORED)["row"].to_numpy(np.int64)
+    return _middle(measured) | _middle(colors(ImageStore(_existing(results, "images/images.h5")), rows))
+
+
+def _middle(measured: pd.DataFrame) -> dict[str, Range]:
     low, high = (np.quantile(measured, share, axis=0) for share in (OUTSIDE / 2, 1 - OUTSIDE / 2))
     return {
-        name: Range(low=float(bottom), high=float(top)) for name, bottom, top in zip(MEASURES, low, high, strict=True)
+        name: Range(low=float(bottom), high=float(top)) for name, bottom, top in zip(measured, low, high, strict=True)
     }
 
 

@@ -17,7 +17,10 @@ MEANINGS = {
     "exposure": ("dark", "bright"),
     "border_fraction": ("no dark border", "large dark border"),
     "hair": ("less hair than the training images", "much hair"),
+    "redness": ("greener than the training images", "redder than the training images"),
+    "yellowness": ("bluer than the training images", "yellower than the training images"),
 }
+FAR = "unlike all training images, so perhaps no dermoscopic image of a lesion"
 
 
 def member_predictions(bundle: BundledModel, outputs: Outputs, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -51,7 +54,7 @@ def answers(
 
     Columns: image; file; patient; probability, calibrated; logit, not calibrated; decision by the threshold `rule`;
     conformal, the classes that are not excluded at `error_rate`; rank within the patient, 1 for the highest
-    probability; deviation, the standard deviation of the logit over the trainings of the bundle's network; warnings;
+    probability; deviation, the standard deviation of the logit over members or trainings; warnings;
     problem. An unreadable image has a problem and nothing else; one that shows no lesion has one, too. Raises
     InputError if the bundle has no such rule.
     """
@@ -62,7 +65,8 @@ def answers(
     readable = quality["readable"].to_numpy(bool)
     known = table.assign(width=quality["width"].to_numpy(), height=quality["height"].to_numpy())
     known = known[readable].reset_index(drop=True)
-    predictions = bundle.predict(member_predictions(bundle, outputs, known), known, outputs.embeddings)
+    members = bundle.predict_members(member_predictions(bundle, outputs, known), known, outputs.embeddings)
+    predictions = members[bundle.about["name"]]
     raw = predictions["probability"].to_numpy(np.float64)
     probability = bundle.calibrated(raw, prevalence)
     own = known.assign(
@@ -70,7 +74,7 @@ def answers(
         logit=predictions["logit"].to_numpy(np.float64),
         decision=np.where(raw >= thresholds[rule], "melanoma", "benign"),
         rank=pd.Series(probability).groupby(known["patient"]).rank(method="min", ascending=False).astype("Int64"),
-        deviation=_deviation(bundle, outputs, len(known)),
+        deviation=_deviation(bundle, outputs, members),
         warnings=_warnings(bundle, quality[readable].reset_index(drop=True), known),
     )
     if error_rate is not None:
@@ -88,10 +92,17 @@ def kaggle_submission(result: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"image_name": result["image"], "target": result["probability"]})
 
 
-def _deviation(bundle: BundledModel, outputs: Outputs, count: int) -> np.ndarray:
-    """Return the standard deviation of the logit over seeds and folds, NaN without several trainings, (n,)."""
-    runs = [logits for (name, _), logits in outputs.logits.items() if name == bundle.about["name"]]
-    return np.std(runs, axis=0, ddof=1) if len(runs) > 1 else np.full(count, np.nan)
+def _deviation(bundle: BundledModel, outputs: Outputs, members: dict[str, pd.DataFrame]) -> np.ndarray:
+    """Return the standard deviation of the logit, (n,): of a fusion over its members, of a network over its trainings.
+
+    It is NaN for a model that is a single training.
+    """
+    name = bundle.about["name"]
+    if name in bundle.fusions:
+        logits = [members[member]["logit"].to_numpy(np.float64) for member in bundle.fusions[name].members]
+    else:
+        logits = [run for (network, _), run in outputs.logits.items() if network == name]
+    return np.std(logits, axis=0, ddof=1) if len(logits) > 1 else np.full(len(members[name]), np.nan)
 
 
 def _warnings(bundle: BundledModel, quality: pd.DataFrame, known: pd.DataFrame) -> list[str]:
@@ -102,6 +113,9 @@ def _warnings(bundle: BundledModel, quality: pd.DataFrame, known: pd.DataFrame) 
         for meaning, outside in zip(MEANINGS[measure], (values < limits["low"], values > limits["high"]), strict=True):
             for index in np.flatnonzero(outside):
                 found[index].append(meaning)
+    if bundle.reference is not None:
+        for index in np.flatnonzero(quality["distance"].to_numpy(np.float64) > bundle.reference.limit):
+            found[index].append(FAR)
     if bundle.reads_metadata:
         for column in ("age", "sex", "site"):
             for index in np.flatnonzero(known[column].isna()):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from melanoma.augment.tta import view_count
 from melanoma.bundle.model import BundledModel
+from melanoma.bundle.reference import COLORS, Reference, colors
 from melanoma.common.cli import progress
 from melanoma.common.files import atomic_path, read_parquet, sha256, write_parquet
 from melanoma.compute.device import compute_device, set_up_torch
@@ -34,7 +35,8 @@ CHUNK = 960
 class Outputs(NamedTuple):
     """What the networks say about all images.
 
-    `quality`: the quality table, with readable and problem. `logits`: those of each network and run by
+    `quality`: the quality table, with readable and problem, the colors (see `reference.colors`), and `distance` from
+    the training embeddings, if a network reads images. `logits`: those of each network and run by
     (network, run), (readable images,); `embeddings`: in the same way, (readable images, width), of networks with
     images, or None if nothing reads them.
     """
@@ -52,6 +54,7 @@ class _Run(NamedTuple):
     predictor: Predictor
     tta: TTA
     first: int
+    reference: Reference | None
 
 
 def compute(bundle: BundledModel, table: pd.DataFrame, folder: Path, gpus: int, threads: int) -> Outputs:
@@ -89,13 +92,16 @@ def compute(bundle: BundledModel, table: pd.DataFrame, folder: Path, gpus: int, 
 
 
 def _runs(bundle: BundledModel, gpus: int, prefetch: Prefetch) -> Iterator[_Run]:
+    kept = bundle.about.get("training_embeddings")
     for name, network in bundle.networks.items():
         for run in network.test_runs:
             trained = network.runs[run]
             device = compute_device(gpus, trained["recipe"]["precision"])
             columns = len(MetadataEncoder.from_dict(trained["encoder"]).names)
             predictor = restored(trained, columns, device, prefetch, Processes())
-            yield _Run((name, run), trained, predictor, network.tta, network.first_test[run])
+            measures = kept is not None and (kept["network"], kept["run"]) == (name, run)
+            reference = bundle.reference if measures else None
+            yield _Run((name, run), trained, predictor, network.tta, network.first_test[run], reference)
 
 
 def _compute_chunk(
@@ -114,13 +120,18 @@ def _compute_chunk(
     if quality is None:
         quality = _measured_files(rows)
     outputs: dict[str, NDArray[np.float64]] = {}
+    quality = quality.assign(**dict.fromkeys((*COLORS, "distance"), np.nan))
     readable = quality["readable"].to_numpy()
     known = rows[readable].reset_index(drop=True)
+    for store in list(stores.values())[:1]:
+        quality.loc[readable, list(COLORS)] = colors(ImageStore(store), np.arange(len(known))).to_numpy()
     for run in runs:
         logits = np.full(len(rows), np.nan)
         if len(known):
             examples = _examples(run, known, stores, start)
             logits[readable], embeddings = run.predictor.predict(examples, run.tta)
+            if run.reference is not None and embeddings is not None:
+                quality.loc[readable, "distance"] = run.reference.distance(embeddings)
             if keep_embeddings and embeddings is not None:
                 with atomic_path(_vectors(path, run.key)) as temporary, temporary.open("wb") as file:
                     np.save(file, embeddings)

@@ -5,7 +5,8 @@ training have at most two sizes, and their parts at most four. Each gets a graph
 padded batches, because rows of padding would change the statistics of batch norm.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -35,6 +36,15 @@ class _Static(NamedTuple):
     inputs: list[Tensor | None]
     recording: Recording
 
+    def run(self, inputs: Inputs, seed: int) -> Tensor:
+        """Repeat the recording with other inputs."""
+        for memory, values in zip(self.inputs, inputs, strict=True):
+            if memory is not None and values is not None:
+                memory.copy_(values)
+        torch.manual_seed(seed)
+        self.recording.replay()
+        return self.recording.result
+
 
 class StepGraphs:
     """Calls a function as it is, or as a recording that has its inputs always in the same memory.
@@ -43,6 +53,8 @@ class StepGraphs:
     batch. It adds gradients to those of `network`, and returns a scalar without a gradient. It may change nothing else
     but buffers of the network. The gradients must stay in their memory: set them to zero, and not to None. If other
     parameters learn, other kernels are needed, and so are other graphs.
+
+    Each recording is compared with the function once, before it is used. If they differ, the function is called.
     """
 
     def __init__(self, network: nn.Module, record: Record) -> None:
@@ -55,50 +67,67 @@ class StepGraphs:
 
         The function must be the same in all calls.
         """
-        static = self._static(function, inputs, images) if self.is_possible else None
+        static = self._static(function, inputs, images, seed) if self.is_possible else None
         if static is None:
             torch.manual_seed(seed)
             return function(inputs, images)
-        for memory, values in zip(static.inputs, inputs, strict=True):
-            if memory is not None and values is not None:
-                memory.copy_(values)
-        torch.manual_seed(seed)
-        static.recording.replay()
-        return static.recording.result
+        return static.run(inputs, seed)
 
-    def _static(self, function: Function, inputs: Inputs, images: int) -> _Static | None:
+    def _static(self, function: Function, inputs: Inputs, images: int, seed: int) -> _Static | None:
         """Return the recording for inputs of this kind, or None if there can be none."""
         assert inputs[-1] is not None
         kind = len(inputs[-1]), images
         if kind not in self.recorded:
             memory = [None if values is None else values.clone() for values in inputs]
             try:
-                recording = self._without_effect(lambda: function(memory, images))
+                with self._without_effect():
+                    recording = self.record(lambda: function(memory, images))
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise
                 # The end of a recording raises an error of its own after the one that broke the recording.
-                cause = error.__context__ or error
-                log.warning("no CUDA graph of the training step, so a GPU may wait for Python in each step: %s", cause)
-                self.is_possible = False
-                self.recorded.clear()
+                self._give_up(error.__context__ or error)
                 return None
-            self.recorded[kind] = _Static(memory, recording)
+            static = _Static(memory, recording)
+            torch.manual_seed(seed)
+            expected = self._outcome(lambda: function(inputs, images))
+            if not all(map(_agree, expected, self._outcome(lambda: static.run(inputs, seed)))):
+                self._give_up("its gradients are not those of the step itself")
+                return None
+            self.recorded[kind] = static
         return self.recorded[kind]
 
-    def _without_effect(self, call: Callable[[], Tensor]) -> Recording:
-        """Record a call, and restore the buffers and gradients that its warm-up changed."""
+    def _give_up(self, cause: object) -> None:
+        log.warning("no CUDA graph of the training step, so a GPU may wait for Python in each step: %s", cause)
+        self.is_possible = False
+        self.recorded.clear()
+
+    def _outcome(self, call: Callable[[], Tensor]) -> list[Tensor]:
+        """Return the result, the gradients and the buffers that a call leaves, and restore those before it."""
+        with self._without_effect():
+            result = call()
+            gradients = [each.grad for each in self.network.parameters() if each.grad is not None]
+            return [tensor.detach().clone() for tensor in (result, *gradients, *self.network.buffers())]
+
+    @contextmanager
+    def _without_effect(self) -> Iterator[None]:
+        """Restore the buffers and the gradients that the body changes."""
         parameters = list(self.network.parameters())
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         before = [(tensor, tensor.clone()) for tensor in (*self.network.buffers(), *gradients)]
         try:
-            return self.record(call)
+            yield
         finally:
             for parameter in parameters:
                 if parameter.grad is not None:
                     parameter.grad.zero_()
             for tensor, values in before:
                 tensor.copy_(values)
+
+
+def _agree(one: Tensor, other: Tensor) -> bool:
+    """Tell whether two tensors are equal up to the rounding of bfloat16."""
+    return torch.allclose(one.double(), other.double(), rtol=0, atol=0.01 * float(one.abs().max() + 1e-6))
 
 
 def cuda_recorder(device: torch.device) -> Record:

@@ -39,16 +39,16 @@ def fault(subject: str, text: str, cure: str) -> Finding:
     return Finding("FAULT", subject, text, cure)
 
 
-def has_fault(findings: Sequence[Finding]) -> bool:
-    """Tell whether one of the findings is a fault."""
-    return any(finding.level == "FAULT" for finding in findings)
+def faults(findings: Sequence[Finding]) -> list[str]:
+    """Return what each fault is about, and what was seen."""
+    return [f"{finding.subject}: {finding.text}" for finding in findings if finding.level == "FAULT"]
 
 
 def page(title: str, findings: Sequence[Finding]) -> str:
     """Return the findings as a plain text, and at its end how many faults and warnings there are."""
     lines = [title, "", *(line for finding in findings for line in _lines(finding))]
-    faults, warnings = (sum(finding.level == level for finding in findings) for level in ("FAULT", "warning"))
-    return "\n".join([*lines, "", f"Faults: {faults}, warnings: {warnings}.", ""])
+    warnings = sum(finding.level == "warning" for finding in findings)
+    return "\n".join([*lines, "", f"Faults: {len(faults(findings))}, warnings: {warnings}.", ""])
 
 
 def _lines(finding: Finding) -> list[str]:

@@ -55,6 +55,7 @@ def study(tmp_path):
     (results / "split").mkdir()
     predictions.to_parquet(results / "predict/probe.parquet")
     train.to_parquet(results / "split/train.parquet")
+    test.drop(columns=["target", "fold"]).to_parquet(results / "split/test.parquet")
     return results, test, predictions
 
 

@@ -95,6 +95,26 @@ def test_a_step_that_cannot_be_recorded_is_taken_as_it_is(examples, caplog):
     assert "operation not permitted when recording" in caplog.text
 
 
+def test_a_recording_with_other_gradients_is_not_used(examples, caplog):
+    recipe = recipe_of("sgd, dropout")
+    made = learner(examples, recipe)
+
+    def record(call) -> Recording:
+        result = call()
+
+        def replay() -> None:
+            call()
+            next(made.network.parameters()).grad.mul_(1.5)
+
+        return Recording(replay, result)
+
+    made._graphs = lambda: StepGraphs(made.network, record)
+    made.graphs = made._graphs()
+    found = trained(made, examples)
+    assert all(map(torch.equal, trained(learner(examples, recipe), examples), found))
+    assert "its gradients are not those of the step itself" in caplog.text
+
+
 def test_a_lack_of_memory_in_a_recording_is_the_error_of_every_step(examples):
     made = learner(examples, recipe_of("adam"), Recorder(torch.OutOfMemoryError("CUDA out of memory")))
     with pytest.raises(InputError, match=r"not enough memory on the device for 8 images"):

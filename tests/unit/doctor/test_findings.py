@@ -1,6 +1,6 @@
 """The page of the doctor."""
 
-from melanoma.doctor.findings import fault, has_fault, note, ok, page, warning
+from melanoma.doctor.findings import fault, faults, note, ok, page, warning
 
 
 def test_the_page_shows_each_finding_its_cure_and_the_counts():
@@ -12,7 +12,8 @@ def test_the_page_shows_each_finding_its_cure_and_the_counts():
 
 
 def test_only_a_fault_is_a_fault():
-    assert has_fault([fault("GPU", "none", "")]) and not has_fault([note("GPU", "far"), warning("disk", "", "")])
+    assert faults([fault("GPU", "none", "")]) == ["GPU: none"]
+    assert not faults([note("GPU", "far"), warning("disk", "", "")])
 
 
 def test_a_command_is_not_broken_at_its_hyphens():
