@@ -112,6 +112,7 @@ rule write_report:
         catalog=CATALOG,
         images=STORE if HAS_IMAGES else [],
         quality=QUALITY if HAS_IMAGES else [],
+        explanations=EXPLANATIONS,
         external=EXTERNAL_TESTS[0] if "test" in EXTERNAL_ROLES else [],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],

@@ -51,6 +51,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--test-access-log", type=Path, metavar="JSONL", help="test-set access log")
     add("--fusions", nargs="*", default=[], metavar="NAME=JSON", help="weights of each fusion, of fuse.py")
     add("--truths", nargs="*", type=Path, default=[], metavar="JSON", help="AUROCs of the best possible model")
+    add("--explanations", type=Path, metavar="NPZ", help="maps and importances of the selected model, of explain.py")
     add("--logs", type=Path, metavar="FOLDER", help="logs of the study, with Snakemake's benchmark files")
     add("--tables", type=Path, metavar="FOLDER", help="folder of the tables; its other files are deleted")
     add("--output", type=Path, required=True, metavar="HTML", help="the report")

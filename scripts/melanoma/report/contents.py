@@ -20,7 +20,8 @@ from melanoma.evaluation.results import ModelMetrics
 from melanoma.evaluation.summary import apart, interval_note
 from melanoma.predictions.test_access_log import EXTERNAL, Count, accesses, read_access_log
 from melanoma.report import charts, cohort_tables, costs, data_tables, result_tables
-from melanoma.report.gallery import read_png, webp
+from melanoma.report.explanations import Explanations, explanations
+from melanoma.report.gallery import Gallery, read_png, webp
 from melanoma.report.sources import Frames, Sources
 from melanoma.report.tables import Table, plain
 
@@ -128,6 +129,16 @@ def figure(name: str, path: Path) -> Figure:
     return {"uri": uri, "caption": caption.read_text().strip() if caption.exists() else name.replace("_", " ")}
 
 
+def explain(
+    sources: Sources, frames: Frames | None, pictures: Gallery | None, identifiers: bool
+) -> Explanations | None:
+    """Return the explanations, and add their pictures to the others; None without a file, images or maps."""
+    if sources.explanations is None or frames is None or pictures is None:
+        return None
+    found = explanations(sources.explanations, frames.test, pictures["thumbnails"], identifiers)
+    return found if found["cases"] or found["importance"] else None
+
+
 def best_possible(paths: Sequence[Path]) -> dict[str, float]:
     """Return the AUROC of the best possible model on generated images by what it reads: joint, image or metadata.
 
@@ -190,6 +201,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
     drawn = draw(sources, metrics, calibration, kinds, shown)
     frames = Frames.read(sources, study)
     pictures = frames.gallery(sources, study, shown) if frames else None
+    explained = explain(sources, frames, pictures, study.report.identifiers)
     without_pixels = [name for name, kind in kinds.items() if kind == "metadata"]
     beside = sorted(without_pixels, key=lambda name: metrics[name]["auroc"]["value"])[-1:]
     learning = charts.learning(sources.histories)
@@ -217,6 +229,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         **(result_tables.shortcut_tables(shortcuts, shown, selected) if shortcuts else {}),
         **(frames.tables() if frames else {}),
         **cohort_tables.cohort_tables(metrics, _json(sources.external), shown, selected),
+        "importance": explained["importance"] if explained else None,
         "parts": leakage["parts"] if leakage else None,
         "leaks": data_tables.leaks(leakage["findings"], study.report.identifiers) if leakage else None,
         "licenses": data_tables.license_table(sources.catalog) if sources.catalog else None,
@@ -259,6 +272,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
             (name, title, text.format(level=f"{level:.0%}", drawn=drawn_by)) for name, title, text in CURVES
         ],
         "gallery": pictures,
+        "explained": explained,
         "hidden_images": pictures is not None and not pictures["thumbnails"],
         "config": yaml.safe_dump(study.dump(), sort_keys=False, allow_unicode=True),
         "command": f"snakemake --cores all --configfile {' '.join(map(str, sources.study))}",

@@ -47,6 +47,7 @@ class Sources:
     test: Path | None = None
     left_out: Path | None = None
     images: Path | None = None
+    explanations: Path | None = None
     logs: Path | None = None
 
 
