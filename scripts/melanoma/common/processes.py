@@ -13,8 +13,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 log = logging.getLogger("melanoma")
 SNAKEMAKE = "MELANOMA_SNAKEMAKE"
 LOCKS = Path(".snakemake/locks")
@@ -34,6 +32,8 @@ class ProcessId:
     @classmethod
     def current(cls) -> "ProcessId":
         """Return this process."""
+        import psutil  # doctor.py runs without any package, to say what is missing
+
         return cls(socket.gethostname(), os.getpid(), round(psutil.Process().create_time(), 2))
 
     @classmethod
@@ -54,6 +54,8 @@ class ProcessId:
         """Tell whether the process is known to have ended. Of another host, nothing is known."""
         if self.host != socket.gethostname():
             return False
+        import psutil
+
         try:
             process = psutil.Process(self.number)
             known = abs(process.create_time() - self.started) < MAX_CLOCK_CHANGE

@@ -35,7 +35,7 @@ def aggregated(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.Data
         table = table.assign(**_fold_logits(table, trainings))
     logits = pd.concat(runs.values(), ignore_index=True).groupby(["image", "part"])["logit"]
     spread = logits.std().rename(SPREAD).dropna()
-    return table if spread.empty else table.merge(spread, how="left", on=["image", "part"], validate="1:1")
+    return table if spread.empty else table.merge(spread, how="left", on=["image", "part"], validate="m:1")
 
 
 def seed_names(names: Iterable[str]) -> list[str]:
