@@ -16,7 +16,7 @@ from melanoma.common.files import digest_file, read_csv, read_intact, read_json,
 from melanoma.images.shards import read_file
 from melanoma.images.store import ImageStore
 from melanoma.predictions.test_access_log import read_access_log
-from melanoma.report.page import figure
+from melanoma.report.contents import figure
 from melanoma.tables.tables import read_frame
 from melanoma.training.saved_network import from_safetensors
 

@@ -261,7 +261,7 @@ def test_copied_results_run_nothing_once_their_record_is_restored(copied):
     assert done.returncode == 0, done.stderr
     assert planned(copied, *TINY) == {}
     again, _ = rerun(copied, put("fuse", "significance_level", value=0.1))
-    assert again == {"select_model", "plot_evaluation", "write_report"}
+    assert again == {"select_model", "explain", "plot_evaluation", "write_report"}
 
 
 def test_a_copied_file_that_is_damaged_is_named_and_nothing_is_restored(copied):

@@ -11,9 +11,9 @@ PROFILES = ROOT / "profiles"
 RULES = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
 
 
-def test_the_profile_that_every_run_reads_sets_no_option():
+def test_the_profile_that_every_run_reads_sets_one_option():
     profile = yaml.safe_load((PROFILES / "default/config.yaml").read_text())
-    assert set(profile) == {"__use_yte__", "__definitions__"}
+    assert set(profile) == {"__use_yte__", "__definitions__", "rerun-incomplete"}
 
 
 def test_no_rule_retries_by_itself():

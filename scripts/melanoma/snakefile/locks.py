@@ -8,8 +8,10 @@ names for what is replaced.
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import snakemake.workflow
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -18,15 +20,15 @@ from snakemake.workflow import Workflow
 
 from melanoma.common.processes import SNAKEMAKE, ProcessId, is_orphan, lock_owners
 
+LONGEST_END = 300  # seconds that a job may take from the end of its Snakemake to its own: it saves a checkpoint
+
 
 def go_on_after_a_kill(workflow: Workflow) -> None:
-    """Let Snakemake remove the locks of killed ones, and make the files anew that these left incomplete.
+    """Let Snakemake remove the locks of killed ones, after their jobs have ended.
 
     Raises WorkflowError in a job of a scheduler whose Snakemake has ended: it would delete the files of another one.
     """
     snakemake.workflow.FilePersistence = NamedLocks
-    if workflow.dag_settings is not None:
-        workflow.dag_settings.force_incomplete = True
     if workflow.remote_exec and is_orphan():
         raise WorkflowError(
             f"the Snakemake that submitted this job ({os.environ[SNAKEMAKE]}) has ended, so this job does nothing"
@@ -62,8 +64,21 @@ def _remove_locks_of_killed() -> None:
     killed = {path: owner for path, owner in lock_owners().items() if owner.is_gone()}
     for owner in sorted(set(map(str, killed.values()))):
         logger.warning(f"A Snakemake was killed here ({owner}). Its lock is removed, and this one goes on.")
+        _wait_for_jobs(owner)
     for path in killed:
         path.unlink(missing_ok=True)
+
+
+def _wait_for_jobs(owner: str) -> None:
+    """Wait until the jobs on this host of a Snakemake that was killed have noticed it, so that none writes any more."""
+    jobs = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(SNAKEMAKE) == owner and process.pid != os.getpid():
+                jobs.append(process)
+    if jobs:
+        logger.warning(f"Waiting until its {len(jobs)} processes have ended.")
+    psutil.wait_procs(jobs, timeout=LONGEST_END)
 
 
 def _message(owners: Iterable[ProcessId]) -> str:
