@@ -13,6 +13,7 @@ import pytest
 
 from melanoma.common.errors import InputError
 from melanoma.common.files import digest_file, read_csv, read_intact, read_json, read_parquet, read_yaml
+from melanoma.explain.explanation_file import read_explanations
 from melanoma.images.shards import read_file
 from melanoma.images.store import ImageStore
 from melanoma.predictions.test_access_log import read_access_log
@@ -42,15 +43,17 @@ READERS: dict[str, Callable[[Path], object]] = {
     ".jsonl": read_access_log,
     ".safetensors": lambda path: repr(from_safetensors(path.read_bytes(), path)),
     "shard_count": read_intact,
+    ".npz": lambda path: repr(read_explanations(path)),
 }
+READ_BY_PEOPLE = (".txt", ".html", ".pdf", ".tex")
 
 
 def files(results: Path) -> dict[str, list[Path]]:
     """Return the files that a later stage reads, by kind. Of report/, that is the figures; the rest people read."""
     found: dict[str, list[Path]] = {}
     for path in sorted(each for each in results.rglob("*") if each.is_file()):
-        is_read = path.parent.name != "report" or digest_file(path).exists()
-        if is_read and not path.name.startswith(".") and path.suffix not in (".txt", ".html"):
+        is_read = "report" not in path.relative_to(results).parts or digest_file(path).exists()
+        if is_read and not path.name.startswith(".") and path.suffix not in READ_BY_PEOPLE:
             found.setdefault(path.suffix or path.name, []).append(path)
     return found
 
