@@ -13,11 +13,7 @@ from small_training import TinyStudy
 def test_signals_to_the_process_group_at_random_moments(tmp_path):
     """GROUP_SIGNALS sets how many trainings they stop, FAULT_SEED at which moments."""
     study = TinyStudy(tmp_path, epochs=15, monitor="last")
-    study.train("warm-up")
-    started = time.monotonic()
-    study.train("whole")
-    whole = time.monotonic() - started
-    expected = study.results("whole")
+    expected, whole = study.undisturbed()
     draw = random.Random(os.environ.get("FAULT_SEED", 1))
     wanted, stopped, runs = int(os.environ.get("GROUP_SIGNALS", 4)), 0, 0
     while stopped < wanted:
