@@ -25,13 +25,14 @@ from melanoma.common.stopwatch import Stopwatch
 from melanoma.compute.device import compute_device
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preempted, Preemption
-from melanoma.compute.progress_report import curves, process_age, report_epoch, report_start
+from melanoma.compute.progress_report import curves, gpu_figures, process_age, report_epoch, report_start
 from melanoma.config.facts import training_recipe
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_columns import require_inputs
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.device.images import device_images
 from melanoma.device.readback import Readback
+from melanoma.device.work_time import WorkTime
 from melanoma.images.store import ImageStore
 from melanoma.models.pretrained import weights_digest
 from melanoma.training.checkpoint import Checkpoints
@@ -116,7 +117,7 @@ def train(
                 break
             trainer.train_epoch(epoch)
             row = trainer.finish_epoch(epoch)
-            report_epoch(epoch + 1, run.epochs, row, trainer.stopwatch, trainer.device, writer)
+            report_epoch(epoch + 1, run.epochs, row, trainer.stopwatch, writer)
     return trainer.result(), pd.DataFrame(trainer.position["history"], columns=HISTORY)
 
 
@@ -189,10 +190,11 @@ class Trainer:
     def _train_batches(self, epoch: int, batches: EpochBatches, numbered: Iterator[tuple[int, Batch]]) -> None:
         for number, batch in numbered:
             images, step = batches.global_sizes[number], self.position["step"] + 1
-            loss = self.learner.learn(batch, images, step, epoch + number / len(batches))
+            with WorkTime(self.device) as work:
+                loss = self.learner.learn(batch, images, step, epoch + number / len(batches))
             self.stopwatch.images += images
             self.position["batch"], self.position["step"] = number + 1, step
-            report = _Report(batches, number, Readback(self._shared(loss / images)))
+            report = _Report(batches, number, Readback(self._shared(loss / images)), work)
             stop, save = self._settle()
             self._pending = report
             if stop:
@@ -214,6 +216,7 @@ class Trainer:
             "learning_rate": self.recipe.optimizer.learning_rate * self.learner.rate_factor(epoch),
             "train_loss": self.position["loss"],
             **validation,
+            **gpu_figures(self.stopwatch, self.device),
         }
         history.append(row)
         if self.held_out is None or is_best(history, self.recipe.monitor):
@@ -269,6 +272,7 @@ class Trainer:
             return False, False
         report, self._pending = self._pending, None
         loss, stop, save = report.sums.read().tolist()
+        self.stopwatch.seconds["gpu"] += report.work.seconds()
         if self._is_starting:
             self._is_starting = False
             self.start.seconds["first batches"] = self.stopwatch.seconds["data"]
@@ -308,11 +312,12 @@ class _Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class _Report:
-    """The `sums` of a step, as `_shared` returns them, on the batch `number` of an epoch's `batches`."""
+    """The `sums` of a step, as `_shared` returns them, on batch `number` of an epoch's `batches`, and its `work`."""
 
     batches: EpochBatches
     number: int
     sums: Readback
+    work: WorkTime
 
     def not_finite(self, table: pd.DataFrame) -> str:
         names = table["image"].iloc[self.batches.order[self.batches.slices[self.number]]].tolist()
