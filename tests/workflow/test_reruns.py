@@ -80,6 +80,11 @@ def another_test(study: dict[str, Any]) -> None:
 
 PREDICTS = {"predict"}
 FUSES = {"fuse"}
+NEIGHBORS = {
+    "network": "nearest_neighbors",
+    "nearest_neighbors": {"network": "timm/resnet10t"},
+    "backbone": {"pretrained": False},
+}
 TRAINS = {"train_fold", "train_trial", "train_refit"}
 # What is in the table in words, as rules: those that must run, and those that must not.
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] = {
@@ -93,6 +98,11 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
     "`fuse.significance_level`": (put("fuse", "significance_level", value=0.1), set(), set()),
     "a new name for a model": (renamed, PREDICTS | FUSES | COMPARES, TRAINS),
     "`tta` of a model": (put("models", "cnn", "tta", value={"name": "flips"}), PREDICTS | FUSES | COMPARES, TRAINS),
+    "a new model of frozen features": (
+        put("models", "neighbors", value=NEIGHBORS),
+        {"embed", "predict_tabular"} | COMPARES,
+        TRAINS | PREDICTS | FUSES,
+    ),
     "a new fusion": (
         put("fusions", "added", value={"members": ["cnn", "joint"]}),
         FUSES | COMPARES - {"audit_models"},
