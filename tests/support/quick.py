@@ -17,7 +17,7 @@ from pathlib import Path
 from project import SCRIPTS
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["melanoma.training.trainer", "imblearn.over_sampling", "torch._dynamo"])
+_server.set_forkserver_preload(["melanoma.training.trainer", "imblearn.over_sampling"])
 
 
 def _start_server() -> None:
