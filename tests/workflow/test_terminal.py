@@ -36,7 +36,7 @@ def test_each_job_is_one_line_with_its_log_and_snakemakes_log_has_the_rest(tmp_p
     code, lines = shown(folder, "results/tiny/catalog/catalog.parquet")
     assert code == 0
     jobs = [match for match in map(LINE.match, lines) if match]
-    assert [match[1] for match in jobs].count("build_catalog") == 1 and len(jobs) == 5
+    assert [match[1] for match in jobs].count("build_catalog") == 1 and len(jobs) == 3
     assert all((folder / match[2]).exists() for match in jobs)
     assert max(map(len, lines)) < 200 and len(lines) < 60
     (log,) = (folder / ".snakemake/log").glob("*.snakemake.log")
