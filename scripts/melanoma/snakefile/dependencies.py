@@ -123,7 +123,7 @@ def _write_meaning(node: Any, parts: list[str]) -> None:
 
 
 @cache
-def _deciding_fields(kind: type[ast.AST]) -> list[str]:
+def _deciding_fields(kind: Any) -> list[str]:
     """Return the fields of a kind of node, without the context, which its place decides."""
     return [name for name in kind._fields if name != "ctx"]
 
