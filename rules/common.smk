@@ -21,12 +21,12 @@ from melanoma.snakefile.terminal import show_one_line_a_job
 from melanoma.snakefile.trainings import Trainings, seed_option
 
 STARTED = time.time()
+RESULTS = f"results/{study.study}"
 find_programs(Path(workflow.basedir, "profiles"))
-show_one_line_a_job(workflow.output_settings)
+show_one_line_a_job(workflow.output_settings, Path(RESULTS))
 retry_temporary_failures(STARTED)
 go_on_after_a_kill(workflow)
 
-RESULTS = f"results/{study.study}"
 LOGS = f"logs/{study.study}"
 SCRIPTS = os.path.relpath(f"{workflow.basedir}/scripts")
 ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
