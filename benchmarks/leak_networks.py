@@ -1,7 +1,7 @@
 """Measures what a leak is worth to a network: the same test images, scored with and without their patients' others.
 
 snakemake --cores 2 --configfile tests/studies/isic2020_subset.yaml -- results/isic2020_subset/split/split.parquet
-python benchmarks/leak_networks.py --study results/isic2020_subset --folder leak --seeds 3
+python benchmarks/leak_networks.py --study results/isic2020_subset --folder leak
 
 Each group of linked images (patients, pairs) that has several images is divided into two halves. One network is trained
 on all images of other groups. Another one has a group's other half in the place of as many of them, of the same
@@ -200,7 +200,7 @@ def main() -> None:
     what = options.add_mutually_exclusive_group(required=True)
     what.add_argument("--folder", type=Path, help="folder of the weights and scores")
     what.add_argument("--splits", type=Path, metavar="FOLDER", help="folder of apart.csv and mixed.csv, to write")
-    options.add_argument("--seeds", type=int, default=3, help="number of divisions, each with its own trainings")
+    options.add_argument("--seeds", type=int, default=4, help="number of divisions, each with its own trainings")
     args = options.parse_args()
     images = study_images(args.study)
     if args.splits:
@@ -234,13 +234,14 @@ def page(images: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
     yield (
         f"{len(images)} images of {images['group'].nunique()} patients. {images.duplicated('group', keep=False).sum()}"
         f" images are of the {images.loc[images.duplicated('group'), 'group'].nunique()} patients with several. Each of"
-        " these is test once for each seed. Both networks have the same number of training images of each class (in the"
-        f" first fold {len(fold.apart)}), the same seed and the same order. Mixed, some of them (there {replaced}) are"
-        " other images of the test's patients. Apart, none is.\n"
+        " these is test once for each seed. Two networks score it. Both have the same number of training images of each"
+        f" class, {len(fold.apart)} in the first fold, with the same seed in the same order. For the one (mixed), some"
+        f" of them, there {replaced}, are other images of the test's patients; for the other one (apart), none.\n"
     )
     yield (
         "AUROC among images that the same network scored, over all networks, with 95 % confidence intervals over"
-        " patients. The difference is paired.\n"
+        " patients. The difference is paired. An image can be in the second row for one seed and in the third row for"
+        " another.\n"
     )
     yield markdown(["test images", "images", "melanomas", "patients", *ARMS, "difference"], table)
     yield (
