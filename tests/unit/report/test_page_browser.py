@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import write_report as script
 from finished_study import report_options
 from in_process import call
-from melanoma.common.files import read_json
+from melanoma.common.files import read_json, read_yaml, write_yaml
 from melanoma.stats.metrics import confusion
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -55,6 +55,15 @@ def opened(browser: Browser, report: Path, width: int = WIDE, scheme: str = "lig
     page.wait_for_selector("html[data-ready]", state="attached")
     assert said == [address]
     return page
+
+
+def test_a_shareable_page_works_without_the_charts_that_it_lacks(browser: Browser, study: Path, tmp_path: Path) -> None:
+    write_yaml(tmp_path / "study.yaml", read_yaml(study / "study.yaml") | {"report": {"shareable": True}})
+    changed = {"selected_model": study / "selected_model.json", "study": tmp_path / "study.yaml"}
+    call(script, *report_options(study, **changed), "--output", tmp_path / "report.html")
+    page = opened(browser, tmp_path)
+    assert page.locator("[data-chart=roc] svg").count() == 1 and page.locator("[data-chart=decision]").count() == 0
+    page.context.close()
 
 
 @pytest.fixture(scope="module")
