@@ -30,7 +30,7 @@ from melanoma.images.store import ImageStore
 from melanoma.predictions.table import named_path, named_paths
 from melanoma.training.sampling import epoch_counts
 
-HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc"]
+HISTORY = ["epoch", "train_loss", "train_auroc", "validation_loss", "validation_auroc"]
 SAMPLES = 16  # images of each class
 SAMPLES_SEED = 1
 SHEET_IMAGES = 2  # images of each class
