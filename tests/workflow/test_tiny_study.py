@@ -29,6 +29,7 @@ from workflow import (
 
 # The only rules that open the labels of the test.
 EVALUATIONS = {"audit_models", "evaluate", "analyze_shortcuts", "compare_seeds", "explain"}
+ROBUSTNESS = "evaluate_robustness"  # as well, if a study has evaluate.robustness
 # The only rule that opens the labels of external tests.
 EXTERNAL = {"evaluate_external"}
 # One worker runs these, so that the tiny study runs once.
@@ -111,9 +112,12 @@ def test_snakemakes_own_report_holds_the_figures(finished):
 def test_only_what_evaluates_is_given_test_labels(finished):
     """The labels of the test are one file, beside the catalog that the split is made from."""
     folder, _ = finished
-    printed = snakemake(folder, "-n", "--forceall", *TINY)
+    robust = folder / "tests/studies/robust.yaml"
+    robust.write_text("evaluate: {robustness: [3]}")
+    printed = snakemake(folder, "-n", "--forceall", *TINY, robust)
+    robust.unlink()
     blocks = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)\n", printed, re.MULTILINE)
-    assert {name for name, inputs in blocks if "test_labels" in inputs} == EVALUATIONS
+    assert {name for name, inputs in blocks if "test_labels" in inputs} == EVALUATIONS | {ROBUSTNESS}
     assert {name for name, inputs in blocks if "external_labels" in inputs} == EXTERNAL
     assert {name for name, inputs in blocks if "catalog.parquet" in inputs} == {
         *("prepare_shard", "find_near_duplicates", "split_study", "write_report")
