@@ -28,8 +28,10 @@ from workflow import (
 )
 
 # The only rules that open the labels of the test.
-EVALUATIONS = {"audit_models", "evaluate", "analyze_shortcuts", "compare_seeds", "explain"}
-ROBUSTNESS = "evaluate_robustness"  # as well, if a study has evaluate.robustness
+EVALUATIONS = {
+    *("audit_models", "evaluate", "analyze_shortcuts"),
+    *("compare_seeds", "evaluate_robustness", "explain"),
+}
 # The only rule that opens the labels of external tests.
 EXTERNAL = {"evaluate_external"}
 # One worker runs these, so that the tiny study runs once.
@@ -76,6 +78,9 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
         assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
     assert (results / "evaluate" / "summary.txt").read_text().strip() in printed
     assert any("results/tiny/report/report.html" in line for line in printed.splitlines()[-5:])
+    robustness = read_json(results / "evaluate" / "robustness.json")
+    assert set(robustness) == {"cnn", "joint"} and set(robustness["cnn"]["corrupted"]["blur"]) == {"3"}
+    assert robustness["cnn"]["original"]["value"] == metrics["cnn"]["auroc"]["value"]
     page = (results / "report" / "report.html").read_text()
     assert "data:image/svg+xml" in page and not re.search(r'(?:src|href)="(?!data:|#)', page)
     assert pd.read_csv(results / "report/tables/models.csv")["model"].nunique() == len(metrics)
@@ -112,12 +117,9 @@ def test_snakemakes_own_report_holds_the_figures(finished):
 def test_only_what_evaluates_is_given_test_labels(finished):
     """The labels of the test are one file, beside the catalog that the split is made from."""
     folder, _ = finished
-    robust = folder / "tests/studies/robust.yaml"
-    robust.write_text("evaluate: {robustness: [3]}")
-    printed = snakemake(folder, "-n", "--forceall", *TINY_EXTERNAL, robust)
-    robust.unlink()
+    printed = snakemake(folder, "-n", "--forceall", *TINY_EXTERNAL)
     blocks = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)\n", printed, re.MULTILINE)
-    assert {name for name, inputs in blocks if "test_labels" in inputs} == EVALUATIONS | {ROBUSTNESS}
+    assert {name for name, inputs in blocks if "test_labels" in inputs} == EVALUATIONS
     assert {name for name, inputs in blocks if "external_labels" in inputs} == EXTERNAL
     assert {name for name, inputs in blocks if "catalog.parquet" in inputs} == {
         *("prepare_shard", "find_near_duplicates", "split_study", "write_report")
