@@ -135,7 +135,10 @@ def decision(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics], 
 
 @styled
 def robustness(results: Mapping[str, Robustness]) -> Figure:
-    """Draw the AUROC over the severity of each corruption, with intervals: a panel for each, a line for each model."""
+    """Draw the AUROC over the severity of each corruption, with intervals: a panel for each, a line for each model.
+
+    The lines are a little apart, so that their intervals do not hide each other.
+    """
     corruptions = list(next(iter(results.values()))["corrupted"])
     rows = ceil(len(corruptions) / 3)
     figure = Figure(figsize=(8.4, 0.5 + 2.3 * rows + 0.18 * ceil(len(results) / 3)))
@@ -143,17 +146,16 @@ def robustness(results: Mapping[str, Robustness]) -> Figure:
     for axes, corruption in zip(grid.flat, corruptions, strict=False):
         for number, (name, entry) in enumerate(results.items()):
             areas = {"0": entry["original"], **entry["corrupted"][corruption]}
-            severities, intervals = [float(severity) for severity in areas], list(areas.values())
-            axes.plot(
-                severities, [area["value"] for area in intervals], marker="o", markersize=3, **line(number), label=name
-            )
-            _bars(axes, severities, intervals, 0, line(number)["color"])
+            places = [float(severity) + 0.1 * (number - (len(results) - 1) / 2) for severity in areas]
+            values = [area["value"] for area in areas.values()]
+            axes.plot(places, values, marker="o", markersize=3, **line(number), label=name)
+            _bars(axes, places, list(areas.values()), 0, line(number)["color"])
         axes.axhline(0.5, **CHANCE)
         axes.set(title=corruption.replace("_", " "))
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
     figure.supxlabel("Severity (0: the images as they are)", fontsize=9)
     figure.supylabel("Test AUROC", fontsize=9)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 
