@@ -182,6 +182,13 @@ class Report(Section):
             "Show images. `null` shows those that the demo generated or whose license is a Creative Commons license."
         ),
     )
+    shareable: Flag = Field(
+        default=False,
+        description=(
+            "Write a report for strangers: without photographs, without names, and without counts of 1 to 9 and what"
+            " would give them back; see docs/privacy.md."
+        ),
+    )
 
 
 class Study(Section):

@@ -245,6 +245,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         "tables": tables,
         "kinds": kinds,
         "shown": shown,
+        "found": metrics[shown]["sensitivity_at_90_specificity"],
         "selected": selected,
         "level": level,
         "digits": digits,

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import write_report as script
 from finished_study import report_options
 from in_process import call
-from melanoma.common.files import read_json
+from melanoma.common.files import read_json, read_yaml, write_yaml
 from melanoma.stats.metrics import confusion
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -57,13 +57,21 @@ def opened(browser: Browser, report: Path, width: int = WIDE, scheme: str = "lig
     return page
 
 
+def test_a_shareable_page_works_without_the_charts_that_it_lacks(browser: Browser, study: Path, tmp_path: Path) -> None:
+    write_yaml(tmp_path / "study.yaml", read_yaml(study / "study.yaml") | {"report": {"shareable": True}})
+    changed = {"selected_model": study / "selected_model.json", "study": tmp_path / "study.yaml"}
+    call(script, *report_options(study, **changed), "--output", tmp_path / "report.html")
+    page = opened(browser, tmp_path)
+    assert page.locator("[data-chart=roc] svg").count() == 1 and page.locator("[data-chart=decision]").count() == 0
+    page.context.close()
+
+
 @pytest.fixture(scope="module")
 def page(browser: Browser, report: Path) -> Page:
     return opened(browser, report)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [WIDE, PHONE])
+@pytest.mark.parametrize(("width", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
 def test_the_page_is_accessible_and_no_wider_than_the_screen(
     browser: Browser, report: Path, width: int, scheme: str
 ) -> None:

@@ -70,6 +70,7 @@
     return places;
   }
   function chart(holder, { x, y, series, lines = [], mark, label }) {
+    if (!holder) return; // a shareable report lacks some charts
     const W = Math.min(Math.max(holder.clientWidth - 30, 260), 640), H = Math.round(0.78 * W);
     const scale = (axis, from, to) => {
       const place = axis.log ? Math.log : (value) => value;
