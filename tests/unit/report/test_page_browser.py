@@ -71,7 +71,8 @@ def page(browser: Browser, report: Path) -> Page:
     return opened(browser, report)
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_the_page_is_accessible_and_no_wider_than_the_screen(
     browser: Browser, report: Path, width: int, scheme: str
 ) -> None:

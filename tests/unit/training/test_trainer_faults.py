@@ -20,7 +20,7 @@ def test_after_any_faults_training_ends_in_the_same_bits(tmp_path):
     study = TinyStudy(tmp_path, epochs=6, monitor="last")
     expected, whole = study.undisturbed()
     draw = random.Random(os.environ.get("FAULT_SEED", 1))
-    wanted, faults, runs = int(os.environ.get("FAULTS", 12)), 0, 0
+    wanted, faults, runs = int(os.environ.get("FAULTS", 20)), 0, 0
     while faults < wanted:
         runs += 1
         name = f"run-{runs}"
