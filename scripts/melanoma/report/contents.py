@@ -229,6 +229,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         **(result_tables.shortcut_tables(shortcuts, shown, selected) if shortcuts else {}),
         **(frames.tables() if frames else {}),
         **cohort_tables.cohort_tables(metrics, _json(sources.external), shown, selected),
+        "robustness": cohort_tables.robustness(_json(sources.robustness) or {}, selected, digits),
         "importance": explained["importance"] if explained else None,
         "parts": leakage["parts"] if leakage else None,
         "leaks": data_tables.leaks(leakage["findings"], study.report.identifiers) if leakage else None,

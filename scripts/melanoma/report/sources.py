@@ -39,6 +39,7 @@ class Sources:
     histories: Mapping[str, Path] = field(default_factory=dict)
     external: Path | None = None
     seeds: Path | None = None
+    robustness: Path | None = None
     test_access_log: Path | None = None
     fusions: Mapping[str, Path] = field(default_factory=dict)
     truths: Sequence[Path] = ()

@@ -29,11 +29,12 @@ class EpochRow(ValidationFigures, GpuFigures):
     epoch: int
     learning_rate: float
     train_loss: float
+    train_auroc: float
 
 
 HISTORY = [
-    "epoch", "learning_rate", "train_loss", "validation_loss", "validation_auroc", "validation_average_precision",
-    "images_per_second", "gpu_utilization", "gpu_memory_gb",
+    "epoch", "learning_rate", "train_loss", "train_auroc", "validation_loss", "validation_auroc",
+    "validation_average_precision", "images_per_second", "gpu_utilization", "gpu_memory_gb",
 ]  # fmt: skip
 
 

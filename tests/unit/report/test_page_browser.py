@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
     pytest.mark.xdist_group("browser"),
 ]
-WIDE, PHONE = 1440, 390
+WIDE, PHONE, PAPER = 1440, 390, 703
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,17 @@ def test_the_page_is_accessible_and_no_wider_than_the_screen(
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.context.close()
+
+
+def test_a_print_is_legible_from_a_dark_screen_and_has_all_columns(browser: Browser, report: Path) -> None:
+    page = opened(browser, report, PAPER, "dark")
+    page.emulate_media(media="print")
+    results = Axe().run(page, options={"runOnly": ["color-contrast"]})
+    assert results.violations_count == 0, results.generate_report()
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    widest = page.evaluate("Math.max(...[...document.querySelectorAll('table')].map((each) => each.scrollWidth))")
+    assert background == "rgb(255, 255, 255)" and widest <= PAPER
     page.context.close()
 
 
