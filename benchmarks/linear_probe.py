@@ -1,4 +1,4 @@
-"""Compares linear probes of pretrained EfficientNet-Lites with a metadata model, on the folds of a study.
+"""Compares probes and neighbors on features of EfficientNet-Lites with a metadata model, on the folds of a study.
 
 snakemake --cores 2 --configfile tests/studies/isic2020_subset.yaml --config images='{size: 288}' \\
     -- results/isic2020_subset/split/train.parquet
@@ -29,11 +29,11 @@ from melanoma.training.embedder import embed
 SIDES = {0: 224, 2: 288}
 
 
-def probe(number: int, folder: Path, head: str) -> Recipe:
-    """Return the recipe of a linear probe on EfficientNet-Lite`number`, whose weights file is in `folder`."""
+def probe(number: int, folder: Path, head: str, kind: str = "linear_probe") -> Recipe:
+    """Return the recipe of a model on features of EfficientNet-Lite`number`, whose weights file is in `folder`."""
     network = f"timm/tf_efficientnet_lite{number}"
     backbone = {"weights": str(folder / f"lite{number}.pth")}
-    options = {"network": "linear_probe", "linear_probe": {"network": network}, "backbone": backbone}
+    options = {"network": kind, kind: {"network": network}, "backbone": backbone}
     return Recipe.model_validate(options | {"input_size": SIDES[number], "head": head})
 
 
@@ -68,6 +68,8 @@ def main() -> None:
             name = f"features of EfficientNet-Lite{number} at {side} px"
             models.append((name, probe(number, args.features, "image_only"), known))
             models.append((f"{name}, age, sex, site", probe(number, args.features, "image_and_metadata"), known))
+            neighbors = probe(number, args.features, "image_only", "nearest_neighbors")
+            models.append((f"nearest neighbors by {name}", neighbors, known))
         for _, recipe, embeddings in models:
             folds = sorted(train["fold"].unique())
             with Stopwatch() as fit:
@@ -90,7 +92,7 @@ def main() -> None:
         "# Linear probes on the features of a frozen network\n",
         conditions("one thread"),
         "The networks have ImageNet weights. The features of an image are the means over 8 views. A fit is that of all"
-        " folds and the refit, with the choice of the penalty.\n",
+        " folds and the refit, with the choice of the penalty or of the number of neighbors.\n",
         f"Pooled out-of-fold AUROC of {len(train)} images, {train['target'].sum()} melanomas,"
         f" {train['patient'].nunique()} patients, in {train['fold'].nunique()} folds. In brackets:"
         f" {CONFIDENCE:.0%} percentile intervals over {REPLICATES} bootstrap resamples of patients.\n",

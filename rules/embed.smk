@@ -1,4 +1,4 @@
-"""Embed: the features of all images by each frozen network, shared by all linear probes and folds that read them."""
+"""Embed: the features of all images by each frozen network, shared by all models and folds that read them."""
 
 EMBEDDINGS = f"{RESULTS}/embeddings/{{embedding}}.npz"
 

@@ -1,4 +1,4 @@
-"""Compute the features of all images by a frozen network, for linear probes.
+"""Compute the features of all images by a frozen network.
 
 python scripts/embed.py --recipe embedding.yaml --images images/images.h5 --output embeddings/network.npz
 """

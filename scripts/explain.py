@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
                 importance[single] = network_importance(trained, table.reset_index(), target)
         elif single in metadata_models:
             model = tabular.load(metadata_models[single])
-            if not model.recipe.is_probe:
+            if not model.recipe.reads_features:
                 importance[single] = metadata_importance(model, table.reset_index(), target)
     about = About(
         model=name,

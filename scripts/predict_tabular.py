@@ -1,4 +1,4 @@
-"""Fit a metadata model or a linear probe to the rows of each run; predict out of fold and test.
+"""Fit a metadata model or a model of frozen features to the rows of each run; predict out of fold and test.
 
 python scripts/predict_tabular.py --recipe recipe.yaml --train split/train.parquet --test split/test.parquet \\
     --folds 0 --test-by refit --output predict/forest.parquet --model train/forest/model.json
@@ -20,7 +20,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--train", type=Path, required=True, help="table of the training images, with their folds")
     parser.add_argument("--test", type=Path, required=True, help="table of the test images, without labels")
-    parser.add_argument("--embeddings", type=Path, help="features of the images, for a linear probe")
+    parser.add_argument("--embeddings", type=Path, help="features of the images, for a model of frozen features")
     parser.add_argument("--folds", type=int, nargs="+", required=True, help="the folds to predict")
     parser.add_argument(
         "--test-by", choices=["refit", "fold_mean"], default="refit", help="the models that predict the test images"

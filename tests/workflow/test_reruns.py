@@ -81,6 +81,11 @@ def another_test(study: dict[str, Any]) -> None:
 
 PREDICTS = {"predict"}
 FUSES = {"fuse"}
+NEIGHBORS = {
+    "network": "nearest_neighbors",
+    "nearest_neighbors": {"network": "timm/resnet10t"},
+    "backbone": {"pretrained": False},
+}
 TRAINS = {"train_fold", "train_trial", "train_refit"}
 # What is in the table in words, as rules: those that must run, and those that must not.
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] = {
@@ -98,6 +103,11 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
         put("models", "cnn", "tta", value={"name": "flips"}),
         PREDICTS | FUSES | COMPARES,
         TRAINS,
+    ),
+    "a new model of frozen features": (
+        put("models", "neighbors", value=NEIGHBORS),
+        {"embed", "predict_tabular"} | COMPARES,
+        TRAINS | PREDICTS | FUSES,
     ),
     "a new fusion": (
         put("fusions", "added", value={"members": ["cnn", "joint"]}),

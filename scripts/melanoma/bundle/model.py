@@ -30,7 +30,7 @@ Embedded = dict[tuple[str, str], NDArray[np.float32]]
 class BundledModel:
     """The models of a bundle by name and kind, and what bundle.json says about them.
 
-    `networks` also has the frozen networks. `frozen_networks` has the name of that of each linear probe.
+    `networks` also has the frozen networks. `frozen_networks` has the name of that of each model of frozen features.
     """
 
     about: BundleFile
@@ -86,7 +86,7 @@ class BundledModel:
         """Return the predictions of the bundle's model and of all its members by name, in the order of `table`.
 
         `networks` maps each network to its predictions (see `table.read_predictions`) of the images of `table`, which
-        has image, patient, age, sex and site. A linear probe needs the `embeddings` of its frozen network.
+        has image, patient, age, sex and site. A model of frozen features needs the `embeddings` of its network.
         """
         predictions = dict(networks)
         for name in self.about["models"]:
@@ -97,7 +97,7 @@ class BundledModel:
         return {name: rows.set_index("image").loc[table["image"]].reset_index() for name, rows in predictions.items()}
 
     def _with_features(self, name: str, table: pd.DataFrame, embeddings: Embedded | None) -> pd.DataFrame:
-        """Return `table` with the features that a linear probe reads; for another model as it is."""
+        """Return `table` with the features that a model of frozen features reads; for another model as it is."""
         network = self.frozen_networks.get(name)
         if network is None or embeddings is None:
             return table

@@ -139,7 +139,7 @@ def _add_onnx(results: Path, models: dict[str, Kind], files: dict[str, bytes]) -
 
 
 def _frozen_network(name: str, backbone: FrozenNetwork) -> dict[str, bytes]:
-    """Return the files of the network whose features a linear probe reads: those of a network with one training."""
+    """Return the files of the network whose features a model reads: those of a network with one training."""
     weights = f"models/{name}/{FROZEN}.safetensors"
     runs = {FROZEN: {"weights": weights, "test_from": 0}}
     values = {"tta": VIEWS.model_dump(), "test_runs": [FROZEN], "runs": runs}

@@ -4,7 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from melanoma.common.cli import log
 
@@ -13,10 +13,22 @@ Item = TypeVar("Item")
 SLOW_DATA = 0.1
 
 
+class GpuFigures(TypedDict, total=False):
+    """What a GPU did in the training part of an epoch, and the greatest memory that it needed so far; empty on a CPU.
+
+    `gpu_utilization` is the share of the time in which the GPU worked on steps.
+    """
+
+    images_per_second: float
+    gpu_utilization: float
+    gpu_memory_gb: float
+
+
 class Stopwatch:
     """Adds up the seconds of named parts of an epoch: data (waiting for a batch), training, validation, checkpoint.
 
-    Data is a part of training. `images` counts the images of the training.
+    Data is a part of training, and so is gpu, in which a GPU worked on steps. `images` counts the images of the
+    training.
     """
 
     def __init__(self) -> None:

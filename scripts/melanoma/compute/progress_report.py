@@ -10,7 +10,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from melanoma.common.cli import log
-from melanoma.common.stopwatch import Stopwatch
+from melanoma.common.stopwatch import GpuFigures, Stopwatch
 
 Writer = SummaryWriter | None
 _imported = time.monotonic()
@@ -32,17 +32,24 @@ def curves(folder: Path | None, epoch: int) -> Iterator[Writer]:
         writer.close()
 
 
-def report_epoch(
-    epoch: int, epochs: int, row: Mapping[str, object], stopwatch: Stopwatch, device: torch.device, writer: Writer
-) -> None:
-    """Report the figures of `epoch` of `epochs`, where its time went, and the greatest memory on a GPU so far.
+def gpu_figures(stopwatch: Stopwatch, device: torch.device) -> GpuFigures:
+    """Return the figures of the GPU for an epoch. A CPU has none, so that its history has the same bytes each time."""
+    if device.type == "cpu":
+        return {}
+    return {
+        "images_per_second": stopwatch.figures()["images_per_second"],
+        "gpu_utilization": stopwatch.seconds["gpu"] / stopwatch.seconds["training"],
+        "gpu_memory_gb": torch.cuda.max_memory_allocated(device) / 1e9,
+    }
+
+
+def report_epoch(epoch: int, epochs: int, row: Mapping[str, object], stopwatch: Stopwatch, writer: Writer) -> None:
+    """Report the figures of `epoch` of `epochs`, and where its time went.
 
     The figures of an epoch are the float values of its `row` of the history.
     """
     figures = {name: value for name, value in row.items() if isinstance(value, float)}
     figures |= stopwatch.figures()
-    if device.type == "cuda":
-        figures["gpu_memory_gb"] = torch.cuda.max_memory_allocated(device) / 1e9
     log.info(
         "epoch %d of %d: %s",
         epoch,

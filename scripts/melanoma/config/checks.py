@@ -132,11 +132,18 @@ def _option_errors(where: str, recipe: Recipe) -> Iterator[str]:
     """Find options that only another kind of model has."""
     if recipe.head == "image_and_metadata" and not recipe.reads_images:
         yield f"{where}.head: image_and_metadata needs an image network; {recipe.network} reads no image"
+    if recipe.head == "image_and_metadata" and recipe.network == "nearest_neighbors":
+        yield (
+            f"{where}.head: nearest_neighbors compares images alone; leave head out, and fuse the model with one that"
+            " reads metadata, or take linear_probe"
+        )
     if recipe.is_external != (recipe.file is not None):
         yield f"{where}.file: network external_predictions needs the file of predictions, and no other network has one"
     if recipe.inputs != Recipe.model_fields["inputs"].default:
         if not recipe.is_tabular:
             yield f"{where}.inputs: only for {', '.join(TABULAR_NETWORKS)}; {recipe.network} has its own"
+        elif recipe.network == "nearest_neighbors":
+            yield f"{where}.inputs: nearest_neighbors compares images alone; leave them out"
         elif not recipe.metadata_inputs:
             yield f"{where}.inputs: linear_probe reads them only with head image_and_metadata; set it"
     for key in ("seeds", "tune"):
@@ -167,9 +174,9 @@ def _network_errors(where: str, recipe: Recipe, stored: int) -> Iterator[str]:
             f" {recipe.input_size}; only resnest, efficientnet, and baseline_cnn with pooling average or levels take"
             " both. Choose scaled or center_crop"
         )
-    key, network = (
-        ("linear_probe.network", recipe.linear_probe.network) if recipe.is_probe else ("network", recipe.network)
-    )
+    key, network = "network", recipe.network
+    if recipe.reads_features:
+        key, network = f"{recipe.network}.network", getattr(recipe, recipe.network).network
     library, _, name = network.partition("/")
     if library == "timm" and not has_network(name):
         meant = " or ".join(f"timm/{match}" for match in nearest_networks(name))

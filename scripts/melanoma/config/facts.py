@@ -6,6 +6,7 @@ from typing import Any
 
 from melanoma.common.files import sha256
 from melanoma.config.base import Plain
+from melanoma.config.networks import FROZEN_FEATURES
 from melanoma.config.recipe import Recipe
 from melanoma.config.study import Study
 
@@ -34,13 +35,13 @@ def training_recipe(recipe: Recipe) -> Plain:
     options = recipe.as_read().dump()
     if recipe.is_external:
         return {key: options[key] for key in ("network", "file")}
-    if recipe.is_probe:
-        read = ("network", "seed", "head", "inputs", "input_size", "backbone", "precision", "linear_probe")
+    if recipe.reads_features:
+        read = ("network", "seed", "head", "inputs", "input_size", "backbone", "precision", recipe.network)
         return {key: options[key] for key in read}
     if recipe.is_tabular:
         return {key: options[key] for key in ("network", "seed", "inputs", recipe.network) if key in options}
     unread = {*INDIFFERENT, "tta", "tune", "seeds", "file", "inputs"}
-    unread |= {"random_forest", "gradient_boosting", "linear_probe", "baseline_cnn"} - {recipe.network}
+    unread |= {"random_forest", "gradient_boosting", *FROZEN_FEATURES, "baseline_cnn"} - {recipe.network}
     if not recipe.is_backbone:
         unread |= {"backbone"}
     if not recipe.reads_images:
@@ -65,7 +66,7 @@ def configuration_digest(study: Study) -> str:
 
 def start_of(recipe: Recipe) -> str:
     """Return the weights that the recipe's network starts from or keeps, in words; empty if it has no network."""
-    if not recipe.is_trained and not recipe.is_probe:
+    if not recipe.is_trained and not recipe.reads_features:
         return ""
     file = recipe.weights_file
     return "random weights" if file is None else f"pretrained weights {PurePath(file).name}"

@@ -29,8 +29,9 @@ OFFICIAL_WEIGHTS = {
     "efficientnet_b7": "efficientnet_b7_lukemelas-c5b4e57e.pth",
 }
 EXTERNAL = "external_predictions"
-LINEAR_PROBE = "linear_probe"
-TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting", LINEAR_PROBE)
+# The networks that read the features of a frozen network. Each has a section of its name with that network.
+FROZEN_FEATURES = ("linear_probe", "nearest_neighbors")
+TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting", *FROZEN_FEATURES)
 NETWORKS = ("baseline_cnn", *OFFICIAL_WEIGHTS, "metadata_mlp", *TABULAR_NETWORKS, EXTERNAL)
 TIMM = r"timm/[A-Za-z0-9_.-]+"
 # The names of timm's networks are read from its source, because an import of timm takes seconds in every dry run.
@@ -208,6 +209,20 @@ class LinearProbe(Section):
             " turns. They are computed once for all models with the same network, backbone and input_size."
         ),
         examples=["timm/vit_small_patch14_dinov2"],
+    )
+
+
+class NearestNeighbors(LinearProbe):
+    """The network of nearest_neighbors, as that of linear_probe, and the number of neighbors."""
+
+    n_neighbors: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description=(
+            "How many training images, the nearest by cosine distance, give the probability: their share of melanomas,"
+            " weighted by 1 / distance. `null` chooses the best number from 1 to 500 in inner folds of patients."
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from melanoma.config.base import Distinct, Flag, Input, Number, Section, Seed, T
 from melanoma.config.errors import read_settings
 from melanoma.config.networks import (
     EXTERNAL,
-    LINEAR_PROBE,
+    FROZEN_FEATURES,
     OFFICIAL_WEIGHTS,
     TABULAR_NETWORKS,
     WEIGHTS_FOLDER,
@@ -19,6 +19,7 @@ from melanoma.config.networks import (
     GradientBoosting,
     LinearProbe,
     MetadataNetwork,
+    NearestNeighbors,
     Network,
     RandomForest,
     Share,
@@ -96,9 +97,10 @@ class Recipe(Section):
         description=(
             "baseline_cnn, resnest50 to resnest269 (resnest), efficientnet_b0 to b7 (torchvision) and timm/NAME (any"
             " network of timm) read images. linear_probe is a logistic regression on the features of such a network,"
-            " which is not trained. metadata_mlp reads age, sex and site. logistic_regression, random_forest,"
-            " naive_bayes and gradient_boosting read the columns under inputs. external_predictions reads a file of"
-            " predictions that were computed elsewhere."
+            " which is not trained; nearest_neighbors compares these features with those of the training images."
+            " metadata_mlp reads age, sex and site. logistic_regression, random_forest, naive_bayes and"
+            " gradient_boosting read the columns under inputs. external_predictions reads a file of predictions that"
+            " were computed elsewhere."
         ),
         examples=["timm/resnet50"],
     )
@@ -155,6 +157,7 @@ class Recipe(Section):
     random_forest: RandomForest = Field(default_factory=RandomForest, description=RandomForest.__doc__)
     gradient_boosting: GradientBoosting = Field(default_factory=GradientBoosting, description=GradientBoosting.__doc__)
     linear_probe: LinearProbe = Field(default_factory=LinearProbe, description=LinearProbe.__doc__)
+    nearest_neighbors: NearestNeighbors = Field(default_factory=NearestNeighbors, description=NearestNeighbors.__doc__)
     inputs: Distinct[Input] = Field(
         default=("age", "sex", "site"),
         min_length=1,
@@ -260,9 +263,9 @@ class Recipe(Section):
         return self.network in TABULAR_NETWORKS
 
     @property
-    def is_probe(self) -> bool:
-        """Tell whether the model is a logistic regression on the features of a frozen network."""
-        return self.network == LINEAR_PROBE
+    def reads_features(self) -> bool:
+        """Tell whether the model reads the features of a frozen network."""
+        return self.network in FROZEN_FEATURES
 
     @property
     def is_external(self) -> bool:
@@ -277,13 +280,13 @@ class Recipe(Section):
     @property
     def reads_images(self) -> bool:
         """Tell whether the model reads pixels."""
-        return self.is_probe or (self.is_trained and self.network != "metadata_mlp")
+        return self.reads_features or (self.is_trained and self.network != "metadata_mlp")
 
     @property
     def metadata_inputs(self) -> tuple[str, ...]:
         """The columns of the catalog that the model reads beside the image."""
         if self.is_tabular:
-            return self.inputs if not self.is_probe or self.head == "image_and_metadata" else ()
+            return self.inputs if not self.reads_features or self.head == "image_and_metadata" else ()
         network = self.network == "metadata_mlp" or (self.is_trained and self.head == "image_and_metadata")
         return ("age", "sex", "site") if network else ()
 
@@ -294,12 +297,12 @@ class Recipe(Section):
 
     @property
     def frozen_network(self) -> "Recipe | None":
-        """The network whose features a linear probe reads, as a recipe of all that decides them; None without one."""
-        if not self.is_probe:
+        """The network whose features the model reads, as a recipe of all that decides them; None without one."""
+        if not self.reads_features:
             return None
         unread = {"frozen_epochs": 0, "gradient_checkpointing": False}
         return Recipe(
-            network=self.linear_probe.network,
+            network=getattr(self, self.network).network,
             backbone=self.backbone.model_copy(update=unread),
             input_size=self.input_size,
             precision=self.precision,

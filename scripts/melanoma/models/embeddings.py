@@ -1,4 +1,4 @@
-"""The features of all images of a store by a frozen network, in one file that linear probes share."""
+"""The features of all images of a store by a frozen network, in one file that models share."""
 
 import io
 import json

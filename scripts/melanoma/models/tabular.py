@@ -1,6 +1,7 @@
-"""Models of tables: logistic regression, random forest, naive Bayes, gradient boosting, and linear probes.
+"""Models of tables: logistic regression, random forest, naive Bayes, gradient boosting, and models of frozen features.
 
-The table of a linear probe has the features of each image as its column embedding (see `embeddings`).
+A model of frozen features is a linear probe or nearest neighbors. Its table has the features of each image as its
+column embedding (see `embeddings`).
 
 A model is kept whole in one JSON file of all that its runs learned (see `plain_classifiers`):
 
@@ -27,6 +28,7 @@ from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_columns import COUNTS, InputEncoder, InputValues, require_inputs
 from melanoma.models.embeddings import Embeddings, FrozenNetwork
 from melanoma.models.linear_probe import fit_probe
+from melanoma.models.nearest_neighbors import Gallery, GalleryValues, Neighbors, NeighborsValues, fit_neighbors
 from melanoma.models.plain_classifiers import Classifier, ClassifierValues, plain_classifier, read_classifier
 from melanoma.predictions.aggregate import with_targets
 from melanoma.predictions.patient_context import (
@@ -50,7 +52,7 @@ class FittedValues(TypedDict):
     trained_prevalence: float
     encoder: InputValues
     columns: list[str]
-    classifier: ClassifierValues
+    classifier: ClassifierValues | NeighborsValues
     penalty: NotRequired[float]
 
 
@@ -62,24 +64,31 @@ class ModelValues(TypedDict):
     test_runs: list[str]
     runs: dict[str, FittedValues]
     backbone: NotRequired[FrozenNetwork]
+    gallery: NotRequired[GalleryValues]
 
 
 class Fitted(NamedTuple):
     """A fitted encoder, a classifier of its columns, and the prevalence of melanoma that the classifier assumes.
 
-    The classifier of a linear probe also reads the features of the image, before the columns of the encoder, and has a
+    The classifier of frozen features reads these before the columns of the encoder. That of a linear probe has a
     `penalty` that was chosen.
     """
 
     encoder: InputEncoder
-    classifier: Classifier
+    classifier: Classifier | Neighbors
     trained_prevalence: float
     penalty: float | None = None
 
     @classmethod
-    def from_dict(cls, values: FittedValues) -> Self:
-        """Return what these values are of."""
-        encoder, classifier = InputEncoder.from_dict(values["encoder"]), read_classifier(values["classifier"])
+    def from_dict(cls, values: FittedValues, gallery: Gallery | None) -> Self:
+        """Return what these values are of. Nearest neighbors are among those in `gallery`."""
+        encoder, plain = InputEncoder.from_dict(values["encoder"]), values["classifier"]
+        classifier: Classifier | Neighbors
+        if plain["kind"] == "neighbors":
+            assert gallery is not None
+            classifier = Neighbors.from_dict(plain, gallery)
+        else:
+            classifier = read_classifier(plain)
         return cls(encoder, classifier, values["trained_prevalence"], values.get("penalty"))
 
     def to_dict(self) -> FittedValues:
@@ -102,19 +111,22 @@ class MetadataModel:
     """All runs of a metadata model by name (fold-0 and so on, refit), and the recipe that they were fitted by.
 
     `test_runs` are the runs that predict test images: the refit, or all folds, whose probabilities are averaged. A
-    linear probe has the `backbone` whose features it reads.
+    model of frozen features has the `backbone` that they are of. Nearest neighbors have their training images in the
+    `gallery`.
     """
 
     recipe: Recipe
     test_runs: list[str]
     runs: dict[str, Fitted]
     backbone: FrozenNetwork | None = None
+    gallery: Gallery | None = None
 
     @classmethod
     def from_dict(cls, values: ModelValues) -> Self:
         """Return the model of these values."""
-        runs = {name: Fitted.from_dict(fitted) for name, fitted in values["runs"].items()}
-        return cls(Recipe.model_validate(values["recipe"]), values["test_runs"], runs, values.get("backbone"))
+        gallery = Gallery.from_dict(values["gallery"]) if "gallery" in values else None
+        runs = {name: Fitted.from_dict(fitted, gallery) for name, fitted in values["runs"].items()}
+        return cls(Recipe.model_validate(values["recipe"]), values["test_runs"], runs, values.get("backbone"), gallery)
 
     def to_dict(self) -> ModelValues:
         """Return its plain values."""
@@ -124,13 +136,17 @@ class MetadataModel:
             "test_runs": self.test_runs,
             "runs": {name: fitted.to_dict() for name, fitted in self.runs.items()},
         }
-        return values if self.backbone is None else {**values, "backbone": self.backbone}
+        if self.backbone is not None:
+            values["backbone"] = self.backbone
+        if self.gallery is not None:
+            values["gallery"] = self.gallery.to_dict()
+        return values
 
     def predict(self, table: pd.DataFrame, run: str | None = None) -> pd.DataFrame:
         """Return predictions of new images, in the order of `table`, by one run or by the runs that predict test.
 
         `table` has image, patient and the columns of the model's inputs (age, sex, site; width and height for size),
-        and for a linear probe embedding, the features of the image by the backbone as `embeddings` computes them.
+        and for frozen features embedding, those of the image by the backbone as `embeddings` computes them.
         If it has no images_per_patient, they are counted in it. The predictions can be a member of a fusion: they are
         those of `predictions.read_predictions`, without source and target. Raises InputError if a column or the run
         is missing.
@@ -153,7 +169,7 @@ class MetadataModel:
 
     def _read_columns(self) -> set[str]:
         counted = {column for name in self.recipe.metadata_inputs for column in COUNTS.get(name, ())}
-        embedding = {"embedding"} if self.recipe.is_probe else set()
+        embedding = {"embedding"} if self.recipe.reads_features else set()
         return {"image", "patient", "age", "sex", "site"} | embedding | counted - {"images_per_patient"}
 
 
@@ -196,14 +212,20 @@ def boosting_parameters(settings: GradientBoosting, seed: int) -> dict[str, floa
     return {**settings.model_dump(), "early_stopping": False, "random_state": seed}
 
 
-def fit(recipe: Recipe, table: pd.DataFrame, threads: int) -> Fitted:
-    """Fit encoder and classifier to `table`, which has images_per_patient if that is an input."""
+def fit(recipe: Recipe, table: pd.DataFrame, threads: int, gallery: Gallery | None = None) -> Fitted:
+    """Fit encoder and classifier to `table`, which has images_per_patient if that is an input.
+
+    For nearest neighbors, the index of `table` has the number of each row in the `gallery`.
+    """
     require_inputs(table, recipe.metadata_inputs, recipe.network)
     encoder = InputEncoder.fit(table, recipe.metadata_inputs)
-    columns, target = _columns(encoder, table), table["target"].to_numpy()
     prevalence = 0.5 if recipe.network in BALANCED else float(table["target"].mean())
-    if recipe.is_probe:
-        patient = table["patient"].fillna(table["image"]).to_numpy(str)
+    patient = table["patient"].fillna(table["image"]).to_numpy(str)
+    if gallery is not None:
+        rows, count = table.index.to_numpy(np.int64), recipe.nearest_neighbors.n_neighbors
+        return Fitted(encoder, fit_neighbors(gallery, rows, patient, recipe.seed, count), prevalence)
+    columns, target = _columns(encoder, table), table["target"].to_numpy()
+    if recipe.reads_features:
         probe = fit_probe(columns, columns.shape[1] - len(encoder.names), target.astype(np.int64), patient, recipe.seed)
         return Fitted(encoder, probe.classifier, prevalence, probe.penalty)
     classifier = build_classifier(recipe, threads).fit(columns, target)
@@ -223,18 +245,22 @@ def out_of_fold_and_test(
 
     If `test_by` is refit, a model fitted to all of train predicts test. If it is fold_mean, the mean of the models of
     the folds does, and the test logits of each fold's model are there, too. Runs have the names of those of networks:
-    fold-0 and so on, refit. A linear probe needs the `embeddings` of the images.
+    fold-0 and so on, refit. A model of frozen features needs the `embeddings` of the images.
     """
-    train, test = count_images(train, test)
+    train, test = count_images(train.reset_index(drop=True), test)
     if embeddings is not None:
         train, test = embeddings.join(train), embeddings.join(test)
+    gallery = None
+    if recipe.network == "nearest_neighbors":
+        gallery = Gallery(np.stack(train["embedding"]), train["target"].to_numpy(np.int64))
     fitted_rows = {f"fold-{fold}": train[train["fold"] != fold] for fold in folds}
     held_out = {f"fold-{fold}": train[train["fold"] == fold] for fold in folds}
     if test_by == REFIT:
         fitted_rows[REFIT] = train
     test_runs = [REFIT] if test_by == REFIT else list(held_out)
-    runs = {run: fit(recipe, rows, threads) for run, rows in fitted_rows.items()}
-    model = MetadataModel(recipe, test_runs, runs, None if embeddings is None else embeddings.network)
+    runs = {run: fit(recipe, rows, threads, gallery) for run, rows in fitted_rows.items()}
+    backbone = None if embeddings is None else embeddings.network
+    model = MetadataModel(recipe, test_runs, runs, backbone, gallery)
     parts = [
         _scored(rows[KEYS].assign(part="train", fold=rows["fold"]), *model.probability(rows, [run]))
         for run, rows in held_out.items()

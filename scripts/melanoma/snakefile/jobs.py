@@ -74,12 +74,12 @@ class ModelJobs:
 def model_resources(recipe: Recipe) -> dict[str, int | str]:
     """Return the resources of a model's job: memory in MB, run time in minutes, GPUs and nodes.
 
-    Of a linear probe, only the job of the frozen network uses the GPUs.
+    Of a model of frozen features, only the job of the frozen network uses the GPUs.
     On several nodes, Slurm starts one process on each node, which gets the GPUs of its node. The Slurm plugin would
     count tasks by GPU, so tasks_per_gpu is 0.
     """
     asked = recipe.resources
-    nodes, gpus = asked.nodes if recipe.is_trained else 1, 0 if recipe.is_probe else asked.gpus
+    nodes, gpus = asked.nodes if recipe.is_trained else 1, 0 if recipe.reads_features else asked.gpus
     resources: dict[str, int | str] = {"mem_mb": asked.mem_mb, "runtime": asked.runtime}
     resources |= {"gpu": gpus * nodes, "nodes": nodes}
     if nodes > 1:

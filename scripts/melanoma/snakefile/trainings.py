@@ -58,7 +58,7 @@ class Trainings:
 
     @cached_property
     def frozen_networks(self) -> dict[str, Recipe]:
-        """The recipe of each network whose features linear probes read, by its name as a training."""
+        """The recipe of each network whose features models read, by its name as a training."""
         networks = [network for recipe in self.models.values() if (network := recipe.frozen_network) is not None]
         return {training_name(network): network for network in reversed(networks)}
 

@@ -10,6 +10,8 @@ from typing import Literal, TypedDict
 
 import pandas as pd
 
+from melanoma.common.stopwatch import GpuFigures
+
 Monitor = Literal["auroc", "loss", "last"]
 
 
@@ -21,7 +23,7 @@ class ValidationFigures(TypedDict, total=False):
     validation_average_precision: float
 
 
-class EpochRow(ValidationFigures):
+class EpochRow(ValidationFigures, GpuFigures):
     """One epoch of a history: its number, from 1, the learning rate at its start, and its figures."""
 
     epoch: int
@@ -32,7 +34,7 @@ class EpochRow(ValidationFigures):
 
 HISTORY = [
     "epoch", "learning_rate", "train_loss", "train_auroc", "validation_loss", "validation_auroc",
-    "validation_average_precision",
+    "validation_average_precision", "images_per_second", "gpu_utilization", "gpu_memory_gb",
 ]  # fmt: skip
 
 

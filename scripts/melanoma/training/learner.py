@@ -115,7 +115,13 @@ class Learner:
             devices = [self.device] if self.device.type == "cuda" else None
             # A backbone that is frozen first gets gradients later, and in each step torch must find which parts do.
             network = DistributedDataParallel(network, device_ids=devices, find_unused_parameters=self._is_frozen(0))
-        return torch.compile(network) if self.recipe.compile else network
+        if not self.recipe.compile:
+            return network
+        log.info(
+            "compile: true: the first steps compile the network, which takes up to a minute for a small one and"
+            " minutes for a large one, such as resnest269; it pays only in a long training"
+        )
+        return torch.compile(network)
 
     def _is_frozen(self, epoch: int) -> bool:
         return self.recipe.is_backbone and epoch < self.recipe.backbone.frozen_epochs

@@ -24,13 +24,14 @@ from melanoma.common.stopwatch import Stopwatch
 from melanoma.compute.device import compute_device
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preempted, Preemption
-from melanoma.compute.progress_report import curves, process_age, report_epoch, report_start
+from melanoma.compute.progress_report import curves, gpu_figures, process_age, report_epoch, report_start
 from melanoma.config.facts import training_recipe
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_columns import require_inputs
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.device.images import device_images
 from melanoma.device.readback import Readback
+from melanoma.device.work_time import WorkTime
 from melanoma.images.store import ImageStore
 from melanoma.models.pretrained import weights_digest
 from melanoma.stats.metrics import auroc
@@ -119,7 +120,7 @@ def train(
                 break
             trainer.train_epoch(epoch)
             row = trainer.finish_epoch(epoch)
-            report_epoch(epoch + 1, run.epochs, row, trainer.stopwatch, trainer.device, writer)
+            report_epoch(epoch + 1, run.epochs, row, trainer.stopwatch, writer)
     return trainer.result(), pd.DataFrame(trainer.position["history"], columns=HISTORY)
 
 
@@ -192,12 +193,13 @@ class Trainer:
     def _train_batches(self, epoch: int, batches: EpochBatches, numbered: Iterator[tuple[int, Batch]]) -> None:
         for number, batch in numbered:
             images, step = batches.global_sizes[number], self.position["step"] + 1
-            loss, logits = self.learner.learn(batch, images, step, epoch + number / len(batches))
+            with WorkTime(self.device) as work:
+                loss, logits = self.learner.learn(batch, images, step, epoch + number / len(batches))
             self.stopwatch.images += images
             self.position["batch"], self.position["step"] = number + 1, step
             of_batch = logits.new_zeros(images)
             of_batch[batches.place(number)] = logits
-            report = _Report(batches, number, Readback(self._shared(loss / images, of_batch)))
+            report = _Report(batches, number, Readback(self._shared(loss / images, of_batch)), work)
             stop, save = self._settle()
             self._pending = report
             if stop:
@@ -220,6 +222,7 @@ class Trainer:
             "train_loss": self.position["loss"],
             "train_auroc": self._train_auroc(epoch),
             **validation,
+            **gpu_figures(self.stopwatch, self.device),
         }
         history.append(row)
         if self.held_out is None or is_best(history, self.recipe.monitor):
@@ -284,6 +287,7 @@ class Trainer:
         report, self._pending = self._pending, None
         sums = report.sums.read()
         loss, stop, save = sums[:3].tolist()
+        self.stopwatch.seconds["gpu"] += report.work.seconds()
         if self._is_starting:
             self._is_starting = False
             self.start.seconds["first batches"] = self.stopwatch.seconds["data"]
@@ -324,11 +328,12 @@ class _Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class _Report:
-    """The `sums` of a step, as `_shared` returns them, on the batch `number` of an epoch's `batches`."""
+    """The `sums` of a step, as `_shared` returns them, on batch `number` of an epoch's `batches`, and its `work`."""
 
     batches: EpochBatches
     number: int
     sums: Readback
+    work: WorkTime
 
     def not_finite(self, table: pd.DataFrame) -> str:
         names = table["image"].iloc[self.batches.order[self.batches.slices[self.number]]].tolist()

@@ -1,4 +1,4 @@
-"""The bundle of a linear probe has its frozen network: it predicts without the study and without the weights file."""
+"""The bundle of a model of frozen features has its network: it predicts without the study and the weights file."""
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from melanoma.classify.chunks import compute
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_json
 from melanoma.compute.distributed import Processes
+from melanoma.config.networks import FROZEN_FEATURES
 from melanoma.config.recipe import Recipe
 from melanoma.models.classifier import build_network
 from melanoma.models.tabular import out_of_fold_and_test
@@ -22,15 +23,15 @@ IMAGES, TRAIN = 30, 24
 INTERVAL = {"value": 0.8, "low": 0.7, "high": 0.9}
 
 
-def recipe(folder) -> Recipe:
-    """Return the recipe of a probe, whose weights file is in `folder`."""
-    probe = {"network": "linear_probe", "linear_probe": {"network": "timm/resnet10t"}, "input_size": 32}
+def recipe(folder, network="linear_probe") -> Recipe:
+    """Return the recipe of a model of frozen features, whose weights file is in `folder`."""
+    probe = {"network": network, network: {"network": "timm/resnet10t"}, "input_size": 32}
     return Recipe.model_validate(probe | {"backbone": {"weights": str(folder / "weights.pth")}})
 
 
-@pytest.fixture
-def study(tmp_path):
-    """Write the files of a study with a linear probe that a bundle is made of; return images and predictions, too."""
+@pytest.fixture(params=["linear_probe"])
+def study(tmp_path, request):
+    """Write the files of a study with a model of frozen features for a bundle; return images and predictions, too."""
     files = small_store.catalog(tmp_path, IMAGES + 1)
     store = small_store.build(tmp_path / "results", files, 1)
     network = Recipe(network="timm/resnet10t", backbone={"pretrained": False})
@@ -42,7 +43,7 @@ def study(tmp_path):
     table = table.assign(sex="male", site="torso").merge(files)
     train, test = table[:TRAIN], table[TRAIN:].reset_index(drop=True)
     predictions, model = out_of_fold_and_test(
-        recipe(tmp_path), train, test.drop(columns=["target", "fold"]), [0, 1], "refit", 1, embeddings
+        recipe(tmp_path, request.param), train, test.drop(columns=["target", "fold"]), [0, 1], "refit", 1, embeddings
     )
     results = tmp_path / "results"
     thresholds = {"youden": {"threshold": 0.5}}
@@ -59,7 +60,8 @@ def study(tmp_path):
     return results, test, predictions
 
 
-def test_the_bundle_of_a_probe_predicts_as_the_study_does(tmp_path, study):
+@pytest.mark.parametrize("study", FROZEN_FEATURES, indirect=True)
+def test_the_bundle_predicts_as_the_study_does(tmp_path, study):
     results, test, predictions = study
     assert pack(results, "probe", tmp_path / "bundle")["training_images"]
     (tmp_path / "weights.pth").unlink()

@@ -45,7 +45,7 @@ def test_a_recipe_holds_nothing_of_other_networks():
     models = {name: {"network": name} for name in ("logistic_regression", "random_forest", "metadata_mlp")}
     recipes = {name: training_recipe(recipe) for name, recipe in resolve(MINIMAL | {"models": models}).models.items()}
     assert set(recipes["logistic_regression"]) == {"network", "seed", "inputs"}
-    assert not {"linear_probe", "random_forest", "inputs"} & set(recipes["metadata_mlp"])
+    assert not {"linear_probe", "nearest_neighbors", "random_forest", "inputs"} & set(recipes["metadata_mlp"])
     assert set(recipes["random_forest"]) == {"network", "seed", "inputs", "random_forest"}
     assert not {"baseline_cnn", "augmentation", "random_forest", "gradient_boosting", "inputs"} & set(
         recipes["metadata_mlp"]

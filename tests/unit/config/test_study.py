@@ -178,6 +178,12 @@ def test_resolving_leaves_the_configuration_it_was_given_alone():
             r"models.cnn.backbone.weights: timm/resnet50 starts from pretrained weights",
         ),
         ("models.cnn", {"network": "linear_probe", "inputs": ["age"]}, r"cnn.inputs: .* head image_and_metadata; set"),
+        (
+            "models.cnn",
+            {"network": "nearest_neighbors", "head": "image_and_metadata"},
+            r"cnn.head: nearest_neighbors compares images alone",
+        ),
+        ("models.cnn", {"network": "nearest_neighbors", "inputs": ["age"]}, r"cnn.inputs: nearest_neighbors compares"),
         ("models.cnn.network", "timm/resnet50.a1_in1", r"did you mean timm/resnet50.a1_in1k or"),
         (
             "models.cnn",

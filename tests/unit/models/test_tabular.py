@@ -8,6 +8,7 @@ import pytest
 
 import tiny
 from melanoma.common.errors import InputError
+from melanoma.config.networks import FROZEN_FEATURES
 from melanoma.config.recipe import Recipe
 from melanoma.models.embeddings import Embeddings
 from melanoma.models.tabular import MetadataModel, out_of_fold_and_test
@@ -82,12 +83,27 @@ def features(train: pd.DataFrame, test: pd.DataFrame, width=6) -> Embeddings:
     return Embeddings(rows["image"].tolist(), values, network)
 
 
-def probed(train: pd.DataFrame, test: pd.DataFrame, head="image_only", test_by="refit", embeddings=None):
-    """Return the predictions and the model of a probe; the test images follow those of train in the store."""
+def probed(
+    train: pd.DataFrame, test: pd.DataFrame, head="image_only", test_by="refit", embeddings=None, network="linear_probe"
+):
+    """Return the predictions and the model of frozen features; the test images follow those of train in the store."""
     test = test.assign(row=len(train) + np.arange(len(test)))
     embeddings = embeddings or features(train, test)
     unlabeled = test.drop(columns="target")
-    return out_of_fold_and_test(recipe("linear_probe", head=head), train, unlabeled, [0, 1, 2], test_by, 1, embeddings)
+    return out_of_fold_and_test(recipe(network, head=head), train, unlabeled, [0, 1, 2], test_by, 1, embeddings)
+
+
+def test_nearest_neighbors_learn_from_the_features_and_keep_each_of_them_once():
+    train, test = informative(200), unseen(100)
+    predictions, model = probed(train, test, network="nearest_neighbors")
+    for part, labels in (("train", train), ("test", test)):
+        merged = labels[["image", "target"]].merge(predictions.loc[predictions["part"] == part, ["image", "logit"]])
+        assert len(merged) == len(labels) and auroc(merged["target"].to_numpy(), merged["logit"].to_numpy()) > 0.8
+    values = model.to_dict()
+    assert len(values["gallery"]["target"]) == len(train)
+    assert len(values["runs"]["refit"]["classifier"]["rows"]) == len(train)
+    held_out = set(np.flatnonzero(train["fold"] == 0))
+    assert set(values["runs"]["fold-0"]["classifier"]["rows"]) == set(range(len(train))) - held_out
 
 
 @pytest.mark.parametrize("head", ["image_only", "image_and_metadata"])
@@ -101,22 +117,30 @@ def test_a_probe_learns_from_the_features_and_any_metadata(head):
     assert len(model.runs["refit"].to_dict()["classifier"]["coefficients"]) == columns[head]
 
 
-def test_a_folds_labels_reach_neither_a_probes_penalty_nor_its_predictions_of_the_fold():
+@pytest.mark.parametrize("network", FROZEN_FEATURES)
+def test_a_folds_labels_reach_neither_the_choice_in_its_run_nor_its_predictions(network):
+    """The choice is that of a probe's penalty, or of the number of neighbors."""
     train, test = informative(90), unseen(20)
     embeddings = features(train, test)
     turned = train.assign(target=np.where(train["fold"] == 0, 1 - train["target"], train["target"]))
-    tables, models = zip(*(probed(rows, test, embeddings=embeddings) for rows in (train, turned)), strict=True)
+    tables, models = zip(
+        *(probed(rows, test, embeddings=embeddings, network=network) for rows in (train, turned)), strict=True
+    )
     assert models[0].runs["fold-0"].to_dict() == models[1].runs["fold-0"].to_dict()
     assert models[0].runs["refit"].to_dict() != models[1].runs["refit"].to_dict()
     of_fold = [table[table["fold"] == 0].drop(columns="target") for table in tables]
     pd.testing.assert_frame_equal(*of_fold)
 
 
-def test_the_file_of_a_probe_names_its_backbone_and_predicts_the_same(tmp_path):
+@pytest.mark.parametrize(
+    ("network", "head"), [("linear_probe", "image_and_metadata"), ("nearest_neighbors", "image_only")]
+)
+def test_the_file_of_frozen_features_names_their_backbone_and_predicts_the_same(network, head):
     train, test = informative(90), unseen(20)
-    predictions, model = probed(train, test, "image_and_metadata", "fold_mean")
+    predictions, model = probed(train, test, head, "fold_mean", network=network)
     values = json.loads(json.dumps(model.to_dict()))
-    assert values["backbone"]["weights_sha256"] == "0c" and values["runs"]["fold-0"]["penalty"] > 0
+    assert values["backbone"]["weights_sha256"] == "0c"
+    assert ("penalty" in values["runs"]["fold-0"]) == (network == "linear_probe")
     new = features(train, test).join(test.assign(row=len(train) + np.arange(len(test))))
     again = MetadataModel.from_dict(values).predict(new)
     expected = predictions[predictions["part"] == "test"].set_index("image").loc[new["image"]]

@@ -74,11 +74,12 @@ def test_the_recipe_of_a_job_is_that_of_its_model_its_training_or_its_trial():
         assert study.recipe_of_job(Wildcards(fromdict=wildcards)) == study.models["tuned"]
 
 
-def test_linear_probes_share_the_features_of_a_network():
+def test_models_of_frozen_features_share_the_features_of_a_network():
     probe = {"network": "linear_probe", "linear_probe": {"network": "resnest50"}}
     models = {
         "image": probe,
         "both": probe | {"head": "image_and_metadata", "seed": 2, "resources": {"gpus": 1}},
+        "neighbors": {"network": "nearest_neighbors", "nearest_neighbors": {"network": "resnest50", "n_neighbors": 9}},
         "small": probe | {"input_size": 224},
     }
     study = trainings(models=models, data={"sources": [{"name": "clinic", "table": "t.csv", "images": "jpeg"}]})

@@ -16,8 +16,11 @@ from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preemption
 from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.device.work_time import WorkTime
+from melanoma.training import trainer
 from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.learner import Learner
+from melanoma.training.sampling import epoch_order
 from melanoma.training.trainer import Run, train
 from small_training import TinyStudy
 
@@ -46,6 +49,25 @@ def trained(study: TinyStudy, name="resume", **kwargs):
 
 def same_weights(left, right) -> bool:
     return all(torch.equal(left["weights"][name], right["weights"][name]) for name in left["weights"])
+
+
+class QuarterOfASecond(WorkTime):
+    """A step that took a GPU 0.25 s."""
+
+    def seconds(self) -> float:
+        return 0.25
+
+
+def test_the_history_has_the_figures_of_a_gpu_for_each_epoch_and_none_of_a_cpu(study, monkeypatch):
+    recipe = tiny.recipe(epochs=2)
+    _, history = trained(study, "cpu", recipe=recipe, epochs=2)
+    assert history[["images_per_second", "gpu_utilization", "gpu_memory_gb"]].isna().all(axis=None)
+    monkeypatch.setattr(trainer, "WorkTime", QuarterOfASecond)
+    monkeypatch.setattr(trainer, "gpu_figures", lambda watch, device: {"gpu_utilization": watch.seconds["gpu"]})
+    _, history = trained(study, "gpu", recipe=recipe, epochs=2)
+    targets = study.rows.loc[study.rows["fold"] != 0, "target"].to_numpy()
+    images = len(epoch_order(targets, recipe.sampling, recipe.seed, 0))
+    assert history["gpu_utilization"].tolist() == [0.25 * -(-images // recipe.batch_size)] * 2
 
 
 def test_training_learns_to_separate_the_classes(study):
