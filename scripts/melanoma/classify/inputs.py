@@ -53,6 +53,8 @@ def with_metadata(images: pd.DataFrame, path: Path | None) -> pd.DataFrame:
         return images.assign(**{name: pd.Series(None, index=images.index, dtype="str") for name in METADATA}).astype(
             {"age": "float64"}
         )
+    if not path.is_file():
+        raise InputError(f"{path}: no such table. Correct its path, or leave --table out")
     table = read_frame(path)
     given = {name: next((each for each in spellings if each in table), None) for name, spellings in SPELLINGS.items()}
     if given["image"] is None:

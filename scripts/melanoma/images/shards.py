@@ -144,6 +144,7 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: in
             file.raise_failure()
 
         quality = prepare_images(catalog, settings, threads, add)
+        _check_readable(quality, settings.on_unreadable)
         writer.finish()
     return quality
 
@@ -153,7 +154,7 @@ def prepare_images(
 ) -> pd.DataFrame:
     """Prepare the images of `catalog` and call `add` with name and pixels of each readable one, in order.
 
-    Returns the quality table, and raises what `write_shard` raises.
+    Returns the quality table; see `write_shard`.
     """
     rows = []
     prepared = in_order(partial(prepare_file, settings=settings), catalog["file"], threads)
@@ -165,9 +166,7 @@ def prepare_images(
         if result.pixels is not None:
             add(name, result.pixels)
         rows.append((name, source, *result[1:6], result.pixels is not None, result.problem, *result.quality))
-    quality = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    _check_readable(quality, settings.on_unreadable)
-    return quality
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def read_file(path: Path) -> bytes:

@@ -73,5 +73,7 @@ def test_without_a_table_all_metadata_is_missing(folder):
     ],
 )
 def test_a_table_that_is_not_understood_is_refused_with_its_name(folder, tmp_path, text, message):
+    with pytest.raises(InputError, match=r"none.csv: no such table. Correct its path, or leave --table out"):
+        with_metadata(find_images([folder]), tmp_path / "none.csv")
     with pytest.raises(InputError, match=f"table.csv: {message}"):
         with_metadata(find_images([folder]), table(tmp_path, text))
