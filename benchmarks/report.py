@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 import cv2
-import h5py
 import numpy as np
 import pandas as pd
 from measurement import ROOT, Stopwatch, conditions, markdown, parser, peak_memory, publish
@@ -72,14 +71,9 @@ def predicted(table: pd.DataFrame, model: int) -> pd.DataFrame:
 def write_images(folder: Path) -> Path:
     """Write a store of smooth random images."""
     draw = np.random.default_rng(0)
-    tiny.SIZE = SIDE
-    rows = pd.DataFrame({"target": np.zeros(STORED), "image": [str(row) for row in range(STORED)]})
-    path = tiny.write_store(folder / "images.h5", rows)
-    with h5py.File(path, "r+") as file:
-        for row in range(STORED):
-            small = draw.integers(60, 220, (12, 12, 3), np.uint8)
-            file["images"][row] = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    return path
+    small = draw.integers(60, 220, (STORED, 12, 12, 3), np.uint8)
+    images = np.stack([cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for image in small])
+    return tiny.write_pixels(folder / "images.h5", images, [str(row) for row in range(STORED)], "simulated")
 
 
 def write_sources(folder: Path) -> Sources:

@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import settings
 
-from workflow import LABELS, TINY, clone, failing, snakemake, unreadable
+from workflow import LABELS, TINY_EXTERNAL, clone, failing, snakemake, unreadable
 
 # Tests run side by side, one on each core: more threads than one would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,14 +21,14 @@ settings.load_profile("workflow in CI" if "CI" in os.environ else "workflow")
 def blind(tmp_path_factory):
     """A clone in which the tiny study has run as far as it can while nobody can read the labels of the test."""
     folder = clone(tmp_path_factory.mktemp("finished"))
-    snakemake(folder, LABELS, "--cores", 2, *TINY)
+    snakemake(folder, LABELS, "--cores", 2, *TINY_EXTERNAL)
     with unreadable(folder / LABELS):
-        return folder, failing(folder, "--cores", 2, "--keep-going", *TINY)
+        return folder, failing(folder, "--cores", 2, "--keep-going", *TINY_EXTERNAL)
 
 
 @pytest.fixture(scope="session")
 def finished(blind):
     """A clone in which the tiny study has run to its report."""
     folder, _ = blind
-    printed = snakemake(folder, "--cores", 2, *TINY)
+    printed = snakemake(folder, "--cores", 2, *TINY_EXTERNAL)
     return folder, printed

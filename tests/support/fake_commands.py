@@ -34,3 +34,4 @@ def fake_slurm(folder: Path, monkeypatch: pytest.MonkeyPatch, account: str = "la
     commands = FakeCommands(folder, monkeypatch)
     commands.says("sinfo", "cpu*|1-00:00:00|128000|64|(null)|up\ngpu|1-00:00:00|512000|64|gpu:a100:8|up\n")
     commands.says("sacctmgr", f"{account}\n")
+    commands.says("squeue", "")

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from project import SCRIPTS
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["melanoma.training.trainer", "imblearn.over_sampling", "torch._dynamo"])
+_server.set_forkserver_preload(["melanoma.training.trainer", "imblearn.over_sampling"])
 
 
 def _start_server() -> None:

@@ -77,15 +77,15 @@ def write_store(path: Path, rows: pd.DataFrame, seed: int = 0) -> Path:
     draw = np.random.default_rng(seed)
     images = draw.integers(0, 120, (len(rows), SIZE, SIZE, 3))
     images[rows["target"].to_numpy() == 0] += 100
+    return write_pixels(path, images.astype(np.uint8), rows["image"].to_list(), f"tiny-{seed}")
+
+
+def write_pixels(path: Path, images: np.ndarray, names: list[str], digest: str) -> Path:
+    """Write an image store of `images`, uint8 (N, S, S, 3), with their names."""
+    size = images.shape[1]
     with h5py.File(path, "w", track_order=True) as file:
-        file.create_dataset(
-            "images",
-            data=images.astype(np.uint8),
-            chunks=(1, SIZE, SIZE, 3),
-            fletcher32=True,
-            track_times=False,
-        )
-        file.create_dataset("image", data=rows["image"].to_list(), dtype=h5py.string_dtype(), track_times=False)
-        file.attrs.update({"size": SIZE, "fit": "center_crop", "color": "RGB", "digest": f"tiny-{seed}"})
+        file.create_dataset("images", data=images, chunks=(1, size, size, 3), fletcher32=True, track_times=False)
+        file.create_dataset("image", data=names, dtype=h5py.string_dtype(), track_times=False)
+        file.attrs.update({"size": size, "fit": "center_crop", "color": "RGB", "digest": digest})
         file.attrs.update({"crop_border": "False", "color_constancy": "none"})
     return path

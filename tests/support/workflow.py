@@ -16,6 +16,7 @@ from melanoma.config.study import resolve
 from project import ROOT
 
 TINY = ("--configfile", "tests/studies/tiny.yaml")
+TINY_EXTERNAL = (*TINY, "tests/studies/tiny_external.yaml")
 LABELS = Path("results/tiny/split/test_labels.parquet")
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 PROJECT = (

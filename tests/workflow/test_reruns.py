@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from project import ROOT
-from workflow import TINY, clone, jobs, planned, snakemake
+from workflow import TINY_EXTERNAL, clone, jobs, planned, snakemake
 
 pytestmark = pytest.mark.xdist_group("finished")
 
@@ -31,7 +31,8 @@ TABLE = re.findall(r"^\| (.+?) \| (.+?) \|$", (ROOT / "docs/reruns.md").read_tex
 
 def rerun(folder: Path, change: Callable[[dict[str, Any]], None]) -> tuple[set[str], str]:
     """Return the rules that a change of the tiny study runs, but those that write settings, and what was printed."""
-    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
+    study, external = (yaml.safe_load((folder / file).read_text()) for file in TINY_EXTERNAL[1:])
+    study |= external
     change(study)
     file = folder / "tests/studies/changed.yaml"
     file.write_text(yaml.safe_dump(study, sort_keys=False))
@@ -178,7 +179,7 @@ def test_touched_files_run_nothing(finished):
     folder, _ = finished
     for path in [*(folder / "scripts").rglob("*.py"), *(folder / "rules").iterdir(), folder / "config.yaml"]:
         path.touch()
-    assert planned(folder, *TINY) == {}
+    assert planned(folder, *TINY_EXTERNAL) == {}
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_a_text_in_the_code_runs_nothing(finished, file, old, new):
     assert old in before
     try:
         module.write_text(before.replace(old, new, 1))
-        assert planned(folder, *TINY) == {}
+        assert planned(folder, *TINY_EXTERNAL) == {}
     finally:
         module.write_text(before)
 
@@ -211,7 +212,7 @@ def test_the_code_of_a_fusion_runs_fusions_again_and_no_training(finished):
     before = module.read_text()
     try:
         module.write_text(before + "\nEDITED = True\n")
-        again = set(planned(folder, *TINY))
+        again = set(planned(folder, *TINY_EXTERNAL))
     finally:
         module.write_text(before)
     assert again >= FUSES | COMPARES - {"audit_models"}
@@ -224,7 +225,7 @@ def test_a_text_of_the_report_writes_the_report_alone(finished):
     before = template.read_text()
     try:
         template.write_text(before + "<!-- edited -->")
-        assert set(planned(folder, *TINY)) == {"write_report", "all"}
+        assert set(planned(folder, *TINY_EXTERNAL)) == {"write_report", "all"}
     finally:
         template.write_text(before)
 
@@ -234,10 +235,10 @@ def test_a_deleted_file_is_made_again_when_it_is_asked_for(finished, tmp_path):
     history = next(folder.glob("results/tiny/train/*/fold-0/history.csv"))
     try:
         history.rename(tmp_path / "kept")
-        assert planned(folder, *TINY) == {}
+        assert planned(folder, *TINY_EXTERNAL) == {}
     finally:
         (tmp_path / "kept").rename(history)
-    assert "train_fold" in planned(folder, *TINY, "--forcerun", history.relative_to(folder))
+    assert "train_fold" in planned(folder, *TINY_EXTERNAL, "--forcerun", history.relative_to(folder))
 
 
 def restore(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -259,7 +260,7 @@ def copied(finished, tmp_path):
 def test_copied_results_run_nothing_once_their_record_is_restored(copied):
     done = restore(copied)
     assert done.returncode == 0, done.stderr
-    assert planned(copied, *TINY) == {}
+    assert planned(copied, *TINY_EXTERNAL) == {}
     again, _ = rerun(copied, put("fuse", "significance_level", value=0.1))
     assert again == {"select_model", "explain", "plot_evaluation", "write_report"}
 

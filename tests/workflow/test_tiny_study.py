@@ -17,7 +17,7 @@ from melanoma.report.sources import read_study
 from workflow import (
     LABELS,
     PROJECT,
-    TINY,
+    TINY_EXTERNAL,
     clone,
     failing,
     finished_rules,
@@ -101,7 +101,7 @@ def test_nothing_is_written_but_results_and_logs(finished):
 @on_finished
 def test_snakemakes_own_report_holds_the_figures(finished):
     folder, _ = finished
-    snakemake(folder, *TINY, "--report", "report.html")
+    snakemake(folder, *TINY_EXTERNAL, "--report", "report.html")
     page = (folder / "report.html").read_text()
     (folder / "report.html").unlink()
     assert "roc.svg" in page and "class balance" in page
@@ -111,7 +111,7 @@ def test_snakemakes_own_report_holds_the_figures(finished):
 def test_only_what_evaluates_is_given_test_labels(finished):
     """The labels of the test are one file, beside the catalog that the split is made from."""
     folder, _ = finished
-    printed = snakemake(folder, "-n", "--forceall", *TINY)
+    printed = snakemake(folder, "-n", "--forceall", *TINY_EXTERNAL)
     blocks = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)\n", printed, re.MULTILINE)
     assert {name for name, inputs in blocks if "test_labels" in inputs} == EVALUATIONS
     assert {name for name, inputs in blocks if "external_labels" in inputs} == EXTERNAL
@@ -138,7 +138,7 @@ def test_without_test_labels_only_the_evaluation_fails(blind):
 def test_figures_and_report_need_no_test_labels(finished):
     folder, _ = finished
     with unreadable(folder / LABELS):
-        printed = snakemake(folder, "--cores", 2, *TINY, "--forcerun", "plot_evaluation", "plot_data")
+        printed = snakemake(folder, "--cores", 2, *TINY_EXTERNAL, "--forcerun", "plot_evaluation", "plot_data")
     assert finished_rules(printed) == {"plot_evaluation", "plot_data", "write_report", "all"}
 
 
@@ -152,11 +152,11 @@ def test_every_access_to_test_labels_is_in_the_log_and_none_is_lost_by_a_rerun(f
     assert len({entry["configuration"] for entry in entries}) == 1
     internal = [entry for entry in entries if entry["reader"] != "external"]
     assert len({entry["test"] for entry in internal}) == 1
-    snakemake(folder, "--cores", 2, *TINY, "--forcerun", "compare_seeds")
+    snakemake(folder, "--cores", 2, *TINY_EXTERNAL, "--forcerun", "compare_seeds")
     after = path.read_bytes()
     assert after.startswith(before) and after.count(b"\n") == before.count(b"\n") + 1
     assert f"{len(internal) + 1} times" in (folder / "results/tiny/report/report.html").read_text()
-    assert "test_access_log" not in snakemake(folder, "-n", "--delete-all-output", *TINY)
+    assert "test_access_log" not in snakemake(folder, "-n", "--delete-all-output", *TINY_EXTERNAL)
 
 
 @on_finished

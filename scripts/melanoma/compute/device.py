@@ -6,13 +6,15 @@ import socket
 import torch
 
 from melanoma.common.errors import InputError
+from melanoma.compute.memory import keep_freed_memory
 from melanoma.compute.preemption import scheduler_job
 
 
 def set_up_torch(threads: int) -> None:
-    """Make torch compute the same bits each time, on `threads` CPU threads."""
+    """Make torch compute the same bits each time, on `threads` CPU threads, and use memory again that it freed."""
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.set_num_threads(threads)
+    keep_freed_memory()
     torch.set_deterministic_debug_mode("error")
     # Otherwise torch also writes NaN to all memory that it reserves for a result, before it writes the result.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch lacks its types

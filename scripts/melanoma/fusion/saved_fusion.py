@@ -7,12 +7,12 @@ The file is `fuse/<name>.json`; its other entries describe the fit.
 """
 
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self, TypedDict
 
 import numpy as np
 import pandas as pd
-import sklearn
 
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json
@@ -91,7 +91,7 @@ class Fusion:
             "folds": [fit.to_dict() for fit in self.folds],
             "trained_prevalence": self.trained_prevalence,
             "prior_shifts": self.prior_shifts,
-            "scikit_learn": sklearn.__version__,
+            "scikit_learn": version("scikit-learn"),
         }
 
     def predict(self, members: dict[str, pd.DataFrame], known: pd.DataFrame) -> pd.DataFrame:

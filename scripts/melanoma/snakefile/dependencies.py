@@ -4,7 +4,7 @@ import ast
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from melanoma.common.files import sha256
 
@@ -34,7 +34,7 @@ def code_digest(script: str) -> str:
     docstrings, messages and the modules of WITHOUT_RESULTS, which change no result.
     """
     files = [file for file in local_imports(Path(script)) if file.stem not in WITHOUT_RESULTS]
-    return sha256("".join(_module_digest(file) for file in files).encode())[:16]
+    return sha256("".join(_read_module(file).digest for file in files).encode())[:16]
 
 
 def file_digest(files: Iterable[Path]) -> str:
@@ -59,9 +59,14 @@ def local_imports(script: Path) -> list[Path]:
 
 @cache
 def _imports(file: Path, root: Path) -> tuple[Path, ...]:
-    names = {name for statement in _statements(_tree(file)) for name in _imported_names(statement)}
-    candidates = (root / Path(*name.split(".")) for name in names)
+    names = [name.split(".") for name in _read_module(file).imported]
+    candidates = (root.joinpath(*name) for name in names if name[0] in _local_names(root))
     return tuple(path for candidate in candidates for path in _module_files(candidate))
+
+
+@cache
+def _local_names(root: Path) -> set[str]:
+    return {path.stem for path in root.iterdir()}
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
@@ -77,30 +82,50 @@ def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
             yield block
 
 
-@cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(), filename=str(file))
+class _Module(NamedTuple):
+    """The hash of a module's name and of its code without texts for people, and the names that it imports."""
+
+    digest: str
+    imported: frozenset[str]
 
 
 @cache
-def _module_digest(file: Path) -> str:
-    """Return a hash of a module's name and of its code without texts for people."""
-    return sha256(f"{file.stem}\0{_meaning(_tree(file))}".encode())
+def _read_module(file: Path) -> _Module:
+    tree = ast.parse(file.read_text(), filename=str(file))
+    parts = [file.stem]
+    _write_meaning(tree, parts)
+    imported = frozenset(name for statement in _statements(tree) for name in _imported_names(statement))
+    return _Module(sha256("\0".join(parts).encode()), imported)
 
 
-def _meaning(node: Any) -> Any:
-    """Return a syntax tree as nested tuples, without texts for people. Every version of Python gives the same."""
+def _write_meaning(node: Any, parts: list[str]) -> None:
+    """Append a syntax tree to `parts`, without texts for people. Every version of Python gives the same."""
     if isinstance(node, list):
-        return tuple(_meaning(item) for item in node if not _is_text(item))
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-        return ("Raise", _meaning(node.exc.func))
-    if isinstance(node, ast.keyword) and node.arg in TEXTS:
-        return ()
-    # Empty parts are left out, because older versions of Python lack some of them.
-    parts = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
-    return (type(node).__name__, *((name, _meaning(value)) for name, value in parts))
+        parts.append("[")
+        for item in node:
+            if not _is_text(item):
+                _write_meaning(item, parts)
+        parts.append("]")
+    elif not isinstance(node, ast.AST):
+        parts.append(repr(node))
+    elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        parts.append("Raise")
+        _write_meaning(node.exc.func, parts)
+    elif not (isinstance(node, ast.keyword) and node.arg in TEXTS):
+        parts.append(type(node).__name__)
+        for name in _deciding_fields(type(node)):
+            value = getattr(node, name, None)
+            # Empty parts are left out, because older versions of Python lack some of them.
+            if value is not None and value != []:
+                parts.append(name)
+                _write_meaning(value, parts)
+        parts.append(")")
+
+
+@cache
+def _deciding_fields(kind: type[ast.AST]) -> list[str]:
+    """Return the fields of a kind of node, without the context, which its place decides."""
+    return [name for name in kind._fields if name != "ctx"]
 
 
 def _is_text(node: Any) -> bool:

@@ -26,6 +26,7 @@ TEST_COLUMNS = ["row", "image", "patient", "unit", "lesion", "sex", "age", "site
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
 EXTRA = -1  # fold of the images that train in every fold
 SMALL = 0.6  # share of the images that are in the strata of small units, which even out the others
+LARGER_FIRST = 1.2  # how much of an excess a stratum makes up for, as a multiple of its share of the images left
 
 
 class Split(NamedTuple):
@@ -223,7 +224,11 @@ def _even_out(
     size: NDArray[np.int64],
     share: NDArray[np.float64],
 ) -> None:
-    """Cut the strata `small` again. Each makes up for the excess of all others, in proportion to the images left."""
+    """Cut the strata `small` again, so that they make up for the excess of all others.
+
+    The strata of larger units come first and make up for more than their share. So fewer units move, and the number of
+    patients stays even, too. The last ones make up for what is left.
+    """
     fixed = np.ones(len(parts), bool)
     left = Counter[tuple[int, int]]()
     for stratum in small:
@@ -236,7 +241,8 @@ def _even_out(
         for stratum in small:
             if stratum.size == size_class:
                 kind, weight = (size_class, stratum.side), stratum.weight.sum()
-                parts[stratum.members] = stratum.cut((share - excess[:, stratum.side] / left[kind]) * weight)
+                part = min(1, LARGER_FIRST * weight / left[kind])
+                parts[stratum.members] = stratum.cut(share * weight - part * excess[:, stratum.side])
                 left[kind] -= weight
                 excess += _excess(counts[stratum.members], parts[stratum.members], share)
 

@@ -1,8 +1,10 @@
 """The optimizer of a recipe: learning rates of parameters, clipping of gradients, and the average of the weights."""
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,11 +63,23 @@ def build_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimi
     match settings.name:
         case "sgd":
             nesterov = settings.momentum > 0
-            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=nesterov, fused=fused)
+            momentum = {"momentum": settings.momentum, "nesterov": nesterov}
+            return _not_compiled(torch.optim.SGD)(parameters, **momentum, fused=fused)
         case "adamw":
-            return torch.optim.AdamW(parameters, fused=fused)
+            return _not_compiled(torch.optim.AdamW)(parameters, fused=fused)
         case "adam":
-            return torch.optim.Adam(parameters, fused=fused)
+            return _not_compiled(torch.optim.Adam)(parameters, fused=fused)
+
+
+def _not_compiled(kind: type[torch.optim.Optimizer]) -> Any:
+    """Return the class `kind` with methods that do not import torch's compiler, which takes more than a second.
+
+    torch wraps these methods to hide them from its compiler, and imports it for that at their first call. Here only
+    networks are compiled.
+    """
+    hidden = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in hidden}
+    return type(kind.__name__, (kind,), methods | {"step": torch.no_grad()(inspect.unwrap(kind.step))})
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -34,6 +34,15 @@ def epoch_order(targets: NDArray[np.integer], sampling: Sampling, seed: int, epo
 
 def epoch_counts(targets: NDArray[np.integer], recipe: Recipe) -> dict[str, int]:
     """Return the numbers of images of the first epoch: benign and melanoma, and of their repeats, NAME_again."""
+    if recipe.sampling.name == "oversample":  # Its counts need no draw, and so no import of imbalanced-learn.
+        benign, melanoma = np.bincount(targets, minlength=2).tolist()
+        missing = max(0, int(recipe.sampling.ratio * max(benign, melanoma) - min(benign, melanoma)))
+        return {
+            "benign": benign,
+            "benign_again": missing if benign < melanoma else 0,
+            "melanoma": melanoma,
+            "melanoma_again": missing if melanoma <= benign else 0,
+        }
     order = epoch_order(targets, recipe.sampling, recipe.seed, 0)
     counts = {}
     for name, label in (("benign", 0), ("melanoma", 1)):
