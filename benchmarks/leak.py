@@ -4,7 +4,7 @@ python benchmarks/leak.py --tables FOLDER        writes results/leak.md
 
 The same models predict the same images out of fold with two splits. One keeps patients and listed duplicates together.
 The other one divides the table in file order, as a published protocol does, so nearly every patient is in training and
-in validation. These models read no pixels; studies/s1_as_published.yaml shows the effect on networks.
+in validation. These models read no pixels; leak_networks.py measures the effect on networks.
 """
 
 import os

@@ -21,12 +21,12 @@ from melanoma.snakefile.terminal import show_one_line_a_job
 from melanoma.snakefile.trainings import Trainings, seed_option
 
 STARTED = time.time()
+RESULTS = f"results/{study.study}"
 find_programs(Path(workflow.basedir, "profiles"))
-show_one_line_a_job(workflow.output_settings)
+show_one_line_a_job(workflow.output_settings, Path(RESULTS))
 retry_temporary_failures(STARTED)
 go_on_after_a_kill(workflow)
 
-RESULTS = f"results/{study.study}"
 LOGS = f"logs/{study.study}"
 SCRIPTS = os.path.relpath(f"{workflow.basedir}/scripts")
 ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
@@ -40,6 +40,7 @@ EXTERNAL = [name for name, recipe in MODELS.items() if recipe.is_external]
 PROBES = {name: training_name(network) for name, recipe in MODELS.items() if (network := recipe.frozen_network)}
 EXTERNAL_ROLES = {source.role for source in study.data.sources} & {"test", "predict"}
 SEEING = [name for name, recipe in MODELS.items() if recipe.is_trained and recipe.reads_images]
+CORRUPTED = SEEING if study.evaluate.robustness else []
 TUNED = [name for name in NETWORKS if MODELS[name].tune]
 REPEATED = [name for name in NETWORKS if MODELS[name].seeds]
 GENERATED = sources.drawn(study)
@@ -64,6 +65,7 @@ if "test" in EXTERNAL_ROLES:
     EXTERNAL_SPLIT["external_labels"] = f"{RESULTS}/split/external_labels.parquet"
 AUDIT = f"{RESULTS}/evaluate/leakage.json"
 DOCTOR = f"{RESULTS}/doctor.txt"
+ROBUSTNESS = f"{RESULTS}/evaluate/robustness.json"
 EXPLANATIONS = f"{RESULTS}/evaluate/explanations.npz"
 # This file is no output of a rule, because Snakemake would delete it.
 TEST_ACCESS_LOG = f"{RESULTS}/test_access_log.jsonl"

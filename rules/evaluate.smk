@@ -116,6 +116,29 @@ rule compare_seeds:
         "python {params.script:q} {params.inputs} --runs {params.runs} {params.access_log} --output {output} --log {log}"
 
 
+rule evaluate_robustness:
+    input:
+        AUDIT,
+        labels=SPLIT["test_labels"],
+        settings=settings("robustness"),
+        predictions=predictions(*CORRUPTED),
+        corrupted=[f"{RESULTS}/robustness/{model}.parquet" for model in CORRUPTED],
+    output:
+        ROBUSTNESS,
+    log:
+        f"{LOGS}/evaluate_robustness.log",
+    benchmark:
+        f"{LOGS}/evaluate_robustness.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        **growing(mem_mb=4000, runtime=60),
+    params:
+        **code_and_log("evaluate_robustness"),
+    shell:
+        "python {params.script:q} {params.inputs} {params.access_log} --output {output} --log {log}"
+
+
 rule explain:
     input:
         AUDIT,

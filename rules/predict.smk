@@ -39,6 +39,37 @@ rule predict:
         " --output {output.predictions} {params.model_file} --log {log}"
 
 
+rule predict_corrupted:
+    input:
+        lambda wildcards: predicting_runs(wildcards.model).values(),
+        **from_split("test"),
+        tta=settings("tta-{model}"),
+        images=STORE,
+    output:
+        f"{RESULTS}/robustness/{{model}}.parquet",
+    log:
+        f"{LOGS}/predict_corrupted/{{model}}.log",
+    benchmark:
+        f"{LOGS}/predict_corrupted/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(SEEING),
+    conda:
+        ENVIRONMENT
+    threads: MODEL_JOBS.threads
+    resources:
+        **MODEL_JOBS.resources(),
+    params:
+        **code("predict_corrupted"),
+        launch=MODEL_JOBS.launch,
+        devices=MODEL_JOBS.devices,
+        weights=lambda wildcards: named(predicting_runs(wildcards.model)),
+        severities=list(study.evaluate.robustness),
+        resume=f"{RESULTS}/robustness/{{model}}.resume",
+    shell:
+        "{params.launch} {params.script:q} {params.inputs} --weights {params.weights} --severities {params.severities}"
+        " {params.devices} --threads {threads} --resume {params.resume} --output {output} --log {log}"
+
+
 rule predict_tabular:
     input:
         SPLIT["leakage"],

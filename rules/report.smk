@@ -1,11 +1,12 @@
 """Report: the figures, and one self-contained page with all results of a study."""
 
 EVALUATION = ["roc.svg", "precision_recall.svg", "folds.svg", "reliability.svg", "decision.svg"]
+EVALUATION += ["robustness.svg"] if CORRUPTED else []
 OF_NETWORKS = ["learning_curves.svg", "schedules.svg", "sampling.svg"]
 DATA = ["class_balance.svg", *(["samples.png"] if HAS_IMAGES else [])]
 SHEETS = {f"augmentation:{model}": f"augmentation/{model}.png" for model in SEEING}
 FIGURES = {
-    "folds": f"{REPORT}/folds.svg",
+    **{Path(file).stem: f"{REPORT}/{file}" for file in EVALUATION if file in ("folds.svg", "robustness.svg")},
     "class_balance": f"{REPORT}/class_balance.svg",
     **{name: f"{REPORT}/{name}.svg" for name in ("schedules", "sampling") if NETWORKS},
     **{name: f"{REPORT}/{file}" for name, file in SHEETS.items()},
@@ -28,6 +29,7 @@ rule plot_evaluation:
         metrics=f"{RESULTS}/evaluate/metrics.json",
         calibration=f"{RESULTS}/evaluate/calibration.json",
         selected_model=f"{RESULTS}/fuse/selected_model.json",
+        robustness=ROBUSTNESS if CORRUPTED else [],
     output:
         [figure("Evaluation", file) for file in EVALUATION],
         for_papers(EVALUATION),
@@ -98,7 +100,7 @@ rule write_report:
         RECIPES.values(),
         TRIAL_TABLES.values(),
         all_trained("history.csv").values(),
-        [f"{REPORT}/{file}" for file in EVALUATION if file != "folds.svg"],
+        [f"{REPORT}/{file}" for file in EVALUATION if Path(file).stem not in FIGURES],
         **from_split("train", "test", "left_out"),
         metrics=f"{RESULTS}/evaluate/metrics.json",
         comparisons=f"{RESULTS}/evaluate/comparisons.json",
@@ -115,6 +117,7 @@ rule write_report:
         explanations=EXPLANATIONS,
         external=EXTERNAL_TESTS[0] if "test" in EXTERNAL_ROLES else [],
         seeds=f"{RESULTS}/evaluate/seeds.json" if REPEATED else [],
+        robustness=ROBUSTNESS if CORRUPTED else [],
         fusions=[f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
         study=[settings(section) for section in study_sections(study)],
         truths=TRUTHS,

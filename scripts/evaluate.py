@@ -182,7 +182,8 @@ def settings_with_options(args: argparse.Namespace) -> Evaluate:
     """Return the settings of the file, or the defaults, with the values of the options that are given."""
     settings = read_settings(Evaluate, args.settings) if args.settings else Evaluate()
     values = settings.dump()
-    values |= {name: getattr(args, name) for name in values if getattr(args, name) is not None}
+    given = {name: getattr(args, name, None) for name in values}
+    values |= {name: value for name, value in given.items() if value is not None}
     try:
         return Evaluate.model_validate(values)
     except ValidationError as error:

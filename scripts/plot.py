@@ -2,7 +2,7 @@
 
 python scripts/plot.py evaluation --curves curves.json --metrics metrics.json --calibration calibration.json \\
     --selected-model selected_model.json --output report
-    roc.svg, precision_recall.svg, folds.svg, reliability.svg, decision.svg
+    roc.svg, precision_recall.svg, folds.svg, reliability.svg, decision.svg; with --robustness robustness.svg
 python scripts/plot.py training --histories cnn:fold-0=history.csv --recipes cnn=cnn.yaml --train train.parquet \\
     --images images.h5 --output report
     learning_curves.svg, schedules.svg, sampling.svg; with --images augmentation/MODEL.png for each model of images
@@ -30,7 +30,7 @@ from melanoma.images.store import ImageStore
 from melanoma.predictions.table import named_path, named_paths
 from melanoma.training.sampling import epoch_counts
 
-HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc"]
+HISTORY = ["epoch", "train_loss", "train_auroc", "validation_loss", "validation_auroc"]
 SAMPLES = 16  # images of each class
 SAMPLES_SEED = 1
 SHEET_IMAGES = 2  # images of each class
@@ -47,6 +47,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     _add_file(part, "--metrics", "metrics of evaluate.py")
     _add_file(part, "--calibration", "reliability curves of evaluate.py")
     _add_file(part, "--selected-model", "the selected model of select_model.py; its line stands out")
+    _add_file(part, "--robustness", "AUROC on corrupted images, of evaluate_robustness.py", required=False)
 
     part = commands.add_parser("training", help=draw_training.__doc__)
     part.set_defaults(draw=draw_training)
@@ -75,7 +76,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def draw_evaluation(args: argparse.Namespace) -> None:
-    """Draw the ROC, precision-recall, reliability and decision curves."""
+    """Draw the ROC, precision-recall, reliability and decision curves, and the AUROC on corrupted images."""
     curves, metrics, calibration = (read_json(path) for path in (args.curves, args.metrics, args.calibration))
     selected_model = read_json(args.selected_model)["selected_model"]
     save(evaluation.roc(curves, metrics, selected_model), args.output / "roc.svg")
@@ -83,6 +84,8 @@ def draw_evaluation(args: argparse.Namespace) -> None:
     save(evaluation.folds(curves, selected_model), args.output / "folds.svg")
     save(evaluation.reliability(calibration, selected_model), args.output / "reliability.svg")
     save(evaluation.decision(curves, metrics, selected_model), args.output / "decision.svg")
+    if args.robustness is not None:
+        save(evaluation.robustness(read_json(args.robustness)), args.output / "robustness.svg")
 
 
 def draw_training(args: argparse.Namespace) -> None:

@@ -8,7 +8,6 @@ After a kill at any moment, the same command does not predict again what --resum
 """
 
 import argparse
-import json
 import os
 import shutil
 from dataclasses import replace
@@ -20,7 +19,7 @@ import torch
 
 from melanoma.augment.tta import NO_TTA
 from melanoma.common.cli import log, run
-from melanoma.common.files import read_parquet, sha256, write_json, write_parquet
+from melanoma.common.files import read_parquet, write_json, write_parquet
 from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes, process_group
 from melanoma.config.augmentation import TTA
@@ -28,12 +27,11 @@ from melanoma.config.base import help_text
 from melanoma.config.errors import read_settings
 from melanoma.config.recipe import Resources
 from melanoma.data.metadata_encoder import MetadataEncoder
-from melanoma.images.store import ImageStore
 from melanoma.predictions.aggregate import aggregated
 from melanoma.predictions.prediction_file import described
 from melanoma.predictions.table import named_paths
 from melanoma.training.loader import Examples
-from melanoma.training.predictor import TrainedNetwork, predict_rows, require_same_preparation
+from melanoma.training.predictor import TrainedNetwork, predict_rows, require_same_preparation, stamp
 from melanoma.training.saved_network import from_safetensors
 
 
@@ -72,7 +70,7 @@ def main(args: argparse.Namespace) -> None:
             require_same_preparation(trained, args.images)
             predicts_test = trained["fold"] is None or args.test_by == "fold_mean"
             rows = rows_to_predict(train, test if predicts_test else None, trained["fold"])
-            done[name] = args.resume / f"{name}-{_stamp(weights, rows, tta, args.images)}.parquet"
+            done[name] = args.resume / f"{name}-{stamp(weights, rows, tta, args.images)}.parquet"
             # The first process decides, because all must predict together.
             if processes.gather(done[name].exists())[0]:
                 log.info("%s is predicted already", name)
@@ -123,14 +121,6 @@ def rows_to_predict(train: pd.DataFrame, test: pd.DataFrame | None, fold: int | 
     if test is not None:
         parts.append(test.assign(part="test", fold=np.int8(-1)))
     return pd.concat(parts, ignore_index=True)
-
-
-def _stamp(weights: bytes, rows: pd.DataFrame, tta: TTA, images: Path | None) -> str:
-    """Return a hash of all that decides a network's predictions, 16 hexadecimal digits."""
-    values = pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()
-    digest = ImageStore(images).digest if images is not None else ""
-    settings = json.dumps(tta.dump(), sort_keys=True)
-    return sha256("\n".join([sha256(weights), sha256(values), settings, digest]).encode())[:16]
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--histories", nargs="*", default=[], metavar="MODEL:RUN=CSV", help="history of each run")
     add("--external", type=Path, metavar="JSON", help="metrics of external tests, of evaluate_external.py")
     add("--seeds", type=Path, metavar="JSON", help="AUROC of each seed of models with several, of compare_seeds.py")
+    add("--robustness", type=Path, metavar="JSON", help="AUROC on corrupted images, of evaluate_robustness.py")
     add("--test-access-log", type=Path, metavar="JSONL", help="test-set access log")
     add("--fusions", nargs="*", default=[], metavar="NAME=JSON", help="weights of each fusion, of fuse.py")
     add("--truths", nargs="*", type=Path, default=[], metavar="JSON", help="AUROCs of the best possible model")

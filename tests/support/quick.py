@@ -12,6 +12,7 @@ import runpy
 import socket
 import sys
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from project import SCRIPTS
 
@@ -31,15 +32,21 @@ def _start_server() -> None:
 
 
 def start(
-    script: str, *options: object, environment: dict[str, object] | None = None, largest_file: int | None = None
+    script: str,
+    *options: object,
+    environment: dict[str, object] | None = None,
+    largest_file: int | None = None,
+    folder: Path | None = None,
 ) -> BaseProcess:
-    """Start scripts/<script>.py with `options` and return its process.
+    """Start scripts/<script>.py with `options`, in `folder` if it is given, and return its process.
 
     `environment` is added to its own; writing a file beyond `largest_file` bytes fails, as it does on a full disk.
     """
     _start_server()
     added = {name: str(value) for name, value in (environment or {}).items()}
-    process = _server.Process(target=_run, args=(script, [str(option) for option in options], added, largest_file))
+    process = _server.Process(
+        target=_run, args=(script, [str(option) for option in options], added, largest_file, folder)
+    )
     process.start()
     return process
 
@@ -67,8 +74,11 @@ def _free_port() -> int:
         return found.getsockname()[1]
 
 
-def _run(script: str, options: list[str], environment: dict[str, str], largest_file: int | None) -> None:
+def _run(
+    script: str, options: list[str], environment: dict[str, str], largest_file: int | None, folder: Path | None
+) -> None:
     os.setpgid(0, 0)
+    os.chdir(folder or os.curdir)
     os.environ.update(environment)
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))

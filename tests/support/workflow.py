@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from melanoma.config.study import resolve
+from plans import plan
 from project import ROOT
 
 TINY = ("--configfile", "tests/studies/tiny.yaml")
@@ -90,11 +91,14 @@ def failing(folder: Path, *options: object) -> subprocess.CompletedProcess[str]:
     """Run snakemake in `folder`, with no activated environment, and return its exit status and what it printed."""
     path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if Path(p) != SNAKEMAKE.parent)
     # Without it, Snakemake would show one line a job.
-    command = [SNAKEMAKE, "--printshellcmds", *map(str, options)]
+    arguments = ["--printshellcmds", *map(str, options)]
+    environment = os.environ | {"PATH": path}
+    if "-n" in arguments:
+        return plan(folder, arguments, environment)
     return subprocess.run(
-        command,
+        [SNAKEMAKE, *arguments],
         cwd=folder,
-        env=os.environ | {"PATH": path},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -56,3 +56,10 @@ def test_a_model_comes_near_the_best_possible(metrics, truth, model, best, most)
 def test_no_model_is_better_than_the_best_possible_beyond_chance(metrics, truth, model, best):
     """One that is has seen what it must not."""
     assert metrics[model]["auroc"]["low"] <= truth["bayes_auroc"]["population"][best]
+
+
+def test_the_page_is_small_enough_for_a_mail():
+    page = RESULTS / "report" / "report.html"
+    if not page.exists():
+        pytest.skip("the demo study has not run: make demo")
+    assert page.stat().st_size < 3e6

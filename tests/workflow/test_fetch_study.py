@@ -10,8 +10,10 @@ import yaml
 
 from file_server import Server, serving
 from melanoma.common.errors import InputError
+from melanoma.common.files import sha256
 from melanoma.config.data import Download
 from melanoma.config.study import Study, resolve
+from real_data import real_data
 from workflow import clone, failing, planned, snakemake
 from zips import zipped
 
@@ -38,6 +40,21 @@ def test_official_files_are_known_and_an_address_of_ones_own_takes_their_place()
     with_mine = resolved(fetch=mine).fetch
     assert set(with_mine) == {*known, "data/x.csv"}
     assert with_mine["data/isic2020/train.csv"] == Download(url="https://mirror/t.csv")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "end_of_line"),
+    [
+        ("train.csv", b"\n"),
+        ("ISIC_2020_Training_GroundTruth_v2.csv", b"\r\n"),
+        ("ISIC_2020_Training_Duplicates.csv", b"\r\n"),
+    ],
+)
+def test_the_known_bytes_and_hash_are_those_of_the_official_table(name: str, end_of_line: bytes) -> None:
+    data = real_data(f"isic2020-tables/{name}").read_bytes().replace(b"\n", end_of_line)  # the copies have LF alone
+    known = resolved().fetch[f"data/isic2020/{name}"]
+    assert (len(data), sha256(data)) == (known.bytes, known.sha256)
 
 
 @pytest.mark.parametrize(

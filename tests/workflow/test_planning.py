@@ -48,15 +48,15 @@ def test_a_study_with_gpus_looks_at_a_node_with_a_gpu_first_but_only_on_a_cluste
     assert "doctor" not in jobs(failing(project, *cluster, "--until", "draw_lesions", *TINY).stdout)
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_every_profile_plans_runs_in_another_folder(project, profile, tmp_path_factory):
+def test_every_profile_plans_runs_in_another_folder(project, tmp_path_factory):
     """The code in one folder, the results in another: from the code's folder, from the results', from a third."""
     run, elsewhere = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("elsewhere")
-    expected = planned(project, "--profile", profile)
-    snakefile, path = ("-s", project / "Snakefile"), project / "profiles" / profile
-    assert planned(project, "--profile", profile, "--directory", run) == expected
-    assert planned(run, *snakefile, "--profile", path) == expected
-    assert planned(elsewhere, *snakefile, "--profile", path, "--directory", run) == expected
+    expected = planned(project)
+    snakefile, paths = ("-s", project / "Snakefile"), [project / "profiles" / profile for profile in PROFILES]
+    assert planned(project, "--profile", PROFILES[0], "--directory", run) == expected
+    assert planned(run, *snakefile, "--profile", paths[0]) == expected
+    for path in paths:
+        assert planned(elsewhere, *snakefile, "--profile", path, "--directory", run) == expected
     assert planned(elsewhere, *snakefile, "--directory", run) == expected
 
 

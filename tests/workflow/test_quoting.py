@@ -58,6 +58,7 @@ def test_every_free_text_of_a_study_is_one_argument_or_none(project: Path, tmp_p
         "data": {"sources": [table, {"name": "drawn", "generate": {"images": 60}}]},
         "split": split,
         "fetch": fetched,
+        "evaluate": {"robustness": [1, 5]},
         "models": {
             "theirs": {"network": "external_predictions", "file": free("f.csv")},
             "net": backbone | {"optimizer": {"groups": [{"match": re.escape(HOSTILE), "learning_rate": 0.1}]}},

@@ -89,11 +89,16 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
     "an option without effect, such as `tta.n` with flips": (unread, set(), set()),
     "`evaluate.max_test_configurations`": (put("evaluate", "max_test_configurations", value=3), set(), set()),
     "`evaluate.threshold_probabilities`": (put("evaluate", "threshold_probabilities", value=[0.1]), set(), set()),
-    "`report.identifiers`": (put("report", "identifiers", value=True), set(), set()),
+    "`report.identifiers`, or `report.shareable`": (put("report", "shareable", value=True), set(), set()),
     "`evaluate.prevalence`": (put("evaluate", "prevalence", value=0.02), set(), set()),
+    "`evaluate.robustness`": (put("evaluate", "robustness", value=[1]), set(), set()),
     "`fuse.significance_level`": (put("fuse", "significance_level", value=0.1), set(), set()),
     "a new name for a model": (renamed, PREDICTS | FUSES | COMPARES, TRAINS),
-    "`tta` of a model": (put("models", "cnn", "tta", value={"name": "flips"}), PREDICTS | FUSES | COMPARES, TRAINS),
+    "`tta` of a model, but `frame`": (
+        put("models", "cnn", "tta", value={"name": "flips"}),
+        PREDICTS | FUSES | COMPARES,
+        TRAINS,
+    ),
     "a new fusion": (
         put("fusions", "added", value={"members": ["cnn", "joint"]}),
         FUSES | COMPARES - {"audit_models"},

@@ -4,7 +4,8 @@ import os
 import re
 import subprocess
 
-from melanoma.snakefile.terminal import OneLine, Progress
+from melanoma.common.files import write_json, write_text
+from melanoma.snakefile.terminal import Estimate, OneLine, Progress
 from workflow import SNAKEMAKE, TINY, clone
 
 JOB_ERROR = {
@@ -14,7 +15,7 @@ JOB_ERROR = {
     "log": ["logs/tiny/train_fold/cnn.log"],
     "aux": {"external_jobid": "17"},
 }
-LINE = re.compile(r"^\d\d:\d\d:\d\d \[\d+ of \d+ done\] (\w+):.*\((logs/\S+\.log)\)$")
+LINE = re.compile(r"^\d\d:\d\d:\d\d \[\d+ of \d+ done(?:, (?:at least )?[^,]+ left)?\] (\w+):.*\((logs/\S+\.log)\)$")
 
 
 def shown(folder, *options):
@@ -35,7 +36,7 @@ def test_each_job_is_one_line_with_its_log_and_snakemakes_log_has_the_rest(tmp_p
     code, lines = shown(folder, "results/tiny/catalog/catalog.parquet")
     assert code == 0
     jobs = [match for match in map(LINE.match, lines) if match]
-    assert [match[1] for match in jobs].count("build_catalog") == 1 and len(jobs) == 5
+    assert [match[1] for match in jobs].count("build_catalog") == 1 and len(jobs) == 3
     assert all((folder / match[2]).exists() for match in jobs)
     assert max(map(len, lines)) < 200 and len(lines) < 60
     (log,) = (folder / ".snakemake/log").glob("*.snakemake.log")
@@ -62,8 +63,36 @@ def test_the_log_of_a_failed_job_is_shown_where_a_profile_asks_for_it(tmp_path):
     assert any("ERROR tests/studies/theirs.csv" in line for line in lines[start:])
 
 
-def test_the_message_of_a_scheduler_that_refuses_a_job_is_shown():
-    formatter = OneLine(Progress(), quiet=set(), show_failed_logs=False)
-    refused = formatter.format_job_error(JOB_ERROR | {"rule_msg": "Requested node configuration is not available"})
+def formatter(results, total=0):
+    progress = Progress()
+    progress.total = total
+    return OneLine(progress, Estimate(results), quiet=set(), show_failed_logs=False)
+
+
+def test_a_line_tells_the_time_left_where_finished_jobs_tell_it(tmp_path):
+    def planned(rule, stage, name):
+        paths = {"log": f"logs/mine/{name}.log", "benchmark": f"logs/mine/{name}.tsv"}
+        return {"rule": rule, "stage": stage, "needed": True} | paths
+
+    info = {"rule_name": "prepare_shard", "wildcards": {"shard": "2"}, "log": ["logs/mine/2.log"]}
+
+    def state(jobs, total=3):
+        if jobs:
+            write_json(tmp_path / "logs/mine/plan.json", {"jobs": jobs})
+        line = formatter(tmp_path / "results/mine", total).format_job_info(info)
+        return re.fullmatch(r"\d\d:\d\d:\d\d \[(.*)\] prepare_shard: shard=2 \(logs/mine/2.log\)", line)[1]
+
+    shards = [planned("prepare_shard", "images", number) for number in range(3)]
+    assert state([]) == state(shards) == "0 of 3 done"
+    write_text(tmp_path / "logs/mine/0.tsv", "s\th:m:s\n45\t0:00:45\n")
+    assert state(shards) == "0 of 3 done, 2 min left"
+    assert state([*shards, planned("evaluate", "evaluate", "e")], 4) == "0 of 4 done, at least 2 min left"
+    assert state(shards[1:], 2) == "0 of 2 done"
+    assert state(shards, 1) == "0 of 1 done"  # as in the Snakemake that a cluster starts for a job
+
+
+def test_the_message_of_a_scheduler_that_refuses_a_job_is_shown(tmp_path):
+    refusing = formatter(tmp_path / "results/mine")
+    refused = refusing.format_job_error(JOB_ERROR | {"rule_msg": "Requested node configuration is not available"})
     assert "Requested node configuration is not available" in refused and "external_jobid: 17" in refused
-    assert "None" not in formatter.format_job_error(JOB_ERROR)
+    assert "None" not in refusing.format_job_error(JOB_ERROR)

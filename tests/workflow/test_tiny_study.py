@@ -28,7 +28,10 @@ from workflow import (
 )
 
 # The only rules that open the labels of the test.
-EVALUATIONS = {"audit_models", "evaluate", "analyze_shortcuts", "compare_seeds", "explain"}
+EVALUATIONS = {
+    *("audit_models", "evaluate", "analyze_shortcuts"),
+    *("compare_seeds", "evaluate_robustness", "explain"),
+}
 # The only rule that opens the labels of external tests.
 EXTERNAL = {"evaluate_external"}
 # One worker runs these, so that the tiny study runs once.
@@ -75,6 +78,9 @@ def test_the_tiny_study_runs_to_its_report_and_prints_the_table(finished):
         assert model["auroc"]["low"] <= model["auroc"]["value"] <= model["auroc"]["high"]
     assert (results / "evaluate" / "summary.txt").read_text().strip() in printed
     assert any("results/tiny/report/report.html" in line for line in printed.splitlines()[-5:])
+    robustness = read_json(results / "evaluate" / "robustness.json")
+    assert set(robustness) == {"cnn", "joint"} and set(robustness["cnn"]["corrupted"]["blur"]) == {"3"}
+    assert robustness["cnn"]["original"]["value"] == metrics["cnn"]["auroc"]["value"]
     page = (results / "report" / "report.html").read_text()
     assert "data:image/svg+xml" in page and not re.search(r'(?:src|href)="(?!data:|#)', page)
     assert pd.read_csv(results / "report/tables/models.csv")["model"].nunique() == len(metrics)

@@ -72,10 +72,15 @@ def _changed(settings: Augmentation, seed: int, epoch: int, sample_indices: NDAr
 def _hair(image: NDArray[np.uint8], settings: Augmentation, generator: Generator) -> None:
     """Draw 1 to `max_hairs` dark curves (quadratic Bezier), black to brown, antialiased."""
     for _ in range(generator.integers(1, settings.hair.max_hairs, endpoint=True)):
-        width = max(round(generator.uniform(1, 3) * len(image) / HAIR_SIDE), 1)
-        color = generator.uniform(0, 80) * np.array([1.0, 0.8, 0.65])
-        curve = np.round(_curve(generator) * len(image) * 2**HAIR_DIGITS).astype(np.int32)
-        cv2.polylines(image, [curve], False, color.tolist(), width, cv2.LINE_AA, HAIR_DIGITS)
+        draw_hair(image, generator)
+
+
+def draw_hair(image: NDArray[np.uint8], generator: Generator) -> None:
+    """Draw one hair onto an image (S, S, 3), in place."""
+    width = max(round(generator.uniform(1, 3) * len(image) / HAIR_SIDE), 1)
+    color = generator.uniform(0, 80) * np.array([1.0, 0.8, 0.65])
+    curve = np.round(_curve(generator) * len(image) * 2**HAIR_DIGITS).astype(np.int32)
+    cv2.polylines(image, [curve], False, color.tolist(), width, cv2.LINE_AA, HAIR_DIGITS)
 
 
 def _curve(generator: Generator) -> NDArray[np.float64]:

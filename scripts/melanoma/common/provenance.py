@@ -24,5 +24,6 @@ def commit() -> Commit | None:
 
 
 def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
+    # Without it, git would update its index, and leave a lock in the checkout if the job is killed meanwhile.
+    command = ["git", "--no-optional-locks", "-C", str(ROOT), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

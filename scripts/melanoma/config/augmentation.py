@@ -156,9 +156,9 @@ class TTA(Section):
     frame: Literal["scaled", "full_size", "center_crop"] = Field(
         default="scaled",
         description=(
-            "What the views show. `scaled` is the stored image, resized to input_size. `full_size` is the stored image"
-            " at its own size, for networks that take any size. `center_crop` is the central square of input_size"
-            " pixels, not resized."
+            "What the views show, and what validation shows. `scaled` is the stored image, resized to input_size."
+            " `full_size` is the stored image at its own size, for networks that take any size. `center_crop` is the"
+            " central square of input_size pixels, not resized."
         ),
     )
     mean_of: Literal["logit", "probability"] = Field(

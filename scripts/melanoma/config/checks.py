@@ -37,6 +37,9 @@ def study_errors(study: Study) -> Iterator[str]:
             yield f"split.run_folds: there is no fold {fold}; split.folds is {folds}, so 0 to {folds - 1}"
     if study.split.method == "saved" and study.split.file is None:
         yield "split.file: missing; method saved takes its split from split/split.parquet of another study's results"
+    for key in ("identifiers", "images"):
+        if study.report.shareable and getattr(study.report, key):
+            yield f"report.{key}: true, but report.shareable leaves them out; take one of both out of the study"
     for name, fusion in study.fusions.items():
         yield from _fusion_errors(name, fusion, study)
         yield from _input_errors(f"fusions.{name}", fusion.inputs, study)

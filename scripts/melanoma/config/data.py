@@ -212,20 +212,49 @@ _RESNEST = "https://github.com/zhanghang1989/ResNeSt/releases/download/weights_s
 _TORCHVISION = "https://download.pytorch.org/models"
 
 
+# The SHA-256 of the files of weights whose whole SHA-256 is published: resnest50 in models/public/resnest-50-pytorch of
+# github.com/openvinotoolkit/open_model_zoo, the others in github.com/pytorch/vision/issues/7744. Of the other files,
+# the digits in their name are checked.
+_SHA256 = (
+    "528c19ca6509420548c8359f63ff37975e7d92f42eaf72a7af152a015c8ef48c",
+    "7f5810bc96def8f7552d5b7e68d53c4786f81167d28291b21c0d90e1fca14934",
+    "c35c147384e385a5bab5a8eabdabbe5a3df0487ee4a554108626ae474a5bf755",
+    "b3899882250c22946d0229d266049fcd133c169233530b36b9ffa7983988362f",
+    "23ab8bcd5bdbef61a7a43b91adcad81f622fd7f36fb4935a569828d77888c44e",
+    "1a07897c0d357db7981640f6be44a63420f11deb932344a69768b62ebe272946",
+    "24a108a596a00ad522bdfb9a2d98a9bd31819dfd7e37dd96bad6bb5bc00d6015",
+    "c5b4e57e0da1a10bb4f8a5b410dd3b7b6e7461f9b757209be29409707c3d87dd",
+)
+
+
 def _weights(file: str) -> Download:
     address = _RESNEST if file.startswith("resnest") else _TORCHVISION
-    return Download(url=f"{address}/{file}", sha256=file.removesuffix(".pth").rpartition("-")[2])
+    digits = file.removesuffix(".pth").rpartition("-")[2]
+    whole = next((digest for digest in _SHA256 if digest.startswith(digits)), digits)
+    return Download(url=f"{address}/{file}", sha256=whole)
 
 
+# The server of ISIC states the MD5 of each table as its ETag. Bytes and SHA-256 are those of the tables with this MD5.
 KNOWN_DOWNLOADS = {
-    "data/isic2020/train.csv": Download(url=f"{_ISIC}/ISIC_2020_Training_GroundTruth.csv"),
+    "data/isic2020/train.csv": Download(
+        url=f"{_ISIC}/ISIC_2020_Training_GroundTruth.csv",
+        bytes=2_056_020,
+        sha256="98c68a10eb669215e3458ad193a24a582c974a4401e539dbbf099b318584264b",
+    ),
     # The same table with the column lesion_id.
     "data/isic2020/ISIC_2020_Training_GroundTruth_v2.csv": Download(
-        url=f"{_ISIC}/ISIC_2020_Training_GroundTruth_v2.csv"
+        url=f"{_ISIC}/ISIC_2020_Training_GroundTruth_v2.csv",
+        bytes=2_387_418,
+        sha256="a1c7c97c59e5f49232dfe3b6f6817efaaee5dbf9bcb4ce584c1889e641be5c4e",
     ),
-    "data/isic2020/ISIC_2020_Training_Duplicates.csv": Download(url=f"{_ISIC}/ISIC_2020_Training_Duplicates.csv"),
-    # 23 GB.
-    "data/isic2020/jpeg/train": Download(url=f"{_ISIC}/ISIC_2020_Training_JPEG.zip", unzip="folder"),
+    "data/isic2020/ISIC_2020_Training_Duplicates.csv": Download(
+        url=f"{_ISIC}/ISIC_2020_Training_Duplicates.csv",
+        bytes=11_500,
+        sha256="ddfd6c2d42430bd3581f3b2116bdb1433462a7109c715a02bf7f51115fcfabce",
+    ),
+    "data/isic2020/jpeg/train": Download(
+        url=f"{_ISIC}/ISIC_2020_Training_JPEG.zip", bytes=24_707_698_022, unzip="folder"
+    ),
 } | {f"{WEIGHTS_FOLDER}/{file}": _weights(file) for file in OFFICIAL_WEIGHTS.values()}
 
 

@@ -47,7 +47,10 @@ def training_recipe(recipe: Recipe) -> Plain:
         unread |= {"augmentation"}
     elif recipe.head == "image_only":
         unread |= {"metadata"}
-    return {key: value for key, value in options.items() if key not in unread}
+    # Validation has the frame of the prediction. All frames are the same where the stored size is that of the input.
+    framed = recipe.reads_images and recipe.input_size is not None and recipe.tta.frame != "scaled"
+    decides = {key: value for key, value in options.items() if key not in unread}
+    return decides | ({"tta": {"frame": recipe.tta.frame}} if framed else {})
 
 
 def configuration_digest(study: Study) -> str:

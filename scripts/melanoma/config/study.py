@@ -146,6 +146,15 @@ class Evaluate(Section):
         ),
         examples=[0.01],
     )
+    robustness: Distinct[Annotated[Whole, Field(ge=1, le=5)]] = Field(
+        default=(),
+        description=(
+            "Severities, from 1 to 5, at which each trained network that reads images predicts corrupted copies of the"
+            " test images, too: blur, JPEG, brightness, color cast, hair, size. Each severity costs six predictions of"
+            " the test. Empty is none."
+        ),
+        examples=[[1, 3, 5]],
+    )
     max_test_configurations: Whole = Field(
         default=10,
         ge=1,
@@ -171,6 +180,13 @@ class Report(Section):
         default=None,
         description=(
             "Show images. `null` shows those that the demo generated or whose license is a Creative Commons license."
+        ),
+    )
+    shareable: Flag = Field(
+        default=False,
+        description=(
+            "Write a report for strangers: without photographs, without names, and without counts of 1 to 9 and what"
+            " would give them back; see docs/privacy.md."
         ),
     )
 

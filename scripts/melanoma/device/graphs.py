@@ -50,7 +50,7 @@ class StepGraphs:
     """Calls a function as it is, or as a recording that has its inputs always in the same memory.
 
     The function takes inputs on the device, of which the last one is never None, and the number of images of the whole
-    batch. It adds gradients to those of `network`, and returns a scalar without a gradient. It may change nothing else
+    batch. It adds gradients to those of `network`, and returns a tensor without a gradient. It may change nothing else
     but buffers of the network. The gradients must stay in their memory: set them to zero, and not to None. If other
     parameters learn, other kernels are needed, and so are other graphs.
 

@@ -320,3 +320,10 @@ class Shortcuts(TypedDict):
     baselines: NotRequired[dict[str, Interval]]  # AUROC of models without pixels
     models: dict[str, ModelShortcuts]
     subgroups: dict[str, dict[str, Subgroup]]  # by kind and group
+
+
+class Robustness(TypedDict):
+    """The entry of a model in robustness.json."""
+
+    original: Interval  # AUROC of the images as they are
+    corrupted: dict[str, dict[str, Interval]]  # AUROC by corruption and severity

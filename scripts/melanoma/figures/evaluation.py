@@ -1,4 +1,4 @@
-"""Figures of the evaluation: ROC, precision-recall, reliability and decision curves."""
+"""Figures of the evaluation: ROC, precision-recall, reliability and decision curves, and robustness."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil, inf
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from melanoma.evaluation.results import Curves, ModelMetrics, Reliability
+from melanoma.evaluation.results import Curves, ModelMetrics, Reliability, Robustness
 from melanoma.evaluation.summary import interval_text
 from melanoma.figures.style import CHANCE, FAINT, line, styled
 from melanoma.stats.bootstrap import Interval
@@ -130,6 +130,32 @@ def decision(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics], 
     axes.set(ylim=(max(axes.dataLim.y0 - 0.05 * most, -0.35 * most), axes.dataLim.y1 + 0.05 * most), xlim=(0, None))
     axes.set(xlabel="Threshold probability", ylabel="Net benefit per image")
     figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
+def robustness(results: Mapping[str, Robustness]) -> Figure:
+    """Draw the AUROC over the severity of each corruption, with intervals: a panel for each, a line for each model.
+
+    The lines are a little apart, so that their intervals do not hide each other.
+    """
+    corruptions = list(next(iter(results.values()))["corrupted"])
+    rows = ceil(len(corruptions) / 3)
+    figure = Figure(figsize=(8.4, 0.5 + 2.3 * rows + 0.18 * ceil(len(results) / 3)))
+    grid = figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False)
+    for axes, corruption in zip(grid.flat, corruptions, strict=False):
+        for number, (name, entry) in enumerate(results.items()):
+            areas = {"0": entry["original"], **entry["corrupted"][corruption]}
+            places = [float(severity) + 0.1 * (number - (len(results) - 1) / 2) for severity in areas]
+            values = [area["value"] for area in areas.values()]
+            axes.plot(places, values, marker="o", markersize=3, **line(number), label=name)
+            _bars(axes, places, list(areas.values()), 0, line(number)["color"])
+        axes.axhline(0.5, **CHANCE)
+        axes.set(title=corruption.replace("_", " "))
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+    figure.supxlabel("Severity (0: the images as they are)", fontsize=9)
+    figure.supylabel("Test AUROC", fontsize=9)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 

@@ -22,10 +22,10 @@ MARKER: dict[str, Any] = {"marker": "o", "linestyle": "", "markeredgecolor": "wh
 
 @styled
 def learning_curves(histories: Mapping[str, Mapping[str, pd.DataFrame]], monitors: Mapping[str, Monitor]) -> Figure:
-    """Draw the loss (left) and the validation AUROC (right) by epoch: a row for each model, a color for each run.
+    """Draw the loss (left) and the AUROC (right) by epoch: a row for each model, a color for each run.
 
-    `histories` maps model -> run -> history.csv with epoch, train_loss, validation_loss and validation_auroc. A run
-    without validation (the refit) shows its training loss alone. `monitors` maps a model to its recipe's monitor. The
+    `histories` maps model -> run -> history.csv, with loss and AUROC of training and of validation. A run without
+    validation (the refit) shows its training alone. `monitors` maps a model to its recipe's monitor. The
     best epoch by the monitor is marked.
     """
     figure = Figure(figsize=(8.4, 2.75 * len(histories)))
@@ -35,7 +35,7 @@ def learning_curves(histories: Mapping[str, Mapping[str, pd.DataFrame]], monitor
             color = FAINT if run == "refit" else PALETTE[number % len(PALETTE)]
             _learning_curve(loss, auroc, history, run, color, monitors[model])
         loss.set(title=model, ylabel="Loss", xlabel="Epoch")
-        auroc.set(ylabel="Validation AUROC", xlabel="Epoch")
+        auroc.set(ylabel="AUROC", xlabel="Epoch")
         for axes in (loss, auroc):
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         for name, style in (("training", TRAINING), ("validation", VALIDATION)):
@@ -48,7 +48,8 @@ def learning_curves(histories: Mapping[str, Mapping[str, pd.DataFrame]], monitor
 
 def _learning_curve(loss: Axes, auroc: Axes, history: pd.DataFrame, run: str, color: str, monitor: Monitor) -> None:
     """Draw one run, and a mark at its best epoch."""
-    loss.plot(history["epoch"], history["train_loss"], color=color, linestyle=TRAINING, linewidth=1.3)
+    for axes, column in ((loss, "train_loss"), (auroc, "train_auroc")):
+        axes.plot(history["epoch"], history[column], color=color, linestyle=TRAINING, linewidth=1.3)
     validated = history.dropna(subset=["validation_loss"])
     loss.plot(validated["epoch"], validated["validation_loss"], color=color, linestyle=VALIDATION)
     auroc.plot(validated["epoch"], validated["validation_auroc"], color=color, label=run)

@@ -15,6 +15,7 @@ from typing import Any, TypedDict, cast
 
 import pandas as pd
 
+from melanoma.common.causes import DISK_FULL, disk_full
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError
 from melanoma.common.files import DIGEST_KEY, NO_DIGEST, intact, read_parquet, sha256, with_digest
@@ -80,7 +81,10 @@ def open_external_labels(path: Path, models: list[str], args: argparse.Namespace
 
 
 def append(test_access_log: Path, access: Access) -> None:
-    """Add a line with the time and the commit of the code; other jobs may add lines at the same time."""
+    """Add a line with the time and the commit of the code; other jobs may add lines at the same time.
+
+    Raises InputError if the disk is full.
+    """
     code = commit()
     stamp = Access(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -95,8 +99,13 @@ def append(test_access_log: Path, access: Access) -> None:
         size = os.fstat(file).st_size
         if size and os.pread(file, 1, size - 1) != b"\n":  # a writer was killed within its line
             line = b"\n" + line
-        os.write(file, line)
+        if (written := os.write(file, line)) < len(line):
+            os.write(file, line[written:])  # raises the reason
         os.fsync(file)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise InputError(disk_full(test_access_log, error)) from error
     finally:
         os.close(file)
 

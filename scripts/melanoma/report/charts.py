@@ -141,7 +141,7 @@ def learning(histories: Mapping[str, Path]) -> dict[str, dict[str, dict[str, lis
     for name, path in histories.items():
         model, _, run = name.partition(":")
         table = read_csv(path)
-        columns = ("epoch", "train_loss", "validation_loss", "validation_auroc")
+        columns = ("epoch", "train_loss", "train_auroc", "validation_loss", "validation_auroc")
         curves.setdefault(model, {})[run] = {
             column: [None if pd.isna(value) else float(f"{value:.5g}") for value in table[column]] for column in columns
         }

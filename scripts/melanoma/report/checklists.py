@@ -1,4 +1,9 @@
-"""The items of CLAIM 2024 (Tejani et al., Radiology: AI 6:e240300) and TRIPOD+AI (Collins et al., BMJ 385:e078378)."""
+"""The items of CLAIM 2024 and TRIPOD+AI, with the places of a page that report them.
+
+CLAIM: Tejani et al., Radiology: Artificial Intelligence 6:e240300, 2024; items 1 to 44 as in its checklist, and what
+each asks as in its elaboration (https://rsna.github.io/claim/). TRIPOD+AI: Collins et al., BMJ 385:e078378, 2024; items
+1 to 27c as in its checklist of 11 January 2024 (https://www.tripod-statement.org). The topics are our short words.
+"""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The tables of further cohorts: subgroups, patients, lesions, referral, another prevalence, external tests.
+"""The tables of further cohorts: subgroups, patients, lesions, referral, prevalence, external tests, corruptions.
 
 Each is left out where metrics.json has no such entry.
 """
@@ -177,3 +177,21 @@ def external_tests(tests: Metrics, selected: str | None, models: Sequence[str]) 
         if lacking := [name for name in models if name not in metrics]:
             caption += f" No result on {source}: {', '.join(lacking)} (external predictions that lack its images)."
     return Table("external", caption, columns, rows, selected, bars="auroc", searched=True) if rows else None
+
+
+def robustness(results: Metrics, selected: str | None, digits: int) -> Table | None:
+    """Return the AUROC of each network on the test images as they are, and on corrupted ones by severity."""
+    rows: list[list[Cell]] = []
+    severities: list[str] = []
+    for name, entry in results.items():
+        for corruption, areas in entry["corrupted"].items():
+            severities = list(areas)
+            rows.append([name, corruption.replace("_", " "), entry["original"], *areas.values()])
+    columns = [
+        Column("model", "Model"),
+        Column("corruption", "Corruption"),
+        Column("original", "AUROC, images as they are", "number", digits),
+        *(Column(f"severity_{severity}", f"At severity {severity}", "number", digits) for severity in severities),
+    ]
+    caption = "AUROC on corrupted images of the test set."
+    return Table("robustness", caption, columns, rows, selected, searched=len(rows) > 8) if rows else None

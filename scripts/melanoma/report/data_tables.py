@@ -52,6 +52,17 @@ class Quality(TypedDict):
     problems: Table | None
 
 
+class Share(NamedTuple):
+    """A number of images, and of how many images."""
+
+    images: int
+    total: int
+
+    def __str__(self) -> str:
+        """Return the number with its percent."""
+        return f"{self.images:,} ({100 * self.images / max(self.total, 1):.0f} %)"
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -131,13 +142,10 @@ def _quartiles(table: pd.DataFrame) -> str:
     return f"{middle:g} ({low:g} to {high:g})"
 
 
-def _shares(parts: Mapping[str, pd.DataFrame], column: str, value: object) -> list[str]:
-    counts = [
-        int((table[column].isna() if value is None else table[column] == value).sum()) for table in parts.values()
-    ]
+def _shares(parts: Mapping[str, pd.DataFrame], column: str, value: object) -> list[Share]:
     return [
-        f"{count:,} ({100 * count / max(len(table), 1):.0f} %)"
-        for count, table in zip(counts, parts.values(), strict=True)
+        Share(int((table[column].isna() if value is None else table[column] == value).sum()), len(table))
+        for table in parts.values()
     ]
 
 

@@ -14,6 +14,7 @@ from melanoma.common.files import write_text
 from melanoma.report.checklists import checklists
 from melanoma.report.contents import Data, contents
 from melanoma.report.privacy import redactor
+from melanoma.report.shareable import known_names, make_shareable
 from melanoma.report.sources import Sources, read_study
 from melanoma.report.tables import as_csv, as_latex
 
@@ -45,6 +46,8 @@ def render(sources: Sources) -> Page:
         finalize=hidden,
     )
     content, data = contents(sources, study)
+    if study.report.shareable:
+        make_shareable(content, data, known_names(sources.catalog))
     body = environment.get_template("body.html.j2").render(content)
     body += environment.get_template("checklists.html.j2").render(checklists=checklists(body))
     sections = re.findall(r'<section id="([^"]+)">\s*<h2>(.*?)</h2>', body)

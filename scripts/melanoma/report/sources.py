@@ -39,6 +39,7 @@ class Sources:
     histories: Mapping[str, Path] = field(default_factory=dict)
     external: Path | None = None
     seeds: Path | None = None
+    robustness: Path | None = None
     test_access_log: Path | None = None
     fusions: Mapping[str, Path] = field(default_factory=dict)
     truths: Sequence[Path] = ()
@@ -69,7 +70,8 @@ class Frames:
             return None
         catalog, train, test, predictions = (read_parquet(path) for path in paths[:4] if path)
         generated = [source.name for source in study.data.sources if source.generate is not None]
-        train, test = (with_permission(table, catalog, generated, study.report.images) for table in (train, test))
+        images = False if study.report.shareable else study.report.images
+        train, test = (with_permission(table, catalog, generated, images) for table in (train, test))
         targets = predictions.set_index("image")["target"]
         left_out = read_csv(str(sources.left_out), dtype=str)
         return cls(catalog, train, test.assign(target=test["image"].map(targets)), left_out, predictions)

@@ -11,7 +11,14 @@ Cell = Any  # a text, a number, an interval (a dictionary with value, low and hi
 FEW_MELANOMAS = 100  # with fewer in the test set, the third decimal of a rate says nothing
 LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "²": "$^2$", "≥": r"$\geq$"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "²": "$^2$",
+        "≥": r"$\geq$",
+        "<": "$<$",
+    }
 )
 
 
@@ -23,7 +30,8 @@ def decimals(melanomas: int) -> int:
 class Column(NamedTuple):
     """A column: its name in CSV, its heading, what its cells are, and the decimals of its numbers.
 
-    A `signed` number has a sign. A `p` is a p value. `short` is a number with four significant digits.
+    A text in place of a number is shown as it is. A `signed` number has a sign. A `p` is a p value. `short` is a number
+    with four significant digits.
     """
 
     key: str
@@ -73,6 +81,8 @@ def show(cell: Cell, column: Column) -> Shown:
     if column.kind == "text":
         text = "" if cell is None else str(cell)
         return Shown(text, "", text)
+    if isinstance(cell, str):
+        return Shown(cell, "", "")
     value = value_of(cell)
     if value is None:
         return Shown("", "", "")

@@ -113,19 +113,13 @@ def _write_meaning(node: Any, parts: list[str]) -> None:
         _write_meaning(node.exc.func, parts)
     elif not (isinstance(node, ast.keyword) and node.arg in TEXTS):
         parts.append(type(node).__name__)
-        for name in _deciding_fields(type(node)):
+        for name in node._fields:
             value = getattr(node, name, None)
-            # Empty parts are left out, because older versions of Python lack some of them.
-            if value is not None and value != []:
+            # The context follows from the place. Empty parts are left out: older versions of Python lack some of them.
+            if name != "ctx" and value is not None and value != []:
                 parts.append(name)
                 _write_meaning(value, parts)
         parts.append(")")
-
-
-@cache
-def _deciding_fields(kind: type[ast.AST]) -> list[str]:
-    """Return the fields of a kind of node, without the context, which its place decides."""
-    return [name for name in kind._fields if name != "ctx"]
 
 
 def _is_text(node: Any) -> bool:

@@ -6,6 +6,9 @@ from melanoma.config.facts import pieces, section_read, training_recipe
 from melanoma.config.study import FusionSettings, Study
 from melanoma.snakefile.trainings import Trainings
 
+# Options of evaluate that evaluate.py does not read, and those of the bootstrap.
+READ_ELSEWHERE = ("max_test_configurations", "robustness")
+BOOTSTRAP = ("replicates", "confidence_level", "seed")
 # Characters. A command line may have 128 kB.
 LARGEST_PIECE = 64_000
 
@@ -24,8 +27,8 @@ def sections(study: Study, sources: list[Source], trainings: Trainings) -> dict[
         "images": section_read(study, "images"),
         "split": section_read(study, "split"),
         "fuse": fuse.dump(),
-        "evaluate": {key: value for key, value in evaluate.items() if key != "max_test_configurations"},
-        "shortcuts": {key: evaluate[key] for key in ("replicates", "confidence_level", "seed")},
+        "evaluate": {key: value for key, value in evaluate.items() if key not in READ_ELSEWHERE},
+        **{name: {key: evaluate[key] for key in BOOTSTRAP} for name in ("shortcuts", "robustness")},
         **study_sections(study),
         **{f"fusion-{name}": fusion.dump() for name, fusion in fusions.items()},
         **{f"tta-{name}": recipe.tta.as_read().dump() for name, recipe in networks.items()},

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -66,11 +66,9 @@ def read_run(results: Path, now: datetime) -> Run:
 
 def table(study: str, run: Run) -> str:
     """Return the state of a run as text: the study, a line for each stage, and a line for each running job."""
-    stages: dict[str, list[Job]] = {}
-    for job in run.jobs:
-        stages.setdefault(job.stage, []).append(job)
+    stages = _stages(run)
     left = {stage: _stage_left(jobs) for stage, jobs in stages.items()}
-    lines = [f"{study}: {_counts(run.jobs)}; {'ended' if run.ended else _study_left(left.values())}"]
+    lines = [f"{study}: {_counts(run.jobs)}; {'ended' if run.ended else time_left(run) or _left(None)}"]
     for stage, jobs in stages.items():
         end = "" if run.ended or left[stage] == 0 else f"; {_left(left[stage])}"
         lines.append(f"  {stage:<10} {_counts(jobs)}{end}")
@@ -81,6 +79,18 @@ def table(study: str, run: Run) -> str:
         ]
         lines += [f"    {job.name}: failed" for job in jobs if job.state == "failed"]
     return "\n".join(lines)
+
+
+def time_left(run: Run) -> str:
+    """Return the time that a run still takes, one stage after the other, as far as it is known; empty if nothing is.
+
+    Examples: 12 min left; at least 12 min left, if nothing is known of some stage.
+    """
+    stages = [_stage_left(jobs) for jobs in _stages(run).values()]
+    known, unknown = sum(filter(None, stages)), None in stages
+    if unknown and not known:
+        return ""
+    return ("at least " if unknown else "") + _left(known)
 
 
 def duration(seconds: float) -> str:
@@ -98,6 +108,13 @@ def _counts(jobs: Sequence[Job]) -> str:
     return ", ".join([f"{states.count('done')} of {len(states)} jobs done", *counts])
 
 
+def _stages(run: Run) -> dict[str, list[Job]]:
+    stages: dict[str, list[Job]] = {}
+    for job in run.jobs:
+        stages.setdefault(job.stage, []).append(job)
+    return stages
+
+
 def _stage_left(jobs: Iterable[Job]) -> float | None:
     """Return the seconds that a stage still takes if as many jobs run at once as now; None if unknown."""
     open_jobs = [job for job in jobs if job.state in ("running", "waiting")]
@@ -106,13 +123,6 @@ def _stage_left(jobs: Iterable[Job]) -> float | None:
         return None
     running = sum(job.state == "running" for job in open_jobs)
     return max(sum(seconds) / max(running, 1), max(seconds, default=0))
-
-
-def _study_left(stages: Collection[float | None]) -> str:
-    """Return the time that a study still takes, one stage after the other, as far as it is known."""
-    known = sum(filter(None, stages))
-    bound = "at least " if known and None in stages else ""
-    return bound + _left(known if known or None not in stages else None)
 
 
 def _left(seconds: float | None) -> str:

@@ -27,10 +27,12 @@ class EpochRow(ValidationFigures):
     epoch: int
     learning_rate: float
     train_loss: float
+    train_auroc: float
 
 
 HISTORY = [
-    "epoch", "learning_rate", "train_loss", "validation_loss", "validation_auroc", "validation_average_precision",
+    "epoch", "learning_rate", "train_loss", "train_auroc", "validation_loss", "validation_auroc",
+    "validation_average_precision",
 ]  # fmt: skip
 
 

@@ -67,15 +67,16 @@ class Learner:
         """Return the factor of each learning rate after `epoch` epochs, which need not be whole."""
         return rate_factor(self.recipe.schedule, self.recipe.epochs, epoch)
 
-    def learn(self, batch: Batch, images: int, step: int, epoch: float) -> Tensor:
-        """Take optimizer step `step`, after `epoch` epochs; return the sum of the losses, a scalar on the device.
+    def learn(self, batch: Batch, images: int, step: int, epoch: float) -> tuple[Tensor, Tensor]:
+        """Take optimizer step `step`, after `epoch` epochs.
 
+        Return the sum of the losses, a scalar, and the logits before the step, (n,) float32, both on the device.
         `batch` is this process's part of a batch of `images`. Raises InputError if memory is missing.
         """
         set_rates(self.optimizer, self.rate_factor(epoch))
         self.optimizer.zero_grad(set_to_none=self.graphs is None)
         try:
-            total = self._accumulate(batch, images, step)
+            total, logits = self._accumulate(batch, images, step)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -90,7 +91,7 @@ class Learner:
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.network, step)
-        return total
+        return total, logits
 
     def state_dict(self) -> LearnerState:
         """Return all that a checkpoint needs: weights, state of the optimizer, averaged weights."""
@@ -134,18 +135,20 @@ class Learner:
             return None
         return StepGraphs(self.network, cuda_recorder(self.device))
 
-    def _accumulate(self, batch: Batch, images: int, step: int) -> Tensor:
-        """Add the gradients of all parts of a batch; return the sum of the losses."""
+    def _accumulate(self, batch: Batch, images: int, step: int) -> tuple[Tensor, Tensor]:
+        """Add the gradients of all parts of a batch; return the sum of the losses, and the logits."""
         parts = batch.warped(self.device).parts(self.recipe.gradient_accumulation_steps)
-        total = torch.zeros((), device=self.device)
+        total, logits = torch.zeros((), device=self.device), list[Tensor]()
         for number, part in enumerate(parts):
             is_last = number + 1 == len(parts)
             inputs = to_device(part, self.device)
             # The seed of dropout follows from its place.
             seed = derived_seed(self.recipe.seed, 1, step, self.processes.rank, number)
             with nullcontext() if is_last or self.processes.count == 1 else self.forward.no_sync():
-                total += self._learn_part(inputs, images, seed)
-        return total
+                learned = self._learn_part(inputs, images, seed)
+            total += learned[0]
+            logits.append(learned[1:].clone())  # a recording uses its memory again
+        return total, torch.cat(logits)
 
     def _learn_part(self, inputs: DeviceBatch, images: int, seed: int) -> Tensor:
         if self.graphs is not None:
@@ -154,21 +157,22 @@ class Learner:
         return self._add_gradients(inputs, images)
 
     def _add_gradients(self, inputs: Inputs, images: int) -> Tensor:
-        """Add the gradients of a part of a batch of `images`; return the sum of its losses, a scalar.
+        """Add the gradients of a part of a batch of `images`; return the sum of its losses and its logits, (1 + n,).
 
         `inputs` are the fields of a DeviceBatch.
         """
-        losses = self._losses(DeviceBatch._make(inputs))
+        losses, logits = self._losses(DeviceBatch._make(inputs))
         # torch averages gradients over processes, so each one's sum is divided by the mean part of a process.
         torch.autograd.backward(losses.sum() * self.processes.count / images)
-        return losses.detach().sum()
+        return torch.cat([losses.detach().sum()[None], logits.detach()])
 
-    def _losses(self, inputs: DeviceBatch) -> Tensor:
-        """Return the loss of each image."""
+    def _losses(self, inputs: DeviceBatch) -> tuple[Tensor, Tensor]:
+        """Return the loss and the logit of each image."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
             outputs: Tensor = self.forward(inputs.images, inputs.metadata)
-        losses = self.loss(outputs[:, 0].float(), inputs.targets)
+        logits = outputs[:, 0].float()
+        losses = self.loss(logits, inputs.targets)
         if self.has_diagnoses:
             auxiliary = diagnosis_loss(outputs[:, 1:].float(), inputs.diagnoses)
             losses = losses + self.recipe.aux_loss_weight * auxiliary
-        return losses
+        return losses, logits

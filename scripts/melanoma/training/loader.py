@@ -170,7 +170,7 @@ class EpochBatches:
 
     def __getitem__(self, number: int) -> Batch:
         """Return this rank's part of batch `number`."""
-        part = _part(self.slices[number], self.rank, self.ranks)
+        part = self._of_rank(number)
         examples, indices = self.examples, self.order[part]
         source, images, transforms = examples.image_source(), None, None
         if source is not None:
@@ -179,6 +179,14 @@ class EpochBatches:
             samples = Samples(examples.rows[indices], settings, seed, self.epoch, places)
             images, transforms = source.augmented(samples, examples.output_size)
         return _batch(examples, indices, images, transforms)
+
+    def place(self, number: int) -> slice:
+        """Return where this rank's part of batch `number` is within the batch."""
+        part, start = self._of_rank(number), self.slices[number].start
+        return slice(part.start - start, part.stop - start)
+
+    def _of_rank(self, number: int) -> slice:
+        return _part(self.slices[number], self.rank, self.ranks)
 
 
 class PredictionBatches:

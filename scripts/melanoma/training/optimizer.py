@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from melanoma.common.errors import InputError, listing
 from melanoma.config.optimization import Optimizer, ParameterGroup
 from melanoma.models.classifier import Classifier
+
+Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
 
 
 class WeightAverage(AveragedModel):
@@ -63,15 +65,15 @@ def build_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.Optimi
     match settings.name:
         case "sgd":
             nesterov = settings.momentum > 0
-            momentum = {"momentum": settings.momentum, "nesterov": nesterov}
-            return _not_compiled(torch.optim.SGD)(parameters, **momentum, fused=fused)
+            sgd = _not_compiled(torch.optim.SGD)
+            return sgd(parameters, momentum=settings.momentum, nesterov=nesterov, fused=fused)
         case "adamw":
             return _not_compiled(torch.optim.AdamW)(parameters, fused=fused)
         case "adam":
             return _not_compiled(torch.optim.Adam)(parameters, fused=fused)
 
 
-def _not_compiled(kind: type[torch.optim.Optimizer]) -> Any:
+def _not_compiled(kind: type[Kind]) -> type[Kind]:
     """Return the class `kind` with methods that do not import torch's compiler, which takes more than a second.
 
     torch wraps these methods to hide them from its compiler, and imports it for that at their first call. Here only
@@ -79,7 +81,8 @@ def _not_compiled(kind: type[torch.optim.Optimizer]) -> Any:
     """
     hidden = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in hidden}
-    return type(kind.__name__, (kind,), methods | {"step": torch.no_grad()(inspect.unwrap(kind.step))})
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return cast(type[Kind], type(kind.__name__, (kind,), methods | {"step": step}))
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

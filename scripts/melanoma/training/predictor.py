@@ -1,5 +1,6 @@
 """Logits and embeddings of a network: on validation images after an epoch, and in prediction with views of TTA."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from melanoma.augment.tta import NO_TTA, average
+from melanoma.augment.tta import average
 from melanoma.common.cli import progress
 from melanoma.common.errors import InputError, listing
+from melanoma.common.files import sha256
 from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
@@ -89,9 +91,13 @@ class Predictor:
     processes: Processes
 
     def evaluate(self, held_out: Examples) -> ValidationFigures:
-        """Return the loss, AUROC and average precision of the network on the validation rows."""
-        outputs = _one_behind(self._outputs(held_out, NO_TTA))
-        logits = self._all_batches({number: _mean_logits(logits, NO_TTA) for number, logits, _ in outputs})
+        """Return the loss, AUROC and average precision of the network on the validation rows.
+
+        The images are in the frame of the recipe's prediction, each as a single view.
+        """
+        tta = TTA(frame=self.recipe.tta.frame)
+        outputs = _one_behind(self._outputs(held_out, tta))
+        logits = self._all_batches({number: _mean_logits(logits, tta) for number, logits, _ in outputs})
         targets = torch.from_numpy(held_out.targets)
         loss = binary_cross_entropy_with_logits(torch.from_numpy(logits), targets.double()).item()
         labels = held_out.targets.astype(np.int64)
@@ -231,3 +237,11 @@ def predict_rows(
         trained_prevalence=trained["trained_prevalence"],
         patient_distance=distance,
     )
+
+
+def stamp(weights: bytes, rows: pd.DataFrame, tta: TTA, images: Path | None) -> str:
+    """Return a hash of all that decides a network's predictions, 16 hexadecimal digits."""
+    values = pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()
+    digest = ImageStore(images).digest if images is not None else ""
+    settings = json.dumps(tta.dump(), sort_keys=True)
+    return sha256("\n".join([sha256(weights), sha256(values), settings, digest]).encode())[:16]

@@ -118,3 +118,13 @@ def _oversampled(
         warnings.simplefilter("ignore", FutureWarning)
         sampled: NDArray[np.int64] = sampler.fit_resample(indices[:, None], targets)[0][:, 0]
     return sampled
+
+
+def check_batch_size(recipe: Recipe, targets: NDArray[np.int64]) -> None:
+    """Raise InputError if an epoch has fewer images than a batch."""
+    images = len(epoch_order(targets, recipe.sampling, recipe.seed, 0))
+    if recipe.batch_size > images:
+        raise InputError(
+            f"The recipe's batch_size is {recipe.batch_size}, and an epoch has {images} images, from {len(targets)}"
+            f" training images by sampling {recipe.sampling.name}: set batch_size to {images} or less"
+        )

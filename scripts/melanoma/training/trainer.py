@@ -15,8 +15,7 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from torch import Tensor, stack
+from torch import Tensor, cat, stack, zeros
 
 from melanoma.common.cli import log, progress
 from melanoma.common.errors import InputError
@@ -34,13 +33,14 @@ from melanoma.device.images import device_images
 from melanoma.device.readback import Readback
 from melanoma.images.store import ImageStore
 from melanoma.models.pretrained import weights_digest
+from melanoma.stats.metrics import auroc
 from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.early_stopping import HISTORY, EpochRow, ValidationFigures, is_best, stops_early
 from melanoma.training.learner import Learner, LearnerState
 from melanoma.training.loader import Batch, EpochBatches, Examples, diagnosis_classes
 from melanoma.training.predictor import Predictor, TrainedNetwork
 from melanoma.training.prefetch import Prefetch
-from melanoma.training.sampling import epoch_order, trained_prevalence
+from melanoma.training.sampling import check_batch_size, epoch_order, trained_prevalence
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Run:
     workers: int = 0
 
     def stamp(self) -> str:
-        """Return a hash of all that decides the result: recipe, pretrained weights, rows, images, number of epochs."""
+        """Return a hash of all that decides the result: recipe, pretrained weights, rows, images, epochs, figures."""
         parts = [
             json.dumps(training_recipe(self.recipe), sort_keys=True),
             weights_digest(self.recipe),
@@ -66,6 +66,7 @@ class Run:
             "" if self.validation is None else _digest(self.validation),
             "" if self.images is None else ImageStore(self.images).digest,
             str(self.epochs),
+            ",".join(HISTORY),
         ]
         return sha256("\n".join(parts).encode())
 
@@ -81,13 +82,15 @@ class Position(TypedDict):
     """How far a training has come, and its results so far.
 
     `epoch` and `batch` are the numbers, from 0, of the next ones; `step` counts optimizer steps; `loss` is the part of
-    the epoch's mean loss that its batches have given so far.
+    the epoch's mean loss that its batches have given so far, and `logits` (images,) float32 are those of its images so
+    far, in the order of the epoch.
     """
 
     epoch: int
     batch: int
     step: int
     loss: float
+    logits: Tensor
     history: list[EpochRow]
     best: BestEpoch | None
 
@@ -137,13 +140,13 @@ class Trainer:
         self.examples = self._examples(run.table)
         self.held_out = self._examples(run.validation) if run.validation is not None else None
         targets = self.examples.targets.astype(np.int64)
-        _check_batch_size(self.recipe, targets)
+        check_batch_size(self.recipe, targets)
         self.trained_prevalence = trained_prevalence(targets, self.recipe.sampling, self.recipe.loss)
         with self.start.timing("network"):
             self.learner = Learner(self.recipe, self.examples, len(self.diagnoses), self.device, processes)
         with self.start.timing("images"):
             self._give_images_to_the_gpu()
-        self.position: Position = {"epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "history": [], "best": None}
+        self.position = _start()
         self.prefetch = Prefetch(run.workers, pinned=self.device.type == "cuda")
         self.stopwatch = Stopwatch()
         self._next: _Epoch | None = None
@@ -189,10 +192,12 @@ class Trainer:
     def _train_batches(self, epoch: int, batches: EpochBatches, numbered: Iterator[tuple[int, Batch]]) -> None:
         for number, batch in numbered:
             images, step = batches.global_sizes[number], self.position["step"] + 1
-            loss = self.learner.learn(batch, images, step, epoch + number / len(batches))
+            loss, logits = self.learner.learn(batch, images, step, epoch + number / len(batches))
             self.stopwatch.images += images
             self.position["batch"], self.position["step"] = number + 1, step
-            report = _Report(batches, number, Readback(self._shared(loss / images)))
+            of_batch = logits.new_zeros(images)
+            of_batch[batches.place(number)] = logits
+            report = _Report(batches, number, Readback(self._shared(loss / images, of_batch)))
             stop, save = self._settle()
             self._pending = report
             if stop:
@@ -213,13 +218,14 @@ class Trainer:
             "epoch": epoch + 1,
             "learning_rate": self.recipe.optimizer.learning_rate * self.learner.rate_factor(epoch),
             "train_loss": self.position["loss"],
+            "train_auroc": self._train_auroc(epoch),
             **validation,
         }
         history.append(row)
         if self.held_out is None or is_best(history, self.recipe.monitor):
             weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
             self.position["best"] = {"epoch": epoch + 1, "weights": weights}
-        self.position["epoch"], self.position["batch"], self.position["loss"] = epoch + 1, 0, 0.0
+        self.position |= {"epoch": epoch + 1, "batch": 0, "loss": 0.0, "logits": zeros(0)}
         self._save()
         return row
 
@@ -250,10 +256,17 @@ class Trainer:
         self.examples = replace(self.examples, device_images=images)
         self.held_out = None if self.held_out is None else replace(self.held_out, device_images=images)
 
-    def _shared(self, loss: Tensor) -> Tensor:
-        """Return the sums over all processes of the step's loss and of the requests to stop and to save, (3,).
+    def _train_auroc(self, epoch: int) -> float:
+        """Return the AUROC of the epoch's training images, augmented, each before the step that learned from it."""
+        targets = self.examples.targets.astype(np.int64)
+        order = epoch_order(targets, self.recipe.sampling, self.recipe.seed, epoch)
+        return float(auroc(targets[order], self.position["logits"].numpy()))
 
-        They are read after the next step, so a checkpoint is requested one step early.
+    def _shared(self, loss: Tensor, logits: Tensor) -> Tensor:
+        """Return the sums over all processes of the step's loss, the requests to stop and to save, and the logits.
+
+        `logits` (images,) are those of the whole batch, 0 for images of other processes. The result is (3 + images,).
+        It is read after the next step, so a checkpoint is requested one step early.
         """
         stop = self.preemption.reason() is not None or self.checkpoints.ownership.asked
         save = self.processes.is_first and (
@@ -261,14 +274,16 @@ class Trainer:
             or time.monotonic() - self._saved >= 60 * self.recipe.checkpoint_minutes
         )
         # new_full starts a kernel. new_tensor would wait until the GPU has copied the number, and so ends each step.
-        return self.processes.total(stack([loss, loss.new_full((), stop), loss.new_full((), save)]))
+        sums = stack([loss, loss.new_full((), stop), loss.new_full((), save)])
+        return self.processes.total(cat([sums, logits]))
 
     def _settle(self) -> tuple[bool, bool]:
         """Read the report of the step before, while a GPU computes this one; return whether to stop, and to save."""
         if self._pending is None:
             return False, False
         report, self._pending = self._pending, None
-        loss, stop, save = report.sums.read().tolist()
+        sums = report.sums.read()
+        loss, stop, save = sums[:3].tolist()
         if self._is_starting:
             self._is_starting = False
             self.start.seconds["first batches"] = self.stopwatch.seconds["data"]
@@ -276,6 +291,7 @@ class Trainer:
         if not np.isfinite(loss):
             raise InputError(report.not_finite(self.run.table))
         batches = report.batches
+        self.position["logits"] = cat([self.position["logits"], sums[3:]])
         self.position["loss"] += loss * batches.global_sizes[report.number] / len(batches.order)
         return stop > 0, save > 0
 
@@ -323,14 +339,8 @@ class _Report:
         )
 
 
-def _check_batch_size(recipe: Recipe, targets: NDArray[np.int64]) -> None:
-    """Raise InputError if an epoch has fewer images than a batch."""
-    images = len(epoch_order(targets, recipe.sampling, recipe.seed, 0))
-    if recipe.batch_size > images:
-        raise InputError(
-            f"The recipe's batch_size is {recipe.batch_size}, and an epoch has {images} images, from {len(targets)}"
-            f" training images by sampling {recipe.sampling.name}: set batch_size to {images} or less"
-        )
+def _start() -> Position:
+    return {"epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "logits": zeros(0), "history": [], "best": None}
 
 
 def _digest(table: pd.DataFrame) -> str:

@@ -9,10 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
-
-from melanoma.common.files import write_parquet
-from pictures import encode, smooth
 from project import SCRIPTS
 
 ROOM = 4000
@@ -72,24 +68,6 @@ def test_every_writer_says_so_and_keeps_the_file_that_was_there(tmp_path):
     assert done.stdout.splitlines() == said, done.stderr
     assert all((tmp_path / f"file.{name}").read_text() == "before" for name in WRITERS)
     assert not list(tmp_path.glob(".*.tmp"))
-
-
-def test_an_image_stage_without_room_is_one_message_and_no_crash(tmp_path):
-    for number in range(3):
-        (tmp_path / f"{number}.jpg").write_bytes(encode(smooth(60, 40)))
-    catalog = pd.DataFrame({"image": list("abc"), "file": [f"{number}.jpg" for number in range(3)]})
-    write_parquet(tmp_path / "catalog.parquet", catalog)
-    done = on_a_full_disk(
-        tmp_path,
-        *IMPORTS,
-        "from melanoma.config.data import Images",
-        "from melanoma.images.shards import write_shard",
-        "catalog = read_parquet('catalog.parquet')",
-        "run(lambda _: None, lambda _: write_shard(Path('shard.h5'), catalog, Images(size=64), 1), '')",
-    )
-    (line,) = done.stderr.splitlines()
-    assert done.returncode == 1 and "ERROR shard.h5 cannot be written: File too large. Free space" in line
-    assert not list(tmp_path.glob("*shard*"))
 
 
 def test_a_file_of_another_library_is_one_message_too(tmp_path):

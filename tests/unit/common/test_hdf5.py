@@ -66,8 +66,8 @@ def write_tables(folder: Path) -> None:
     )
     counts = {"images": 4, "melanomas": 2, "patients": 4, "melanoma_patients": 2}
     write_json(folder / "audit.json", {"checked": {"test": counts}, "unit": "patient"})
-    columns = "epoch,learning_rate,train_loss,validation_loss,validation_auroc,validation_average_precision"
-    (folder / "history.csv").write_text(f"{columns}\n1,0.1,0.7,0.7,0.5,0.5\n")
+    columns = "epoch,learning_rate,train_loss,train_auroc,validation_loss,validation_auroc"
+    (folder / "history.csv").write_text(f"{columns}\n1,0.1,0.7,0.5,0.7,0.5\n")
 
 
 def test_a_store_is_written_joined_read_and_drawn_without_a_lock(python: Python, tmp_path: Path) -> None:

@@ -30,6 +30,17 @@ def test_memory_threads_and_run_time_are_no_part_of_what_training_reads():
     assert recipes[0] == recipes[1]
 
 
+def test_another_frame_is_another_training_because_validation_has_it_and_other_views_are_not():
+    def name(**options):
+        return training_name(resolve(with_("models.cnn", {"network": "baseline_cnn", **options})).models["cnn"])
+
+    pooled = {"baseline_cnn": {"pooling": "average"}}
+    small = pooled | {"input_size": 416}
+    framed = [name(**small, tta={"frame": frame}) for frame in ("scaled", "full_size", "center_crop")]
+    assert len(set(framed)) == 3 and framed[0] == name(**small) == name(**small, tta={"name": "flips"})
+    assert name(**pooled, tta={"frame": "full_size"}) == name(**pooled), "all frames show the same"
+
+
 def test_a_recipe_holds_nothing_of_other_networks():
     models = {name: {"network": name} for name in ("logistic_regression", "random_forest", "metadata_mlp")}
     recipes = {name: training_recipe(recipe) for name, recipe in resolve(MINIMAL | {"models": models}).models.items()}

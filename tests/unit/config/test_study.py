@@ -14,7 +14,8 @@ from melanoma.config.study import Study, resolve
 from minimal_config import MINIMAL, with_
 from project import ROOT
 
-TWO_NETWORKS = ("two_networks.yaml", "tuned.yaml", "s1_as_published.yaml", "s1_blank_images.yaml")
+LEAK = ("leak_apart.yaml", "leak_mixed.yaml")
+TWO_NETWORKS = ("two_networks.yaml", "tuned.yaml", "s1_as_published.yaml", "s1_blank_images.yaml", *LEAK)
 OVERLAYS = (*TWO_NETWORKS, "s0_as_published.yaml")
 STUDIES = [
     ROOT / "config.yaml",

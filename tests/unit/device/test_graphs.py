@@ -58,14 +58,15 @@ def learner(examples, recipe, record=None) -> Learner:
 
 
 def trained(made: Learner, examples, epochs=2) -> list[torch.Tensor]:
-    """Train on batches of 8 and 9 images; return the loss of each step, and all weights and states."""
+    """Train on batches of 8 and 9 images; return the loss and the logits of each step, and all weights and states."""
     losses, step = [], 0
     for epoch in range(epochs):
         made.start_epoch(epoch)
         batches = EpochBatches(examples, made.recipe, epoch)
         for number in range(len(batches)):
             step += 1
-            losses.append(made.learn(batches[number], batches.global_sizes[number], step, epoch).clone())
+            learned = made.learn(batches[number], batches.global_sizes[number], step, epoch)
+            losses += [tensor.clone() for tensor in learned]
     moments = [value for state in made.optimizer.state.values() for value in state.values()]
     return [*losses, *made.network.state_dict().values(), *made.evaluation_network.state_dict().values(), *moments]
 

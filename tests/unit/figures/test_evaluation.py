@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from melanoma.common.files import read_json
-from melanoma.figures.evaluation import decision, folds, reliability, roc
+from melanoma.figures.evaluation import decision, folds, reliability, robustness, roc
 
 
 def test_the_roc_legend_holds_the_auroc_with_its_interval(study: Path) -> None:
@@ -42,3 +42,17 @@ def test_the_folds_of_the_selected_model_stand_beside_all_of_them_pooled(study: 
     assert pooled.tolist() == known["pooled"]["roc"]["false_positive_rate"]
     del curves["cnn"]["validation"]
     assert [text.get_text() for text in folds(curves, "cnn").legends[0].get_texts()] == ["chance"]
+
+
+def test_each_corruption_has_a_panel_with_the_auroc_from_severity_0_on() -> None:
+    def area(value: float) -> dict[str, float]:
+        return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+    areas = {"1": area(0.8), "5": area(0.6)}
+    entry = {"original": area(0.9), "corrupted": {"blur": areas, "color_cast": areas}}
+    panels = [axes for axes in robustness({"cnn": entry, "joint": entry}).axes if axes.get_title("left")]
+    assert [axes.get_title("left") for axes in panels] == ["blur", "color cast"]
+    for axes in panels:
+        drawn = [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "o"]
+        shown = [[[round(x), y] for x, y in points] for points in drawn]
+        assert shown == [[[0, 0.9], [1, 0.8], [5, 0.6]]] * 2 and drawn[0] != drawn[1]

@@ -27,11 +27,18 @@ def test_the_best_epoch_by_the_monitor_is_marked(monitor: str, epoch: int) -> No
     assert marks == [epoch]
 
 
+def test_the_auroc_of_training_and_validation_are_both_drawn() -> None:
+    figure = learning_curves({"cnn": {"fold-0": history(True), "refit": history(False)}}, {"cnn": "auroc"})
+    drawn = [line.get_ydata() for line in figure.axes[1].lines if len(line.get_xdata()) == 5]
+    for column, runs in (("train_auroc", 2), ("validation_auroc", 1)):
+        assert sum(list(y) == history(True)[column].tolist() for y in drawn) == runs
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("epoch,loss\n1,0.5\n", "missing columns: train_loss, validation_loss"),
-        ("epoch,train_loss,validation_loss,validation_auroc\n", "has no epoch"),
+        ("epoch,loss\n1,0.5\n", "missing columns: train_loss, train_auroc, validation_loss"),
+        ("epoch,train_loss,train_auroc,validation_loss,validation_auroc\n", "has no epoch"),
     ],
 )
 def test_a_file_that_is_no_history_is_an_error(tmp_path: Path, text: str, error: str) -> None:

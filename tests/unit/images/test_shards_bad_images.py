@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import quick
 from bad_images import FINE, Doubt, corpus, jpeg, write_special
 from project import SCRIPTS
 
@@ -86,16 +88,20 @@ def test_the_shard_holds_the_readable_images_of_the_corpus(prepared: tuple[pd.Da
         assert file["image"].asstr()[:].tolist() == quality.index[quality["readable"]].tolist()
 
 
-def start(folder: Path, output: Path) -> subprocess.Popen:
+def start(folder: Path, output: Path) -> BaseProcess:
     """Start the script that prepares a shard and its quality table."""
     options = [
         *("--settings", folder / "images.yaml", "--catalog", folder / "catalog.parquet"),
         *("--shard", "0", "--shards", "1"),
         *("--output", output / "shard.h5", "--quality", output / "shard.parquet", "--processes", "2"),
     ]
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPTS / "prepare_shard.py"), *map(str, options)], stderr=subprocess.DEVNULL
-    )
+    return quick.start("prepare_shard", *options)
+
+
+def ended(process: BaseProcess) -> int | None:
+    """Wait for the end of a process, and return its exit status."""
+    process.join()
+    return process.exitcode
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -107,21 +113,21 @@ def test_killed_at_any_moment_and_run_again_the_store_is_the_same_bit_for_bit(tm
     (tmp_path / "image.jpg").write_bytes(data)
     catalog_of(dict.fromkeys(names, tmp_path / "image.jpg")).to_parquet(tmp_path / "catalog.parquet")
     (tmp_path / "images.yaml").write_text(yaml.safe_dump(SETTINGS | {"size": 128}))
+    ended(start(tmp_path, tmp_path / "first"))  # also starts the server of quick.py, and takes longer
     began = time.monotonic()
-    assert start(tmp_path, tmp_path / "whole").wait() == 0
+    assert ended(start(tmp_path, tmp_path / "whole")) == 0
     taken = time.monotonic() - began
     moments, killed = random.Random(KILLS), 0
     for _ in range(KILLS):
         process = start(tmp_path, tmp_path / "killed")
-        try:
-            process.wait(moments.uniform(0, 1.1) * taken)
-        except subprocess.TimeoutExpired:
+        process.join(moments.uniform(0, 1.1) * taken)
+        if process.is_alive():
             process.kill()
-            killed += process.wait() == -9
+            killed += ended(process) == -9
         # A file with its final name is complete, whenever the process was killed.
         whole = contents(tmp_path / "whole")
         left = contents(tmp_path / "killed") if (tmp_path / "killed").exists() else {}
         assert all(whole[name] == value for name, value in left.items() if not name.startswith("."))
     assert killed, "no kill came before the end"
-    assert start(tmp_path, tmp_path / "killed").wait() == 0
+    assert ended(start(tmp_path, tmp_path / "killed")) == 0
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole"), "the same files, and nothing left behind"

@@ -1,15 +1,18 @@
 """The test-set access log: each access to test labels is a line, whoever writes at once and whatever is run again."""
 
 import argparse
+import errno
 import json
 import logging
 import multiprocessing
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from melanoma.common.errors import InputError
 from melanoma.config.facts import configuration_digest
 from melanoma.config.study import resolve
 from melanoma.predictions import test_access_log
@@ -146,3 +149,19 @@ def test_a_changed_byte_of_a_line_is_noticed_and_the_line_still_counts(tmp_path,
         assert accesses(read_access_log(path), "t")["accesses"] >= 1
         assert all("damaged" in entry for entry in read_access_log(path))
     assert f"{path}, line 1 is damaged" in caplog.text
+
+
+def test_a_line_that_a_full_disk_cuts_is_an_error_and_counts_as_an_access(tmp_path, monkeypatch):
+    def full(file: int, data: bytes) -> int:
+        if os.fstat(file).st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.write(file, data[:20])
+
+    path = tmp_path / "test_access_log.jsonl"
+    with monkeypatch.context() as disk:
+        disk.setattr(test_access_log, "os", SimpleNamespace(**vars(os) | {"write": full}))
+        with pytest.raises(InputError, match=r"test_access_log\.jsonl cannot be written: No space left"):
+            append(path, {"reader": "evaluate"})
+    append(path, {"reader": "evaluate"})
+    cut, whole = read_access_log(path)
+    assert "damaged" in cut and whole["reader"] == "evaluate"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from melanoma.report.cohort_tables import cohort_tables
+from melanoma.report.cohort_tables import cohort_tables, robustness
 from melanoma.report.tables import as_csv
 
 
@@ -49,3 +49,12 @@ def test_each_table_has_the_values_of_the_metrics() -> None:
     assert lines["selective"][0].startswith("0.9,50,9,0.9,")
     assert lines["at_prevalence"][0].startswith("cnn,0.01,0.2,0.1,") and ",Youden,0.11," in lines["at_prevalence"][0]
     assert lines["external"][0].startswith("cnn,clinic,50,9,0.8,") and ",0.05," in lines["external"][0]
+
+
+def test_the_auroc_of_each_corruption_stands_beside_that_of_the_images_as_they_are() -> None:
+    areas = {"color_cast": {"1": area(0.75), "3": area(0.5)}}
+    table = robustness({"cnn": {"original": area(0.8), "corrupted": areas}}, "cnn", 2)
+    assert table is not None
+    (line,) = as_csv(table).splitlines()[1:]
+    assert line.startswith("cnn,color cast,0.8,0.7") and line.endswith(",0.75,0.65,0.85,0.5,0.4,0.6")
+    assert robustness({}, "cnn", 2) is None

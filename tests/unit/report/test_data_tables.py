@@ -44,7 +44,7 @@ def test_table_one_has_numbers_and_shares_of_each_part_and_class():
     assert [column.heading for column in table.columns[1:]] == [
         *("Training, benign", "Training, melanoma", "Test, benign", "Test, melanoma")
     ]
-    rows = {row[0]: row[1:] for row in table.rows}
+    rows = {row[0]: list(map(str, row[1:])) for row in table.rows}
     assert rows["Images"] == ["3", "1", "1", "1"] and rows["Patients"] == ["3", "1", "1", "1"]
     assert rows["Age in years, median (quartiles)"][:2] == ["55 (52.5 to 57.5)", "40 (40 to 40)"]
     assert rows["Sex: male"] == ["1 (33 %)", "1 (100 %)", "0 (0 %)", "1 (100 %)"]

@@ -331,19 +331,24 @@ def test_each_model_says_which_weights_it_starts_from(study: Path, tmp_path: Pat
     ]
 
 
-def test_the_report_has_trials_seeds_and_the_accesses_to_the_test_set(study: Path, tmp_path: Path) -> None:
+def test_the_report_has_trials_seeds_robustness_and_the_accesses_to_the_test_set(study: Path, tmp_path: Path) -> None:
     entries = [{"time": f"2030-01-0{n + 1}", "test": "t", "configuration": f"{n % 2}"} for n in range(3)]
     write_text(tmp_path / "test_access_log.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
     spread = {"auroc": [0.81, None], "sd": None}
     write_json(tmp_path / "seeds.json", {"cnn": {"seeds": ["1", "2"], "test": spread, "out_of_fold": spread}})
     write_yaml(tmp_path / "few.yaml", MINIMAL | {"evaluate": {"max_test_configurations": 1}})
+    area = {"value": 0.654, "low": 0.6, "high": 0.7}
+    robust = {"original": area, "corrupted": {"color_cast": {"3": area}}}
+    write_json(tmp_path / "robustness.json", {"cnn": robust})
     changed = {
         "trials": study / "trials.csv",
         "seeds": tmp_path / "seeds.json",
+        "robustness": tmp_path / "robustness.json",
         "test_access_log": tmp_path / "test_access_log.jsonl",
     }
     page = write_report(study, tmp_path, **changed)
     warning = "more than evaluate.max_test_configurations"
+    assert '<section id="robustness">' in page and "At severity 3" in page and "color cast" in page
     assert "3 tuning trials" in page and "0.8123" in page and "0.810, none" in page
     assert "read 3 times since 2030-01-01, for 2 configurations" in page and warning not in page
     assert warning in write_report(study, tmp_path, **changed, study=tmp_path / "few.yaml")

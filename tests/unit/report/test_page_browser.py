@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import write_report as script
 from finished_study import report_options
 from in_process import call
-from melanoma.common.files import read_json
+from melanoma.common.files import read_json, read_yaml, write_yaml
 from melanoma.stats.metrics import confusion
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
     pytest.mark.xdist_group("browser"),
 ]
-WIDE, PHONE = 1440, 390
+WIDE, PHONE, PAPER = 1440, 390, 703
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,15 @@ def opened(browser: Browser, report: Path, width: int = WIDE, scheme: str = "lig
     return page
 
 
+def test_a_shareable_page_works_without_the_charts_that_it_lacks(browser: Browser, study: Path, tmp_path: Path) -> None:
+    write_yaml(tmp_path / "study.yaml", read_yaml(study / "study.yaml") | {"report": {"shareable": True}})
+    changed = {"selected_model": study / "selected_model.json", "study": tmp_path / "study.yaml"}
+    call(script, *report_options(study, **changed), "--output", tmp_path / "report.html")
+    page = opened(browser, tmp_path)
+    assert page.locator("[data-chart=roc] svg").count() == 1 and page.locator("[data-chart=decision]").count() == 0
+    page.context.close()
+
+
 @pytest.fixture(scope="module")
 def page(browser: Browser, report: Path) -> Page:
     return opened(browser, report)
@@ -72,6 +81,17 @@ def test_the_page_is_accessible_and_no_wider_than_the_screen(
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.context.close()
+
+
+def test_a_print_is_legible_from_a_dark_screen_and_has_all_columns(browser: Browser, report: Path) -> None:
+    page = opened(browser, report, PAPER, "dark")
+    page.emulate_media(media="print")
+    results = Axe().run(page, options={"runOnly": ["color-contrast"]})
+    assert results.violations_count == 0, results.generate_report()
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    widest = page.evaluate("Math.max(...[...document.querySelectorAll('table')].map((each) => each.scrollWidth))")
+    assert background == "rgb(255, 255, 255)" and widest <= PAPER
     page.context.close()
 
 

@@ -20,10 +20,10 @@ def test_each_stage_network_fusion_and_search_space_has_a_section():
     study = resolve(STUDY)
     trainings = Trainings.from_study(study)
     found = sections(study, [], trainings)
-    stages = {"catalog", "images", "split", "fuse", "evaluate", "shortcuts", "study"}
+    stages = {"catalog", "images", "split", "fuse", "evaluate", "shortcuts", "robustness", "study"}
     assert set(found) == stages | {"tta-mlp", "tta-tuned", "fusion-mean", f"tune-{trainings.names['tuned']}"}
     assert found["fusion-mean"].items() >= {"members": ["mlp", "logistic"], "seed": study.fuse.seed}.items()
-    assert "max_test_configurations" not in found["evaluate"]
+    assert not {"max_test_configurations", "robustness"} & set(found["evaluate"])
 
 
 def test_a_large_study_is_in_sections_that_a_command_line_carries():

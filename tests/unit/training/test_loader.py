@@ -77,6 +77,9 @@ def test_the_parts_of_all_processes_and_accumulation_steps_are_the_whole_batch(e
     assert sum(map(len, parts)) == whole.global_sizes[number] == len(whole[number])
     assert np.ptp([len(part) for part in parts]) <= 1
     assert same(parts, [whole[number]])
+    places = [np.arange(len(whole[number]))[batches.place(number)] for batches in of_ranks]
+    assert np.concatenate(places).tolist() == list(range(len(whole[number])))
+    assert [len(place) for place in places] == [len(part) for part in parts]
     count = data.draw(st.integers(1, min(map(len, parts))))
     accumulated = [piece for part in parts for piece in part.parts(count)]
     assert len(accumulated) == ranks * count and min(map(len, accumulated)) > 0

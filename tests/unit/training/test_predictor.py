@@ -87,12 +87,21 @@ def test_a_network_of_metadata_alone_has_no_embeddings(examples):
     assert embeddings is None
 
 
-@pytest.mark.parametrize("changes", [{"head": "image_and_metadata"}, {"network": "metadata_mlp"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"head": "image_and_metadata"},
+        {"network": "metadata_mlp"},
+        *({"input_size": 24, "tta": {"name": "flips", "frame": frame}} for frame in ("full_size", "center_crop")),
+    ],
+)
 def test_an_epoch_is_evaluated_by_the_logits_that_prediction_gives(examples, changes):
+    """With views, by those of the first view, which is the image as it is."""
     recipe = tiny.recipe(**changes)
     seen = replace(examples, store=None) if "network" in changes else examples
+    seen = replace(seen, output_size=changes.get("input_size", tiny.SIZE))
     made = predictor(network(recipe, seen), recipe)
-    logits, _ = made.predict(seen, NO_TTA)
+    logits, _ = made.predict(seen, TTA(frame=recipe.tta.frame))
     assert made.evaluate(seen) == {
         "validation_loss": pytest.approx(log_loss(seen.targets, expit(logits))),
         "validation_auroc": auroc(seen.targets, logits),

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from sklearn.metrics import roc_auc_score
 
 import predict
 import quick
@@ -16,6 +17,7 @@ from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preemption
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.training.checkpoint import Checkpoints
+from melanoma.training.learner import Learner
 from melanoma.training.trainer import Run, train
 from small_training import TinyStudy
 
@@ -58,6 +60,22 @@ def test_the_same_recipe_gives_the_same_bits(study, head):
     second, again = trained(study, "two", recipe=tiny.recipe(head=head))
     assert same_weights(first, second)
     pd.testing.assert_frame_equal(history, again, check_exact=True)
+
+
+@pytest.mark.parametrize("changes", [{}, {"gradient_accumulation_steps": 2, "aux_loss_weight": 0.5}])
+def test_the_training_auroc_of_an_epoch_is_that_of_the_logits_of_its_steps(study, monkeypatch, changes):
+    learn, steps = Learner.learn, []
+
+    def recording(learner, batch, *place):
+        loss, logits = learn(learner, batch, *place)
+        steps.append((batch.targets.numpy(), logits.numpy()))
+        return loss, logits
+
+    monkeypatch.setattr(Learner, "learn", recording)
+    _, history = trained(study, recipe=tiny.recipe(**changes))
+    by_epoch = np.array_split(np.arange(len(steps)), len(history))
+    expected = [roc_auc_score(*map(np.concatenate, zip(*(steps[i] for i in part), strict=True))) for part in by_epoch]
+    np.testing.assert_allclose(history["train_auroc"], expected, rtol=0, atol=1e-12)
 
 
 def test_another_seed_gives_other_weights(study):

@@ -70,6 +70,7 @@
     return places;
   }
   function chart(holder, { x, y, series, lines = [], mark, label }) {
+    if (!holder) return; // a shareable report lacks some charts
     const W = Math.min(Math.max(holder.clientWidth - 30, 260), 640), H = Math.round(0.78 * W);
     const scale = (axis, from, to) => {
       const place = axis.log ? Math.log : (value) => value;
@@ -271,10 +272,10 @@
         return { name: `${run}${suffix}`, color: `var(--c${i % 7})`, dash, x: kept.map((k) => history.epoch[k]), y: kept.map((k) => history[column][k]) };
       }).filter((line) => line.x.length);
       const losses = [...lines("validation_loss", ", validation", "none"), ...lines("train_loss", ", training", "4 3")];
-      const areas = lines("validation_auroc", "", "none"), values = losses.flatMap((line) => line.y), lowest = Math.min(0.9, ...areas.flatMap((line) => line.y));
+      const areas = [...lines("validation_auroc", ", validation", "none"), ...lines("train_auroc", ", training", "4 3")], values = losses.flatMap((line) => line.y), lowest = Math.min(0.9, ...areas.flatMap((line) => line.y));
       const epochs = { label: "Epoch", min: 1, max: most, whole: true };
       chart(one("[data-chart=loss]"), { x: epochs, y: { label: "Loss", min: 0, max: 1.05 * Math.max(...values) }, label: "Loss by epoch", series: losses });
-      chart(one("[data-chart=auroc]"), { x: epochs, y: { label: "Validation AUROC", min: Math.floor(lowest * 10) / 10, max: 1 }, label: "Validation AUROC by epoch", series: areas });
+      chart(one("[data-chart=auroc]"), { x: epochs, y: { label: "AUROC", min: Math.floor(lowest * 10) / 10, max: 1 }, label: "AUROC by epoch", series: areas });
     };
     choice.addEventListener("change", show);
     window.addEventListener("resize", show);
