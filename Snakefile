@@ -39,6 +39,7 @@ include: "rules/predict.smk"
 include: "rules/fuse.smk"
 include: "rules/evaluate.smk"
 include: "rules/external.smk"
+include: "rules/bundle.smk"
 include: "rules/report.smk"
 
 

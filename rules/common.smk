@@ -38,9 +38,7 @@ NETWORKS = [name for name, recipe in MODELS.items() if recipe.is_trained]
 TABULAR = [name for name, recipe in MODELS.items() if recipe.is_tabular]
 EXTERNAL = [name for name, recipe in MODELS.items() if recipe.is_external]
 PROBES = {name: training_name(network) for name, recipe in MODELS.items() if (network := recipe.frozen_network)}
-# External sources are predicted by saved models. A model of predictions from elsewhere has none.
 EXTERNAL_ROLES = {source.role for source in study.data.sources} & {"test", "predict"}
-FUSED_ELSEWHERE = [name for name, fusion in FUSIONS.items() if not set(fusion.members) & set(EXTERNAL)]
 SEEING = [name for name, recipe in MODELS.items() if recipe.is_trained and recipe.reads_images]
 CORRUPTED = SEEING if study.evaluate.robustness else []
 TUNED = [name for name in NETWORKS if MODELS[name].tune]

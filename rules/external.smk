@@ -3,7 +3,7 @@
 The rules exist only in a study with a source of role test or predict.
 """
 
-APPLIED = {name: f"{RESULTS}/external/{name}.parquet" for name in [*NETWORKS, *TABULAR, *FUSED_ELSEWHERE]}
+APPLIED = {name: f"{RESULTS}/external/{name}.parquet" for name in [*NETWORKS, *TABULAR, *EXTERNAL, *FUSIONS]}
 EXTERNAL_TESTS = [f"{RESULTS}/evaluate/external.json", f"{RESULTS}/evaluate/external.txt"]
 EXTERNAL_RESULTS = [
     *(APPLIED.values() if EXTERNAL_ROLES else []),
@@ -30,17 +30,18 @@ if EXTERNAL_ROLES:
             resume=f"{RESULTS}/external/{{model}}.resume",
             model_file="",
 
-    if [*TABULAR, *FUSED_ELSEWHERE]:
+    if [*TABULAR, *EXTERNAL, *FUSIONS]:
 
         rule predict_external_tabular:
             input:
                 METADATA_MODELS.values(),
-                [f"{RESULTS}/fuse/{name}.json" for name in FUSED_ELSEWHERE],
+                [f"{RESULTS}/fuse/{name}.json" for name in FUSIONS],
+                [MODELS[name].file for name in EXTERNAL],
                 [APPLIED[name] for name in NETWORKS],
                 [expand(EMBEDDINGS, embedding=name) for name in PROBES.values()],
                 external=EXTERNAL_SPLIT["external"],
             output:
-                [APPLIED[name] for name in [*TABULAR, *FUSED_ELSEWHERE]],
+                [APPLIED[name] for name in [*TABULAR, *EXTERNAL, *FUSIONS]],
             log:
                 f"{LOGS}/predict_external_tabular.log",
             benchmark:
@@ -51,12 +52,14 @@ if EXTERNAL_ROLES:
                 **code("predict_external"),
                 networks=named({name: APPLIED[name] for name in NETWORKS}),
                 tabular=named(METADATA_MODELS),
+                files=named({name: MODELS[name].file for name in EXTERNAL}),
                 embeddings=named({name: expand(EMBEDDINGS, embedding=key)[0] for name, key in PROBES.items()}),
-                fusions=named({name: f"{RESULTS}/fuse/{name}.json" for name in FUSED_ELSEWHERE}),
+                fusions=named({name: f"{RESULTS}/fuse/{name}.json" for name in FUSIONS}),
                 folder=f"{RESULTS}/external",
             shell:
                 "python {params.script:q} {params.inputs} --networks {params.networks} --tabular {params.tabular}"
-                " --embeddings {params.embeddings} --fusions {params.fusions} --output {params.folder} --log {log}"
+                " --files {params.files:q} --embeddings {params.embeddings} --fusions {params.fusions}"
+                " --output {params.folder} --log {log}"
 
 
 if "test" in EXTERNAL_ROLES:

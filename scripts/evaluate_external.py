@@ -38,7 +38,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Evaluate all models on each external test and write the result."""
-    predictions = {name: read_predictions(path) for name, path in named_paths(args.predictions).items()}
+    paths = {name: path for name, path in named_paths(args.predictions).items() if len(read_parquet(path))}
+    predictions = {name: read_predictions(path) for name, path in paths.items()}
     labels = open_external_labels(args.labels, list(predictions), args)
     images = read_parquet(args.external).query("role == 'test'")
     tested = {name: table[table["image"].isin(images["image"])] for name, table in predictions.items()}

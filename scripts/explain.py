@@ -20,7 +20,13 @@ from melanoma.explain.cases import choose_cases
 from melanoma.explain.explanation_file import About, Case, Explanations
 from melanoma.explain.heat import SIDE, Heat
 from melanoma.explain.importance import Importance
-from melanoma.explain.members import metadata_importance, network_heat, network_importance, single_models
+from melanoma.explain.members import (
+    metadata_importance,
+    network_heat,
+    network_importance,
+    probe_heat,
+    single_models,
+)
 from melanoma.images.store import ImageStore
 from melanoma.models import tabular
 from melanoma.predictions.patient_context import count_images
@@ -77,7 +83,9 @@ def main(args: argparse.Namespace) -> None:
                 importance[single] = network_importance(trained, table.reset_index(), target)
         elif single in metadata_models:
             model = tabular.load(metadata_models[single])
-            if not model.recipe.reads_features:
+            if model.recipe.network == "linear_probe":
+                heats[single] = probe_heat(model, rows, args.images)
+            elif not model.recipe.reads_features:
                 importance[single] = metadata_importance(model, table.reset_index(), target)
     about = About(
         model=name,

@@ -44,8 +44,8 @@ def of_source(predictions: pd.DataFrame, catalog: pd.DataFrame, source: str) -> 
     wanted = catalog.loc[catalog["source"] == source, "image"]
     missing = wanted[~wanted.isin(predictions["image"])]
     if wanted.empty or len(missing) == len(wanted):
-        known = ", ".join(sorted(predictions["source"].unique()))
-        raise InputError(f"no predictions of a source {source}. The external sources are: {known}")
+        known = ", ".join(sorted(predictions["source"].unique())) or "no source"
+        raise InputError(f"no predictions of a source {source}. There are predictions of {known}")
     if len(missing):
         raise InputError(
             f"{len(missing)} of {len(wanted)} images of {source} are unreadable and have no prediction:\n"

@@ -121,12 +121,13 @@ def test_the_onnx_models_of_a_bundle_give_its_logits_without_the_workflow(finish
     quick.run("bundle", "--results", finished[0] / "results/tiny", "--model", "cnn", "--onnx", "--output", tmp_path)
     about = read_json(tmp_path / "bundle.json")
     network = about["onnx"]["networks"]["cnn"]
-    assert network["side"] == 32 and network["preparation"]["fit"] == "center_crop" and not network["columns"]
+    assert network["side"] == 32 and network["preparation"]["fit"] == "center_crop"
     preparation = Images.model_validate(network["preparation"])
     pixels = [prepare_file(file, preparation).pixels for file in sorted((bundles / "images").iterdir())]
-    sessions = [onnxruntime.InferenceSession(tmp_path / path) for path in network["runs"].values()]
+    paths = [run["model"] for run in network["runs"].values()]
+    sessions = [onnxruntime.InferenceSession(tmp_path / path) for path in paths]
     probability = np.mean([expit(one.run(["logit"], {"images": np.array(pixels)})[0]) for one in sessions], axis=0)
-    assert set(network["runs"].values()) < set(about["files"])
+    assert set(paths) < set(about["files"])
     np.testing.assert_allclose(logit(probability), classify(bundles, "cnn")["logit"], atol=1e-4)
 
 

@@ -154,7 +154,8 @@ def test_every_access_to_test_labels_is_in_the_log_and_none_is_lost_by_a_rerun(f
     path = folder / "results/tiny/test_access_log.jsonl"
     before = path.read_bytes()
     entries = [json.loads(line) for line in before.splitlines()]
-    assert {entry["reader"] for entry in entries} == {"audit", "evaluate", "shortcuts", "seeds", "explain", "external"}
+    readers = {"audit", "evaluate", "robustness", "shortcuts", "seeds", "explain", "external"}
+    assert {entry["reader"] for entry in entries} == readers
     assert len({entry["configuration"] for entry in entries}) == 1
     internal = [entry for entry in entries if entry["reader"] != "external"]
     assert len({entry["test"] for entry in internal}) == 1

@@ -108,9 +108,12 @@ def plain_transforms(count: int, input_size: int, output_size: int) -> Transform
 def warp(images: NDArray[np.uint8], affine: NDArray[np.float32], output_size: int) -> NDArray[np.uint8]:
     """Resample `images` (n, S, S, 3) by `affine` (n * views, 2, 3), the views of each image one after another.
 
-    Returns (n * views, output_size, output_size, 3). The image is mirrored at its edge. An image at least twice as
-    large as the output is first reduced by averaging areas, because linear resampling alone would alias.
+    Returns (n * views, output_size, output_size, 3); `images` themselves if nothing changes. The image is mirrored at
+    its edge. An image at least twice as large as the output is first reduced by averaging areas, because linear
+    resampling alone would alias.
     """
+    if output_size == images.shape[1] and len(affine) == len(images) and (affine == np.eye(2, 3)).all():
+        return images
     factor = max(images.shape[1] // output_size, 1)
     side = images.shape[1] // factor
     result = np.empty((len(affine), output_size, output_size, 3), np.uint8)

@@ -1,11 +1,14 @@
 """The model card of a bundle, in the format of Hugging Face: YAML, then Markdown."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import yaml
 
 from melanoma.bundle.contents import BundleFile
-from melanoma.evaluation.results import ModelMetrics
+from melanoma.evaluation.results import GroupMetrics, ModelMetrics
+from melanoma.evaluation.summary import interval_text
 
 if TYPE_CHECKING:
     from melanoma.stats.bootstrap import Interval
@@ -31,8 +34,15 @@ On {n} images with {melanomas} melanomas{patients} that no part of the training 
 |---|---|---|
 {rows}
 
-Probabilities are for a prevalence of {prevalence:.1%}, that of the training images. `--prevalence` of `classify.py`
-gives those for another one.
+{groups}Probabilities are for a prevalence of {prevalence:.1%}, that of the training images. `--prevalence` of
+`classify.py` gives those for another one.
+
+{coverage}## Data and licenses
+
+The training images, by what their tables state. A license may also restrict the use of a model that was trained on
+them.
+
+{data}
 
 ## Contents
 
@@ -46,11 +56,28 @@ It reads {needs} of each image. A value may be missing; the prediction is then l
 
 Versions: {versions}. SHA-256 of each file: `bundle.json`.
 """
+COVERAGE = """## Conformal sets
+
+With `classify.py --error-rate`, the model abstains where its out-of-fold predictions exclude both classes or none. Sets
+of one half of the out-of-fold patients, measured on the other half:
+
+{table}
+
+"""
+GROUPS = """Of its subgroups, with the rates at the threshold {rule}:
+
+{table}
+
+"""
 
 
-def model_card(about: BundleFile, metrics: ModelMetrics) -> str:
-    """Return the text of README.md, from the entry of the model in metrics.json."""
+def model_card(about: BundleFile, metrics: ModelMetrics, training: pd.DataFrame) -> str:
+    """Return the text of README.md, from the entry of the model in metrics.json.
+
+    `training` has the training images with source, patient, license and attribution.
+    """
     front = {
+        "license": "other",
         "library_name": "pytorch",
         "pipeline_tag": "image-classification",
         "tags": ["dermoscopy", "melanoma", *sorted(set(about["models"].values()))],
@@ -69,13 +96,57 @@ def model_card(about: BundleFile, metrics: ModelMetrics) -> str:
         melanomas=metrics["melanomas"],
         patients=f" of {metrics['units']} {metrics['unit']}s" if metrics["unit"] != "image" else "",
         rows="\n".join(rows),
+        groups=_groups(metrics),
         prevalence=about["prevalence"],
+        data=_data(training),
+        coverage=_coverage(about),
         models="\n".join(f"- `{name}`: {kind}" for name, kind in about["models"].items()),
         needs=", ".join(about["needs"]),
         thresholds="\n".join(f"| {rule} | {value:.4f} |" for rule, value in about["thresholds"].items()),
         versions=", ".join(f"{name} {version}" for name, version in about["versions"].items()),
     )
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{text}"
+
+
+def _data(training: pd.DataFrame) -> str:
+    """Return the numbers of images and patients by source, license and attribution, as a table."""
+    keys = ["source", "license", "attribution"]
+    known = training.assign(**training[keys].astype(object).fillna("not stated"))
+    counts = known.groupby(keys, sort=False)["patient"].agg(["size", "nunique"]).reset_index()
+    rows = [[*map(str, row[:3]), f"{row[3]:,}", f"{row[4]:,}" if row[4] else "unknown"] for row in counts.to_numpy()]
+    return _table([*keys, "images", "patients"], rows)
+
+
+def _coverage(about: BundleFile) -> str:
+    """Return what is measured of the conformal sets, empty without it."""
+    header = ["error rate", "melanoma excluded", "benign excluded", "abstained", "right where it does not abstain"]
+    rows = [
+        [f"{value:.1%}" if isinstance(value, float) else "unknown" for value in each.values()]
+        for each in about.get("coverage", [])
+    ]
+    return COVERAGE.format(table=_table(header, rows)) if rows else ""
+
+
+def _groups(metrics: ModelMetrics) -> str:
+    """Return the metrics of the subgroups as a table, empty without subgroups."""
+    if "subgroups" not in metrics:
+        return ""
+    header = ["subgroup", "images", "melanomas", "AUROC", "sensitivity", "specificity"]
+    rows = [
+        [f"{kind}: {name}", f"{group['n']:,}", f"{group['melanomas']:,}", *_group_intervals(group)]
+        for kind, each in metrics["subgroups"]["kinds"].items()
+        for name, group in each["groups"].items()
+    ]
+    return GROUPS.format(rule=metrics["subgroups"]["rule"], table=_table(header, rows))
+
+
+def _group_intervals(group: GroupMetrics) -> list[str]:
+    intervals = (group["auroc"], group.get("sensitivity"), group.get("specificity"))
+    return ["unknown" if each is None or each["value"] is None else interval_text(each) for each in intervals]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows))
 
 
 def _row(label: str, metric: "Interval") -> str:

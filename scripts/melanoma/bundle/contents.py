@@ -11,6 +11,7 @@ models/<name>/<run>.onnx          the same as ONNX, if it was asked for
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
 
+from melanoma.bundle.coverage import Coverage
 from melanoma.bundle.onnx_export import Onnx
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import read_json, sha256, write_bytes, write_json
@@ -59,6 +60,7 @@ class BundleFile(TypedDict):
     thresholds: dict[str, float]  # of uncalibrated probabilities, by rule; at or above it counts as melanoma
     prevalence: float  # share of melanomas in the out-of-fold images
     out_of_fold: dict[Literal["benign", "melanoma"], Scores]
+    coverage: NotRequired[list[Coverage]]  # of the conformal sets, measured out of fold; missing in older bundles
     training_images: dict[str, Range]  # by measure of the quality table; empty if no image is read
     needs: list[str]  # columns that are read for each image
     versions: dict[str, str]

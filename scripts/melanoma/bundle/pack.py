@@ -12,7 +12,8 @@ import torch
 
 from melanoma.bundle.card import model_card
 from melanoma.bundle.contents import FORMAT, FROZEN, BundleFile, Kind, Range, Scores, write_bundle
-from melanoma.bundle.onnx_export import HOW, Onnx, OnnxNetwork, about_network, to_onnx
+from melanoma.bundle.coverage import measured_coverage
+from melanoma.bundle.onnx_export import HOW, Onnx, OnnxNetwork, about_probe_run, about_run, probe_to_onnx, to_onnx
 from melanoma.bundle.reference import HELD_OUT, SAMPLE, Reference, colors, sample
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, read_parquet
@@ -20,10 +21,14 @@ from melanoma.compute.device import compute_device
 from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
 from melanoma.config.facts import training_name
+from melanoma.config.networks import LINEAR_PROBE
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.store import ImageStore
 from melanoma.models.embeddings import FrozenNetwork
+from melanoma.models.plain_classifiers import Linear
+from melanoma.models.tabular import Fitted
+from melanoma.predictions.patient_context import count_images
 from melanoma.stats import calibration, thresholds
 from melanoma.stats.conformal import patient_weights
 from melanoma.training.embedder import VIEWS, frozen_network
@@ -59,9 +64,16 @@ def pack(results: Path, model: str | None, folder: Path, onnx: bool = False, gpu
     if onnx:
         about["onnx"] = _add_onnx(results, models, files)
     metrics = read_json(_existing(results, "evaluate/metrics.json"))[name]
-    files["README.md"] = model_card(about, metrics).encode()
+    files["README.md"] = model_card(about, metrics, _training_images(results)).encode()
     write_bundle(folder, about, files)
     return about
+
+
+def _training_images(results: Path) -> pd.DataFrame:
+    """Return the training images with source, patient, and the license and attribution that the catalog has."""
+    train = read_parquet(_existing(results, "split/train.parquet"), columns=["image", "source", "patient"])
+    catalog = read_parquet(_existing(results, "catalog/catalog.parquet"), columns=["image", "license", "attribution"])
+    return train.merge(catalog.drop_duplicates("image"), on="image", how="left", validate="1:1")
 
 
 def _with_members(results: Path, name: str) -> tuple[dict[str, Kind], dict[str, bytes]]:
@@ -122,19 +134,34 @@ def _add_embeddings(results: Path, about: BundleFile, files: dict[str, bytes], g
 
 
 def _add_onnx(results: Path, models: dict[str, Kind], files: dict[str, bytes]) -> Onnx:
-    """Add the ONNX model of each training of each network to `files`, and return what the bundle says about them."""
-    table = read_parquet(_existing(results, "split/test.parquet")).head(CHECKED)
+    """Add the ONNX model of each training of each network and linear probe to `files`; return what is known of them."""
+    train, test = (read_parquet(_existing(results, f"split/{part}.parquet")) for part in ("train", "test"))
+    table = count_images(train, test)[1].head(CHECKED)
     networks: dict[str, OnnxNetwork] = {}
-    for name in (name for name, kind in models.items() if kind == "network"):
+    for name, kind in models.items():
+        values = json.loads(files[f"models/{name}.json"])
+        if kind == "network":
+            weights = {run: entry["weights"] for run, entry in values["runs"].items()}
+        elif kind == "metadata" and values["recipe"]["network"] == LINEAR_PROBE:
+            weights = dict.fromkeys(values["runs"], f"models/{values['frozen_network']}/{FROZEN}.safetensors")
+        else:
+            continue
         runs = {}
-        for run, entry in json.loads(files[f"models/{name}.json"])["runs"].items():
-            trained = from_safetensors(files[entry["weights"]], entry["weights"])
+        for run, path in weights.items():
+            trained, model = from_safetensors(files[path], path), f"models/{name}/{run}.onnx"
             images = None if trained["images"] is None else _existing(results, "images/images.h5")
             encoder = MetadataEncoder.from_dict(trained["encoder"])
             examples = Examples.of(table, encoder, images, trained["recipe"]["input_size"])
-            runs[run] = f"models/{name}/{run}.onnx"
-            files[runs[run]] = to_onnx(trained, examples, f"{name} ({run})")
-            networks[name] = about_network(trained, runs)
+            if kind == "network":
+                files[model] = to_onnx(trained, examples, f"{name} ({run})")
+                runs[run] = about_run(trained, model)
+            else:
+                fitted = Fitted.from_dict(values["runs"][run])
+                assert isinstance(fitted.classifier, Linear)
+                columns = fitted.encoder.transform(table)
+                files[model] = probe_to_onnx(trained, fitted.classifier, columns, examples, f"{name} ({run})")
+                runs[run] = about_probe_run(fitted.encoder, model)
+            networks[name] = OnnxNetwork(preparation=trained["images"], side=trained["size"], runs=runs)
     return Onnx(networks=networks, how=HOW)
 
 
@@ -164,6 +191,7 @@ def _describe(results: Path, name: str, models: dict[str, Kind]) -> BundleFile:
     calibrator = read_json(_existing(results, "evaluate/calibration.json")).get(name, {}).get("calibrator")
     fitted = calibration.NONE if calibrator is None else calibration.calibrator_from(calibrator)
     rows = rows.assign(calibrated=fitted.apply(rows["probability"].to_numpy()))
+    rows = rows.assign(patient=rows["patient"].fillna(rows["image"]))
     return BundleFile(
         format=FORMAT,
         name=name,
@@ -173,6 +201,7 @@ def _describe(results: Path, name: str, models: dict[str, Kind]) -> BundleFile:
         thresholds=thresholds.load(_existing(results, "evaluate/metrics.json"))[name],
         prevalence=float(rows["target"].mean()),
         out_of_fold={"benign": _scores(rows, 0), "melanoma": _scores(rows, 1)},
+        coverage=measured_coverage(rows),
         training_images=_ranges(results) if {"network", "frozen_network"} & set(models.values()) else {},
         needs=["image", "patient", "age", "sex", "site"],
         versions={
@@ -186,7 +215,7 @@ def _describe(results: Path, name: str, models: dict[str, Kind]) -> BundleFile:
 
 def _scores(rows: pd.DataFrame, target: Literal[0, 1]) -> Scores:
     rows = rows[rows["target"] == target]
-    rows = rows.assign(weight=patient_weights(rows["patient"].fillna(rows["image"])))
+    rows = rows.assign(weight=patient_weights(rows["patient"]))
     rows = rows.sort_values("calibrated", kind="stable")
     return Scores(probability=rows["calibrated"].tolist(), weight=rows["weight"].tolist())
 

@@ -18,6 +18,7 @@ SAMPLE, HELD_OUT = 400, 200  # images
 NEIGHBORS = 5
 BEYOND = 0.01  # the share of the images that the network was not trained on and that are as far away
 AT_ONCE = 64
+SMALL = 128  # pixels
 
 
 class Reference(NamedTuple):
@@ -53,8 +54,18 @@ class Reference(NamedTuple):
 def colors(store: ImageReader, rows: NDArray[np.int64]) -> pd.DataFrame:
     """Return the mean redness and yellowness of prepared images: the mean a* and b* of CIELAB."""
     parts = (store.read(rows[start : start + AT_ONCE]) for start in range(0, len(rows), AT_ONCE))
-    means = [cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2LAB))[1:3] for part in parts for image in part]
-    return pd.DataFrame(np.array(means, np.float64).reshape(-1, 2) - 128, columns=list(COLORS))
+    means = [color(image) for part in parts for image in part]
+    return pd.DataFrame(np.array(means, np.float64).reshape(-1, 2), columns=list(COLORS))
+
+
+def color(pixels: NDArray[np.uint8]) -> tuple[float, float]:
+    """Return the mean a* and b* of CIELAB of an image, uint8 (S, S, 3) RGB, from SMALL pixels a side if it is larger.
+
+    The conversion of all pixels would take as long as the preparation of the image.
+    """
+    small = cv2.resize(pixels, (SMALL, SMALL), interpolation=cv2.INTER_AREA) if len(pixels) > SMALL else pixels
+    _, redness, yellowness, _ = cv2.mean(cv2.cvtColor(small, cv2.COLOR_RGB2LAB))
+    return redness - 128, yellowness - 128
 
 
 def sample(rows: pd.DataFrame, count: int) -> pd.DataFrame:

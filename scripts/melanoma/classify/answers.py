@@ -54,9 +54,9 @@ def answers(
 
     Columns: image; file; patient; probability, calibrated; logit, not calibrated; decision by the threshold `rule`;
     conformal, the classes that are not excluded at `error_rate`; rank within the patient, 1 for the highest
-    probability; deviation, the standard deviation of the logit over members or trainings; warnings;
-    problem. An unreadable image has a problem and nothing else; one that shows no lesion has one, too. Raises
-    InputError if the bundle has no such rule.
+    probability; deviation, the standard deviation of the logit over members or trainings; view_deviation, that of the
+    probability over the views of a single training; warnings; problem. An unreadable image has a problem and nothing
+    else; one that shows no lesion has one, too. Raises InputError if the bundle has no such rule.
     """
     thresholds = bundle.about["thresholds"]
     if rule not in thresholds:
@@ -75,6 +75,7 @@ def answers(
         decision=np.where(raw >= thresholds[rule], "melanoma", "benign"),
         rank=pd.Series(probability).groupby(known["patient"]).rank(method="min", ascending=False).astype("Int64"),
         deviation=_deviation(bundle, outputs, members),
+        view_deviation=_view_deviation(bundle, outputs, len(known)),
         warnings=_warnings(bundle, quality[readable].reset_index(drop=True), known),
     )
     if error_rate is not None:
@@ -103,6 +104,16 @@ def _deviation(bundle: BundledModel, outputs: Outputs, members: dict[str, pd.Dat
     else:
         logits = [run for (network, _), run in outputs.logits.items() if network == name]
     return np.std(logits, axis=0, ddof=1) if len(logits) > 1 else np.full(len(members[name]), np.nan)
+
+
+def _view_deviation(bundle: BundledModel, outputs: Outputs, images: int) -> np.ndarray:
+    """Return the standard deviation of the probability, not calibrated, over the views of the images: (images,).
+
+    It is NaN for a model that is not a single training of a network with test-time augmentation.
+    """
+    name = bundle.about["name"]
+    found = [deviation for (network, _), deviation in outputs.view_deviation.items() if network == name]
+    return found[0] if len(found) == 1 else np.full(images, np.nan)
 
 
 def _warnings(bundle: BundledModel, quality: pd.DataFrame, known: pd.DataFrame) -> list[str]:

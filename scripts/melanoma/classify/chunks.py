@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from melanoma.augment.tta import view_count
 from melanoma.bundle.model import BundledModel
-from melanoma.bundle.reference import COLORS, Reference, colors
+from melanoma.bundle.reference import COLORS, Reference, color
 from melanoma.common.cli import progress
 from melanoma.common.files import atomic_path, read_parquet, sha256, write_parquet
 from melanoma.compute.device import compute_device, set_up_torch
@@ -22,14 +22,17 @@ from melanoma.config.augmentation import TTA
 from melanoma.config.data import Images
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.images.header import Unreadable, read_header
-from melanoma.images.shards import write_shard
-from melanoma.images.store import ImageStore, Preparation
+from melanoma.images.pixel_file import PixelFile
+from melanoma.images.shards import prepare_images
+from melanoma.images.store import Preparation
 from melanoma.training.loader import Examples
 from melanoma.training.predictor import VIEWS_AT_ONCE, Predictor, TrainedNetwork, restored
 from melanoma.training.prefetch import Prefetch
 
 # About so many images are prepared, predicted and written at a time. A killed run repeats at most as many.
 CHUNK = 960
+# The columns of a chunk's file for each network and run begin with these.
+LOGIT, DEVIATION = "logit", "view deviation"
 
 
 class Outputs(NamedTuple):
@@ -37,12 +40,13 @@ class Outputs(NamedTuple):
 
     `quality`: the quality table, with readable and problem, the colors (see `reference.colors`), and `distance` from
     the training embeddings, if a network reads images. `logits`: those of each network and run by
-    (network, run), (readable images,); `embeddings`: in the same way, (readable images, width), of networks with
-    images, or None if nothing reads them.
+    (network, run), (readable images,); `view_deviation`: in the same way, see `Predicted`; `embeddings`: in the same
+    way, (readable images, width), of networks with images, or None if nothing reads them.
     """
 
     quality: pd.DataFrame
     logits: dict[tuple[str, str], NDArray[np.float64]]
+    view_deviation: dict[tuple[str, str], NDArray[np.float64]]
     embeddings: dict[tuple[str, str], NDArray[np.float32]] | None
 
 
@@ -80,15 +84,17 @@ def compute(bundle: BundledModel, table: pd.DataFrame, folder: Path, gpus: int, 
     outputs = pd.concat(map(read_parquet, parts), ignore_index=True)
     readable = outputs[outputs["readable"]]
     keys = [run.key for run in runs]
-    logits = {key: readable[_column(key)].to_numpy(np.float64) for key in keys}
+    logits, deviation = (
+        {key: readable[_column(what, key)].to_numpy(np.float64) for key in keys} for what in (LOGIT, DEVIATION)
+    )
     if not keep_embeddings:
-        return Outputs(outputs, logits, None)
+        return Outputs(outputs, logits, deviation, None)
     vectors = {
         run.key: np.concatenate([np.load(_vectors(part, run.key)) for part in parts])
         for run in runs
         if run.trained["images"] is not None
     }
-    return Outputs(outputs, logits, vectors)
+    return Outputs(outputs, logits, deviation, vectors)
 
 
 def _runs(bundle: BundledModel, gpus: int, prefetch: Prefetch) -> Iterator[_Run]:
@@ -109,36 +115,46 @@ def _compute_chunk(
 ) -> None:
     """Prepare a chunk once for each preparation, predict it by all runs, and write the outputs to `path`."""
     quality = None
-    preparations = [run.trained["images"] for run in runs if run.trained["images"] is not None]
-    stores: dict[str, Path] = {}
-    for preparation in preparations:
-        store = path.with_name(f".{path.stem}-{_name(preparation)}.h5")
-        if _name(preparation) not in stores:
+    stores: dict[str, PixelFile] = {}
+    with ExitStack() as stack:
+        for preparation in (run.trained["images"] for run in runs):
+            if preparation is None or _name(preparation) in stores:
+                continue
             settings = Images(**preparation, on_unreadable="drop")
-            quality = write_shard(store, rows[["image", "file"]], settings, threads)
-            stores[_name(preparation)] = store
-    if quality is None:
-        quality = _measured_files(rows)
-    outputs: dict[str, NDArray[np.float64]] = {}
-    quality = quality.assign(**dict.fromkeys((*COLORS, "distance"), np.nan))
-    readable = quality["readable"].to_numpy()
-    known = rows[readable].reset_index(drop=True)
-    for store in list(stores.values())[:1]:
-        quality.loc[readable, list(COLORS)] = colors(ImageStore(store), np.arange(len(known))).to_numpy()
-    for run in runs:
-        logits = np.full(len(rows), np.nan)
-        if len(known):
-            examples = _examples(run, known, stores, start)
-            logits[readable], embeddings = run.predictor.predict(examples, run.tta)
-            if run.reference is not None and embeddings is not None:
-                quality.loc[readable, "distance"] = run.reference.distance(embeddings)
-            if keep_embeddings and embeddings is not None:
-                with atomic_path(_vectors(path, run.key)) as temporary, temporary.open("wb") as file:
-                    np.save(file, embeddings)
-        outputs[_column(run.key)] = logits
+            store = PixelFile(path.with_name(f".{path.stem}-{_name(preparation)}.pixels"), settings.size)
+            stores[_name(preparation)] = stack.enter_context(store)
+            quality = _prepare(store, rows, settings, threads)
+        if quality is None:
+            quality = _measured_files(rows).assign(**dict.fromkeys(COLORS, np.nan))
+        outputs: dict[str, NDArray[np.float64]] = {}
+        quality = quality.assign(distance=np.nan)
+        readable = quality["readable"].to_numpy()
+        known = rows[readable].reset_index(drop=True)
+        for run in runs:
+            logits, deviation = np.full((2, len(rows)), np.nan)
+            if len(known):
+                examples = _examples(run, known, stores, start)
+                logits[readable], embeddings, deviation[readable] = run.predictor.predict_views(examples, run.tta)
+                if run.reference is not None and embeddings is not None:
+                    quality.loc[readable, "distance"] = run.reference.distance(embeddings)
+                if keep_embeddings and embeddings is not None:
+                    with atomic_path(_vectors(path, run.key)) as temporary, temporary.open("wb") as file:
+                        np.save(file, embeddings)
+            outputs |= {_column(LOGIT, run.key): logits, _column(DEVIATION, run.key): deviation}
     write_parquet(path, quality.assign(**outputs))
-    for store in stores.values():
-        store.unlink(missing_ok=True)
+
+
+def _prepare(store: PixelFile, rows: pd.DataFrame, settings: Images, threads: int) -> pd.DataFrame:
+    """Prepare the images of `rows`, add the readable ones to `store`, and return their quality table with COLORS."""
+    means: list[tuple[float, float]] = []
+
+    def add(_: str, pixels: NDArray[np.uint8]) -> None:
+        store.add(pixels)
+        means.append(color(pixels))
+
+    quality = prepare_images(rows, settings, threads, add)
+    measured = np.array(means, np.float64).reshape(-1, len(COLORS))
+    return quality.join(pd.DataFrame(measured, columns=list(COLORS), index=quality.index[quality["readable"]]))
 
 
 def _measured_files(rows: pd.DataFrame) -> pd.DataFrame:
@@ -154,9 +170,9 @@ def _measured_files(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows[["image", "file"]], columns], axis=1)
 
 
-def _examples(run: _Run, known: pd.DataFrame, stores: dict[str, Path], start: int) -> Examples:
+def _examples(run: _Run, known: pd.DataFrame, stores: dict[str, PixelFile], start: int) -> Examples:
     trained = run.trained
-    store = None if trained["images"] is None else ImageStore(stores[_name(trained["images"])])
+    store = None if trained["images"] is None else stores[_name(trained["images"])]
     table = known.assign(row=np.arange(len(known)))
     examples = Examples.of(table, MetadataEncoder.from_dict(trained["encoder"]), None, trained["size"])
     return replace(examples, store=store, first=run.first + start)
@@ -173,15 +189,15 @@ def _stamp(bundle: BundledModel, rows: pd.DataFrame) -> str:
     """Return a hash of all that decides the outputs of a chunk: the bundle, the files and the metadata."""
     files = [(file, Path(file).stat().st_size, Path(file).stat().st_mtime_ns) for file in rows["file"]]
     metadata = rows[["age", "sex", "site"]].to_csv(index=False)
-    return sha256("\n".join([str(bundle.about["files"]), str(files), metadata]).encode())[:16]
+    return sha256("\n".join([str(bundle.about["files"]), str(files), metadata, DEVIATION]).encode())[:16]
 
 
 def _name(preparation: Preparation) -> str:
     return sha256(str(sorted(preparation.items())).encode())[:8]
 
 
-def _column(key: tuple[str, str]) -> str:
-    return "logit " + " ".join(key)
+def _column(what: str, key: tuple[str, str]) -> str:
+    return " ".join((what, *key))
 
 
 def _vectors(path: Path, key: tuple[str, str]) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.sources.image_files import IMAGE_SUFFIXES
 from melanoma.tables.identifiers import image_name, image_names
@@ -12,6 +13,14 @@ from melanoma.tables.tables import read_frame
 from melanoma.tables.vocabulary import harmonize
 
 METADATA = ("patient", "age", "sex", "site")
+# The names that a table may give its columns: those of this project, and those of the ISIC archive and of Kaggle.
+SPELLINGS = {
+    "image": ("image", "image_name", "isic_id"),
+    "patient": ("patient", "patient_id"),
+    "age": ("age", "age_approx"),
+    "sex": ("sex",),
+    "site": ("site", "anatom_site_general_challenge", "anatom_site_general"),
+}
 
 
 def find_images(paths: Sequence[Path]) -> pd.DataFrame:
@@ -36,16 +45,21 @@ def find_images(paths: Sequence[Path]) -> pd.DataFrame:
 def with_metadata(images: pd.DataFrame, path: Path | None) -> pd.DataFrame:
     """Return the images with patient, age, sex and site from a table; all are missing without one.
 
-    The table has image (the file's name, with or without suffix) and any of the other columns. Raises InputError if it
-    has no image column, names an image twice, or has an age, sex or site that is not understood.
+    The table has image (the file's name, with or without suffix) and any of the other columns, each by one of its
+    `SPELLINGS`. A warning counts the images without a row. Raises InputError if the table has no image column, has none
+    of the images, names an image twice, or has an age, sex or site that is not understood.
     """
     if path is None:
         return images.assign(**{name: pd.Series(None, index=images.index, dtype="str") for name in METADATA}).astype(
             {"age": "float64"}
         )
+    if not path.is_file():
+        raise InputError(f"{path}: no such table. Correct its path, or leave --table out")
     table = read_frame(path)
-    if "image" not in table:
+    given = {name: next((each for each in spellings if each in table), None) for name, spellings in SPELLINGS.items()}
+    if given["image"] is None:
         raise InputError(f"{path}: no column image. Its columns are {', '.join(table)}; rename the one of the images")
+    table = pd.DataFrame({name: table[column] for name, column in given.items() if column is not None})
     names = image_names(table["image"])
     table = pd.DataFrame({"image": names, **{name: table[name] for name in METADATA if name in table}})
     twice = table["image"][table["image"].duplicated()].unique().tolist()
@@ -56,6 +70,11 @@ def with_metadata(images: pd.DataFrame, path: Path | None) -> pd.DataFrame:
         table[name] = _words(table[name].astype("str"), name, path)
     table["age"] = _ages(table["age"], path)
     table["patient"] = table["patient"].astype("str")
+    lacking = images.loc[~images["image"].isin(table["image"]), "image"].tolist()
+    if lacking and len(lacking) == len(images):
+        raise InputError(f"{path}: no row for any of the images, such as {lacking[0]}. Give the names of their files")
+    if lacking:
+        log.warning("%s: %d of %d images have no row, such as %s", path, len(lacking), len(images), lacking[0])
     return images.merge(table, on="image", how="left", validate="1:1")
 
 

@@ -11,25 +11,32 @@ from melanoma.compute.device import compute_device
 from melanoma.compute.distributed import Processes
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.explain.heat import explain
+from melanoma.explain.members import probe_predictor
 from melanoma.images.shards import Photographs
+from melanoma.images.store import Preparation
 from melanoma.training.loader import Examples
 from melanoma.training.predictor import Predictor, TrainedNetwork, restored
 from melanoma.training.prefetch import Prefetch
 
 
 class Mapper:
-    """Explains photographs by the first training of each image network of a bundle.
+    """Explains photographs by the first training of each image network and linear probe of a bundle.
 
     Raises InputError if a network needs a GPU that is missing.
     """
 
     def __init__(self, bundle: BundledModel, gpus: int, prefetch: Prefetch) -> None:
-        frozen = bundle.frozen_networks.values()
-        networks = [network for name, network in bundle.networks.items() if name not in frozen]
-        trained = [network.runs[network.test_runs[0]] for network in networks]
-        self.networks = [
-            (one, one["images"], _predictor(one, gpus, prefetch)) for one in trained if one["images"] is not None
-        ]
+        frozen = bundle.frozen_networks
+        self.networks: list[tuple[TrainedNetwork, Preparation, Predictor]] = []
+        for name, network in bundle.networks.items():
+            trained = network.runs[network.test_runs[0]]
+            if trained["images"] is None:
+                continue
+            predictor = _predictor(trained, gpus, prefetch)
+            probes = [bundle.metadata[probe] for probe, features in frozen.items() if features == name]
+            explained = [probe_predictor(predictor, probe) for probe in probes if probe.recipe.network == "linear_probe"]
+            for each in explained if name in frozen.values() else [predictor]:
+                self.networks.append((trained, trained["images"], each))
         self.methods: list[str] = []
 
     def maps(self, rows: pd.DataFrame) -> NDArray[np.uint8] | None:

@@ -24,15 +24,17 @@ def evaluate_external(
 ) -> dict[str, dict[str, ExternalMetrics]]:
     """Return the content of external.json: the entry of each model, by source.
 
-    `predictions` are those of each model for all `images` of external tests. `images` has image and the metadata of
-    subgroups, `labels` has image, target, unit and source. `study` has the entry of each model in metrics.json; a model
-    without one has no drop.
+    `predictions` are those of each model for the `images` of external tests. A model that lacks an image of a source
+    has no entry there: its metrics could not be compared. `images` has image and the metadata of subgroups, `labels`
+    has image, target, unit and source. `study` has the entry of each model in metrics.json; a model without one has no
+    drop.
     """
     tests: dict[str, dict[str, ExternalMetrics]] = {}
     for source, truth in labels.groupby("source", sort=False):
         rows = images[images["image"].isin(truth["image"])]
-        tables = {name: _known(table, rows, truth, name) for name, table in predictions.items()}
-        entries = evaluate(tables, settings, decisions)
+        whole = {name: table for name, table in predictions.items() if rows["image"].isin(table["image"]).all()}
+        tables = {name: _known(table, rows, truth, name) for name, table in whole.items()}
+        entries = evaluate(tables, settings, decisions) if tables else {}
         tests[str(source)] = {name: _with_drop(entry, study.get(name)) for name, entry in entries.items()}
     return tests
 

@@ -35,9 +35,17 @@ def summary(metrics: Mapping[str, ModelMetrics]) -> str:
 def external_summary(
     tests: Mapping[str, Mapping[str, ExternalMetrics]], study: Mapping[str, ModelMetrics] | None = None
 ) -> str:
-    """Return a table for each external test; with the metrics of the study, its AUROC stand beside."""
+    """Return a table for each external test.
+
+    With the metrics of the study, its AUROC stand beside, and its models without a result are named.
+    """
     texts: list[str] = []
     for source, metrics in tests.items():
+        lacking = [name for name in study or {} if name not in metrics]
+        note = f"No result on {source}: {', '.join(lacking)}. Their external predictions lack images of this source."
+        if not metrics:
+            texts += [note, ""]
+            continue
         first = next(iter(metrics.values()))
         texts.append(f"External test {source}: {first['n']:,} images, {first['melanomas']:,} melanomas")
         header = ["model", "AUROC", "internal test", "out of fold", "drop from the internal test"]
@@ -52,7 +60,7 @@ def external_summary(
                 dropped,
             ]
             rows.append([name, *("unknown" if each is None else interval_text(each) for each in known)])
-        texts += [*_aligned(header, rows, texts=5), "", interval_note(metrics), ""]
+        texts += [*_aligned(header, rows, texts=5), "", interval_note(metrics), *([note] if lacking else []), ""]
     return "\n".join(texts)
 
 

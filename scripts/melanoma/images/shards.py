@@ -130,7 +130,6 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: in
     number of threads does not change the result. With on_unreadable: fail, raises InputError that lists all unreadable
     files.
     """
-    rows = []
     with atomic_path(path) as temporary, create_hdf5(temporary) as file:
         preparation = Preparation(
             size=settings.size,
@@ -139,21 +138,35 @@ def write_shard(path: Path, catalog: pd.DataFrame, settings: Images, threads: in
             color_constancy=settings.color_constancy,
         )
         writer = ShardWriter(file, len(catalog), preparation)
-        prepared = in_order(partial(prepare_file, settings=settings), catalog["file"], threads)
-        for (name, source), result in zip(
-            catalog[["image", "file"]].itertuples(index=False),
-            progress(prepared, "images", len(catalog)),
-            strict=True,
-        ):
-            if result.pixels is not None:
-                writer.add(name, result.pixels)
-                file.raise_failure()
-            readable = result.pixels is not None
-            rows.append((name, source, *result[1:6], readable, result.problem, *result.quality))
-        quality = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+        def add(name: str, pixels: NDArray[np.uint8]) -> None:
+            writer.add(name, pixels)
+            file.raise_failure()
+
+        quality = prepare_images(catalog, settings, threads, add)
         _check_readable(quality, settings.on_unreadable)
         writer.finish()
     return quality
+
+
+def prepare_images(
+    catalog: pd.DataFrame, settings: Images, threads: int, add: Callable[[str, NDArray[np.uint8]], None]
+) -> pd.DataFrame:
+    """Prepare the images of `catalog` and call `add` with name and pixels of each readable one, in order.
+
+    Returns the quality table; see `write_shard`.
+    """
+    rows = []
+    prepared = in_order(partial(prepare_file, settings=settings), catalog["file"], threads)
+    for (name, source), result in zip(
+        catalog[["image", "file"]].itertuples(index=False),
+        progress(prepared, "images", len(catalog)),
+        strict=True,
+    ):
+        if result.pixels is not None:
+            add(name, result.pixels)
+        rows.append((name, source, *result[1:6], result.pixels is not None, result.problem, *result.quality))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def read_file(path: Path) -> bytes:

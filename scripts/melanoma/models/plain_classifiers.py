@@ -104,8 +104,12 @@ class Linear:
 
     def predict(self, columns: Vector) -> Vector:
         """Return the probabilities of melanoma, (n,)."""
+        return _vector(expit(self.log_odds(columns)))
+
+    def log_odds(self, columns: Vector) -> Vector:
+        """Return the log-odds of melanoma, (n,)."""
         scaled = (columns - self.means) / self.deviations
-        return _vector(expit((scaled @ self.coefficients[:, None])[:, 0] + self.intercept))
+        return _vector((scaled @ self.coefficients[:, None])[:, 0] + self.intercept)
 
 
 @dataclass(frozen=True)

@@ -39,13 +39,38 @@ def external_predictions(
         )
     held_out = _out_of_fold(path, table, train, folds, fused)
     images = pd.concat([held_out.assign(part="train"), test.assign(part="test", fold=np.int8(-1))], ignore_index=True)
+    counts = len(held_out), len(test), len(table) - len(images)
+    log.info("%s: %d out-of-fold rows, %d test rows, %d other rows", path, *counts)
+    return with_targets(_joined(images, table), train)
+
+
+def predictions_of_external_sources(path: Path, images: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions of a file for the `images` of external sources, as `table.COLUMNS`.
+
+    `images` has image, patient and source. A source has no rows if one of its images has none in the file, and a
+    warning names the source: metrics of a part of the images cannot be compared. For the file see
+    `external_predictions`.
+    """
+    table = _read(path)
+    known = images["image"].isin(table.index)
+    for source, found in known.groupby(images["source"], sort=False):
+        if not found.all():
+            log.warning(
+                "%s: no result for the external source %s, because %d of its %d images have no row",
+                *(path, source, (~found).sum(), len(found)),
+            )
+    whole = known.groupby(images["source"]).transform("all")
+    rows = images[whole.astype(bool)].assign(part="test", fold=np.int8(-1)).reset_index(drop=True)
+    return with_targets(_joined(rows, table), pd.DataFrame({"image": [], "target": []}))
+
+
+def _joined(images: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions of `table` for `images`, which have image, patient, fold, part and source."""
     given = (
         table[["probability", "patient_distance", "trained_prevalence"]].reindex(images["image"]).reset_index(drop=True)
     )
-    counts = len(held_out), len(test), len(table) - len(images)
-    log.info("%s: %d out-of-fold rows, %d test rows, %d other rows", path, *counts)
     rows = pd.concat([images[["image", "patient", "fold", "part", "source"]], given], axis=1)
-    return with_targets(rows.assign(logit=logit(given["probability"])), train)
+    return rows.assign(logit=logit(given["probability"]))
 
 
 def _read(path: Path) -> pd.DataFrame:

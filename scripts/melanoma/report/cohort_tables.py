@@ -3,7 +3,7 @@
 Each is left out where metrics.json has no such entry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from melanoma.report.result_tables import bound, least_decimals, rule_name
@@ -36,7 +36,7 @@ def cohort_tables(metrics: Metrics, external: Metrics | None, shown: str, select
         units(entry, shown),
         selective(entry, shown),
         at_prevalence(metrics, selected),
-        external_tests(external or {}, selected),
+        external_tests(external or {}, selected, list(metrics)),
     ]
     return {table.name: table for table in tables if table is not None}
 
@@ -151,8 +151,11 @@ def at_prevalence(metrics: Metrics, selected: str | None) -> Table | None:
     return Table("at_prevalence", caption, columns, rows, selected, searched=len(rows) > 8) if rows else None
 
 
-def external_tests(tests: Metrics, selected: str | None) -> Table | None:
-    """Return the results on external test sets, and by how much the AUROC of the internal test is higher."""
+def external_tests(tests: Metrics, selected: str | None, models: Sequence[str]) -> Table | None:
+    """Return the results on external test sets, and by how much the AUROC of the internal test is higher.
+
+    The caption names the `models` that have no result.
+    """
     rows: list[list[Cell]] = []
     for source, metrics in tests.items():
         for name, entry in metrics.items():
@@ -170,6 +173,9 @@ def external_tests(tests: Metrics, selected: str | None) -> Table | None:
         Column("brier", "Brier score", "number", digits + 1),
     ]
     caption = "Results on external test sets: sources of which no image was used to train or select a model."
+    for source, metrics in tests.items():
+        if lacking := [name for name in models if name not in metrics]:
+            caption += f" No result on {source}: {', '.join(lacking)} (external predictions that lack its images)."
     return Table("external", caption, columns, rows, selected, bars="auroc", searched=True) if rows else None
 
 

@@ -25,6 +25,7 @@ from melanoma.device.readback import Readback
 from melanoma.images.store import ImageStore, Preparation
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
+from melanoma.stats.log_odds import sigmoid
 from melanoma.stats.metrics import auroc, average_precision
 from melanoma.training.early_stopping import ValidationFigures
 from melanoma.training.loader import Examples, PredictionBatches, to_device
@@ -51,6 +52,18 @@ class TrainedNetwork(TypedDict):
     epoch: int
     weights: dict[str, Tensor]
     fold: NotRequired[int | None]
+
+
+class Predicted(NamedTuple):
+    """The logits of all examples, (n,); the embeddings of their images, (n, width); and how far their views differ.
+
+    `view_deviation`, (n,), is the standard deviation over the views of the probability. It is NaN with one view. The
+    embeddings are means over the views, and None if the network reads no images.
+    """
+
+    logits: NDArray[np.float64]
+    embeddings: NDArray[np.float32] | None
+    view_deviation: NDArray[np.float64]
 
 
 class _Output(NamedTuple):
@@ -95,18 +108,25 @@ class Predictor:
         }
 
     def predict(self, examples: Examples, tta: TTA) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
-        """Return the logits of all examples, (n,), and the embeddings of their images, (n, width), means over views.
+        """Return the logits and the embeddings of `predict_views`."""
+        return self.predict_views(examples, tta)[:2]
 
-        The mean of logits is the one that `tta` names. The embeddings are None if the network reads no images.
-        """
+    def predict_views(self, examples: Examples, tta: TTA) -> Predicted:
+        """Return what the network says about all examples. The mean of their logits is the one that `tta` names."""
         logits: dict[int, NDArray[np.float64]] = {}
         embeddings: dict[int, NDArray[np.float32]] = {}
+        deviations: dict[int, NDArray[np.float64]] = {}
         for number, of_views, embedding in _one_behind(self._outputs(examples, tta)):
             logits[number] = _mean_logits(of_views, tta)
+            deviations[number] = _deviation(sigmoid(of_views.read().numpy()))
             if embedding is not None:
                 embeddings[number] = embedding.read().numpy()
         reads_images = self.network.image is not None
-        return self._all_batches(logits), self._all_batches(embeddings) if reads_images else None
+        return Predicted(
+            self._all_batches(logits),
+            self._all_batches(embeddings) if reads_images else None,
+            self._all_batches(deviations),
+        )
 
     @torch.inference_mode()
     def _outputs(self, examples: Examples, tta: TTA) -> Iterator[_Output]:
@@ -141,6 +161,12 @@ def _mean_of_views(embedding: Tensor, images: int) -> Readback:
 
 def _mean_logits(of_views: Readback, tta: TTA) -> NDArray[np.float64]:
     return average(of_views.read().numpy(), tta.mean_of)
+
+
+def _deviation(of_views: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the standard deviation of values (n, views) over the views, (n,), NaN for one view."""
+    one = of_views.shape[1] == 1
+    return np.full(len(of_views), np.nan) if one else np.asarray(of_views.std(axis=1, ddof=1), np.float64)
 
 
 def _one_behind(outputs: Iterator[_Output]) -> Iterator[_Output]:

@@ -8,11 +8,13 @@ import torch
 import tiny
 from melanoma.augment.tta import NO_TTA
 from melanoma.bundle import onnx_export
-from melanoma.bundle.onnx_export import TOLERANCE, about_network, to_onnx
+from melanoma.bundle.onnx_export import TOLERANCE, about_run, probe_to_onnx, to_onnx
 from melanoma.common.errors import InputError
 from melanoma.compute.distributed import Processes
+from melanoma.config.augmentation import TTA
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.models.classifier import build_network
+from melanoma.models.plain_classifiers import Linear
 from melanoma.training.loader import Examples, PredictionBatches
 from melanoma.training.predictor import TrainedNetwork, restored
 from melanoma.training.prefetch import Prefetch
@@ -52,6 +54,24 @@ def test_the_logits_are_those_of_torch_for_any_number_of_images(tmp_path, kind):
         np.testing.assert_allclose(found, expected[: len(found)], atol=TOLERANCE, rtol=0)
 
 
+def test_a_linear_probe_is_one_model_from_pixels_and_metadata_to_its_logits(tmp_path):
+    frozen, examples = trained(tmp_path, "image_only")
+    draw = np.random.default_rng(0)
+    columns, width = draw.normal(size=(12, 3)), 8 + 3
+    probe = Linear(draw.normal(size=width), draw.uniform(0.5, 2, width), draw.normal(size=width), 0.3)
+    session = onnxruntime.InferenceSession(probe_to_onnx(frozen, probe, columns, examples, "probe"))
+    frozen["recipe"]["precision"] = "float32"
+    with Prefetch(0, pinned=False) as prefetch:
+        predictor = restored(frozen, examples.metadata.shape[1], torch.device("cpu"), prefetch, Processes())
+        embeddings = predictor.predict(examples, TTA(name="dihedral"))[1]
+    expected = probe.log_odds(np.concatenate([embeddings, columns], axis=1))
+    pixels = PredictionBatches(examples, 12, NO_TTA, predictor.recipe)[0].images.numpy()
+    for count in (1, 12):
+        inputs = {"images": pixels[:count], "metadata": columns[:count].astype(np.float32)}
+        found = session.run(["logit"], inputs)[0]
+        np.testing.assert_allclose(found, expected[:count], atol=TOLERANCE, rtol=0)
+
+
 def test_a_model_with_other_logits_is_refused(tmp_path, monkeypatch):
     network, examples = trained(tmp_path, "image_only")
     exact = onnx_export._logits
@@ -61,6 +81,6 @@ def test_a_model_with_other_logits_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_columns_of_metadata_are_named_only_where_they_are_read(tmp_path):
-    columns = {kind: about_network(trained(tmp_path, kind)[0], {})["columns"] for kind in READ}
+    columns = {kind: about_run(trained(tmp_path, kind)[0], "net.onnx")["columns"] for kind in READ}
     assert columns["image_only"] == [] and columns["image_and_metadata"] == columns["metadata_mlp"]
     assert columns["metadata_mlp"][:2] == ["age", "age missing"]

@@ -1,23 +1,33 @@
 """The bundle of a model of frozen features has its network: it predicts without the study and the weights file."""
 
+from dataclasses import replace
+
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
 
 import small_store
+from melanoma.augment.tta import NO_TTA
 from melanoma.bundle.model import BundledModel
 from melanoma.bundle.pack import pack
 from melanoma.classify.answers import answers
 from melanoma.classify.chunks import compute
+from melanoma.classify.maps import Mapper
 from melanoma.common.errors import InputError
-from melanoma.common.files import write_json
+from melanoma.common.files import read_json, write_json
 from melanoma.compute.distributed import Processes
 from melanoma.config.networks import FROZEN_FEATURES
 from melanoma.config.recipe import Recipe
+from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.explain.heat import GRAD_CAM
+from melanoma.explain.members import probe_heat
 from melanoma.models.classifier import build_network
-from melanoma.models.tabular import out_of_fold_and_test
+from melanoma.models.tabular import load, out_of_fold_and_test
 from melanoma.training.embedder import embed
+from melanoma.training.loader import Examples, PredictionBatches
+from melanoma.training.prefetch import Prefetch
 
 IMAGES, TRAIN = 30, 24
 INTERVAL = {"value": 0.8, "low": 0.7, "high": 0.9}
@@ -54,6 +64,8 @@ def study(tmp_path, request):
     write_json(results / "train/probe/model.json", model.to_dict())
     (results / "predict").mkdir()
     (results / "split").mkdir()
+    (results / "catalog").mkdir()
+    files.assign(license="CC-BY", attribution=None).to_parquet(results / "catalog/catalog.parquet")
     predictions.to_parquet(results / "predict/probe.parquet")
     train.to_parquet(results / "split/train.parquet")
     test.drop(columns=["target", "fold"]).to_parquet(results / "split/test.parquet")
@@ -71,6 +83,48 @@ def test_the_bundle_predicts_as_the_study_does(tmp_path, study):
     expected = predictions.set_index("image").loc[found.index]
     np.testing.assert_allclose(found["logit"], expected["logit"], rtol=0, atol=1e-4)
     assert expected["logit"].nunique() == len(test)
+
+
+def test_the_onnx_model_of_a_probe_gives_its_logits_from_pixels_and_metadata(tmp_path, study):
+    results, test, predictions = study
+    about = pack(results, "probe", tmp_path / "bundle", onnx=True)
+    network = about["onnx"]["networks"]["probe"]
+    run = network["runs"]["refit"]
+    encoder = MetadataEncoder.fit(test)
+    examples = Examples.of(test, encoder, results / "images/images.h5", network["side"])
+    pixels = PredictionBatches(examples, IMAGES, NO_TTA, recipe(tmp_path))[0].images.numpy()
+    session = onnxruntime.InferenceSession(tmp_path / "bundle" / run["model"])
+    found = session.run(["logit"], {"images": pixels})[0]
+    expected = predictions.set_index("image")["logit"].loc[test["image"]]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+def test_the_maps_of_a_probe_are_the_same_from_the_study_and_from_the_bundle_and_depend_on_the_weights(tmp_path, study):
+    results, test, _ = study
+    pack(results, "probe", tmp_path / "bundle")
+    model = load(results / "train/probe/model.json")
+    heat = probe_heat(model, test, results / "images/images.h5")
+    assert heat.method == GRAD_CAM and heat.maps.shape[0] == len(test)
+    with Prefetch(0, pinned=False) as prefetch:
+        mapper = Mapper(BundledModel.read(tmp_path / "bundle"), 0, prefetch)
+        np.testing.assert_array_equal(mapper.maps(test), heat.maps)
+    fitted = model.runs["refit"]
+    opposite = replace(fitted.classifier, coefficients=-fitted.classifier.coefficients)
+    other = replace(model, runs={"refit": fitted._replace(classifier=opposite)})
+    evidence_of_benign = probe_heat(other, test, results / "images/images.h5").maps
+    assert (evidence_of_benign != heat.maps).any(axis=(1, 2)).all()
+
+
+def test_the_card_states_the_sources_with_their_licenses_and_the_subgroups(tmp_path, study):
+    results, _, _ = study
+    group = {"n": 3, "melanomas": 1, "auroc": INTERVAL, "sensitivity": INTERVAL, "specificity": INTERVAL}
+    metrics = read_json(results / "evaluate/metrics.json")
+    metrics["probe"]["subgroups"] = {"rule": "youden", "kinds": {"sex": {"groups": {"male": group}}}}
+    write_json(results / "evaluate/metrics.json", metrics)
+    pack(results, "probe", tmp_path / "bundle")
+    card = (tmp_path / "bundle/README.md").read_text()
+    assert "| s | CC-BY | not stated | 24 | 12 |" in card
+    assert "| sex: male | 3 | 1 | 0.8000 [0.7000, 0.9000] |" in card
 
 
 def test_another_weights_file_than_that_of_the_features_is_refused(tmp_path, study):

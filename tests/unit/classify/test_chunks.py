@@ -38,7 +38,7 @@ def table(folder) -> pd.DataFrame:
     return with_metadata(find_images([folder]), None)
 
 
-def test_30_damaged_files_among_300_are_listed_with_reasons_and_the_others_have_answers(tmp_path, bundle):
+def test_30_damaged_files_among_300_are_listed_with_reasons_and_the_others_have_answers(tmp_path, bundle, caplog):
     expected = corpus()
     damaged = {name for name, (_, problem) in expected.items() if problem and not isinstance(problem, Doubt)}
     names = sorted(damaged)[:BAD]
@@ -52,6 +52,7 @@ def test_30_damaged_files_among_300_are_listed_with_reasons_and_the_others_have_
     bad = ~outputs.quality["readable"]
     assert len(names) == BAD and set(images.loc[bad, "image"]) == set(names)
     assert outputs.quality.loc[bad, "problem"].str.len().min() > 5
+    assert "left out of the study" not in caplog.text
     assert len(outputs.logits["cnn", "refit"]) == GOOD and np.isfinite(outputs.logits["cnn", "refit"]).all()
 
 

@@ -48,6 +48,13 @@ def test_a_table_is_joined_by_name_and_its_words_are_understood(folder, tmp_path
     assert "other" not in joined.index
 
 
+def test_the_columns_may_have_the_names_of_kaggle_and_images_without_a_row_are_counted(folder, tmp_path, caplog):
+    header = "image_name,patient_id,age_approx,anatom_site_general_challenge"
+    joined = with_metadata(find_images([folder]), table(tmp_path, f"{header}\na,P1,50,torso\n")).set_index("image")
+    assert joined.loc["a", ["patient", "age", "site"]].tolist() == ["P1", 50.0, "torso"]
+    assert "table.csv: 2 of 3 images have no row, such as b" in caplog.text
+
+
 def test_without_a_table_all_metadata_is_missing(folder):
     joined = with_metadata(find_images([folder]), None)
     assert joined[["patient", "age", "sex", "site"]].isna().all(axis=None)
@@ -62,8 +69,11 @@ def test_without_a_table_all_metadata_is_missing(folder):
         ("image,age\na,-3\n", "age: expected years from 0 to 120"),
         ("image,sex\na,dog\n", "sex: not in the vocabulary"),
         ("image,site\na,moon\n", "site: not in the vocabulary"),
+        ("image,age\nx,5\n", "no row for any of the images, such as b"),
     ],
 )
 def test_a_table_that_is_not_understood_is_refused_with_its_name(folder, tmp_path, text, message):
+    with pytest.raises(InputError, match=r"none.csv: no such table. Correct its path, or leave --table out"):
+        with_metadata(find_images([folder]), tmp_path / "none.csv")
     with pytest.raises(InputError, match=f"table.csv: {message}"):
         with_metadata(find_images([folder]), table(tmp_path, text))

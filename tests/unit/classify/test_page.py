@@ -24,7 +24,8 @@ def answers(tmp_path):
     names = [f"<b>{number}" for number in range(21)]
     table = pd.DataFrame({"image": names, "file": files, "age": np.nan, "sex": None, "site": None})
     result = pd.DataFrame({"image": names, "file": [str(file) for file in files], "patient": None})
-    result = result.assign(probability=probability, rank=pd.array([1] * 20 + [None], "Int64"), deviation=np.nan)
+    result = result.assign(probability=probability, rank=pd.array([1] * 20 + [None], "Int64"))
+    result = result.assign(deviation=np.nan, view_deviation=np.nan)
     result = result.assign(decision=np.where(probability >= 0.5, "melanoma", "benign"), warnings="blurred")
     result.loc[20, ["decision", "warnings"]] = None
     return result.assign(problem=[None] * 20 + ["no image"]), table

@@ -46,6 +46,7 @@ def tests(decisions, inside):
     labels = rows[["image", "target", "source"]].assign(unit="patient")
     images = rows[["image", "source"]].assign(sex="male")
     predictions = {"cnn": rows.assign(part="test", target=pd.NA)}
+    predictions["theirs"] = predictions["cnn"].iloc[:-1]
     return evaluate_external(predictions, images, labels, QUICK, decisions, inside)
 
 
@@ -85,6 +86,13 @@ def test_each_source_is_a_test_of_its_own(tests):
     assert list(tests) == ["clinic", "elsewhere"]
     assert tests["clinic"]["cnn"]["n"] == 300 and tests["clinic"]["cnn"]["units"] == 60
     assert tests["clinic"]["cnn"]["auroc"]["value"] > 0.85 > 0.6 > tests["elsewhere"]["cnn"]["auroc"]["value"]
+
+
+def test_a_model_that_lacks_an_image_of_a_source_has_no_result_there_and_the_summary_says_so(tests, inside):
+    assert set(tests["clinic"]) == {"cnn", "theirs"} and set(tests["elsewhere"]) == {"cnn"}
+    text = external_summary(tests, inside | {"theirs": inside["cnn"]})
+    assert text.count("No result on") == 1 and "No result on elsewhere: theirs." in text
+    assert external_summary({"clinic": {}}, inside).startswith("No result on clinic: cnn.")
 
 
 def test_the_decisions_are_those_of_the_study(tests, decisions):

@@ -9,7 +9,7 @@ import pytest
 import tiny
 from melanoma.common.errors import InputError
 from melanoma.config.study import resolve
-from melanoma.predictions.external import external_predictions
+from melanoma.predictions.external import external_predictions, predictions_of_external_sources
 from melanoma.predictions.table import COLUMNS, read_predictions
 from minimal_config import with_
 
@@ -116,6 +116,18 @@ def test_missing_test_images_are_named(tmp_path):
 def test_what_cannot_be_used_is_said(tmp_path, columns, fused, message):
     with pytest.raises(InputError, match=message):
         taken(file(tmp_path, **columns), fused=fused)
+
+
+def test_an_external_source_has_predictions_if_all_its_images_have_and_else_it_is_named(tmp_path, caplog):
+    images = TEST.assign(source=["clinic"] * 12 + ["challenge"] * 8)
+    path = file(tmp_path, image_name=EVERY.replace("TEST_19", "other"))
+    rows = predictions_of_external_sources(path, images)
+    assert list(rows) == COLUMNS and rows["image"].tolist() == TEST["image"].tolist()[:12]
+    assert rows["probability"].tolist() == pytest.approx(SCORES[rows["image"]].tolist(), abs=1e-12)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.endswith("no result for the external source challenge, because 1 of its 8 images have no row")
+    none = predictions_of_external_sources(file(tmp_path, image_name=EVERY + "x"), images)
+    assert list(none) == COLUMNS and none.empty
 
 
 def test_a_file_belongs_to_network_external_predictions_and_to_no_other():

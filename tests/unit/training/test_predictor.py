@@ -69,6 +69,17 @@ def test_the_embedding_is_the_mean_over_views_of_the_image_features(examples, he
     np.testing.assert_allclose(logits, probability.logit().numpy(), rtol=1e-5, atol=1e-5)
 
 
+@torch.no_grad()
+def test_the_deviation_over_views_is_that_of_their_probabilities_and_missing_with_one_view(examples):
+    recipe = tiny.recipe()
+    model = network(recipe, examples)
+    found = predictor(model, recipe).predict_views(examples, FLIPS)
+    views = to_device(PredictionBatches(examples, 10_000, FLIPS, recipe)[0], CPU)
+    probability = model(views.images, views.metadata)[:, 0].double().sigmoid().reshape(-1, 4)
+    np.testing.assert_allclose(found.view_deviation, probability.std(dim=1).numpy(), rtol=1e-4)
+    assert np.isnan(predictor(model, recipe).predict_views(examples, NO_TTA).view_deviation).all()
+
+
 def test_a_network_of_metadata_alone_has_no_embeddings(examples):
     recipe = tiny.recipe(network="metadata_mlp")
     seen = replace(examples, store=None)
