@@ -83,7 +83,7 @@ def main(args: argparse.Namespace) -> None:
                 importance[single] = network_importance(trained, table.reset_index(), target)
         elif single in metadata_models:
             model = tabular.load(metadata_models[single])
-            if model.recipe.network == "linear_probe":
+            if model.recipe.is_probe:
                 heats[single] = probe_heat(model, rows, args.images)
             elif not model.recipe.reads_features:
                 importance[single] = metadata_importance(model, table.reset_index(), target)

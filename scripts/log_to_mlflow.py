@@ -16,7 +16,7 @@ from melanoma.common.cli import run
 from melanoma.common.errors import InputError
 
 if TYPE_CHECKING:
-    from melanoma.report.tracked_runs import TrackedRun
+    from melanoma.tracking.runs import TrackedRun
 
 # Tags of a run in MLflow: its place in the results, and a hash of its content, which it gets when it is complete.
 PLACE, CONTENT = "melanoma.place", "melanoma.content"
@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
             f"MLflow cannot be imported ({error}); install it: python -m pip install mlflow-skinny"
         ) from error
 
-    from melanoma.report.tracked_runs import tracked_runs
+    from melanoma.tracking.runs import tracked_runs
 
     study, runs = args.results.absolute().name, tracked_runs(args.results)
     try:

@@ -19,6 +19,7 @@ LAYERS = (
     {"evaluation", "explain"},
     {"bundle"},
     {"report", "figures", "classify", "doctor", "comparison"},
+    {"tracking"},
 )
 LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
 

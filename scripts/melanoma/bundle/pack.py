@@ -156,7 +156,7 @@ def _add_onnx(results: Path, models: dict[str, Kind], files: dict[str, bytes]) -
                 files[model] = to_onnx(trained, examples, f"{name} ({run})")
                 runs[run] = about_run(trained, model)
             else:
-                fitted = Fitted.from_dict(values["runs"][run])
+                fitted = Fitted.from_dict(values["runs"][run], gallery=None)
                 assert isinstance(fitted.classifier, Linear)
                 columns = fitted.encoder.transform(table)
                 files[model] = probe_to_onnx(trained, fitted.classifier, columns, examples, f"{name} ({run})")

@@ -34,7 +34,7 @@ class Mapper:
                 continue
             predictor = _predictor(trained, gpus, prefetch)
             probes = [bundle.metadata[probe] for probe, features in frozen.items() if features == name]
-            explained = [probe_predictor(predictor, probe) for probe in probes if probe.recipe.network == "linear_probe"]
+            explained = [probe_predictor(predictor, probe) for probe in probes if probe.recipe.is_probe]
             for each in explained if name in frozen.values() else [predictor]:
                 self.networks.append((trained, trained["images"], each))
         self.methods: list[str] = []

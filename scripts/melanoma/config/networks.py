@@ -30,7 +30,8 @@ OFFICIAL_WEIGHTS = {
 }
 EXTERNAL = "external_predictions"
 # The networks that read the features of a frozen network. Each has a section of its name with that network.
-FROZEN_FEATURES = ("linear_probe", "nearest_neighbors")
+LINEAR_PROBE = "linear_probe"
+FROZEN_FEATURES = (LINEAR_PROBE, "nearest_neighbors")
 TABULAR_NETWORKS = ("logistic_regression", "random_forest", "naive_bayes", "gradient_boosting", *FROZEN_FEATURES)
 NETWORKS = ("baseline_cnn", *OFFICIAL_WEIGHTS, "metadata_mlp", *TABULAR_NETWORKS, EXTERNAL)
 TIMM = r"timm/[A-Za-z0-9_.-]+"

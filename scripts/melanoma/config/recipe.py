@@ -11,6 +11,7 @@ from melanoma.config.errors import read_settings
 from melanoma.config.networks import (
     EXTERNAL,
     FROZEN_FEATURES,
+    LINEAR_PROBE,
     OFFICIAL_WEIGHTS,
     TABULAR_NETWORKS,
     WEIGHTS_FOLDER,
@@ -266,6 +267,11 @@ class Recipe(Section):
     def reads_features(self) -> bool:
         """Tell whether the model reads the features of a frozen network."""
         return self.network in FROZEN_FEATURES
+
+    @property
+    def is_probe(self) -> bool:
+        """Tell whether the model is a logistic regression on the features of a frozen network."""
+        return self.network == LINEAR_PROBE
 
     @property
     def is_external(self) -> bool:

@@ -167,8 +167,8 @@ class Trainer:
 
     def stops_early(self) -> bool:
         """Tell whether the recipe's patience is over."""
-        patience = self.recipe.early_stopping_patience
-        return self.held_out is not None and stops_early(self.position["history"], self.recipe.monitor, patience)
+        history, patience = self.position["history"], self.recipe.early_stopping_patience
+        return self.held_out is not None and stops_early(history, self.recipe.monitor, patience)
 
     def train_epoch(self, epoch: int) -> None:
         """Train on the remaining batches of an epoch, with checkpoints in between."""
@@ -252,10 +252,10 @@ class Trainer:
 
     def _give_images_to_the_gpu(self) -> None:
         """Let a GPU hold the images of training and validation, if they fit, and in any case warp them."""
-        several = [examples for examples in (self.examples, self.held_out) if examples is not None]
         if self.examples.store is None:
             return
-        images = device_images(self.examples.store, np.concatenate([part.rows for part in several]), self.device)
+        rows = [examples.rows for examples in (self.examples, self.held_out) if examples is not None]
+        images = device_images(self.examples.store, np.concatenate(rows), self.device)
         self.examples = replace(self.examples, device_images=images)
         self.held_out = None if self.held_out is None else replace(self.held_out, device_images=images)
 
@@ -294,9 +294,8 @@ class Trainer:
             report_start(self.start.seconds)
         if not np.isfinite(loss):
             raise InputError(report.not_finite(self.run.table))
-        batches = report.batches
         self.position["logits"] = cat([self.position["logits"], sums[3:]])
-        self.position["loss"] += loss * batches.global_sizes[report.number] / len(batches.order)
+        self.position["loss"] += loss * report.batches.global_sizes[report.number] / len(report.batches.order)
         return stop > 0, save > 0
 
     def _stop(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import tracked_study
 from melanoma.common.errors import InputError
-from melanoma.report.tracked_runs import TrackedRun, tracked_runs
+from melanoma.tracking.runs import TrackedRun, tracked_runs
 
 
 def by_name(results: Path) -> dict[str, TrackedRun]:

@@ -1,0 +1,1 @@
+"""Sends finished studies to a tracker of experiments."""
