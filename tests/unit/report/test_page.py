@@ -219,6 +219,14 @@ def test_a_sequential_split_is_a_red_banner_without_any_finding(study: Path, tmp
     assert 'class="banner good"' not in page
 
 
+@pytest.mark.parametrize("drawn", [True, False])
+def test_drawn_images_are_named_at_the_top(study: Path, tmp_path: Path, drawn: bool) -> None:
+    source = {"name": "mine"} | ({"generate": {}} if drawn else {"table": "t.csv", "images": "jpeg"})
+    write_yaml(tmp_path / "study.yaml", MINIMAL | {"data": {"sources": [source]}})
+    page = write_report(study, tmp_path, study=tmp_path / "study.yaml")
+    assert ("The images of the source mine are drawn by this workflow" in page) is drawn
+
+
 def test_a_predefined_split_names_its_table(study: Path, tmp_path: Path) -> None:
     predefined = {"table": "folds.csv", "column": "tfrecord", "test": [0, 1], "folds": [[2], [3]]}
     split = {"method": "predefined", "folds": 2, "run_folds": [0], "predefined": predefined}
