@@ -32,6 +32,6 @@ rule bundle:
         **growing(mem_mb=8000, runtime=120),
     params:
         **code("bundle"),
-        results=RESULTS,
+        results=subpath(output[0], parent=True),
     shell:
         "python {params.script:q} --results {params.results:q} --threads {threads} --output {output} --log {log}"

@@ -26,6 +26,7 @@ rule train_fold:
         run="fold-[0-9]+(-seed-[0-9]+)?",
     conda:
         ENVIRONMENT
+    priority: 1  # The longest jobs start first. Other jobs run beside them.
     threads: MODEL_JOBS.threads
     resources:
         **MODEL_JOBS.resources(),
