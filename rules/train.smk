@@ -24,9 +24,9 @@ rule train_fold:
         f"{LOGS}/train/{{training}}/{{run}}.tsv"
     wildcard_constraints:
         run="fold-[0-9]+(-seed-[0-9]+)?",
+    priority: 1  # The longest jobs start first. Other jobs run beside them.
     conda:
         ENVIRONMENT
-    priority: 1  # The longest jobs start first. Other jobs run beside them.
     threads: MODEL_JOBS.threads
     resources:
         **MODEL_JOBS.resources(),
