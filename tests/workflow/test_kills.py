@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from golden import digests
-from workflow import SNAKEMAKE, TINY, clone, failing, snakemake
+from workflow import SNAKEMAKE, TINY_EXTERNAL, clone, failing, snakemake
 
 KILLS, SEED = int(os.environ.get("KILLS", 0)), int(os.environ.get("KILL_SEED", 1))
 SUBMIT = "#!/bin/sh\nsetsid sh $1 > /dev/null 2>&1 &\necho $!\n"
@@ -75,11 +75,11 @@ def test_a_training_whose_snakemake_was_killed_goes_on_by_the_same_command(untra
     target = weights.relative_to(folder)
     log = folder / "logs/tiny" / target.relative_to("results/tiny").parent.with_suffix(".log")
     log.unlink()
-    first = started(folder, target, *LOCAL, *TINY)
+    first = started(folder, target, *LOCAL, *TINY_EXTERNAL)
     while not log.exists():
         time.sleep(0.05)
     killed(first)
-    printed = snakemake(folder, target, *LOCAL, *TINY)
+    printed = snakemake(folder, target, *LOCAL, *TINY_EXTERNAL)
     assert re.search(
         rf"A Snakemake was killed here \(\S+ process {first.pid} since \S+\). Its lock is removed", printed
     )
@@ -89,7 +89,7 @@ def test_a_training_whose_snakemake_was_killed_goes_on_by_the_same_command(untra
 
 def test_the_jobs_of_a_killed_snakemake_end(untrained):
     folder, weights, _ = untrained
-    first = started(folder, weights.relative_to(folder), *LOCAL, *TINY)
+    first = started(folder, weights.relative_to(folder), *LOCAL, *TINY_EXTERNAL)
     while not (orphans := jobs_in(folder)):
         time.sleep(0.05)
     killed(first)
@@ -98,10 +98,11 @@ def test_the_jobs_of_a_killed_snakemake_end(untrained):
 
 def test_a_folder_in_which_a_snakemake_runs_is_refused_by_its_name(untrained):
     folder, weights, _ = untrained
-    first = started(folder, weights.relative_to(folder), *LOCAL, *TINY)
+    first = started(folder, weights.relative_to(folder), *LOCAL, *TINY_EXTERNAL)
     while not list((folder / ".snakemake/locks").glob("*")):
         time.sleep(0.05)
-    second = failing(folder, weights.relative_to(folder), *LOCAL, *TINY)
+    first.send_signal(signal.SIGSTOP)  # so that it has not ended before the second one looks
+    second = failing(folder, weights.relative_to(folder), *LOCAL, *TINY_EXTERNAL)
     assert second.returncode != 0
     assert re.search(rf"Another Snakemake works on this study in this folder: \S+ process {first.pid}", second.stdout)
     killed(first)
@@ -115,7 +116,7 @@ def ends_in_the_same_bits_after_kills_at_random_moments(finished, tmp_path, opti
     (folder / "submit").chmod(0o755)
     draw = random.Random(SEED)
     for number in range(KILLS):
-        run = started(folder, *options, *TINY)
+        run = started(folder, *options, *TINY_EXTERNAL)
         try:
             run.wait(draw.uniform(3, 40))
             print(f"kill {number}: it had ended with {run.returncode}")
@@ -123,7 +124,7 @@ def ends_in_the_same_bits_after_kills_at_random_moments(finished, tmp_path, opti
         except subprocess.TimeoutExpired:
             killed(run)
             print(f"kill {number}: {(folder / 'printed.txt').read_text().splitlines()[-1:]}")
-    snakemake(folder, *options, *TINY)
+    snakemake(folder, *options, *TINY_EXTERNAL)
     assert digests(folder / "results/tiny") == digests(finished[0] / "results/tiny")
     assert not list(folder.rglob("*.tmp")) and not list(folder.glob("results/tiny/train/*/*/resume"))
 
