@@ -73,6 +73,11 @@ def status(process: Path) -> list[str]:
     return (process / "stat").read_text().rpartition(")")[2].split()
 
 
+def runs(number: str) -> bool:
+    """Tell whether Grid Engine knows that a job runs. Until then, it cannot end the job."""
+    return re.search(rf"^\s*{number} .* r ", called("qstat", "-u", "*"), re.MULTILINE) is not None
+
+
 def waiting() -> list[str]:
     return re.findall(r"^\s*(\d+) .* qw ", called("qstat", "-u", "*"), re.MULTILINE)
 
@@ -96,6 +101,7 @@ def test_a_time_limit_a_deletion_and_a_requeueing_end_in_the_same_bits(reference
     called("qdel", numbers(project, "cancelled")[0])
     wait_until_it_trains(project, "requeued")
     (requeued,) = numbers(project, "requeued")
+    wait_until(lambda: runs(requeued), "Grid Engine knows that requeued runs")
     called("qmod", "-rj", requeued)
     run.succeeded(400)
 
