@@ -99,7 +99,8 @@ def test_a_time_limit_a_deletion_and_a_requeueing_end_in_the_same_bits(reference
     run = started(project, ["limited", "cancelled", "requeued"])
     wait_until_it_trains(project, "cancelled")
     called("qdel", numbers(project, "cancelled")[0])
-    wait_until_it_trains(project, "requeued")
+    # Grid Engine does not end a job that it requeues within seconds of its start.
+    wait_until_it_trains(project, "requeued", epoch=300)
     (requeued,) = numbers(project, "requeued")
     wait_until(lambda: runs(requeued), "Grid Engine knows that requeued runs")
     called("qmod", "-rj", requeued)

@@ -24,7 +24,7 @@ from workflow import SNAKEMAKE, clone
 TINY = "tests/studies/tiny.yaml"
 FAULTS = "tests/studies/faults.yaml"
 # As long as it takes to be hurt in; longer than the shortest limit a scheduler enforces, which is a minute.
-BRIEF, LONG = 15, 70
+BRIEF, LONG = 30, 70
 HURT = ("cancelled", "requeued", "preempted", "evicted", "stranded")
 HURT_LONG = ("limited", "orphaned", "unattended")
 # A network without batch norm before its last layer: only the order of sums depends on the number of processes. A
@@ -182,9 +182,9 @@ def log_of(folder: Path, model: str) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def wait_until_it_trains(folder: Path, model: str) -> None:
-    """Wait until a model's job has checkpoints to go on from."""
-    wait_until(lambda: "INFO epoch 3 of" in log_of(folder, model), f"{model} trains")
+def wait_until_it_trains(folder: Path, model: str, epoch: int = 3) -> None:
+    """Wait until a model's job has checkpoints to go on from, or has trained for `epoch` epochs."""
+    wait_until(lambda: f"INFO epoch {epoch} of" in log_of(folder, model), f"{model} trains")
 
 
 def assert_same_bits(folder: Path, model: str, expected: Path, reference: str) -> None:
