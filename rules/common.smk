@@ -71,7 +71,7 @@ EXPLANATIONS = f"{RESULTS}/evaluate/explanations.npz"
 TEST_ACCESS_LOG = f"{RESULTS}/test_access_log.jsonl"
 TRIAL = f"{RESULTS}/tune/{{untuned}}/trial-{{trial}}"
 REPORT = f"{RESULTS}/report"
-MODEL_JOBS = ModelJobs(TRAININGS.recipe_of_job, SCRIPTS, STORE)
+MODEL_JOBS = ModelJobs(TRAININGS.recipe_of_job, SCRIPTS, STORE, f"{RESULTS}/compiled")
 script = partial(script_param, SCRIPTS)
 
 

@@ -35,6 +35,7 @@ rule train_fold:
         launch=MODEL_JOBS.launch,
         devices=MODEL_JOBS.devices,
         checkpoints=MODEL_JOBS.checkpoints,
+        compiled=MODEL_JOBS.compiled,
         fold=lambda wildcards: f"--fold {wildcards.run.split('-')[1]}",
         seed=lambda wildcards: seed_option(wildcards.run),
         weights=lambda wildcards, output: f"--weights {output.weights}",
@@ -42,7 +43,7 @@ rule train_fold:
         curves=f"{LOGS}/tensorboard/{{training}}/{{run}}",
     shell:
         "{params.launch} {params.script:q} {params.inputs} {params.fold} {params.seed} {params.devices}"
-        " {params.checkpoints} --threads {threads} --limit {resources.runtime} --resume {params.folder}/resume"
+        " {params.checkpoints} {params.compiled} --threads {threads} --limit {resources.runtime} --resume {params.folder}/resume"
         " --tensorboard {params.curves} {params.weights} --history {output.history} --log {log}"
 
 

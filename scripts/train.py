@@ -62,6 +62,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="time limit of this job under a scheduler",
     )
     parser.add_argument("--resume", type=Path, required=True, help="folder of the checkpoints, deleted at the end")
+    parser.add_argument("--compiled", type=Path, help="folder in which trainings share compiled networks")
     parser.add_argument("--tensorboard", type=Path, help="folder of TensorBoard's curves")
     parser.add_argument("--weights", type=Path, help="file to write, of the trained network; without it none is kept")
     parser.add_argument("--history", type=Path, required=True, help="table of the epochs to write, CSV")
@@ -111,14 +112,14 @@ def fold_run(args: argparse.Namespace, workers: int) -> Run:
     if not held_out.any():
         raise InputError(f"{args.train}: no image is in fold {args.fold}; its folds are {sorted(set(table['fold']))}")
     train_rows, validation_rows = (table[rows].reset_index(drop=True) for rows in (~held_out, held_out))
-    return Run(recipe, train_rows, validation_rows, args.images, recipe.epochs, workers)
+    return Run(recipe, train_rows, validation_rows, args.images, recipe.epochs, workers, args.compiled)
 
 
 def refit_run(args: argparse.Namespace, workers: int) -> Run:
     """Return the training on all images, for the mean of the folds' best epochs."""
     recipe = run_recipe(args)
     epochs = round(mean(best_epoch(read_csv(path), recipe.monitor) for path in args.epochs_from))
-    return Run(recipe, read_parquet(args.train), None, args.images, epochs, workers)
+    return Run(recipe, read_parquet(args.train), None, args.images, epochs, workers, args.compiled)
 
 
 if __name__ == "__main__":

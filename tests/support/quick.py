@@ -11,6 +11,7 @@ import resource
 import runpy
 import socket
 import sys
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -54,11 +55,23 @@ def start(
 def run(script: str, *options: object, processes: int = 1) -> None:
     """Run scripts/<script>.py with `options` to its end, which must be a success, in as many processes as asked."""
     environments = worlds(processes) if processes > 1 else [None]
-    started = [start(script, *options, environment=environment) for environment in environments]
+    _join(f"{script}.py", [start(script, *options, environment=environment) for environment in environments])
+
+
+def together(function: Callable[..., None], processes: int, *arguments: object) -> None:
+    """Call `function` in as many processes as torchrun would. It takes the environment of its process first."""
+    _start_server()
+    started = [_server.Process(target=function, args=(world, *arguments)) for world in worlds(processes)]
+    for process in started:
+        process.start()
+    _join(function.__name__, started)
+
+
+def _join(name: str, started: list[BaseProcess]) -> None:
     for process in started:
         process.join()
     codes = [process.exitcode for process in started]
-    assert not any(codes), f"{script}.py failed with exit code {codes}"
+    assert not any(codes), f"{name} failed with exit code {codes}"
 
 
 def worlds(processes: int) -> list[dict[str, object]]:

@@ -155,6 +155,17 @@ def read_intact(path: str | Path) -> bytes:
     return data
 
 
+def write_sealed(path: str | Path, data: bytes) -> None:
+    """Write the hexadecimal SHA-256 of `data`, a line feed and `data` to `path`, atomically."""
+    write_bytes(path, sha256(data).encode() + b"\n" + data)
+
+
+def read_sealed(path: str | Path) -> bytes | None:
+    """Return the data of a file that `write_sealed` wrote, or None if it is damaged."""
+    digest, _, data = Path(path).read_bytes().partition(b"\n")
+    return data if digest == sha256(data).encode() else None
+
+
 def sha256(data: bytes) -> str:
     """Return the hexadecimal SHA-256 of `data`."""
     return hashlib.sha256(data).hexdigest()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -46,6 +47,16 @@ class Processes:
         dist.all_gather_object(values, value)
         return values
 
+    def part(self, whole: slice) -> slice:
+        """Return this process's contiguous part of a slice; the lengths of the parts differ by at most one."""
+        return contiguous_part(whole, self.rank, self.count)
+
+    def share_parts(self, values: Tensor) -> None:
+        """Copy to every process the rows of `values` that another one has. Each has those of its `part`."""
+        if self.count > 1:
+            for rank in range(self.count):
+                dist.broadcast(values[contiguous_part(slice(0, len(values)), rank, self.count)], src=rank)
+
     def share_buffers(self, network: nn.Module) -> None:
         """Copy the first process's buffers of a network, such as batch norm statistics, to every process."""
         if self.count > 1:
@@ -65,6 +76,12 @@ class Processes:
                 " GPUs only. Set sync_batchnorm to false, or resources.gpus to the GPUs of a node."
             )
         return convert_batch_norm(network)
+
+
+def contiguous_part(whole: slice, number: int, count: int) -> slice:
+    """Return part `number` of `count` contiguous parts of a slice, whose lengths differ by at most one."""
+    bounds = np.linspace(whole.start, whole.stop, count + 1).round().astype(int)
+    return slice(int(bounds[number]), int(bounds[number + 1]))
 
 
 def convert_batch_norm(network: Network) -> Network:

@@ -14,6 +14,7 @@ from torch import Tensor
 from melanoma.augment.pixelwise import augment, has_pixelwise
 from melanoma.augment.transforms import Transforms, random_transforms
 from melanoma.augment.transforms import warp as warp_on_host
+from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import Augmentation
 from melanoma.device.resident import ResidentImages, resident_if_they_fit
 from melanoma.device.warping import warp
@@ -133,9 +134,14 @@ class DeviceImages:
         )
 
 
-def device_images(store: ImageReader, rows: NDArray[np.int64], device: torch.device) -> DeviceImages | None:
-    """Return the images of a training for a GPU, which holds those of `rows` if they fit, or None for the CPU."""
+def device_images(
+    store: ImageReader, rows: NDArray[np.int64], device: torch.device, processes: Processes
+) -> DeviceImages | None:
+    """Return the images of a training for a GPU, or None for the CPU.
+
+    The GPU of each of the `processes` holds all images of `rows`, if they fit.
+    """
     if device.type == "cpu":
         return None
     free, _ = torch.cuda.mem_get_info(device)
-    return DeviceImages(store, resident_if_they_fit(store, rows, device, free))
+    return DeviceImages(store, resident_if_they_fit(store, rows, device, free, processes))

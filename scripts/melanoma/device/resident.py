@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from melanoma.common.cli import log
+from melanoma.compute.distributed import Processes
 from melanoma.images.store import ImageReader
 
 # The network, its activations and the memory that they leave in pieces need the rest.
@@ -24,13 +25,17 @@ class ResidentImages:
     pixels: Tensor
 
     @classmethod
-    def load(cls, store: ImageReader, rows: NDArray[np.int64], device: torch.device) -> "ResidentImages":
-        """Read the images of `rows`, each of them once, and copy them to `device`."""
+    def load(
+        cls, store: ImageReader, rows: NDArray[np.int64], device: torch.device, processes: Processes
+    ) -> "ResidentImages":
+        """Copy the images of `rows` to `device`. One of the `processes` reads each image, once, and all get it."""
         rows = np.unique(rows)
         pixels = torch.empty(len(rows), store.size, store.size, 3, dtype=torch.uint8, device=device)
-        for start in range(0, len(rows), IMAGES_AT_ONCE):
-            part = slice(start, start + IMAGES_AT_ONCE)
+        read_here = processes.part(slice(0, len(rows)))
+        for start in range(read_here.start, read_here.stop, IMAGES_AT_ONCE):
+            part = slice(start, min(start + IMAGES_AT_ONCE, read_here.stop))
             pixels[part].copy_(torch.from_numpy(store.read(rows[part])))
+        processes.share_parts(pixels)
         return cls(rows, pixels)
 
     def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -39,12 +44,13 @@ class ResidentImages:
 
 
 def resident_if_they_fit(
-    store: ImageReader, rows: NDArray[np.int64], device: torch.device, free: int
+    store: ImageReader, rows: NDArray[np.int64], device: torch.device, free: int, processes: Processes
 ) -> ResidentImages | None:
-    """Load the images of `rows` to `device`, of whose memory `free` bytes are free, or return None if they do not fit.
+    """Load the images of `rows` to the `device` of each of the `processes`, or return None if they do not fit.
 
-    The log says which, and why.
+    `free` bytes are free on this device; the device with the least memory decides for all. The log says which, and why.
     """
+    free = min(processes.gather(free))
     count = len(np.unique(rows))
     needed = count * store.size**2 * 3
     sizes = (
@@ -55,6 +61,6 @@ def resident_if_they_fit(
         log.info("threads read the images from the store in each epoch: %s", sizes)
         return None
     start = time.monotonic()
-    resident = ResidentImages.load(store, rows, device)
+    resident = ResidentImages.load(store, rows, device, processes)
     log.info("the GPU holds the images, read in %.1f s: %s", time.monotonic() - start, sizes)
     return resident

@@ -29,12 +29,13 @@ class ModelJobs:
     """The jobs that train models or predict with them, by their wildcards.
 
     How a model is computed changes no result. So `launch`, `devices` and `checkpoints` take `output`: Snakemake does
-    not compare a param that takes it.
+    not compare a param that takes it. The trainings share the folder `compiled_networks`, which is no output either.
     """
 
     recipe_of_job: Callable[[Wildcards], Recipe]
     scripts: str
     store: str
+    compiled_networks: str
 
     def resources(self) -> dict[str, Callable[[Wildcards], int | str | None]]:
         """Return the resources of a job, see `model_resources`."""
@@ -61,6 +62,10 @@ class ModelJobs:
         """Return the options for the time between checkpoints."""
         recipe = self.recipe_of_job(wildcards)
         return f"--checkpoint-batches {recipe.checkpoint_batches} --checkpoint-minutes {recipe.checkpoint_minutes}"
+
+    def compiled(self, wildcards: Wildcards, output: OutputFiles) -> str:
+        """Return the option for the folder of compiled networks, an empty string if the recipe does not compile."""
+        return f"--compiled {self.compiled_networks}" if self.recipe_of_job(wildcards).compile else ""
 
     def images(self, wildcards: Wildcards) -> str | list[str]:
         """Return the image store for a network that reads images, an empty list for others."""

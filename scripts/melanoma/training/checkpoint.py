@@ -7,7 +7,6 @@ kept, and the newest one that is intact and has the right stamp is used.
 One training at a time owns the folder (melanoma.training.ownership).
 """
 
-import hashlib
 import io
 from contextlib import suppress
 from pathlib import Path
@@ -17,11 +16,10 @@ import torch
 
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError
-from melanoma.common.files import write_bytes
+from melanoma.common.files import read_sealed, write_sealed
 from melanoma.training.ownership import OWNER, REQUEST, TAKEN_OVER, Ownership
 
 MAX_CHECKPOINTS = 3
-HEADER_SIZE = 65
 State = TypeVar("State")
 
 
@@ -41,14 +39,14 @@ class Checkpoints(Generic[State]):
             raise InputError(f"{self.folder}: {TAKEN_OVER}")
         payload = serialize({"stamp": self.stamp, "step": step, "state": state})
         path = self.folder / f"step-{step:09d}.pt"
-        write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+        write_sealed(path, payload)
         for old in self._newest_first()[MAX_CHECKPOINTS:]:
             old.unlink(missing_ok=True)
 
     def load(self) -> State | None:
         """Return the newest intact state of this stamp, or None."""
         for path in self._newest_first():
-            payload = _payload(path)
+            payload = read_sealed(path)
             if payload is None:
                 log.warning("%s is damaged; trying the checkpoint before it", path)
                 continue
@@ -80,10 +78,3 @@ def serialize(content: Any) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
-
-
-def _payload(path: Path) -> bytes | None:
-    """Return the content of a checkpoint after its hash, or None if it is damaged."""
-    data = path.read_bytes()
-    header, payload = data[:HEADER_SIZE], data[HEADER_SIZE:]
-    return payload if header == hashlib.sha256(payload).hexdigest().encode() + b"\n" else None

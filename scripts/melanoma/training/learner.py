@@ -1,9 +1,9 @@
 """A network and all that changes its weights: loss, optimizer, learning rate and weight average."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, TypedDict
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from melanoma.common.cli import log
 from melanoma.common.errors import InputError
 from melanoma.common.rng import derived_seed
+from melanoma.compute.compiled import CompiledCode
 from melanoma.compute.device import is_out_of_memory
 from melanoma.compute.distributed import Processes
 from melanoma.config.recipe import Recipe
@@ -32,14 +33,23 @@ class LearnerState(TypedDict):
 
 
 class Learner:
-    """The network of a recipe on its `device`, which learns from batches of `examples` with `diagnoses` classes."""
+    """The network of a recipe on its `device`, which learns from batches of `examples` with `diagnoses` classes.
+
+    What torch compiles is in `compiled`, of which a file in the folder of this name is kept for other trainings.
+    """
 
     def __init__(
-        self, recipe: Recipe, examples: Examples, diagnoses: int, device: torch.device, processes: Processes
+        self,
+        recipe: Recipe,
+        examples: Examples,
+        diagnoses: int,
+        device: torch.device,
+        processes: Processes,
+        compiled: Path | None = None,
     ) -> None:
         self.recipe, self.device, self.processes = recipe, device, processes
         self.input_size, self.has_diagnoses = examples.output_size, diagnoses > 0
-        self.loss = build_loss(recipe.loss, examples.targets.astype(np.int64))
+        self.loss = build_loss(recipe.loss, examples.labels)
         torch.manual_seed(derived_seed(recipe.seed, 0))
         network = build_network(recipe, examples.output_size, examples.metadata.shape[1], diagnoses)
         start_from_pretrained(network, recipe)
@@ -48,6 +58,7 @@ class Learner:
         self.network: Classifier = network.to(device).to(memory_format=torch.channels_last)
         self.optimizer = build_optimizer(self.network, recipe.optimizer)
         self.average = None if recipe.ema is None else WeightAverage(self.network, recipe.ema)
+        self.compiled = CompiledCode(compiled if recipe.compile else None, self._use())
         self.forward = self._parallel_network()
         self.graphs = self._graphs()
 
@@ -121,7 +132,15 @@ class Learner:
             "compile: true: the first steps compile the network, which takes up to a minute for a small one and"
             " minutes for a large one, such as resnest269; it pays only in a long training"
         )
+        self.compiled.load()
         return torch.compile(network)
+
+    def _use(self) -> str:
+        """Return all that decides what torch compiles, but its version."""
+        card = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        recipe = self.recipe
+        numbers = (self.input_size, recipe.batch_size, recipe.gradient_accumulation_steps, self.processes.count)
+        return f"{self.network} {numbers} {recipe.precision} {card}"
 
     def _is_frozen(self, epoch: int) -> bool:
         return self.recipe.is_backbone and epoch < self.recipe.backbone.frozen_epochs

@@ -14,6 +14,7 @@ from melanoma.augment.transforms import Transforms
 from melanoma.augment.transforms import transform_colors as transform_colors_on_host
 from melanoma.augment.tta import frame, view_count, views
 from melanoma.common.errors import InputError
+from melanoma.compute.distributed import contiguous_part
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
@@ -72,6 +73,11 @@ class Examples:
             output_size=input_size or (store.size if store is not None else 0),
         )
 
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The targets as whole numbers, (n,)."""
+        return self.targets.astype(np.int64)
+
     def on(self, device: torch.device) -> "Examples":
         """Return the examples as batches for `device` need them: a GPU warps their images itself."""
         if self.store is None or self.device_images is not None or device.type == "cpu":
@@ -118,7 +124,7 @@ class Batch:
                 f"A batch of {len(self)} images cannot be cut into {count} parts; set a larger batch_size or fewer"
                 " gradient_accumulation_steps"
             )
-        return [self._cut(_part(slice(0, len(self)), number, count)) for number in range(count)]
+        return [self._cut(contiguous_part(slice(0, len(self)), number, count)) for number in range(count)]
 
     def pin_memory(self) -> "Batch":
         """Return the batch in pinned memory, from which a GPU copies while it computes."""
@@ -155,7 +161,7 @@ class EpochBatches:
     def __init__(self, examples: Examples, recipe: Recipe, epoch: int, rank: int = 0, ranks: int = 1) -> None:
         self.examples, self.recipe, self.epoch = examples, recipe, epoch
         self.rank, self.ranks = rank, ranks
-        self.order = epoch_order(examples.targets.astype(np.int64), recipe.sampling, recipe.seed, epoch)
+        self.order = epoch_order(examples.labels, recipe.sampling, recipe.seed, epoch)
         self.slices = batch_slices(len(self.order), recipe.batch_size)
         self.global_sizes = [part.stop - part.start for part in self.slices]
         if min(self.global_sizes, default=ranks) < ranks:
@@ -186,7 +192,7 @@ class EpochBatches:
         return slice(part.start - start, part.stop - start)
 
     def _of_rank(self, number: int) -> slice:
-        return _part(self.slices[number], self.rank, self.ranks)
+        return contiguous_part(self.slices[number], self.rank, self.ranks)
 
 
 class PredictionBatches:
@@ -272,12 +278,6 @@ def _noise(batch: Batch, index: int, pixels: Tensor) -> Tensor:
     """Draw the noise of one image, in gray levels, of the shape of its `pixels`. It depends on its seed alone."""
     generator = torch.Generator(pixels.device).manual_seed(batch.noise_seeds[index])
     return torch.randn(pixels.shape, generator=generator, device=pixels.device) * batch.noise[index].item()
-
-
-def _part(whole: slice, number: int, count: int) -> slice:
-    """Return part `number` of `count` contiguous parts of a slice, whose lengths differ by at most one."""
-    bounds = np.linspace(whole.start, whole.stop, count + 1).round().astype(int)
-    return slice(int(bounds[number]), int(bounds[number + 1]))
 
 
 def _batch(

@@ -100,11 +100,10 @@ class Predictor:
         logits = self._all_batches({number: _mean_logits(logits, tta) for number, logits, _ in outputs})
         targets = torch.from_numpy(held_out.targets)
         loss = binary_cross_entropy_with_logits(torch.from_numpy(logits), targets.double()).item()
-        labels = held_out.targets.astype(np.int64)
         return {
             "validation_loss": loss,
-            "validation_auroc": float(auroc(labels, logits)),
-            "validation_average_precision": float(average_precision(labels, logits)),
+            "validation_auroc": float(auroc(held_out.labels, logits)),
+            "validation_average_precision": float(average_precision(held_out.labels, logits)),
         }
 
     def predict(self, examples: Examples, tta: TTA) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
@@ -241,7 +240,11 @@ def predict_rows(
 
 def stamp(weights: bytes, rows: pd.DataFrame, tta: TTA, images: Path | None) -> str:
     """Return a hash of all that decides a network's predictions, 16 hexadecimal digits."""
-    values = pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()
     digest = ImageStore(images).digest if images is not None else ""
     settings = json.dumps(tta.dump(), sort_keys=True)
-    return sha256("\n".join([sha256(weights), sha256(values), settings, digest]).encode())[:16]
+    return sha256("\n".join([sha256(weights), table_digest(rows), settings, digest]).encode())[:16]
+
+
+def table_digest(table: pd.DataFrame) -> str:
+    """Return a hash of all values of a table, 64 hexadecimal digits."""
+    return sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())

@@ -39,7 +39,7 @@ from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.early_stopping import HISTORY, EpochRow, ValidationFigures, is_best, stops_early
 from melanoma.training.learner import Learner, LearnerState
 from melanoma.training.loader import Batch, EpochBatches, Examples, diagnosis_classes
-from melanoma.training.predictor import Predictor, TrainedNetwork
+from melanoma.training.predictor import Predictor, TrainedNetwork, table_digest
 from melanoma.training.prefetch import Prefetch
 from melanoma.training.sampling import check_batch_size, epoch_order, trained_prevalence
 
@@ -48,7 +48,8 @@ from melanoma.training.sampling import check_batch_size, epoch_order, trained_pr
 class Run:
     """One training by `recipe` on the rows of `table`, evaluated after each epoch on `validation` unless it is None.
 
-    `workers` threads load the batches. With 0, each batch is loaded when it is needed.
+    `workers` threads load the batches. With 0, each batch is loaded when it is needed. The trainings of a study share
+    what torch compiles, in the folder `compiled`.
     """
 
     recipe: Recipe
@@ -57,14 +58,15 @@ class Run:
     images: Path | None
     epochs: int
     workers: int = 0
+    compiled: Path | None = None
 
     def stamp(self) -> str:
         """Return a hash of all that decides the result: recipe, pretrained weights, rows, images, epochs, figures."""
         parts = [
             json.dumps(training_recipe(self.recipe), sort_keys=True),
             weights_digest(self.recipe),
-            _digest(self.table),
-            "" if self.validation is None else _digest(self.validation),
+            table_digest(self.table),
+            "" if self.validation is None else table_digest(self.validation),
             "" if self.images is None else ImageStore(self.images).digest,
             str(self.epochs),
             ",".join(HISTORY),
@@ -140,11 +142,10 @@ class Trainer:
         self.diagnoses = diagnosis_classes(run.table) if self.recipe.aux_loss_weight else ()
         self.examples = self._examples(run.table)
         self.held_out = self._examples(run.validation) if run.validation is not None else None
-        targets = self.examples.targets.astype(np.int64)
-        check_batch_size(self.recipe, targets)
-        self.trained_prevalence = trained_prevalence(targets, self.recipe.sampling, self.recipe.loss)
+        check_batch_size(self.recipe, self.examples.labels)
+        self.trained_prevalence = trained_prevalence(self.examples.labels, self.recipe.sampling, self.recipe.loss)
         with self.start.timing("network"):
-            self.learner = Learner(self.recipe, self.examples, len(self.diagnoses), self.device, processes)
+            self.learner = Learner(run.recipe, self.examples, len(self.diagnoses), self.device, processes, run.compiled)
         with self.start.timing("images"):
             self._give_images_to_the_gpu()
         self.position = _start()
@@ -255,15 +256,15 @@ class Trainer:
         if self.examples.store is None:
             return
         rows = [examples.rows for examples in (self.examples, self.held_out) if examples is not None]
-        images = device_images(self.examples.store, np.concatenate(rows), self.device)
+        images = device_images(self.examples.store, np.concatenate(rows), self.device, self.processes)
         self.examples = replace(self.examples, device_images=images)
         self.held_out = None if self.held_out is None else replace(self.held_out, device_images=images)
 
     def _train_auroc(self, epoch: int) -> float:
         """Return the AUROC of the epoch's training images, augmented, each before the step that learned from it."""
-        targets = self.examples.targets.astype(np.int64)
-        order = epoch_order(targets, self.recipe.sampling, self.recipe.seed, epoch)
-        return float(auroc(targets[order], self.position["logits"].numpy()))
+        labels = self.examples.labels
+        order = epoch_order(labels, self.recipe.sampling, self.recipe.seed, epoch)
+        return float(auroc(labels[order], self.position["logits"].numpy()))
 
     def _shared(self, loss: Tensor, logits: Tensor) -> Tensor:
         """Return the sums over all processes of the step's loss, the requests to stop and to save, and the logits.
@@ -315,6 +316,7 @@ class Trainer:
             checkpoint: Checkpoint = {"position": self.position, "learner": self.learner.state_dict()}
             with self.stopwatch.timing("checkpoint"):
                 self.checkpoints.save(checkpoint, self.position["step"])
+                self.learner.compiled.keep()
 
 
 class _Epoch(NamedTuple):
@@ -345,7 +347,3 @@ class _Report:
 
 def _start() -> Position:
     return {"epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "logits": zeros(0), "history": [], "best": None}
-
-
-def _digest(table: pd.DataFrame) -> str:
-    return sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())

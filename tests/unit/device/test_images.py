@@ -8,6 +8,7 @@ import torch
 
 import tiny
 from melanoma.augment.pixelwise import has_pixelwise
+from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import TTA
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.device.images import DeviceImages
@@ -35,7 +36,7 @@ def ways(tmp_path):
     """The examples with images that OpenCV warps, that the device warps, and that it also holds."""
     rows = tiny.table()
     host = Examples.of(rows, MetadataEncoder.fit(rows), tiny.write_store(tmp_path / "images.h5", rows), 24)
-    resident = ResidentImages.load(host.store, host.rows, CPU)
+    resident = ResidentImages.load(host.store, host.rows, CPU, Processes())
     streamed = replace(host, device_images=DeviceImages(host.store))
     return host, streamed, replace(host, device_images=DeviceImages(host.store, resident))
 

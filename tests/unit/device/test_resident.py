@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import tiny
+from melanoma.compute.distributed import Processes
 from melanoma.device.resident import SHARE_OF_FREE_MEMORY, ResidentImages, resident_if_they_fit
 from melanoma.images.store import ImageStore
 
@@ -20,15 +21,15 @@ def store(tmp_path):
 
 
 def test_each_image_is_held_once_and_found_by_its_row(store):
-    resident = ResidentImages.load(store, np.tile(ROWS, 50), CPU)
+    resident = ResidentImages.load(store, np.tile(ROWS, 50), CPU, Processes())
     assert len(resident.pixels) == 3
     np.testing.assert_array_equal(resident.pixels[resident.numbers(ROWS)].numpy(), store.read(ROWS))
 
 
 def test_images_that_take_more_than_their_share_of_the_free_memory_stay_in_the_store(store, caplog):
     caplog.set_level(logging.INFO)
-    needed = 3 * tiny.SIZE**2 * 3
-    assert resident_if_they_fit(store, ROWS, CPU, free=int(needed / SHARE_OF_FREE_MEMORY) - 1) is None
+    limit = int(3 * tiny.SIZE**2 * 3 / SHARE_OF_FREE_MEMORY)
+    assert resident_if_they_fit(store, ROWS, CPU, limit - 1, Processes()) is None
     assert "read the images from the store in each epoch: 3 images of 32 pixels need 0.00 GB, 40%" in caplog.text
-    assert resident_if_they_fit(store, ROWS, CPU, free=int(needed / SHARE_OF_FREE_MEMORY) + 1) is not None
+    assert resident_if_they_fit(store, ROWS, CPU, limit + 1, Processes()) is not None
     assert "the GPU holds the images" in caplog.text

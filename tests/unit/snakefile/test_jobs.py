@@ -44,7 +44,7 @@ def test_python_starts_one_process_and_torchrun_one_for_each_of_several_gpus():
 
 
 def test_a_network_job_takes_everything_from_its_recipe():
-    jobs = ModelJobs(lambda wildcards: recipe(gpus=1), "scripts", "images.h5")
+    jobs = ModelJobs(lambda wildcards: recipe(gpus=1), "scripts", "images.h5", "compiled")
     assert jobs.resources()["gpu"](WILDCARDS) == 1
     assert jobs.resources()["mpi"](WILDCARDS) is None
     assert jobs.threads(WILDCARDS) == 4
@@ -56,7 +56,14 @@ def test_a_network_job_takes_everything_from_its_recipe():
 
 @pytest.mark.parametrize(("network", "images"), [("baseline_cnn", "images.h5"), ("metadata_mlp", [])])
 def test_only_a_network_that_reads_images_is_given_the_store(network, images):
-    assert ModelJobs(lambda wildcards: recipe(network), "scripts", "images.h5").images(WILDCARDS) == images
+    jobs = ModelJobs(lambda wildcards: recipe(network), "scripts", "images.h5", "compiled")
+    assert jobs.images(WILDCARDS) == images
+
+
+def test_only_a_network_that_is_compiled_is_given_the_folder_for_it():
+    models = [recipe().model_copy(update={"compile": compiles}) for compiles in (False, True)]
+    jobs = [ModelJobs(lambda wildcards, model=model: model, "scripts", "images.h5", "compiled") for model in models]
+    assert [job.compiled(WILDCARDS, OutputFiles()) for job in jobs] == ["", "--compiled compiled"]
 
 
 def test_each_input_with_a_name_is_an_option_unless_it_is_empty():

@@ -1,5 +1,8 @@
 """Training learns, continues after any kill to the same bits, and never trains on its validation images."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +15,7 @@ import quick
 import tiny
 from in_process import call
 from melanoma.common.errors import InputError
+from melanoma.common.files import read_sealed
 from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preemption
@@ -144,6 +148,16 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(study):
     newest.write_bytes(damaged)
     before.write_bytes(before.read_bytes()[:-100])
     assert same_weights(expected, trained(study)[0])
+
+
+def test_what_torch_compiles_is_kept_with_the_checkpoints_for_other_jobs(study, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    compiled = b"code", SimpleNamespace(artifacts={"inductor": ["a key"]})
+    monkeypatch.setattr(torch.compiler, "save_cache_artifacts", lambda: compiled)
+    run = replace(run_of(study, tiny.recipe(compile=True)), compiled=study.folder / "compiled")
+    train(run, Checkpoints(study.folder / "resume", run.stamp()), None, Preemption(None), Processes())
+    (file,) = run.compiled.iterdir()
+    assert read_sealed(file) == b"code"
 
 
 def test_three_checkpoints_are_kept(study):

@@ -1,12 +1,15 @@
 """Training as on a GPU, here on the CPU: images that the device warps, streamed or held by it, and recorded steps."""
 
 import logging
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+import quick
+import resident_training
 import tiny
 from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import Processes
@@ -40,7 +43,9 @@ def as_on_a_gpu(monkeypatch):
         monkeypatch.setattr(
             trainer,
             "device_images",
-            lambda store, rows, device: DeviceImages(store, resident_if_they_fit(store, rows, device, free)),
+            lambda store, rows, device, processes: DeviceImages(
+                store, resident_if_they_fit(store, rows, device, free, processes)
+            ),
         )
         monkeypatch.setattr(Learner, "_graphs", lambda self: StepGraphs(self.network, record))
 
@@ -104,3 +109,17 @@ def test_the_log_tells_where_the_time_of_a_start_went(study, caplog):
     trained(study, "run")
     (line,) = [record.message for record in caplog.records if "the first training step ended" in record.message]
     assert all(f"{part} " in line for part in ("imports", "network", "images", "first batches"))
+
+
+def test_two_processes_read_each_image_once_in_all_and_end_in_the_bits_of_streamed_images(study):
+    fits = MEMORY["resident"]
+    ways = {"streamed": [0, 0], "resident": [fits, fits], "one device is too small": [fits, 0]}
+    quick.together(resident_training.train_ways, 2, study.folder, ways)
+    found = {way: [torch.load(study.folder / f"{way}-{rank}.pt") for rank in range(2)] for way in ways}
+    reads = {way: Counter(first["reads"]) + Counter(second["reads"]) for way, (first, second) in found.items()}
+    assert reads["resident"] == Counter(study.rows["row"].tolist())
+    assert reads["one device is too small"] == reads["streamed"] > reads["resident"]
+    expected = found["streamed"][0]
+    for result in (result for results in found.values() for result in results):
+        assert result["history"] == expected["history"]
+        torch.testing.assert_close(result["weights"], expected["weights"], rtol=0, atol=0)
