@@ -33,7 +33,7 @@ from melanoma.training.prefetch import Prefetch
 from melanoma.training.saved_network import NetworkModel
 
 DRAWN, SIZE = 40, (600, 450)
-FEW, TURNS = 16, 3
+TURNS = 3
 SMALL = {"channels": [8, 16], "kernels": [3, 3], "padding": "same", "pooling": "average", "hidden": []}
 ENCODER = MetadataEncoder(50.0, 15.0, ("female", "male"), ("torso",))
 
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw(folder / "drawn")
-        whole, alone = times(photographs(folder, args.images), photographs(folder, FEW), args.images)
+        whole, alone = times(photographs(folder, args.images), photographs(folder, VIEWS_AT_ONCE), args.images)
         memory = [memory_of(photographs(folder, count)) for count in args.sizes]
     rows = [
         ["network alone, CPU ms per image", f"{1e3 * alone:.1f}"],
@@ -105,7 +105,8 @@ def classified(model: BundledModel, folder: Path) -> None:
 def times(folder: Path, few: Path, count: int) -> tuple[float, float]:
     """Return the CPU seconds of classify for one photograph, and those of the network alone on images in memory.
 
-    The `few` photographs are classified first: what only the first image costs is not counted. The two take turns.
+    The `few` photographs, a whole batch, are classified first: what only the first images cost is not counted, such as
+    fresh memory for a batch. The two take turns.
     """
     model = bundle(512)
     classified(model, few)
