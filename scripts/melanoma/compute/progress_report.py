@@ -7,13 +7,42 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from melanoma.common.cli import log
 from melanoma.common.stopwatch import GpuFigures, Stopwatch
 
-Writer = SummaryWriter | None
 _imported = time.monotonic()
+
+
+class EventFile:
+    """A file of scalars for TensorBoard. Unlike that of torch's SummaryWriter, its name does not name the computer."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        """Open a new file in `folder`. TensorBoard hides what earlier files there have of `step` and later."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._records = RecordWriter((folder / f"events.out.tfevents.{time.time():.6f}").open("xb"))
+        self._write(Event(step=step, file_version="brain.Event:2"))
+        self._write(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
+
+    def add(self, scalars: Mapping[str, float], step: int) -> None:
+        """Write `scalars` of a step by name, so that TensorBoard shows them at once."""
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        self._write(Event(step=step, summary=Summary(value=values)))
+        self._records.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._records.close()
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+
+
+Writer = EventFile | None
 
 
 @contextmanager
@@ -25,7 +54,7 @@ def curves(folder: Path | None, epoch: int) -> Iterator[Writer]:
     if folder is None:
         yield None
         return
-    writer = SummaryWriter(folder, purge_step=epoch + 1)
+    writer = EventFile(folder, epoch + 1)
     try:
         yield writer
     finally:
@@ -57,9 +86,15 @@ def report_epoch(epoch: int, epochs: int, row: Mapping[str, object], stopwatch: 
         ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()),
     )
     if writer is not None:
-        for name, value in figures.items():
-            writer.add_scalar(name, value, epoch)
-        writer.flush()
+        writer.add(figures, epoch)
+
+
+def report_best(best: int, row: Mapping[str, object], writer: Writer) -> None:
+    """Report the best epoch, from 1, of a finished training, and the figures of its `row` on the validation images."""
+    if writer is not None:
+        named = {name: value for name, value in row.items() if name.startswith("validation_")}
+        figures = {f"final/{name}": value for name, value in named.items() if isinstance(value, float)}
+        writer.add({"final/best_epoch": best, **figures}, best)
 
 
 def report_start(seconds: dict[str, float]) -> None:
