@@ -7,42 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from melanoma.common.cli import log
 from melanoma.common.stopwatch import GpuFigures, Stopwatch
-
-_imported = time.monotonic()
-
-
-class EventFile:
-    """A file of scalars for TensorBoard. Unlike that of torch's SummaryWriter, its name does not name the computer."""
-
-    def __init__(self, folder: Path, step: int) -> None:
-        """Open a new file in `folder`. TensorBoard hides what earlier files there have of `step` and later."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._records = RecordWriter((folder / f"events.out.tfevents.{time.time():.6f}").open("xb"))
-        self._write(Event(step=step, file_version="brain.Event:2"))
-        self._write(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
-
-    def add(self, scalars: Mapping[str, float], step: int) -> None:
-        """Write `scalars` of a step by name, so that TensorBoard shows them at once."""
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
-        self._write(Event(step=step, summary=Summary(value=values)))
-        self._records.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._records.close()
-
-    def _write(self, event: Event) -> None:
-        event.wall_time = time.time()
-        self._records.write(event.SerializeToString())
-
+from melanoma.compute.event_file import EventFile
 
 Writer = EventFile | None
+_imported = time.monotonic()
 
 
 @contextmanager
