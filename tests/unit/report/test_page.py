@@ -368,6 +368,7 @@ def test_comparisons_of_the_selected_model_come_first_and_are_its_auroc_minus_th
         "cnn,mlp,-0.1,-0.2,0.05",
         "mlp,bayes,0.1,-0.05,0.2",
     ]
+    assert "significantly higher than that of 1 of the 2 other models, and significantly lower than that of 1." in page
     assert "those of the selected model first" in page and "[-0.200, +0.050]" in page
 
 

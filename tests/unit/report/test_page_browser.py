@@ -101,6 +101,8 @@ def test_a_print_is_legible_from_a_dark_screen_and_has_all_columns(browser: Brow
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     widest = page.evaluate("Math.max(...[...document.querySelectorAll('table')].map((each) => each.scrollWidth))")
     assert background == "rgb(255, 255, 255)" and widest <= PAPER
+    rows = page.locator("#table-comparisons")
+    assert rows.evaluate("(table) => table.parentNode.clientHeight >= table.clientHeight"), "a long table has all rows"
     page.context.close()
 
 
