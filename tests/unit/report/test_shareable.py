@@ -107,7 +107,10 @@ def test_a_rate_that_gives_a_small_count_back_is_left_out(written: Path, study: 
     hits = round(17 * read_json(study / "metrics.json")["cnn"]["sensitivity_at_90_specificity"]["value"])
     (cnn,) = [row for row in rows(written, "models") if row["model"] == "cnn"]
     assert 0 < hits < 10 or 0 < 17 - hits < 10, "17 melanomas are always few found or few missed"
-    assert cnn["sensitivity_at_90_specificity"] == "" and ' id="found"' not in (written / "report.html").read_text()
+    page = (written / "report.html").read_text()
+    assert cnn["sensitivity_at_90_specificity"] == "" and ' id="found"' not in page
+    assert any(0 < entries["sensitivity_90"][key] < 10 for key in ("tp", "fp", "fn", "tn"))
+    assert ' id="reached"' not in page and "the sensitivity on the whole test set" not in page
 
 
 def test_counts_of_a_total_are_hidden_together_and_no_total_tells_them() -> None:
