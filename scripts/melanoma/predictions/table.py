@@ -24,7 +24,8 @@ COLUMNS = [
     "target",
 ]
 SPREAD = "spread"  # an optional column: standard deviation of an image's logits over trainings
-FOLD_LOGIT = "logit_fold-"  # begins the names of optional columns: test logits by the model of each fold
+REFIT = "refit"  # the training on all folds
+FOLD_LOGIT = "logit_fold-"  # begins the names of optional columns: test logits of each training
 BESIDE_LABELS = ("unit", "confirmation")  # see `units`; how the diagnosis was confirmed
 SPELLINGS = {
     "image": ("image", "image_name"),
@@ -81,12 +82,12 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
 
 
 def fold_column(training: str) -> str:
-    """Return the name of the column with the test logits of a training: that of fold-0 is logit_fold-0."""
+    """Return the column with the test logits of a training: logit_fold-0 of fold-0, logit_fold-refit of refit."""
     return f"{FOLD_LOGIT}{training.removeprefix('fold-')}"
 
 
 def fold_columns(table: pd.DataFrame) -> list[str]:
-    """Return the names of the columns with the logits of each fold's model."""
+    """Return the names of the columns with the test logits of each training."""
     return [name for name in table if str(name).startswith(FOLD_LOGIT)]
 
 

@@ -81,6 +81,15 @@ def test_distances_are_averaged_over_seeds_and_over_the_folds_models():
     pd.testing.assert_frame_equal(aggregated(unseen, TRAIN).set_index("image"), rows.assign(patient_distance=np.nan))
 
 
+def test_with_a_refit_it_alone_predicts_the_test_and_the_test_logits_of_the_folds_stand_beside():
+    folds = {f"fold-{fold}": run(fold, [1, -1, 2, fold]) for fold in (0, 1)}
+    rows = aggregated(folds | {"refit": run(None, [3, -3])}, TRAIN)
+    alone = {name: table[table["part"] == "train"] for name, table in folds.items()}
+    pd.testing.assert_frame_equal(rows[COLUMNS], aggregated(alone | {"refit": run(None, [3, -3])}, TRAIN))
+    assert list(rows.columns.drop(COLUMNS)) == ["logit_fold-0", "logit_fold-1", "logit_fold-refit"], "and no spread"
+    assert rows.iloc[-2:, -3:].to_numpy().tolist() == [[2, 2, 3], [0, 1, -3]]
+
+
 def test_equal_seeds_change_nothing():
     once = aggregated({"fold-0": run(0, [1, -1, 2, 0])}, TRAIN)
     twice = aggregated({f"fold-0-seed-{seed}": run(0, [1, -1, 2, 0]) for seed in (1, 2)}, TRAIN)
