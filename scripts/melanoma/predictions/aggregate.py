@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from melanoma.predictions.table import COLUMNS, REFIT, SPREAD, fold_column
+from melanoma.predictions.table import COLUMNS, REFIT, SPREAD, VIEW_DEVIATION, fold_column
 from melanoma.stats.log_odds import logit, sigmoid
 
 KEYS = ["image", "patient", "fold", "part", "source"]
@@ -16,11 +16,13 @@ def aggregated(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.Data
     """Return one row for each image, with the columns of `table.COLUMNS`, out-of-fold rows first.
 
     `runs` maps the name of each training (fold-0, refit, or with a seed fold-0-seed-2) to its predictions. The logits
-    of the seeds of one training are averaged. The test is predicted by `predicting_runs`; if these are several trainings,
-    their probabilities are averaged. `train` has the targets of the out-of-fold rows. Targets of the test stay null.
-    Where several of these trainings predict an image, there is also `SPREAD`, the standard deviation of its logits over
-    them, float64, else NaN. Where several trainings have test rows, there is also the test logit of each, named by
-    `fold_column`, NaN out of fold.
+    of the seeds of one training are averaged. The test is predicted by `predicting_runs`. If these are several
+    trainings, their probabilities are averaged. `train` has the targets of the out-of-fold rows. Targets of the test
+    stay null.
+
+    Optional columns, float64: `SPREAD`, the standard deviation of an image's logits over the trainings that predict it,
+    NaN for one; `VIEW_DEVIATION`, the mean over these trainings, with test-time augmentation; and the test logits of
+    each training, named by `fold_column`, NaN out of fold, where several have any.
     """
     predicting = predicting_runs(runs)
     used = {name: rows if name in predicting else rows[rows["part"] == "train"] for name, rows in runs.items()}
@@ -30,9 +32,12 @@ def aggregated(runs: Mapping[str, pd.DataFrame], train: pd.DataFrame) -> pd.Data
         test = _mean_probability(test)
     table = with_targets(pd.concat([out_of_fold, test], ignore_index=True), train)
     table = table.assign(**_fold_logits(table, _trainings(runs)))
-    logits = pd.concat(used.values(), ignore_index=True).groupby(["image", "part"])["logit"]
-    spread = logits.std().rename(SPREAD).dropna()
-    return table if spread.empty else table.merge(spread, how="left", on=["image", "part"], validate="m:1")
+    by_image = pd.concat(used.values(), ignore_index=True).groupby(["image", "part"])
+    uncertainty = by_image[["logit"]].std().rename(columns={"logit": SPREAD})
+    if any(VIEW_DEVIATION in rows for rows in used.values()):
+        uncertainty[VIEW_DEVIATION] = by_image[VIEW_DEVIATION].mean()
+    uncertainty = uncertainty.dropna(axis=1, how="all")
+    return table if uncertainty.empty else table.merge(uncertainty, how="left", on=["image", "part"], validate="m:1")
 
 
 def predicting_runs(names: Iterable[str]) -> list[str]:

@@ -24,6 +24,7 @@ COLUMNS = [
     "target",
 ]
 SPREAD = "spread"  # an optional column: standard deviation of an image's logits over trainings
+VIEW_DEVIATION = "view_deviation"  # an optional column: standard deviation of the probability over the views
 REFIT = "refit"  # the training on all folds
 FOLD_LOGIT = "logit_fold-"  # begins the names of optional columns: test logits of each training
 BESIDE_LABELS = ("unit", "confirmation")  # see `units`; how the diagnosis was confirmed
@@ -52,7 +53,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     - trained_prevalence: float64, the share of melanomas that the training saw, NaN if unknown.
     - patient_distance: float64, see `patient_context.patient_distance`, NaN if the model has none.
     - target: Int8, 0 or 1, null if unknown.
-    - spread: float64, see `SPREAD`, only if the file has it.
+    - spread, view_deviation: float64, see `SPREAD` and `VIEW_DEVIATION`, only those that the file has.
     - logit_fold-0 and so on: float64, see `FOLD_LOGIT`, NaN out of fold, only those that the file has.
 
     Raises InputError with file, line and image if a value is missing, repeated or out of range.
@@ -75,7 +76,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         if "target" in table and table["target"].notna().any()
         else pd.array([None] * len(table), "Int8"),
     }
-    for name in [SPREAD, *fold_columns(table)]:
+    for name in [SPREAD, VIEW_DEVIATION, *fold_columns(table)]:
         if name in table:
             columns[name] = _numbers(table[name])
     return pd.DataFrame(columns, index=table.index).reset_index(drop=True)

@@ -132,6 +132,15 @@ def test_the_spread_is_the_deviation_of_the_logits_of_all_trainings_that_predict
     assert one_seed.set_index("image")["spread"].isna().tolist() == [True] * 4 + [False] * 2
 
 
+def test_the_deviation_over_views_is_averaged_over_the_trainings_that_predict_an_image():
+    deviations = {"fold-0-seed-1": [1, 2, 9, 9], "fold-0-seed-2": [3, 2, 9, 9], "refit": [5, 6]}
+    fold = run(0, [1, -1, 2, 0])
+    runs = {"fold-0-seed-1": fold, "fold-0-seed-2": fold, "refit": run(None, [3, -3])}
+    views = {name: rows.assign(view_deviation=deviations[name]) for name, rows in runs.items()}
+    assert aggregated(views, TRAIN).set_index("image")["view_deviation"].to_dict() == {"a": 2, "b": 2, "x": 5, "y": 6}
+    assert "view_deviation" not in aggregated(runs, TRAIN)
+
+
 def test_the_folds_test_logits_stand_beside_their_mean():
     runs = {
         "fold-0-seed-1": run(0, [1, -1, 2, 0]),
