@@ -23,6 +23,7 @@ from melanoma.predictions.table import REFIT, fold_column, fold_columns
 from melanoma.stats.log_odds import sigmoid
 from melanoma.stats.metrics import Floats
 
+DIGITS = 9  # after the point, to which scores are equal
 NEIGHBORS = 50  # test images with the nearest mean logits, which a local mean is taken of
 
 
@@ -35,8 +36,9 @@ def transported(out_of_fold: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     columns = fold_columns(test)
     if len(columns) < 2 or not len(test):
         return out_of_fold
-    move = _to_refit if fold_column(REFIT) in columns else _to_mean
-    score = move(out_of_fold, test)
+    if fold_column(REFIT) in columns:
+        return _to_refit(out_of_fold, test)
+    score = _to_mean(out_of_fold, test)
     return out_of_fold.assign(logit=score, probability=sigmoid(score))
 
 
@@ -44,21 +46,27 @@ def equated(score: Floats, by: Floats, to: Floats) -> Floats:
     """Return the scores (m,) of one model as those of another one, by the scores of both for the same images, (n,).
 
     Between two scores of `by` the result is interpolated; beyond all of them it differs by as much as at the end. A
-    score that several images share becomes their median, so that steps stay steps.
+    score that several images share becomes their median, so that steps stay steps. Rounding errors are no difference.
     """
+    score, by = score.round(DIGITS), by.round(DIGITS)
     places, first, count = np.unique(np.sort(by), return_index=True, return_counts=True)
     inside = np.interp(score, places, np.sort(to)[first + (count - 1) // 2])
     return np.asarray(inside + (score - np.clip(score, places[0], places[-1])))
 
 
-def _to_refit(out_of_fold: pd.DataFrame, test: pd.DataFrame) -> Floats:
-    """Return the logits that are equated to those of the refit, each fold by its own model."""
+def _to_refit(out_of_fold: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions equated to those of the refit, each fold by its own model.
+
+    The logit of a test image has the probability of that image to the bit, because a threshold is one of these.
+    """
     score = np.array(out_of_fold["logit"], np.float64)
-    refit = np.array(test[fold_column(REFIT)], np.float64)
+    refit = np.array(test["logit"], np.float64)
     for fold, rows in out_of_fold.groupby("fold").indices.items():
         if (column := fold_column(f"fold-{fold}")) in test:
             score[rows] = equated(score[rows], np.array(test[column], np.float64), refit)
-    return score
+    inside = (refit.min() <= score) & (score <= refit.max())
+    probability = np.interp(score, np.sort(refit), np.sort(test["probability"]))
+    return out_of_fold.assign(logit=score, probability=np.where(inside, probability, sigmoid(score)))
 
 
 def _to_mean(out_of_fold: pd.DataFrame, test: pd.DataFrame) -> Floats:

@@ -41,12 +41,22 @@ def test_at_an_equated_threshold_both_models_call_as_many_images_melanoma() -> N
 
 
 def test_each_fold_is_moved_to_the_scale_of_the_refit() -> None:
-    test = pd.DataFrame({"logit_fold-refit": np.arange(11.0)})
-    test = test.assign(**{"logit_fold-0": 2 * test["logit_fold-refit"], "logit_fold-1": test["logit_fold-refit"] - 5})
+    logit = np.arange(11.0)
+    columns = {"logit_fold-0": 2 * logit, "logit_fold-1": logit - 5, "logit_fold-refit": logit}
+    test = pd.DataFrame({"logit": logit, "probability": 1 / (1 + np.exp(-logit)), **columns})
     rows = pd.DataFrame({"fold": [1, 0, 0, 1], "logit": [-4.5, 3.0, 26.0, -7.0], "probability": 0.0})
     moved = transported(rows, test.sample(frac=1, random_state=0))
     assert moved["logit"].tolist() == [0.5, 1.5, 16.0, -2.0]
-    assert moved["probability"].tolist() == pytest.approx((1 / (1 + np.exp(-moved["logit"]))).tolist())
+    assert moved["probability"].tolist() == pytest.approx((1 / (1 + np.exp(-moved["logit"]))).tolist(), abs=0.02)
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.3, 1 / 3, 0.7, 0.97])
+def test_scores_that_all_images_share_have_the_probability_of_the_test_to_the_bit(probability: float) -> None:
+    logit = np.log(probability / (1 - probability))
+    columns = {"logit_fold-0": np.nextafter(-2.0, 0), "logit_fold-refit": np.nextafter(logit, 9)}
+    test = pd.DataFrame({"logit": [logit] * 5, "probability": probability, **columns})
+    moved = transported(pd.DataFrame({"fold": 0, "logit": [-2.0] * 4, "probability": 0.1}), test)
+    assert (moved["probability"] == probability).all()
 
 
 def test_a_score_that_several_images_share_stays_one_of_the_other_models_scores() -> None:
