@@ -70,8 +70,7 @@ def study(target: NDArray[np.int64], fit: Fit) -> dict[str, pd.DataFrame]:
 
     folds = {number: fit((fold >= 0) & (fold != number)) for number in range(FOLDS)}
     by_fold = {f"fold-{number}": predicted(logit, (fold < 0) | (fold == number)) for number, logit in folds.items()}
-    alone = {name: rows[rows["part"] == "train"] for name, rows in by_fold.items()}
-    runs = {"fold_mean": by_fold, "refit": alone | {"refit": predicted(fit(None), fold < 0)}}
+    runs = {"fold_mean": by_fold, "refit": by_fold | {"refit": predicted(fit(None), fold < 0)}}
     tables = {name: aggregated(each, images) for name, each in runs.items()}
     return {name: rows.assign(target=target[rows["image"].astype(int)]) for name, rows in tables.items()}
 

@@ -30,11 +30,10 @@ rule predict:
         launch=MODEL_JOBS.launch,
         devices=MODEL_JOBS.devices,
         weights=lambda wildcards: named(trained(wildcards.model, "weights.safetensors")),
-        test=OPTIONS["test"],
         resume=f"{RESULTS}/predict/{{model}}.resume",
         model_file=lambda wildcards, output: f"--model {output.model}",
     shell:
-        "{params.launch} {params.script:q} {params.inputs} --weights {params.weights} --test-by {params.test}"
+        "{params.launch} {params.script:q} {params.inputs} --weights {params.weights}"
         " {params.devices} --threads {threads} --resume {params.resume} --runs {output.runs}"
         " --output {output.predictions} {params.model_file} --log {log}"
 

@@ -1,7 +1,7 @@
 """Predict with all trained networks of a model: each on the fold that it was not trained on, and on the test images.
 
 python scripts/predict.py --weights fold-0=fold-0/weights.safetensors refit=refit/weights.safetensors \\
-    --train split/train.parquet --test split/test.parquet --test-by refit --images images/images.h5 \\
+    --train split/train.parquet --test split/test.parquet --images images/images.h5 \\
     --resume predict/cnn.resume --runs predict/cnn --output predict/cnn.parquet --model predict/cnn.json
 
 After a kill at any moment, the same command does not predict again what --resume holds.
@@ -43,7 +43,6 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--train", type=Path, help="table of the training images, with their folds; without it, test alone is predicted"
     )
     add("--test", type=Path, required=True, help="table of the test images, without labels")
-    add("--test-by", choices=["refit", "fold_mean"], required=True, help="the models that predict the test images")
     add("--images", type=Path, help="image store, for a network that reads images")
     add("--tta", type=Path, help="file of the test-time augmentation; without it there is none")
     add("--gpus", type=int, default=0, help=help_text(Resources, "gpus"))
@@ -68,8 +67,7 @@ def main(args: argparse.Namespace) -> None:
             weights = path.read_bytes()
             trained = from_safetensors(weights, path)
             require_same_preparation(trained, args.images)
-            predicts_test = trained["fold"] is None or args.test_by == "fold_mean"
-            rows = rows_to_predict(train, test if predicts_test else None, trained["fold"])
+            rows = rows_to_predict(train, test, trained["fold"])
             done[name] = args.resume / f"{name}-{stamp(weights, rows, tta, args.images)}.parquet"
             # The first process decides, because all must predict together.
             if processes.gather(done[name].exists())[0]:
@@ -114,13 +112,11 @@ def predict(
     return pd.concat(predictions, ignore_index=True)
 
 
-def rows_to_predict(train: pd.DataFrame, test: pd.DataFrame | None, fold: int | None) -> pd.DataFrame:
+def rows_to_predict(train: pd.DataFrame, test: pd.DataFrame, fold: int | None) -> pd.DataFrame:
     """Return the rows of the fold that the network was not trained on, if any, then the test rows, without labels."""
     unlabeled = train.drop(columns="target")
     parts = [unlabeled[unlabeled["fold"] == fold].assign(part="train")] if fold is not None else []
-    if test is not None:
-        parts.append(test.assign(part="test", fold=np.int8(-1)))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat([*parts, test.assign(part="test", fold=np.int8(-1))], ignore_index=True)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class TinyStudy:
         test.to_parquet(self.folder / "test.parquet")
         return [
             *("--weights", *(f"{run}={file}" for run, file in weights.items())),
-            *("--train", self.folder / "train.parquet", "--test", self.folder / "test.parquet", "--test-by", "refit"),
+            *("--train", self.folder / "train.parquet", "--test", self.folder / "test.parquet"),
             *("--images", self.images, "--resume", out / "predicted", "--runs", out / "runs"),
             *("--output", out / "predictions.parquet", "--model", out / "predictions.json"),
         ]

@@ -166,7 +166,7 @@ class SelectivePoint(TypedDict):
 class Selective(TypedDict):
     """The selective-prediction curve, by falling coverage."""
 
-    by: str  # spread (over trainings) or margin (distance to the threshold): the uncertainty of an image
+    by: str  # the uncertainty of an image: spread (over trainings), views or margin (distance to the threshold)
     points: list[SelectivePoint]
 
 

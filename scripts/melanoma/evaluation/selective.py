@@ -1,8 +1,9 @@
 """Selective prediction: the metrics of the images that are left if a physician takes over the most uncertain ones.
 
 The uncertainty of an image is the spread of its log-odds over the trainings that predict it, seeds and folds (the
-column spread). Where this is unknown, it is the distance of its log-odds to the threshold (El-Yaniv and Wiener, Journal
-of Machine Learning Research 11:1605, 2010).
+column spread). Where this is unknown, it is the spread of its probability over the views of test-time augmentation
+(view_deviation), and with a single view the distance of its log-odds to the threshold (El-Yaniv and Wiener, Journal of
+Machine Learning Research 11:1605, 2010).
 """
 
 import numpy as np
@@ -12,10 +13,10 @@ from melanoma.config.study import Evaluate
 from melanoma.evaluation.cohorts import clusters_drawn, pair, resampling
 from melanoma.evaluation.decisions import Decisions
 from melanoma.evaluation.results import Selective, SelectivePoint
-from melanoma.predictions.table import SPREAD
+from melanoma.predictions.table import SPREAD, VIEW_DEVIATION
 from melanoma.stats.bootstrap import estimate
 from melanoma.stats.log_odds import logit
-from melanoma.stats.metrics import Accuracy, Auroc, Measure
+from melanoma.stats.metrics import Accuracy, Auroc, Floats, Measure
 from melanoma.stats.subsets import Among
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -28,9 +29,7 @@ def selective(table: pd.DataFrame, decisions: Decisions, settings: Evaluate) -> 
     """
     target, probability = pair(table)
     threshold = float(target.mean()) if decisions.threshold is None else decisions.threshold
-    spread = table[SPREAD].to_numpy(float) if SPREAD in table else np.full(len(table), np.nan)
-    known = bool(np.isfinite(spread).all())
-    uncertainty = spread if known else -np.abs(logit(probability) - logit(threshold))
+    by, uncertainty = _uncertainty(table, -np.abs(logit(probability) - logit(threshold)))
     rank = np.empty(len(table), int)
     rank[np.argsort(uncertainty, kind="stable")] = np.arange(len(table))
     measures: dict[tuple[float, str], Measure] = {}
@@ -51,4 +50,12 @@ def selective(table: pd.DataFrame, decisions: Decisions, settings: Evaluate) -> 
                 "accuracy": estimates[coverage, "accuracy"]["accuracy"].bounds,
             }
         )
-    return {"by": "spread" if known else "margin", "points": points}
+    return {"by": by, "points": points}
+
+
+def _uncertainty(table: pd.DataFrame, nearness: Floats) -> tuple[str, Floats]:
+    """Return name and values of the first uncertainty that all images have, else of the nearness to the threshold."""
+    for name, column in (("spread", SPREAD), ("views", VIEW_DEVIATION)):
+        if column in table and np.isfinite(values := np.array(table[column], np.float64)).all():
+            return name, values
+    return "margin", nearness

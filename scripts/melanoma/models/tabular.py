@@ -37,10 +37,9 @@ from melanoma.predictions.patient_context import (
     patient_distance,
     patients_of_part,
 )
-from melanoma.predictions.table import fold_column
+from melanoma.predictions.table import REFIT, fold_column
 from melanoma.stats.log_odds import logit
 
-REFIT = "refit"
 KEYS = ["image", "patient", "source"]
 # The networks that weight the classes to balance.
 BALANCED = ("logistic_regression", "random_forest")
@@ -244,8 +243,8 @@ def out_of_fold_and_test(
     """Return predictions of each of `folds` by a model fitted to the others, and of test; and the model.
 
     If `test_by` is refit, a model fitted to all of train predicts test. If it is fold_mean, the mean of the models of
-    the folds does, and the test logits of each fold's model are there, too. Runs have the names of those of networks:
-    fold-0 and so on, refit. A model of frozen features needs the `embeddings` of the images.
+    the folds does. The test logits of each run are there, too, if there are several. Runs have the names of those of
+    networks: fold-0 and so on, refit. A model of frozen features needs the `embeddings` of the images.
     """
     train, test = count_images(train.reset_index(drop=True), test)
     if embeddings is not None:
@@ -269,9 +268,9 @@ def out_of_fold_and_test(
     predictions = pd.concat(parts, ignore_index=True)
     distance = _distance(pd.concat([*held_out.values(), test]), predictions)
     table = with_targets(predictions.assign(patient_distance=distance), train)
-    if len(test_runs) > 1:
-        by_fold = {fold_column(run): np.full(len(table), np.nan) for run in test_runs}
-        for run in test_runs:
+    if len(runs) > 1:
+        by_fold = {fold_column(run): np.full(len(table), np.nan) for run in runs}
+        for run in runs:
             by_fold[fold_column(run)][len(table) - len(test) :] = logit(model.probability(test, [run])[0])
         table = table.assign(**by_fold)
     return table, model

@@ -8,6 +8,8 @@ from typing import TypedDict
 
 import pandas as pd
 
+from melanoma.predictions.aggregate import predicting_runs
+
 
 class Run(TypedDict):
     """One training of a network."""
@@ -29,7 +31,7 @@ def described(
     path: Path, weights: Mapping[str, Path], predictions: Mapping[str, pd.DataFrame], tta: Mapping[str, object]
 ) -> PredictionFile:
     """Return the content of the prediction file `path`, from the weights and the predictions of each training."""
-    test_runs = [name for name, rows in predictions.items() if (rows["part"] == "test").any()]
+    test_runs = [name for name in predicting_runs(predictions) if (predictions[name]["part"] == "test").any()]
     runs: dict[str, Run] = {
         name: {
             "weights": os.path.relpath(file, path.parent),

@@ -24,7 +24,9 @@ COLUMNS = [
     "target",
 ]
 SPREAD = "spread"  # an optional column: standard deviation of an image's logits over trainings
-FOLD_LOGIT = "logit_fold-"  # begins the names of optional columns: test logits by the model of each fold
+VIEW_DEVIATION = "view_deviation"  # an optional column: standard deviation of the probability over the views
+REFIT = "refit"  # the training on all folds
+FOLD_LOGIT = "logit_fold-"  # begins the names of optional columns: test logits of each training
 BESIDE_LABELS = ("unit", "confirmation")  # see `units`; how the diagnosis was confirmed
 SPELLINGS = {
     "image": ("image", "image_name"),
@@ -51,7 +53,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     - trained_prevalence: float64, the share of melanomas that the training saw, NaN if unknown.
     - patient_distance: float64, see `patient_context.patient_distance`, NaN if the model has none.
     - target: Int8, 0 or 1, null if unknown.
-    - spread: float64, see `SPREAD`, only if the file has it.
+    - spread, view_deviation: float64, see `SPREAD` and `VIEW_DEVIATION`, only those that the file has.
     - logit_fold-0 and so on: float64, see `FOLD_LOGIT`, NaN out of fold, only those that the file has.
 
     Raises InputError with file, line and image if a value is missing, repeated or out of range.
@@ -74,19 +76,19 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         if "target" in table and table["target"].notna().any()
         else pd.array([None] * len(table), "Int8"),
     }
-    for name in [SPREAD, *fold_columns(table)]:
+    for name in [SPREAD, VIEW_DEVIATION, *fold_columns(table)]:
         if name in table:
             columns[name] = _numbers(table[name])
     return pd.DataFrame(columns, index=table.index).reset_index(drop=True)
 
 
 def fold_column(training: str) -> str:
-    """Return the name of the column with the test logits of a training: that of fold-0 is logit_fold-0."""
+    """Return the column with the test logits of a training: logit_fold-0 of fold-0, logit_fold-refit of refit."""
     return f"{FOLD_LOGIT}{training.removeprefix('fold-')}"
 
 
 def fold_columns(table: pd.DataFrame) -> list[str]:
-    """Return the names of the columns with the logits of each fold's model."""
+    """Return the names of the columns with the test logits of each training."""
     return [name for name in table if str(name).startswith(FOLD_LOGIT)]
 
 

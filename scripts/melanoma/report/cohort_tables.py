@@ -126,7 +126,11 @@ def selective(entry: Metrics, model: str) -> Table | None:
     if not found:
         return None
     rows = [[point[key] for key in ("coverage", "n", "melanomas", "auroc", "accuracy")] for point in found["points"]]
-    by = {"spread": "spread of the logit over seeds and folds", "margin": "distance to the threshold"}[found["by"]]
+    by = {
+        "spread": "spread of the logit over seeds and folds",
+        "views": "spread of the probability over the views of test-time augmentation",
+        "margin": "distance to the threshold",
+    }[found["by"]]
     columns = [
         Column("coverage", "Share of images kept", "number", 2),
         Column("n", "Images", "count"),

@@ -23,6 +23,8 @@ from melanoma.stats.metrics import NON_SMOOTH, Floats, Measure, measured
 
 BLOCK = 32  # replicates at once: the weights of 2,000 patients fit the cache of the processor
 GROUPS = 200  # the jackknife leaves out one group of patients at a time; with fewer patients, one patient
+# These compare labels with sums of predicted risks, of which a few patients with many high risks make a large part.
+SUMS_OF_RISKS = frozenset({"calibration_intercept", "observed_expected", "ici", "adaptive_ece"})
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -139,17 +141,24 @@ def leave_out(clusters: int, seed: int) -> Iterator[Floats]:
 
 
 def metric_interval(
-    name: str, value: float, replicated: Floats, left_out: Floats, confidence_level: float, n_clusters: int
+    name: str, value: float, replicated: Floats, left_out: Floats, confidence_level: float, n_clusters: float
 ) -> Estimate:
-    """Return the interval of the metric `name`. At an AUROC of 0 it mirrors that at 1."""
+    """Return the interval of the metric `name`. At an AUROC of 0 it mirrors that at 1.
+
+    A metric of `SUMS_OF_RISKS` has at most `contributing_clusters`.
+    """
     if name == "auroc" and value == 0:
         mirrored = metric_interval(name, 1.0, 1 - replicated, 1 - left_out, confidence_level, n_clusters)
         return Estimate(0.0, 1 - mirrored.high, 1 - mirrored.low, mirrored.undefined)
+    if name in SUMS_OF_RISKS:
+        n_clusters = min(n_clusters, contributing_clusters(left_out))
     kind = non_smooth_interval if name in NON_SMOOTH else interval
     return kind(value, replicated, left_out, confidence_level, n_clusters)
 
 
-def interval(value: float, replicated: Floats, left_out: Floats, confidence_level: float, n_clusters: int) -> Estimate:
+def interval(
+    value: float, replicated: Floats, left_out: Floats, confidence_level: float, n_clusters: float
+) -> Estimate:
     """Return the interval of a metric that is smooth in the weights of patients, or of a difference of two of them.
 
     It is the accelerated percentile interval of `non_smooth_interval` with three changes.
@@ -173,7 +182,7 @@ def interval(value: float, replicated: Floats, left_out: Floats, confidence_leve
 
 
 def non_smooth_interval(
-    value: float, replicated: Floats, left_out: Floats, confidence_level: float, n_clusters: int
+    value: float, replicated: Floats, left_out: Floats, confidence_level: float, n_clusters: float
 ) -> Estimate:
     """Return the interval of a metric that is not smooth in the weights of patients, as a sensitivity at a specificity.
 
@@ -229,7 +238,7 @@ def _centers(distance: float, spread: float) -> Floats:
     return np.asarray(z + np.array([min(z, 0.0), max(z, 0.0)]), np.float64)
 
 
-def exact_low(n_clusters: int, confidence_level: float) -> float:
+def exact_low(n_clusters: float, confidence_level: float) -> float:
     """Return the lower end ((1 - level) / 2)^(1 / m) of the exact interval of a share, if all m clusters are right.
 
     Clopper and Pearson, Biometrika 26:404 (1934).
@@ -277,6 +286,21 @@ def effective_clusters(left_out: Floats) -> float:
     square = (influence / largest) ** 2  # scaled, because a fourth power may underflow
     excess = float(np.mean(square**2) / np.mean(square) ** 2 - 1)
     return 1 + 2 * len(square) / excess if excess > np.finfo(np.float64).eps else np.inf
+
+
+def contributing_clusters(left_out: Floats) -> float:
+    """Return 1 + (sum u^2)^2 / sum u^4, one more than the number of groups that make the metric's variance.
+
+    This is Kish's effective number of a sample with the weights u^2 (Survey Sampling, 1965), as for cluster-robust
+    variances (Carter, Schnepel and Steigerwald, Review of Economics and Statistics 99:698, 2017). It is less than
+    `effective_clusters`, whose kurtosis is too low in samples that lack the rare patients with a large influence.
+    """
+    influence = _influence(left_out)
+    largest = np.abs(influence).max()
+    if largest == 0:
+        return np.inf
+    square = (influence / largest) ** 2
+    return float(1 + square.sum() ** 2 / np.sum(square**2))
 
 
 def _influence(left_out: Floats) -> Floats:

@@ -25,6 +25,7 @@ from melanoma.device.readback import Readback
 from melanoma.images.store import ImageStore, Preparation
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.predictions.patient_context import patient_distance, patients_of_part
+from melanoma.predictions.table import VIEW_DEVIATION
 from melanoma.stats.log_odds import sigmoid
 from melanoma.stats.metrics import auroc, average_precision
 from melanoma.training.early_stopping import ValidationFigures
@@ -225,17 +226,21 @@ def predict_rows(
     workers: int,
     processes: Processes,
 ) -> pd.DataFrame:
-    """Return `rows` (image, patient, part and others) with the predictions of a trained network for `examples`."""
+    """Return `rows` (image, patient, part and others) with the predictions of a trained network for `examples`.
+
+    With several views of an image there is also `VIEW_DEVIATION`.
+    """
     with Prefetch(workers, pinned=device.type == "cuda") as prefetch:
         predictor = restored(trained, examples.metadata.shape[1], device, prefetch, processes)
-        logits, embeddings = predictor.predict(examples, tta)
+        logits, embeddings, deviation = predictor.predict_views(examples, tta)
     distance = np.nan if embeddings is None else patient_distance(embeddings, patients_of_part(rows))
-    return rows.assign(
+    predictions = rows.assign(
         logit=logits,
         probability=1 / (1 + np.exp(-logits)),
         trained_prevalence=trained["trained_prevalence"],
         patient_distance=distance,
     )
+    return predictions if np.isnan(deviation).all() else predictions.assign(**{VIEW_DEVIATION: deviation})
 
 
 def stamp(weights: bytes, rows: pd.DataFrame, tta: TTA, images: Path | None) -> str:

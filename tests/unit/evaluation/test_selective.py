@@ -1,4 +1,4 @@
-"""The most uncertain images are left out first: those near the threshold, or those on which trainings differ."""
+"""The most uncertain images are left out first: those on which trainings or views differ, or near the threshold."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,13 @@ from melanoma.evaluation.selective import COVERAGES, selective
 DECIDED = Decisions({"sensitivity_90": 0.3})
 
 
-@pytest.mark.parametrize("by", ["margin", "spread"])
+@pytest.mark.parametrize("by", ["margin", "views", "spread"])
 def test_each_point_has_the_metrics_of_the_most_certain_images(by: str) -> None:
     table = study()
     spread = np.random.default_rng(0).random(len(table))
-    made = selective(table.assign(spread=spread if by == "spread" else np.nan), DECIDED, QUICK)
-    uncertainty = spread if by == "spread" else -np.abs(table["logit"] - np.log(0.3 / 0.7))
+    columns = {"margin": {}, "views": {"view_deviation": spread}, "spread": {"view_deviation": 0.0, "spread": spread}}
+    made = selective(table.assign(**{"spread": np.nan} | columns[by]), DECIDED, QUICK)
+    uncertainty = -np.abs(table["logit"] - np.log(0.3 / 0.7)) if by == "margin" else spread
     assert made["by"] == by
     assert [point["coverage"] for point in made["points"]] == list(COVERAGES)
     for point in made["points"]:

@@ -81,6 +81,15 @@ def test_distances_are_averaged_over_seeds_and_over_the_folds_models():
     pd.testing.assert_frame_equal(aggregated(unseen, TRAIN).set_index("image"), rows.assign(patient_distance=np.nan))
 
 
+def test_with_a_refit_it_alone_predicts_the_test_and_the_test_logits_of_the_folds_stand_beside():
+    folds = {f"fold-{fold}": run(fold, [1, -1, 2, fold]) for fold in (0, 1)}
+    rows = aggregated(folds | {"refit": run(None, [3, -3])}, TRAIN)
+    alone = {name: table[table["part"] == "train"] for name, table in folds.items()}
+    pd.testing.assert_frame_equal(rows[COLUMNS], aggregated(alone | {"refit": run(None, [3, -3])}, TRAIN))
+    assert list(rows.columns.drop(COLUMNS)) == ["logit_fold-0", "logit_fold-1", "logit_fold-refit"], "and no spread"
+    assert rows.iloc[-2:, -3:].to_numpy().tolist() == [[2, 2, 3], [0, 1, -3]]
+
+
 def test_equal_seeds_change_nothing():
     once = aggregated({"fold-0": run(0, [1, -1, 2, 0])}, TRAIN)
     twice = aggregated({f"fold-0-seed-{seed}": run(0, [1, -1, 2, 0]) for seed in (1, 2)}, TRAIN)
@@ -121,6 +130,15 @@ def test_the_spread_is_the_deviation_of_the_logits_of_all_trainings_that_predict
     assert spread[list(expected)].to_dict() == pytest.approx(expected, abs=1e-12)
     one_seed = aggregated({"fold-0": run(0, [1, -1, 2, 0]), "fold-1": run(1, [5, -5, 0, 0])}, TRAIN)
     assert one_seed.set_index("image")["spread"].isna().tolist() == [True] * 4 + [False] * 2
+
+
+def test_the_deviation_over_views_is_averaged_over_the_trainings_that_predict_an_image():
+    deviations = {"fold-0-seed-1": [1, 2, 9, 9], "fold-0-seed-2": [3, 2, 9, 9], "refit": [5, 6]}
+    fold = run(0, [1, -1, 2, 0])
+    runs = {"fold-0-seed-1": fold, "fold-0-seed-2": fold, "refit": run(None, [3, -3])}
+    views = {name: rows.assign(view_deviation=deviations[name]) for name, rows in runs.items()}
+    assert aggregated(views, TRAIN).set_index("image")["view_deviation"].to_dict() == {"a": 2, "b": 2, "x": 5, "y": 6}
+    assert "view_deviation" not in aggregated(runs, TRAIN)
 
 
 def test_the_folds_test_logits_stand_beside_their_mean():

@@ -144,6 +144,18 @@ def test_levels_are_moved_outwards_where_a_few_patients_make_the_metric_what_it_
     assert made != bootstrap.interval(0.5, replicated, heavy, 0.95, 23)
 
 
+@pytest.mark.parametrize("name", sorted(bootstrap.SUMS_OF_RISKS))
+def test_where_sums_of_risks_are_compared_only_patients_that_make_the_variance_count(name: str) -> None:
+    replicated, heavy = uniform([0.4] * 5 + [0.5] * 90 + [0.6] * 5)  # ten groups of the same influence
+    assert bootstrap.contributing_clusters(heavy) == pytest.approx(11)
+    made = bootstrap.metric_interval(name, 0.5, replicated, heavy, 0.95, 10**9)
+    assert made == bootstrap.interval(0.5, replicated, heavy, 0.95, 11)
+    assert made == bootstrap.metric_interval(name, 0.5, replicated, heavy, 0.95, 11)  # not outwards twice
+    assert made != bootstrap.metric_interval(name, 0.5, replicated, heavy, 0.95, 10)
+    plain = bootstrap.metric_interval("calibration_slope", 0.5, replicated, heavy, 0.95, 10**9)
+    assert made.low < plain.low < plain.high < made.high
+
+
 @pytest.mark.parametrize("times", [0.7, 1.0, 1.5])
 def test_levels_are_counted_in_the_mean_of_the_bootstraps_variance_and_the_jackknifes(times: float) -> None:
     made = bootstrap.interval(0.5, *uniform([0.4, 0.6], times), 0.95, 10**9)

@@ -11,14 +11,14 @@ from melanoma.stats.recalibration import CalibrationCurve, Recalibration, Regres
 
 # Cohort of `cohort()`. statsmodels 0.15.0, GLM(target, X, family=Binomial(), offset=...).fit(tol=1e-14): slope with X =
 # [1, x]; intercept with X = [1] and offset x; curve with X = [1, x, s], where s is the restricted cubic spline as
-# Harrell writes it, with knots at the quantiles .1, .5 and .9 of x. The error of equal bins: numpy.array_split of the
-# sorted probabilities into 15 bins of 40 images, no ties.
+# Harrell writes it, with knots at the quantiles .1, .5 and .9 of x. The error of equal bins: netcal 1.4.0,
+# ECE(15, equal_intervals=False), and numpy.array_split of the sorted probabilities into 15 bins of 40 images.
 PUBLISHED = {
     "calibration_slope": 0.7358900883691321,
     "calibration_intercept": -0.2166536898917304,
     "observed_expected": 0.8817182688544524,
     "ici": 0.0403620721153717,
-    "adaptive_ece": 0.062360903359542634,
+    "adaptive_ece": 0.06236090335954263,
 }
 
 

@@ -23,7 +23,7 @@ def study(tmp_path_factory):
 
 def prediction_options(study: TinyStudy) -> list[object]:
     weights = {"fold-0": study.folder / "run" / "weights.safetensors"}
-    return [*study.prediction_options(weights, study.folder / "run"), "--test-by", "fold_mean"]
+    return study.prediction_options(weights, study.folder / "run")
 
 
 def logits(study: TinyStudy) -> pd.DataFrame:

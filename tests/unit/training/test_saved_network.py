@@ -80,7 +80,7 @@ class Study:
     def predict(self, test_by: str) -> None:
         out = self.folder / "predict"
         weights = [f"{run}={self.folder / 'train' / run / 'weights.safetensors'}" for run in self.runs]
-        test = ["--test", self.folder / "test.parquet", "--test-by", test_by, "--tta", self.folder / "tta.yaml"]
+        test = ["--test", self.folder / "test.parquet", "--tta", self.folder / "tta.yaml"]
         files = ["--runs", out / "model", "--output", out / "model.parquet", "--model", out / "model.json"]
         quick.run("predict", "--weights", *weights, *self.inputs, *test, "--resume", out / "resume", *files)
 

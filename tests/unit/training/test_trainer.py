@@ -21,6 +21,7 @@ from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preemption
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.device.work_time import WorkTime
+from melanoma.predictions.table import fold_column
 from melanoma.training import trainer
 from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.learner import Learner
@@ -269,7 +270,7 @@ def test_a_batch_that_is_larger_than_an_epoch_is_an_error_before_any_epoch(study
 def test_prediction_needs_no_labels_and_covers_the_held_out_fold_and_test(study):
     study.train("run", "--fold", 1)
     weights, out = {"fold-1": study.folder / "run" / "weights.safetensors"}, study.folder / "predicted"
-    quick.run("predict", *study.prediction_options(weights, out), "--test-by", "fold_mean")
+    quick.run("predict", *study.prediction_options(weights, out))
     predictions = pd.read_parquet(out / "runs" / "fold-1.parquet")
     held_out = study.rows[study.rows["fold"] == 1]["image"].tolist()
     assert predictions["image"].tolist() == held_out + [f"TEST_{number}" for number in range(20)]
@@ -290,9 +291,13 @@ def test_all_trainings_of_a_model_together_predict_as_each_alone(study):
     parts = [pd.read_parquet(out / "runs" / f"{name}.parquet") for name in names]
     for name, part in zip(names, parts, strict=True):
         pd.testing.assert_frame_equal(part, study.predict(name))
-    images = pd.concat(parts)["image"].tolist()
-    assert pd.read_parquet(out / "predictions.parquet")["image"].tolist() == images
-    assert images[-20:] == [f"TEST_{number}" for number in range(20)]
+    rows, images = pd.concat(parts), [f"TEST_{number}" for number in range(20)]
+    predictions = pd.read_parquet(out / "predictions.parquet")
+    assert predictions["image"].tolist() == rows.loc[rows["part"] == "train", "image"].tolist() + images
+    test = predictions.iloc[-20:]
+    for name, part in zip(names, parts, strict=True):
+        assert test[fold_column(name)].tolist() == part.iloc[-20:]["logit"].tolist()
+    assert test["logit"].tolist() == test["logit_fold-refit"].tolist()
     assert not (out / "predicted").exists()
 
 
