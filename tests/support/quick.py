@@ -11,6 +11,7 @@ import resource
 import runpy
 import socket
 import sys
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -42,11 +43,14 @@ def start(
 
     `environment` is added to its own; writing a file beyond `largest_file` bytes fails, as it does on a full disk.
     """
-    _start_server()
     added = {name: str(value) for name, value in (environment or {}).items()}
-    process = _server.Process(
-        target=_run, args=(script, [str(option) for option in options], added, largest_file, folder)
-    )
+    return fork(_run, script, [str(option) for option in options], added, largest_file, folder)
+
+
+def fork(function: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Start a process that has nothing of this one but `function`, a module's, and `arguments`; return it."""
+    _start_server()
+    process = _server.Process(target=function, args=arguments)
     process.start()
     return process
 
