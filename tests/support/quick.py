@@ -18,7 +18,8 @@ from pathlib import Path
 from project import SCRIPTS
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["melanoma.training.trainer", "imblearn.over_sampling"])
+# Trainings in several processes import torch._dynamo, each of them.
+_server.set_forkserver_preload(["melanoma.training.trainer", "imblearn.over_sampling", "torch._dynamo"])
 
 
 def _start_server() -> None:
