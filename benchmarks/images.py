@@ -141,12 +141,12 @@ def main() -> None:
     text = [
         "# Preparation of images\n",
         conditions(f"median CPU time of {REPEATS} runs, in turns"),
-        "Preparation reads the file and computes SHA-256, strict decode, crop, resize, perceptual hash and quality.",
+        "Preparation reads the file and computes SHA-256, strict decode, crop, resize and quality.",
         "Scaled decode is decoding alone by the same library, without strict checks. The last ratio leaves out",
-        "reading, hashes and quality. The difference is that of the pixels after both ways to resize.\n",
+        "reading, SHA-256 and quality. The difference is that of the pixels after both ways to resize.\n",
         markdown([*columns, "mean difference, gray levels"], ratios),
         "Parts of preparation, ms per image:\n",
-        markdown(["image", "strict checks", "SHA-256", "perceptual hash and quality"], parts),
+        markdown(["image", "strict checks", "SHA-256", "quality"], parts),
     ]
     if scaling:
         text += [

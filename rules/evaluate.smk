@@ -65,10 +65,12 @@ rule evaluate:
     params:
         **code_and_log("evaluate"),
         max=study.evaluate.max_test_configurations,
+        tensorboard=f"{LOGS}/tensorboard/test",
     shell:
         "python {params.script:q} {params.inputs} {params.access_log} --max-test-configurations {params.max}"
         " --output {output.metrics} --comparisons {output.comparisons} --calibration {output.calibration}"
-        " --curves {output.curves} --test-predictions {output.test_predictions} --summary {output.summary} --log {log}"
+        " --curves {output.curves} --test-predictions {output.test_predictions} --summary {output.summary}"
+        " --tensorboard {params.tensorboard} --log {log}"
 
 
 rule analyze_shortcuts:

@@ -16,6 +16,7 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
@@ -38,6 +39,8 @@ from melanoma.predictions.test_access_log import (
     test_digest,
     warn_of_many,
 )
+
+SCALARS = ("auroc", "average_precision", "partial_auroc", "brier")  # those that TensorBoard shows
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +81,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     add("--curves", type=Path, metavar="FILE", help="ROC, precision-recall and decision curves, JSON")
     add("--test-predictions", type=Path, metavar="FILE", help="labels and probabilities of all models, Parquet")
+    add("--tensorboard", type=Path, metavar="FOLDER", help="folder of the metrics of each model, for TensorBoard")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -115,11 +119,25 @@ def main(args: argparse.Namespace) -> None:
         write_json(args.curves, by_model)
     if args.test_predictions:
         write_parquet(args.test_predictions, side_by_side(test))
+    if args.tensorboard:
+        show_in_tensorboard(metrics, args.tensorboard)
     text = summary(metrics)
     if args.summary:
         write_text(args.summary, text)
     else:
         print(text, end="")
+
+
+def show_in_tensorboard(metrics: Mapping[str, Any], folder: Path) -> None:
+    """Write the metrics of each model as scalars to FOLDER/MODEL, in place of those of an earlier evaluation."""
+    from melanoma.compute.event_file import replace_scalars
+
+    scalars: dict[str, dict[str, float]] = {}
+    for name, entry in metrics.items():
+        parts = {"test": entry, "out_of_fold": entry.get("validation")}
+        known = [(f"final/{part}_{key}", found[key]) for part, found in parts.items() if found for key in SCALARS]
+        scalars[name] = {label: interval["value"] for label, interval in known}
+    replace_scalars(folder, scalars)
 
 
 def labeled_parts(

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from melanoma.common.cli import log
 from melanoma.common.stopwatch import GpuFigures, Stopwatch
+from melanoma.compute.event_file import EventFile
 
-Writer = SummaryWriter | None
+Writer = EventFile | None
 _imported = time.monotonic()
 
 
@@ -25,7 +25,7 @@ def curves(folder: Path | None, epoch: int) -> Iterator[Writer]:
     if folder is None:
         yield None
         return
-    writer = SummaryWriter(folder, purge_step=epoch + 1)
+    writer = EventFile(folder, epoch + 1)
     try:
         yield writer
     finally:
@@ -57,9 +57,15 @@ def report_epoch(epoch: int, epochs: int, row: Mapping[str, object], stopwatch: 
         ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()),
     )
     if writer is not None:
-        for name, value in figures.items():
-            writer.add_scalar(name, value, epoch)
-        writer.flush()
+        writer.add(figures, epoch)
+
+
+def report_best(best: int, row: Mapping[str, object], writer: Writer) -> None:
+    """Report the best epoch, from 1, of a finished training, and the figures of its `row` on the validation images."""
+    if writer is not None:
+        named = {name: value for name, value in row.items() if name.startswith("validation_")}
+        figures = {f"final/{name}": value for name, value in named.items() if isinstance(value, float)}
+        writer.add({"final/best_epoch": best, **figures}, best)
 
 
 def report_start(seconds: dict[str, float]) -> None:

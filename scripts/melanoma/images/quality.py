@@ -1,4 +1,4 @@
-"""Fast measures of a stored image: sharpness, exposure, dark border, hair, and a perceptual hash."""
+"""Fast measures of a stored image: sharpness, exposure, dark border and hair."""
 
 from typing import NamedTuple
 
@@ -15,19 +15,17 @@ BLACK = 40
 RANGE, DIM = 8, 63
 # At 256 pixels a side a hair is 1 to 4 pixels wide: a closing by 9 fills it and leaves lesions alone.
 HAIR_WIDTH, HAIR_DEPTH = 9, 20
-HASH_SIDE, HASH_IMAGE = 8, 32
 
 
 class Quality(NamedTuple):
     """Measures of one stored image.
 
-    phash: perceptual hash, 64 bits; sharpness: variance of the Laplacian, in squared gray levels; exposure: mean
-    luminance, 0 black to 1 white; border_fraction: share of the image that is dark and connected to its edge (frame,
-    vignette); hair: share of the image that is dark, thin and not border; featureless: all pixels are nearly black, or
-    have nearly one gray level, so that two such images are alike without being of one lesion.
+    sharpness: variance of the Laplacian, in squared gray levels; exposure: mean luminance, 0 black to 1 white;
+    border_fraction: share of the image that is dark and connected to its edge (frame, vignette); hair: share of the
+    image that is dark, thin and not border; featureless: all pixels are nearly black, or have nearly one gray level, so
+    that two such images are alike without being of one lesion.
     """
 
-    phash: int
     sharpness: float
     exposure: float
     border_fraction: float
@@ -35,7 +33,7 @@ class Quality(NamedTuple):
     featureless: bool
 
 
-UNMEASURED = Quality(0, float("nan"), float("nan"), float("nan"), float("nan"), False)
+UNMEASURED = Quality(float("nan"), float("nan"), float("nan"), float("nan"), False)
 
 
 def measure(pixels: NDArray[np.uint8]) -> Quality:
@@ -45,7 +43,6 @@ def measure(pixels: NDArray[np.uint8]) -> Quality:
     border = _border(small)
     darkest, lightest = cv2.minMaxLoc(small)[:2]
     return Quality(
-        phash=perceptual_hash(small),
         # A Laplacian's mean is 0 but for the image's edge, so its variance is its mean square.
         sharpness=cv2.norm(cv2.Laplacian(gray, cv2.CV_16S), cv2.NORM_L2SQR) / gray.size,
         exposure=cv2.mean(small)[0] / 255,
@@ -53,19 +50,6 @@ def measure(pixels: NDArray[np.uint8]) -> Quality:
         hair=_hair(small, border),
         featureless=lightest <= DIM or lightest - darkest < RANGE,
     )
-
-
-def perceptual_hash(gray: MatLike) -> int:
-    """Return the 64-bit DCT hash (pHash) of a gray image, uint8 (S, S). Similar images differ in few bits.
-
-    The image is shrunk to 32 x 32. A bit says whether one of its 8 x 8 lowest cosine coefficients is above their
-    median, row by row, the first coefficient in the highest bit.
-    """
-    tiny = cv2.resize(gray, (HASH_IMAGE, HASH_IMAGE), interpolation=cv2.INTER_AREA)
-    low = cv2.dct(tiny.astype(np.float32))[:HASH_SIDE, :HASH_SIDE].ravel()
-    # A value above the lower of the two middle values is above the median; np.median takes ten times as long.
-    middle = np.partition(low, low.size // 2 - 1)[low.size // 2 - 1]
-    return int.from_bytes(np.packbits(low > middle).tobytes(), "big")
 
 
 def _border(small: MatLike) -> NDArray[np.bool_]:

@@ -39,7 +39,6 @@ COLUMNS = {
     "height": "int32",
     "readable": "bool",
     "problem": "str",
-    "phash": "uint64",
     "sharpness": "float32",
     "exposure": "float32",
     "border_fraction": "float32",

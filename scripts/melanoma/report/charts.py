@@ -1,8 +1,10 @@
 """The data of the curves: for each model a few hundred thresholds with their counts, which the page draws."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,9 @@ from numpy.typing import NDArray
 
 from melanoma.common.files import read_csv
 from melanoma.evaluation.results import Curves, ModelMetrics, Reliability
+
+if TYPE_CHECKING:  # the statistics load scipy.sparse, which the report need not
+    from melanoma.stats.bootstrap import Interval
 
 STEPS = 400  # thresholds of a model; a curve of more looks the same
 REPLICATES = 500  # of a band
@@ -41,6 +46,7 @@ class ModelCurves(Operating):
     name: str
     kind: str
     rules: dict[str, float]
+    reached: dict[str, Interval]  # the sensitivity at each rule's threshold on the test set
     decision: dict[str, list[float]]
     benefit: list[list[float | None]]  # threshold probability, low and high bound of the net benefit
     reliability: dict[str, list[list[float | None]]]  # predicted, observed, low, high
@@ -111,6 +117,7 @@ def model_curves(
         "name": name,
         "kind": kind,
         "rules": {rule: cells["threshold"] for rule, cells in entry.get("thresholds", {}).items()},
+        "reached": {rule: cells["sensitivity"] for rule, cells in entry.get("thresholds", {}).items()},
         "decision": {
             "x": _short(curve["decision"]["threshold"]),
             "y": _short(curve["decision"]["net_benefit"]),

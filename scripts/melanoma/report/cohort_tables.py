@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from melanoma.report.result_tables import bound, least_decimals, rule_name
-from melanoma.report.tables import Cell, Column, Table, decimals
+from melanoma.report.tables import Cell, Column, Table, decimals, unless_few, value_of
 
 CALIBRATION = {
     "calibration_slope": "Calibration slope",
@@ -56,11 +56,15 @@ def recalibration(metrics: Metrics, selected: str | None) -> Table | None:
 
 
 def subgroups(entry: Metrics, model: str) -> Table | None:
-    """Return the metrics of a model in each subgroup, with a test of heterogeneity of the AUROC for each variable."""
+    """Return the metrics of a model on the whole test set and in each subgroup.
+
+    For each variable, there is a test of heterogeneity of the AUROC. A rate of a group with few images is not shown.
+    """
     found = entry.get("subgroups")
     if not found:
         return None
-    rows: list[list[Cell]] = []
+    whole = entry | entry.get("calibrated", {}) | entry.get("thresholds", {}).get(found["rule"], {})
+    rows: list[list[Cell]] = [["all", "whole test set", *_group(whole), None]]
     for kind, content in found["kinds"].items():
         p = content["heterogeneity"].get("auroc", {}).get("p_holm")
         for group, values in content["groups"].items():
@@ -75,15 +79,18 @@ def subgroups(entry: Metrics, model: str) -> Table | None:
         *(Column(key, heading, "number", 2) for key, heading in GROUP.items()),
         Column("p_heterogeneity", "p, AUROC differs", "p"),
     ]
-    areas = [values["auroc"] for content in found["kinds"].values() for values in content["groups"].values()]
-    lows = [bound(area) for area in areas if area["value"] is not None]
+    areas = [row[4] for row in rows]
+    lows = [bound(area) for area in areas if value_of(area) is not None]
     rule = f" Rates are at the threshold {rule_name(found['rule'])}." if found["rule"] else ""
     caption = f"{model} in subgroups on the test set.{rule} p values are corrected by Holm's method."
     return Table("subgroups", caption, columns, rows, bars="auroc", axis=(int(min([0.5, *lows]) * 10) / 10, 1.0))
 
 
 def _group(values: Metrics) -> list[Cell]:
-    return [values["n"], values["melanomas"], *(values.get(key) for key in GROUP)]
+    melanomas, benign = values["melanomas"], values["n"] - values["melanomas"]
+    images = {"sensitivity": melanomas, "specificity": benign}
+    rates = [unless_few(values.get(key), images.get(key, min(melanomas, benign))) for key in GROUP]
+    return [values["n"], melanomas, *rates]
 
 
 def units(entry: Metrics, model: str) -> Table | None:
@@ -94,7 +101,9 @@ def units(entry: Metrics, model: str) -> Table | None:
             continue
         found = entry[unit]
         for rule, rates in (found.get("thresholds") or {"": {}}).items():
-            counts = [found["n"], found["melanomas"], found["auroc"]]
+            with_melanoma, without = found["melanomas"], found["n"] - found["melanomas"]
+            area = unless_few(found["auroc"], min(with_melanoma, without))
+            counts = [found["n"], with_melanoma, area]
             rows.append([unit, *counts, rule_name(rule), rates.get("sensitivity"), rates.get("specificity")])
     columns = [
         Column("unit", "Unit"),
@@ -137,8 +146,9 @@ def at_prevalence(metrics: Metrics, selected: str | None) -> Table | None:
             continue
         found = entry["at_prevalence"]
         for rule, rates in (found.get("thresholds") or {"": {}}).items():
-            precision = found["average_precision"]
-            rows.append([name, found["prevalence"], precision, rule_name(rule), rates.get("ppv"), rates.get("npv")])
+            values = [found["average_precision"], rule_name(rule), rates.get("ppv"), rates.get("npv")]
+            reached = entry.get("thresholds", {}).get(rule, {})
+            rows.append([name, found["prevalence"], *values, reached.get("sensitivity"), reached.get("specificity")])
     columns = [
         Column("model", "Model"),
         Column("prevalence", "Prevalence", "short"),
@@ -146,6 +156,8 @@ def at_prevalence(metrics: Metrics, selected: str | None) -> Table | None:
         Column("rule", "Threshold"),
         Column("ppv", "PPV", "number", 3),
         Column("npv", "NPV", "number", 3),
+        Column("sensitivity", "Sensitivity", "number", 3),
+        Column("specificity", "Specificity", "number", 3),
     ]
     caption = "Results at the prevalence of the place where the model would be used (evaluate.prevalence)."
     return Table("at_prevalence", caption, columns, rows, selected, searched=len(rows) > 8) if rows else None

@@ -1,11 +1,13 @@
 """What the page shows and draws, from the files of a study."""
 
+from __future__ import annotations
+
 import base64
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import yaml
 
@@ -16,14 +18,17 @@ from melanoma.config.facts import start_of
 from melanoma.config.recipe import read_recipe
 from melanoma.config.study import Study
 from melanoma.data.units import weakest
-from melanoma.evaluation.results import ModelMetrics
+from melanoma.evaluation.results import AtThreshold, ModelMetrics
 from melanoma.evaluation.summary import apart, interval_note
 from melanoma.predictions.test_access_log import EXTERNAL, Count, accesses, read_access_log
-from melanoma.report import charts, cohort_tables, costs, data_tables, result_tables
+from melanoma.report import charts, cohort_tables, data_tables, result_tables, training_tables
 from melanoma.report.explanations import Explanations, explanations
 from melanoma.report.gallery import Gallery, read_png, webp
 from melanoma.report.sources import Frames, Sources
-from melanoma.report.tables import Table, plain
+from melanoma.report.tables import FEWEST, Table, plain
+
+if TYPE_CHECKING:  # the statistics load scipy.sparse, which the report need not
+    from melanoma.stats.bootstrap import Interval
 
 PACKAGES = [
     "snakemake",
@@ -69,6 +74,14 @@ class RecipeEntry(TypedDict):
     text: str
 
 
+class OutOfFold(TypedDict):
+    """The out-of-fold AUROC of a model, its test AUROC minus that, and whether the test is below the interval."""
+
+    auroc: Interval
+    difference: float
+    below: bool
+
+
 class AccessCounts(Count):
     """The accesses to a test set, the time of the first one, and whether they are more than the study allows."""
 
@@ -84,6 +97,7 @@ class Data(TypedDict):
     shown: list[str]  # the models whose curves are shown first
     digits: int
     rules: dict[str, str]  # names of the rules of thresholds
+    rule: str | None  # the rule of the threshold that is shown first
     learning: dict[str, Any]  # see `charts.learning`
     patients: list[dict[str, Any]]
     thumbnails: list[str]
@@ -137,6 +151,27 @@ def explain(
         return None
     found = explanations(sources.explanations, frames.test, pictures["thumbnails"], identifiers)
     return found if found["cases"] or found["importance"] else None
+
+
+def out_of_fold(entry: ModelMetrics) -> OutOfFold | None:
+    """Return how the test AUROC of a model differs from its out-of-fold AUROC; None if it has none."""
+    if "validation" not in entry:
+        return None
+    auroc, test = entry["validation"]["auroc"], entry["auroc"]["value"]
+    below = auroc["low"] is not None and test < auroc["low"]
+    return {"auroc": auroc, "difference": test - auroc["value"], "below": below}
+
+
+def chosen_rule(thresholds: Mapping[str, AtThreshold]) -> str | None:
+    """Return the rule of the threshold at which errors are counted, as `Decisions.rule` does; None without any."""
+    rules = [rule for rule in thresholds if rule == "given" or rule.startswith("sensitivity_")]
+    return rules[-1] if rules else None
+
+
+def threshold_name(rule: str) -> str:
+    """Return the threshold of a rule of `chosen_rule` in words."""
+    target = rule.partition("_")[2]
+    return f"threshold for {target}\xa0% sensitivity" if target else "given threshold"
 
 
 def best_possible(paths: Sequence[Path]) -> dict[str, float]:
@@ -193,6 +228,9 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
     selected = selected_model["selected_model"] if selected_model else None
     shown = selected if selected in metrics else next(iter(metrics))
     shortcuts, calibration = _json(sources.shortcuts), _json(sources.calibration) or {}
+    thresholds = metrics[shown].get("thresholds", {})
+    rule = chosen_rule(thresholds)
+    fusions = {name: read_json(path) for name, path in sources.fusions.items()}
     comparisons: Any = _json(sources.comparisons) or {"pairs": []}
     leakage = data_tables.leakage(sources.leakage) if sources.leakage else None
     kinds = {name: result_tables.kind_of(name, study) for name in metrics}
@@ -210,7 +248,8 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         "selected": selected,
         "shown": [shown, *beside],
         "digits": digits,
-        "rules": {rule: result_tables.rule_name(rule) for entry in drawn for rule in entry["rules"]},
+        "rules": {each: result_tables.rule_name(each) for entry in drawn for each in entry["rules"]},
+        "rule": rule,
         "learning": learning,
         "patients": pictures["patients"] if pictures else [],
         "thumbnails": pictures["thumbnails"] if pictures else [],
@@ -221,7 +260,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
     tables: dict[str, Table | None] = {
         **dict.fromkeys(OPTIONAL_TABLES),
         "models": result_tables.models(metrics, study, selected),
-        "comparisons": result_tables.comparisons(comparisons) if comparisons["pairs"] else None,
+        "comparisons": result_tables.comparisons(comparisons, selected) if comparisons["pairs"] else None,
         "thresholds": result_tables.thresholds(metrics, selected),
         "calibration": result_tables.calibration(metrics, calibration, selected),
         "selection": result_tables.selection(selected_model, digits + 1) if selected_model else None,
@@ -234,9 +273,9 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         "parts": leakage["parts"] if leakage else None,
         "leaks": data_tables.leaks(leakage["findings"], study.report.identifiers) if leakage else None,
         "licenses": data_tables.license_table(sources.catalog) if sources.catalog else None,
-        "seeds": result_tables.seeds(_json(sources.seeds) or {}),
-        "fusions": result_tables.fusions({name: read_json(path) for name, path in sources.fusions.items()}),
-        "costs": costs.costs(sources.logs, costs.gpus(study)) if sources.logs else None,
+        "seeds": training_tables.seeds(_json(sources.seeds) or {}),
+        "fusions": training_tables.fusions(fusions),
+        "costs": training_tables.costs(sources.logs, training_tables.gpus(study)) if sources.logs else None,
         "versions": plain("versions", "Versions of the packages.", ["Package", "Version"], versions().items()),
     }
     content = {
@@ -246,6 +285,10 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         "kinds": kinds,
         "shown": shown,
         "found": metrics[shown]["sensitivity_at_90_specificity"],
+        "out_of_fold": out_of_fold(metrics[shown]),
+        "threshold_name": threshold_name(rule) if rule else None,
+        "at_threshold": thresholds[rule] if rule else None,
+        "copies": training_tables.copies(fusions),
         "selected": selected,
         "level": level,
         "digits": digits,
@@ -266,7 +309,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         "issues": None if issues is None else data_tables.issue_tables(issues, study.report.identifiers),
         "quality": data_tables.quality(sources.quality, study.report.identifiers) if sources.quality else None,
         "recipes": [recipe_entry(name, path) for name, path in sources.recipes.items()],
-        "trials": [result_tables.trials(name, path) for name, path in sources.trials.items()],
+        "trials": [training_tables.trials(name, path) for name, path in sources.trials.items()],
         "learning": bool(learning),
         "test_access_log": log,
         "models_drawn": bool(drawn),
@@ -280,5 +323,6 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         "command": f"snakemake --cores all --configfile {' '.join(map(str, sources.study))}",
         "commit": commit(),
         "few": FEW,
+        "fewest": FEWEST,
     }
     return content, data

@@ -19,6 +19,16 @@ from melanoma.report.sources import Sources, read_study
 from melanoma.report.tables import as_csv, as_latex
 
 TEMPLATES = Path(__file__).with_name("templates")
+# The sections of each part of the navigation, by their ids, in the order of the page.
+PARTS = {
+    "Results": ("results", "curves", "threshold-slider", "selected-model", "comparisons"),
+    "Thresholds and calibration": ("thresholds", "calibration"),
+    "Other tests": ("external", "units", "referral", "robustness"),
+    "Where it fails": ("subgroups", "shortcuts", "errors", "patients", "explanations"),
+    "Data and leakage": ("data", "split"),
+    "Training": ("training", "costs"),
+    "About this study": ("reproduce", "limits", "checklists"),
+}
 
 
 class Page(NamedTuple):
@@ -50,12 +60,10 @@ def render(sources: Sources) -> Page:
         make_shareable(content, data, known_names(sources.catalog))
     body = environment.get_template("body.html.j2").render(content)
     body += environment.get_template("checklists.html.j2").render(checklists=checklists(body))
-    sections = re.findall(r'<section id="([^"]+)">\s*<h2>(.*?)</h2>', body)
-    navigation = "\n".join(f'<li><a href="#{place}">{title}</a></li>' for place, title in sections)
     html = environment.get_template("report.html.j2").render(
         study=study,
         body=Markup(body),
-        navigation=Markup(navigation),
+        parts=navigation(body),
         style=Markup((TEMPLATES / "page.css").read_text()),
         script=Markup((TEMPLATES / "page.js").read_text()),
         data=Markup(embedded(data, hide)),
@@ -65,6 +73,13 @@ def render(sources: Sources) -> Page:
     texts = {f"{table.name}.csv": as_csv(table) for table in known}
     texts |= {f"{table.name}.tex": as_latex(table) for table in known}
     return Page(html, {name: hide(text) for name, text in texts.items()})
+
+
+def navigation(body: str) -> dict[str, list[tuple[str, Markup]]]:
+    """Return the sections that the page has, as id and title, by part of the page."""
+    titles = dict(re.findall(r'<section id="([^"]+)">\s*<h2>(.*?)</h2>', body))
+    parts = {part: [(place, Markup(titles[place])) for place in ids if place in titles] for part, ids in PARTS.items()}
+    return {part: links for part, links in parts.items() if links}
 
 
 def embedded(data: Data, hide: Callable[[str], str]) -> str:

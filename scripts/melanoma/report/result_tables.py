@@ -1,16 +1,17 @@
-"""The tables of results: models, comparisons, thresholds, calibration, shortcuts, subgroups, selection, tuning."""
+"""The tables of results: models, comparisons, thresholds, calibration, shortcuts, subgroups, selection."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from melanoma.common.files import read_csv
 from melanoma.config.checks import WITHOUT_CONTEXT
 from melanoma.config.study import Study
 from melanoma.evaluation.results import Comparisons, ModelMetrics, Reliability, Shortcuts
-from melanoma.report.tables import Cell, Column, Table, decimals
+from melanoma.report.tables import Cell, Column, Table, decimals, unless_few, value_of
+
+if TYPE_CHECKING:  # the statistics load scipy.sparse, which the report need not
+    from melanoma.stats.bootstrap import Interval
 
 RULES = {"g_mean": "G-mean", "youden": "Youden", "f2": "F2"}
 RATES = {
@@ -85,13 +86,22 @@ def least_decimals(metrics: Mapping[str, ModelMetrics]) -> int:
     return decimals(min(entry["melanomas"] for entry in metrics.values()))
 
 
-def comparisons(content: Comparisons) -> Table:
-    """Return the differences in AUROC of all pairs of models, the smallest p value first."""
+def comparisons(content: Comparisons, selected: str | None) -> Table:
+    """Return the differences in AUROC of all pairs of models, those of the selected model to others first.
+
+    Then the smallest p value comes first.
+    """
     digits = decimals(content["melanomas"]) + 1
-    pairs = sorted(content["pairs"], key=lambda pair: pair["bootstrap"]["p_holm"])
+    rows: list[list[Cell]] = []
+    for pair in content["pairs"]:
+        names, difference = [pair["first"], pair["second"]], pair["difference"]
+        if pair["second"] == selected:
+            names, difference = names[::-1], _negative(difference)
+        rows.append([*names, difference, pair["bootstrap"]["p_holm"], pair["delong"]["p_holm"]])
+    first = ", those of the selected model first" if any(row[0] == selected for row in rows) else ""
     return Table(
         "comparisons",
-        "Differences in test AUROC between all pairs of models. The p values are corrected by Holm's method.",
+        f"Differences in test AUROC between all pairs of models{first}. The p values are corrected by Holm's method.",
         [
             Column("first", "First model"),
             Column("second", "Second model"),
@@ -99,12 +109,15 @@ def comparisons(content: Comparisons) -> Table:
             Column("p_bootstrap", "p, bootstrap", "p"),
             Column("p_delong", "p, DeLong", "p"),
         ],
-        [
-            [pair["first"], pair["second"], pair["difference"], pair["bootstrap"]["p_holm"], pair["delong"]["p_holm"]]
-            for pair in pairs
-        ],
+        sorted(rows, key=lambda row: (row[0] != selected, row[3])),
         searched=True,
     )
+
+
+def _negative(interval: Interval) -> Interval:
+    low, high = interval["low"], interval["high"]
+    bounds = [None if bound is None else 0 - bound for bound in (high, low)]
+    return {"value": 0 - interval["value"], "low": bounds[0], "high": bounds[1]}
 
 
 def thresholds(metrics: Mapping[str, ModelMetrics], selected: str | None) -> Table | None:
@@ -203,12 +216,12 @@ def subgroups(part: Shortcuts, name: str, model: str) -> Table:
             counts["n"],
             counts["melanomas"],
             counts["units"] if counts["unit"] != "image" else None,
-            counts["auroc"].get(model),
+            unless_few(counts["auroc"].get(model), min(counts["melanomas"], counts["n"] - counts["melanomas"])),
         ]
         for kind, group, counts in groups
     ]
     units = {counts["unit"] for _, _, counts in groups}
-    areas = [bound(row[-1]) for row in rows if row[-1] is not None and row[-1]["value"] is not None]
+    areas = [bound(row[-1]) for row in rows if value_of(row[-1]) is not None]
     columns = [
         Column("variable", "Variable"),
         Column("group", "Group"),
@@ -262,57 +275,6 @@ def contexts(metrics: Mapping[str, ModelMetrics]) -> Table | None:
         Column("test_with", "Test AUROC with context", "number", digits),
     ]
     return Table("patient_context", "Fusions with and without patient context.", columns, rows) if rows else None
-
-
-def trials(model: str, path: Path) -> Table:
-    """Return the trials of a tuning, the best first."""
-    table = read_csv(path, dtype={"trial": str}).drop(columns="chosen")
-    columns = [
-        Column(name, name.removeprefix("validation_").replace("_", " "), "short" if kind.kind in "if" else "text")
-        for name, kind in table.dtypes.items()
-    ]
-    rows = [[None if pd.isna(cell) else cell for cell in row] for row in table.itertuples(index=False)]
-    caption = f"{model}: {len(rows)} tuning trials, the best first."
-    return Table(f"trials-{model}", caption, columns, rows, searched=len(rows) > 8)
-
-
-def seeds(entries: Mapping[str, Any]) -> Table | None:
-    """Return the AUROC of each seed of the models with several."""
-    rows: list[list[Cell]] = []
-    for name, entry in entries.items():
-        row: list[Cell] = [name, ", ".join(entry["seeds"])]
-        for part in ("test", "out_of_fold"):
-            areas = entry[part]["auroc"]
-            row += [", ".join("none" if area is None else f"{area:.3f}" for area in areas), entry[part]["sd"]]
-        rows.append(row)
-    columns = [
-        Column("model", "Model"),
-        Column("seeds", "Seeds"),
-        Column("test_auroc", "Test AUROC of each seed"),
-        Column("test_sd", "SD", "number", 3),
-        Column("out_of_fold_auroc", "Out-of-fold AUROC of each seed"),
-        Column("out_of_fold_sd", "SD", "number", 3),
-    ]
-    return Table("seeds", "AUROC of each seed.", columns, rows) if rows else None
-
-
-def fusions(entries: Mapping[str, Any]) -> Table | None:
-    """Return the method and the weights of each fusion."""
-    rows: list[list[Cell]] = []
-    for name, fusion in entries.items():
-        fitted = ", fitted out of fold" if fusion.get("fitted") else ""
-        context = ", with patient context" if fusion.get("context") else ""
-        weights = ", ".join(f"{member} {weight:.3f}" for member, weight in fusion["weights"].items())
-        shifts = (fusion.get("model") or {}).get("prior_shifts") or {}
-        shifted = ", ".join(f"{member} {shift:+.3f}" for member, shift in shifts.items())
-        rows.append([name, fusion["method"].replace("_", " ") + fitted + context, weights, shifted])
-    columns = [
-        Column("fusion", "Fusion"),
-        Column("method", "Method"),
-        Column("weights", "Weights (means) or coefficients per standard deviation (logistic)"),
-        Column("prior_shifts", "Prior correction of the log-odds"),
-    ]
-    return Table("fusions", "Methods and weights of the fusions.", columns, rows) if rows else None
 
 
 def shortcut_tables(content: Mapping[str, Shortcuts], shown: str, selected: str | None) -> dict[str, Table]:

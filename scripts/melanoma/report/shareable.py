@@ -215,8 +215,9 @@ def coarse(model: Mapping[str, Any]) -> dict[str, Any]:
     places = [step - 1 for step in [*kept[1:], last]]
     steps = {key: [model[key][place] for place in places] for key in ("threshold", "tp", "fp")}
     rules = {rule: threshold for rule, threshold in model["rules"].items() if threshold in steps["threshold"]}
+    reached = {rule: model["reached"][rule] for rule in rules}
     left_out = {"decision": {"x": [], "y": []}, "benefit": [], "reliability": {}}
-    return {**model, **steps, "rules": rules, **left_out}
+    return {**model, **steps, "rules": rules, "reached": reached, **left_out}
 
 
 def _far(one: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -263,6 +264,8 @@ def make_shareable(content: dict[str, Any], data: Data, names: Iterable[object])
     ]
     if not is_safe_rate(content["found"], whole["melanomas"]):
         content["found"] = None
+    if any(is_small(content["at_threshold"][cell]) for cell in ("tp", "fp", "fn", "tn") if content["at_threshold"]):
+        content["at_threshold"] = None
     data["models"] = [coarse(model) for model in data["models"]]
     data["patients"], data["thumbnails"] = [], []
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 Cell = Any  # a text, a number, an interval (a dictionary with value, low and high), or None
 FEW_MELANOMAS = 100  # with fewer in the test set, the third decimal of a rate says nothing
+FEWEST = 5  # melanomas, or benign images: a rate of fewer in a group says nothing, and is not shown
 LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {
@@ -25,6 +26,11 @@ LATEX = str.maketrans(
 def decimals(melanomas: int) -> int:
     """Return the decimals of a rate in a test set with so many melanomas."""
     return 2 if melanomas < FEW_MELANOMAS else 3
+
+
+def unless_few(cell: Cell, images: int) -> Cell:
+    """Return the cell of a rate that the class of so many images decides, or a text in its place if they are few."""
+    return cell if cell is None or images >= FEWEST else "too few"
 
 
 class Column(NamedTuple):
@@ -68,7 +74,7 @@ class Table:
     def bar(self, row: Sequence[Cell]) -> dict[str, float] | None:
         """Return where the bar of a row starts and ends and where its value is, in percent of the axis."""
         cell = row[[column.key for column in self.columns].index(self.bars or "")]
-        if value_of(cell) is None:
+        if not isinstance(cell, Mapping) or value_of(cell) is None:
             return None
         bounds = {key: cell[key] if cell[key] is not None else cell["value"] for key in ("low", "value", "high")}
         width = self.axis[1] - self.axis[0]
@@ -105,9 +111,9 @@ def number(value: float, column: Column) -> str:
 
 
 def value_of(cell: Cell) -> float | None:
-    """Return the number of a cell, and None if it has none."""
+    """Return the number of a cell, and None if it has none, such as a text."""
     value = cell["value"] if isinstance(cell, Mapping) else cell
-    return None if value is None or (isinstance(value, float) and isnan(value)) else value
+    return None if isinstance(value, str | None) or (isinstance(value, float) and isnan(value)) else value
 
 
 def as_csv(table: Table) -> str:

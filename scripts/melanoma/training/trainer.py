@@ -24,7 +24,7 @@ from melanoma.common.stopwatch import Stopwatch
 from melanoma.compute.device import compute_device
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preempted, Preemption
-from melanoma.compute.progress_report import curves, gpu_figures, process_age, report_epoch, report_start
+from melanoma.compute.progress_report import curves, gpu_figures, process_age, report_best, report_epoch, report_start
 from melanoma.config.facts import training_recipe
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_columns import require_inputs
@@ -119,9 +119,10 @@ def train(
                 log.info("no better epoch in %d: stopping early", run.recipe.early_stopping_patience)
                 break
             trainer.train_epoch(epoch)
-            row = trainer.finish_epoch(epoch)
-            report_epoch(epoch + 1, run.epochs, row, trainer.stopwatch, writer)
-    return trainer.result(), pd.DataFrame(trainer.position["history"], columns=HISTORY)
+            report_epoch(epoch + 1, run.epochs, trainer.finish_epoch(epoch), trainer.stopwatch, writer)
+        trained = trainer.result()
+        report_best(trained["epoch"], trainer.position["history"][trained["epoch"] - 1], writer)
+    return trained, pd.DataFrame(trainer.position["history"], columns=HISTORY)
 
 
 class Trainer:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from labeled_predictions import QUICK, csv, run_evaluate, study, write_study
 from melanoma.common.errors import InputError
@@ -64,6 +65,17 @@ def test_only_test_is_evaluated_and_out_of_fold_apart(tmp_path: Path, capsys: py
         area = np.trapezoid(curve["roc"]["true_positive_rate"], curve["roc"]["false_positive_rate"])
         assert area == pytest.approx(by_fold.pop(name), abs=1e-12)
     assert not by_fold, "every fold has its curve"
+
+
+def test_tensorboard_has_the_final_metrics_of_the_latest_evaluation(tmp_path: Path) -> None:
+    options = [*write_study(tmp_path, study()), "--replicates", "100", "--tensorboard", str(tmp_path / "curves")]
+    for _ in range(2):
+        entry = run_evaluate(tmp_path, *options)["cnn"]
+    (file,) = (path for path in (tmp_path / "curves").rglob("*") if path.is_file())
+    shown = EventAccumulator(str(file.parent)).Reload()
+    for label, value in (("test", entry["auroc"]), ("out_of_fold", entry["validation"]["auroc"])):
+        (scalar,) = shown.Scalars(f"final/{label}_auroc")
+        assert file.parent.name == "cnn" and scalar.value == pytest.approx(value["value"], rel=1e-6)
 
 
 def test_out_of_fold_predictions_do_not_change_what_the_test_says_of_the_raw_scores(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """The tables of further cohorts have the values of the metrics, and are left out where these lack them."""
 
+import csv
+import io
 from typing import Any
+
+import pytest
 
 from melanoma.report.cohort_tables import cohort_tables, robustness
 from melanoma.report.tables import as_csv
@@ -17,6 +21,7 @@ RATES = {"sensitivity": area(0.6), "specificity": area(0.7)}
 FULL = PLAIN | {
     "calibration_slope": area(0.5),
     "calibrated": {"calibration_slope": area(1.01), "ici": area(0.03)},
+    "thresholds": {"sensitivity_90": RATES, "youden": {"sensitivity": area(0.5)}},
     "subgroups": {
         "rule": "sensitivity_90",
         "scale": "calibrated",
@@ -42,13 +47,41 @@ def test_each_table_has_the_values_of_the_metrics() -> None:
     tables = cohort_tables({"cnn": FULL}, external, "cnn", "cnn")
     lines = {name: as_csv(table).splitlines()[1:] for name, table in tables.items()}
     assert lines["recalibration"] == ["cnn,1.01,0.91,1.11,,,0.03,-0.07,0.13,"]
-    assert lines["subgroups"][0].startswith("sex,male,50,9,0.7,0.6,0.7999999999999999,0.6,")
-    assert lines["subgroups"][0].endswith(",0.04")
-    assert lines["subgroups"][1].startswith("diagnosis,confirmed by histology,50,9,0.7,")
+    assert lines["subgroups"][1].startswith("sex,male,50,9,0.7,0.6,0.7999999999999999,0.6,")
+    assert lines["subgroups"][1].endswith(",0.04")
+    assert lines["subgroups"][2].startswith("diagnosis,confirmed by histology,50,9,0.7,")
     assert lines["units"] == ["patients,20,5,0.75,0.65,0.85,Youden,0.6,0.5,0.7,0.7,0.6,0.7999999999999999"]
     assert lines["selective"][0].startswith("0.9,50,9,0.9,")
     assert lines["at_prevalence"][0].startswith("cnn,0.01,0.2,0.1,") and ",Youden,0.11," in lines["at_prevalence"][0]
+    assert lines["at_prevalence"][0].endswith(",0.5,0.4,0.6,"), "the sensitivity that the threshold reached"
     assert lines["external"][0].startswith("cnn,clinic,50,9,0.8,") and ",0.05," in lines["external"][0]
+
+
+def test_the_rates_that_the_whole_test_set_reached_stand_above_those_of_the_groups() -> None:
+    first = next(csv.DictReader(io.StringIO(as_csv(cohort_tables({"cnn": FULL}, None, "cnn", None)["subgroups"]))))
+    assert (first["group"], first["auroc"], first["calibration_slope"]) == ("whole test set", "0.8", "1.01")
+    assert [first[f"sensitivity{end}"] for end in ("", "_low", "_high")] == ["0.6", "0.5", "0.7"]
+
+
+@pytest.mark.parametrize(
+    ("n", "melanomas", "shown"),
+    [
+        (50, 5, {"auroc", "sensitivity", "specificity", "calibration_slope"}),
+        (50, 4, {"specificity"}),
+        (50, 46, {"sensitivity"}),
+        (2, 1, set()),
+    ],
+)
+def test_a_rate_of_too_few_images_is_not_shown(n: int, melanomas: int, shown: set[str]) -> None:
+    few = GROUP | RATES | {"n": n, "melanomas": melanomas}
+    kinds = {"sex": {"groups": {"male": few}, "heterogeneity": {}}}
+    entry = FULL | {"subgroups": FULL["subgroups"] | {"kinds": kinds}}
+    table = cohort_tables({"cnn": entry}, None, "cnn", None)["subgroups"]
+    row = list(csv.DictReader(io.StringIO(as_csv(table))))[1]
+    rates = ("auroc", "sensitivity", "specificity", "calibration_slope")
+    assert (row["n"], row["melanomas"]) == (str(n), str(melanomas))
+    assert {key for key in rates if row[key] != "too few"} == shown
+    assert (table.bar(table.rows[1]) is None) == ("auroc" not in shown)
 
 
 def test_the_auroc_of_each_corruption_stands_beside_that_of_the_images_as_they_are() -> None:

@@ -16,9 +16,11 @@ from melanoma.common.files import read_json, write_json, write_text, write_yaml
 from melanoma.common.provenance import ROOT
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.shortcuts import areas, find_shortcuts
-from melanoma.report.page import render
+from melanoma.report.page import PARTS, TEMPLATES, render
 from melanoma.report.sources import Sources
 from minimal_config import MINIMAL
+
+SECTIONS = ("subgroups", "errors")  # those with rates at a threshold
 
 
 def write_report(finished: Path, folder: Path, **changed: Path) -> str:
@@ -307,6 +309,82 @@ def test_the_test_auroc_is_beside_the_out_of_fold_auroc_and_disjoint_intervals_a
     assert re.search(r"do not overlap for cnn\.", page)
 
 
+@pytest.mark.parametrize(("test", "below"), [(0.70, True), (0.85, False)])
+def test_the_headline_has_the_out_of_fold_auroc_and_says_if_the_test_is_below_its_interval(
+    study: Path, tmp_path: Path, test: float, below: bool
+) -> None:
+    metrics = read_json(study / "metrics.json")
+    metrics["cnn"]["auroc"] = {"value": test, "low": 0.6, "high": 0.95}
+    metrics["cnn"]["validation"]["auroc"] = {"value": 0.9, "low": 0.8, "high": 0.95}
+    write_json(tmp_path / "metrics.json", metrics)
+    page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
+    card = re.findall(r"<li>.*Out-of-fold AUROC</span>.*</li>", page)[0]
+    assert ">0.90</span>" in card and "0.80 to 0.95" in card and f">{test - 0.9:+.3f}</span>" in card
+    assert ("The test AUROC is below this interval." in card) is below
+
+
+def test_a_threshold_stands_beside_the_sensitivity_that_it_reached(study: Path, tmp_path: Path) -> None:
+    metrics = read_json(study / "metrics.json")
+    cells = metrics["cnn"]["thresholds"]["sensitivity_90"]
+    cells |= {"tp": 11, "fn": 6, "fp": 1234, "tn": 5, "sensitivity": {"value": 0.647, "low": 0.5, "high": 0.8}}
+    kinds = {"site": {"groups": {"torso": metrics["cnn"] | cells}, "heterogeneity": {}}}
+    metrics["cnn"]["subgroups"] = {"rule": "sensitivity_90", "scale": "raw", "kinds": kinds}
+    write_json(tmp_path / "metrics.json", metrics)
+    page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json").replace("&nbsp;", " ").replace("\xa0", " ")
+    sections = {part: re.findall(rf'<section id="{part}">.*?</section>', page, re.S)[0] for part in SECTIONS}
+    reached = "At the threshold for 90 % sensitivity, the sensitivity on the whole test set is 0.65 (95 % confidence"
+    intended = f"selected out of fold, where its sensitivity is {cells['intended']['sensitivity']:.2f}"
+    assert all(text in section for section in sections.values() for text in (reached, "0.50 to 0.80", intended))
+    text, pictures = re.sub("<[^>]+>", "", sections["errors"]), sections["errors"].index('class="gallery"')
+    assert "6 of 17 melanomas are missed, and 1,234 of 1,239 benign images are called melanoma." in text
+    assert sections["errors"].index("are missed") < pictures, "the counts come before the pictures"
+    assert "fewer than 5 melanomas" in sections["subgroups"]
+
+
+def test_a_fusion_that_is_one_of_its_members_is_explained(study: Path, tmp_path: Path) -> None:
+    fusion = {"method": "weighted", "fitted": True, "weights": {"cnn": 1e-17, "mlp": 1.0}}
+    write_json(tmp_path / "blend.json", fusion)
+    page = write_report(study, tmp_path, fusions=tmp_path / "blend.json")
+    said = "The fusion blend gives all its weight to mlp"
+    assert page.count(said) == 2, "below the models and below the fusions"
+    write_json(tmp_path / "blend.json", fusion | {"weights": {"cnn": 0.5, "mlp": 0.5}})
+    assert "all its weight" not in write_report(study, tmp_path, fusions=tmp_path / "blend.json")
+
+
+def test_comparisons_of_the_selected_model_come_first_and_are_its_auroc_minus_the_other(
+    study: Path, tmp_path: Path
+) -> None:
+    content = read_json(study / "comparisons.json")
+    pair = content["pairs"][0] | {"difference": {"value": 0.1, "low": -0.05, "high": 0.2}}
+    listed = [("mlp", "bayes", 0.001), ("mlp", "cnn", 0.04), ("cnn", "bayes", 0.03)]
+    p = pair["bootstrap"]
+    pairs = [pair | {"first": a, "second": b, "bootstrap": p | {"p_holm": value}} for a, b, value in listed]
+    write_json(tmp_path / "comparisons.json", content | {"pairs": pairs})
+    changed = {"comparisons": tmp_path / "comparisons.json", "selected_model": study / "selected_model.json"}
+    page = write_report(study, tmp_path, **changed)
+    lines = (tmp_path / "tables" / "comparisons.csv").read_text().splitlines()[1:]
+    assert [",".join(line.split(",")[:5]) for line in lines] == [
+        "cnn,bayes,0.1,-0.05,0.2",
+        "cnn,mlp,-0.1,-0.2,0.05",
+        "mlp,bayes,0.1,-0.05,0.2",
+    ]
+    assert "significantly higher than that of 1 of the 2 other models, and significantly lower than that of 1." in page
+    assert "those of the selected model first" in page and "[-0.200, +0.050]" in page
+
+
+def test_the_navigation_has_few_parts_and_every_section_once_in_the_order_of_the_page(
+    study: Path, tmp_path: Path
+) -> None:
+    listed = [place for places in PARTS.values() for place in places]
+    texts = [(TEMPLATES / f"{name}.html.j2").read_text() for name in ("results", "data", "models", "checklists")]
+    assert listed == re.findall(r'<section id="([^"]+)">', "".join(texts)) and len(PARTS) <= 8
+    page = write_report(study, tmp_path)
+    bar = re.findall(r"<nav .*?</nav>", page, re.S)[0]
+    assert re.findall(r'href="#([^"]+)"', bar) == re.findall(r'<section id="([^"]+)">', page)
+    parts = re.findall(r"<summary>(.*?)</summary>", bar)
+    assert parts == [part for part, places in PARTS.items() if any(f'href="#{place}"' in bar for place in places)]
+
+
 @pytest.mark.parametrize(("melanomas", "patients", "warned"), [(19, 30, True), (20, 19, True), (20, 20, False)])
 def test_a_small_test_set_has_a_warning(
     study: Path, tmp_path: Path, melanomas: int, patients: int, warned: bool
@@ -359,4 +437,5 @@ def test_the_report_has_trials_seeds_robustness_and_the_accesses_to_the_test_set
     assert '<section id="robustness">' in page and "At severity 3" in page and "color cast" in page
     assert "3 tuning trials" in page and "0.8123" in page and "0.810, none" in page
     assert "read 3 times since 2030-01-01, for 2 configurations" in page and warning not in page
+    assert "For 2 configurations. If one was chosen by its test result, that result is too good." in page
     assert warning in write_report(study, tmp_path, **changed, study=tmp_path / "few.yaml")

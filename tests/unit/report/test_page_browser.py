@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import write_report as script
 from finished_study import report_options
 from in_process import call
-from melanoma.common.files import read_json, read_yaml, write_yaml
+from melanoma.common.files import read_json, read_yaml, write_json, write_yaml
 from melanoma.stats.metrics import confusion
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -27,10 +27,19 @@ WIDE, PHONE, PAPER = 1440, 390, 703
 
 @pytest.fixture(scope="module")
 def report(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a report, with its tables."""
+    """The folder of a report, with its tables, among them subgroups and a long table of comparisons."""
     folder = tmp_path_factory.mktemp("report")
-    selected = {"selected_model": study / "selected_model.json"}
-    call(script, *report_options(study, **selected), "--tables", folder / "tables", "--output", folder / "report.html")
+    metrics, comparisons = (read_json(study / f"{name}.json") for name in ("metrics", "comparisons"))
+    entry = metrics["cnn"]
+    group = entry["calibrated"] | entry["thresholds"]["sensitivity_90"] | entry
+    groups = dict.fromkeys(("head/neck", "lower extremity", "oral/genital", "upper extremity"), group)
+    kinds = {"site": {"groups": groups, "heterogeneity": {"auroc": {"p_holm": 0.5}}}}
+    entry["subgroups"] = {"rule": "sensitivity_90", "scale": "calibrated", "kinds": kinds}
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "comparisons.json", comparisons | {"pairs": comparisons["pairs"] * 30})
+    changed = {name: folder / f"{name}.json" for name in ("metrics", "comparisons")}
+    changed |= {"selected_model": study / "selected_model.json"}
+    call(script, *report_options(study, **changed), "--tables", folder / "tables", "--output", folder / "report.html")
     return folder
 
 
@@ -92,6 +101,8 @@ def test_a_print_is_legible_from_a_dark_screen_and_has_all_columns(browser: Brow
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     widest = page.evaluate("Math.max(...[...document.querySelectorAll('table')].map((each) => each.scrollWidth))")
     assert background == "rgb(255, 255, 255)" and widest <= PAPER
+    rows = page.locator("#table-comparisons")
+    assert rows.evaluate("(table) => table.parentNode.clientHeight >= table.clientHeight"), "a long table has all rows"
     page.context.close()
 
 
@@ -118,12 +129,17 @@ def test_a_button_sets_the_threshold_that_was_selected_out_of_fold(page: Page, s
     assert [page.locator(f"#{name}").inner_text() for name in ("tp", "fp", "fn", "tn")] == [
         str(cells[name]) for name in ("tp", "fp", "fn", "tn")
     ]
+    area = cells["sensitivity"]
+    reached = f"Its sensitivity on the test set is {area['value']:.2f} [{area['low']:.2f}, {area['high']:.2f}]."
+    said = page.locator("#in-words").inner_text()
+    assert "Youden" in said and reached in said
     ppv = float(page.locator("#ppv").inner_text())
     page.locator("#prevalence").fill("1")
     assert float(page.locator("#ppv").inner_text()) < ppv
     before = page.locator("#at-threshold").inner_text()
     page.locator("#threshold").press("ArrowRight")
     assert page.locator("#at-threshold").inner_text() != before
+    assert "out of fold" not in page.locator("#in-words").inner_text()
 
 
 def test_the_numbers_of_the_page_are_those_of_the_tables_and_of_the_metrics(
@@ -143,6 +159,12 @@ def test_the_numbers_of_the_page_are_those_of_the_tables_and_of_the_metrics(
     assert page.locator("#auroc").inner_text() == f"{metrics['cnn']['auroc']['value']:.2f}"
     found = 100 * metrics["cnn"]["sensitivity_at_90_specificity"]["value"]
     assert page.locator("#found").inner_text() == f"{found:.0f}"
+    entry = metrics["cnn"]
+    validated, cells = entry["validation"]["auroc"]["value"], entry["thresholds"]["sensitivity_90"]
+    assert page.locator("#out-of-fold").inner_text() == f"{validated:.2f}"
+    assert page.locator("#difference").inner_text() == f"{entry['auroc']['value'] - validated:+.3f}"
+    assert page.locator("#reached").inner_text() == f"{100 * cells['sensitivity']['value']:.0f}"
+    assert page.locator("#error-counts b").all_inner_texts() == [str(cells["fn"]), str(cells["fp"])]
     assert r"\begin{tabular}" in (report / "tables" / "models.tex").read_text()
 
 
@@ -159,6 +181,32 @@ def test_a_table_is_sorted_by_mouse_and_keyboard_and_filtered(page: Page) -> Non
     assert [each.inner_text() for each in names.all() if each.is_visible()] == ["mlp"]
     page.get_by_label("Filter rows").first.fill("")
     assert first in names.all_inner_texts()
+
+
+def test_a_table_of_few_rows_is_shown_whole_and_a_long_one_has_a_button(page: Page) -> None:
+    height = "(table) => table.parentNode.scrollHeight - table.parentNode.clientHeight"
+    models, comparisons = page.locator("#table-models"), page.locator("#table-comparisons")
+    assert models.evaluate(height) == 0 and comparisons.evaluate(height) > 0
+    button = page.get_by_role("button", name="Show all 30 rows")
+    button.press("Enter")
+    assert comparisons.evaluate(height) == 0
+    page.get_by_role("button", name="Show fewer rows").click()
+    assert comparisons.evaluate(height) > 0 and button.get_attribute("aria-expanded") == "false"
+
+
+def test_the_table_of_subgroups_is_not_cut(page: Page) -> None:
+    assert page.locator("#table-subgroups").evaluate("(table) => table.scrollWidth <= table.parentNode.clientWidth")
+
+
+def test_the_navigation_opens_by_keyboard_and_leads_to_a_section(page: Page) -> None:
+    part = page.locator("nav summary", has_text="Where it fails")
+    link = page.get_by_role("navigation").get_by_role("link", name="Subgroups")
+    assert not link.is_visible()
+    part.press("Enter")
+    link.press("Enter")
+    assert page.url.endswith("#subgroups")
+    page.locator("nav summary", has_text="Results").press("Enter")
+    assert not link.is_visible(), "one part is open at a time"
 
 
 def test_a_curve_is_read_by_mouse_and_by_keyboard(page: Page) -> None:

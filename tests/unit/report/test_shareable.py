@@ -86,8 +86,10 @@ def test_no_table_has_a_small_count(written: Path) -> None:
     assert "hidden" in {row["training_benign"] for row in shares} | {row["training_melanoma"] for row in shares}
 
 
-def test_a_small_group_is_not_the_rest_of_the_others(written: Path) -> None:
-    torso, palms = rows(written, "subgroups")
+def test_a_small_group_is_not_the_rest_of_the_others(written: Path, study: Path) -> None:
+    whole, torso, palms = rows(written, "subgroups")
+    entry = read_json(study / "metrics.json")["cnn"]
+    assert (whole["n"], whole["melanomas"]) == (str(entry["n"]), str(entry["melanomas"]))
     assert (palms["n"], palms["melanomas"]) == ("<10", "hidden"), "of 17 melanomas, 14 or more are elsewhere"
     assert palms["auroc"] == "" and palms["calibration_slope"] == ""
     assert (torso["n"], torso["melanomas"], torso["sensitivity"]) == ("hidden", "hidden", "")
@@ -105,7 +107,10 @@ def test_a_rate_that_gives_a_small_count_back_is_left_out(written: Path, study: 
     hits = round(17 * read_json(study / "metrics.json")["cnn"]["sensitivity_at_90_specificity"]["value"])
     (cnn,) = [row for row in rows(written, "models") if row["model"] == "cnn"]
     assert 0 < hits < 10 or 0 < 17 - hits < 10, "17 melanomas are always few found or few missed"
-    assert cnn["sensitivity_at_90_specificity"] == "" and ' id="found"' not in (written / "report.html").read_text()
+    page = (written / "report.html").read_text()
+    assert cnn["sensitivity_at_90_specificity"] == "" and ' id="found"' not in page
+    assert any(0 < entries["sensitivity_90"][key] < 10 for key in ("tp", "fp", "fn", "tn"))
+    assert ' id="reached"' not in page and "the sensitivity on the whole test set" not in page
 
 
 def test_counts_of_a_total_are_hidden_together_and_no_total_tells_them() -> None:
@@ -125,11 +130,13 @@ def test_a_curve_has_steps_of_ten_images_of_a_class(seed: int) -> None:
     generator = np.random.default_rng(seed)
     tp, fp = (np.cumsum(generator.integers(0, 4, 60)).tolist() for _ in range(2))
     model = {"threshold": list(range(60)), "tp": tp, "fp": fp, "positives": tp[-1], "rules": {"a": 59, "b": 0}}
+    model["reached"] = {"a": {"value": 0.8, "low": 0.7, "high": 0.9}, "b": {"value": 0.1, "low": 0.0, "high": 0.2}}
     drawn = coarse(model | {"benefit": [1], "decision": {}, "reliability": {"raw": [1]}})
     steps = [(0, 0), *zip(drawn["tp"], drawn["fp"], strict=True)]
     assert len(steps) > 3 and steps[-1] == (tp[-1], fp[-1])
     assert not [1 for one, two in pairwise(steps) for a, b in zip(one, two, strict=True) if 0 < b - a < 10]
-    assert drawn["rules"] == {"a": 59} and drawn["benefit"] == [] and drawn["reliability"] == {}
+    assert drawn["rules"] == {"a": 59} and list(drawn["reached"]) == ["a"]
+    assert drawn["benefit"] == [] and drawn["reliability"] == {}
 
 
 def test_a_single_group_does_not_tell_the_few_others() -> None:

@@ -47,7 +47,7 @@ def test_a_number_has_the_form_of_its_column(cell, column, text):
 
 def test_a_bar_is_placed_on_the_axis_and_stays_on_it():
     assert TABLE.bar(TABLE.rows[0]) == {"low": 80.0, "value": 97.53, "high": 100.0}
-    assert TABLE.bar(TABLE.rows[1]) is None
+    assert TABLE.bar(TABLE.rows[1]) is None and TABLE.bar(["e", "too few", 1]) is None
     low = {"value": 0.6, "low": 0.2, "high": 0.7}
     assert TABLE.bar(["d", low, 1]) == {"low": 0.0, "value": 20.0, "high": 40.0}
 

@@ -1,11 +1,19 @@
 """Training is kept away from the patients, lesions, files and photographs of external tests."""
 
+from pathlib import Path
+
+import cv2
 import pandas as pd
 import pytest
 
+from melanoma.config.data import Data
+from melanoma.data.catalog import build_catalog
+from melanoma.images.near_duplicates import find
+from melanoma.images.thumbnails import read_thumbnails
 from melanoma.split.assign import Split, split_images
 from melanoma.split.external import external_images, keep_away, study_images
 from melanoma.split.leakage import Tables, check
+from real_data import real_data
 from simulated_split import SETTINGS, catalog
 
 NO_PAIRS = pd.DataFrame({"first": [], "second": [], "verdict": []}, dtype="str")
@@ -60,6 +68,48 @@ def test_a_planted_patient_and_20_near_duplicates_leave_training_and_are_named(i
     expected = dict.fromkeys(near, f"near-duplicate or listed duplicate in {CLINIC}")
     assert reasons(found) == expected | dict.fromkeys(ofpatient, f"patient of {CLINIC}")
     assert not {*near, *ofpatient} & {*found.images["image"]}
+
+
+def real_catalog(folder: Path, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the catalog of a study of the table real and of external tests, without images."""
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    sources = [{"name": name, "table": f"{folder}/{name}.csv", "images": None} for name in tables]
+    roles = [{} if source["name"] == "real" else {"role": "test"} for source in sources]
+    found, _ = build_catalog(Data(sources=[source | role for source, role in zip(sources, roles, strict=True)]))
+    return found.assign(row=found.index)
+
+
+def copied_files(folder: Path, files: list[Path]) -> list[Path]:
+    """Write cropped, smaller, mirrored copies of photographs, encoded again."""
+    for file in files:
+        small = cv2.resize(cv2.imread(str(file))[20:, :-20], None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(folder / f"COPY_{file.name}"), small[:, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70])
+    return [folder / f"COPY_{file.name}" for file in files]
+
+
+@pytest.mark.real_data
+def test_a_real_patient_and_20_real_photographs_of_an_external_test_leave_training_and_are_named(tmp_path):
+    subset, official = (pd.read_csv(real_data(f"isic2020-{name}/train.csv")) for name in ("subset", "tables"))
+    new = official[~official["image_name"].isin(subset["image_name"])]
+    study = real_catalog(tmp_path, {"real": subset})
+    near = alone(study, 20)
+    train = split(study).images.query("part == 'train'")
+    patient = train.loc[~train["image"].isin(near) & train["patient"].isin(new["patient_id"]), "patient"].iloc[0]
+    copies = subset[subset["image_name"].isin(near)].copy()
+    copies[["image_name", "patient_id"]] = "COPY_" + copies[["image_name", "patient_id"]]
+    strangers = new[~new["patient_id"].isin(subset["patient_id"])].head(300)
+    clinic = pd.concat([strangers, new[new["patient_id"] == patient], copies])
+    images = real_catalog(tmp_path, {"real": subset, "clinic": clinic})
+    unrelated = train.loc[~train["image"].isin(near), "image"].head(20)
+    originals = [real_data(f"isic2020-subset/jpeg/train/{name}.jpg") for name in [*near, *unrelated]]
+    files = [*originals, *copied_files(tmp_path, originals[:20])]
+    pairs_found = find([file.stem for file in files], read_thumbnails(files, 10**8, 1), 1)
+    result = away(images, pairs_found.rename(columns={"image_a": "first", "image_b": "second"}))
+    expected = dict.fromkeys(near, f"near-duplicate or listed duplicate in {CLINIC}")
+    of_patient = train.loc[train["patient"] == patient, "image"]
+    assert reasons(result) == expected | dict.fromkeys(of_patient, f"patient of {CLINIC}")
+    assert set(result.images["image"]) == set(study["image"]) - set(near) - set(of_patient)
 
 
 def test_all_other_images_keep_their_place_and_the_internal_test_loses_none(images):

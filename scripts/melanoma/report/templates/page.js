@@ -32,6 +32,16 @@
         rows.append(...[...rows.children].sort(order));
       });
     });
+    const holder = table.parentNode;
+    if (holder.classList.contains("tall")) {
+      const button = element("button", { type: "button", "aria-expanded": "false", "aria-controls": table.id }, `Show all ${rows.children.length} rows`);
+      button.addEventListener("click", () => {
+        const tall = holder.classList.toggle("tall");
+        button.setAttribute("aria-expanded", !tall);
+        button.textContent = tall ? `Show all ${rows.children.length} rows` : "Show fewer rows";
+      });
+      holder.after(element("div", { class: "controls" }, button));
+    }
     if (!table.dataset.searched) return;
     const field = element("input", { type: "search", "aria-controls": table.id });
     const count = element("span", { role: "status" });
@@ -45,7 +55,7 @@
       }
       count.textContent = words.length ? `${shown} of ${rows.children.length} rows` : "";
     });
-    table.parentNode.before(element("div", { class: "controls" }, element("label", {}, "Filter rows ", field), count));
+    holder.before(element("div", { class: "controls" }, element("label", {}, "Filter rows ", field), count));
   }
 
   // Charts: lines with bands in SVG. The nearest point is read out under the mouse, or with the arrow keys.
@@ -225,7 +235,11 @@
       for (const [id, value] of Object.entries({ tp, fp, fn, tn })) put(id, value, value.toLocaleString("en-US"));
       put("needed", 1 / ppv, ppv > 0 ? fixed(1 / ppv, 1) : "undefined");
       const found = Math.round(100 * sensitivity), alarms = Math.round(100 * (1 - specificity));
-      one("#in-words").textContent = `Of 100 melanomas, ${found} are found and ${100 - found} are missed. Of 100 benign lesions, ${alarms} are called melanoma.`;
+      const rules = Object.keys(model.rules).filter((rule) => model.rules[rule] === threshold), reached = model.reached[rules[0]];
+      const interval = reached && reached.low !== null ? ` [${fixed(reached.low)}, ${fixed(reached.high)}]` : "";
+      const names = rules.map((rule) => data.rules[rule]).join(", ");
+      const selected = names && ` This threshold was selected out of fold (${names}). Its sensitivity on the test set is ${fixed(sensitivity)}${interval}.`;
+      one("#in-words").textContent = `Of 100 melanomas, ${found} are found and ${100 - found} are missed. Of 100 benign lesions, ${alarms} are called melanoma.${selected}`;
       slider.setAttribute("aria-valuetext", `threshold ${threshold.toPrecision(3)}, sensitivity ${fixed(sensitivity)}, specificity ${fixed(specificity)}`);
     };
     const move = (threshold) => {
@@ -244,8 +258,8 @@
         button.addEventListener("click", () => move(threshold));
         return button;
       }));
-      const first = Object.entries(at.model.rules).find(([rule]) => rule.startsWith("sensitivity"));
-      move(first ? first[1] : at.model.threshold[Math.floor(at.model.threshold.length / 2)]);
+      const first = at.model.rules[data.rule];
+      move(first ?? at.model.threshold[Math.floor(at.model.threshold.length / 2)]);
     };
     let waiting = 0;
     slider.addEventListener("input", () => {

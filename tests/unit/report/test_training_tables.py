@@ -1,11 +1,11 @@
-"""The costs are sums of Snakemake's benchmark files."""
+"""The costs are sums of Snakemake's benchmark files. A fusion that is one of its members is named."""
 
 from pathlib import Path
 
 import pytest
 
 from melanoma.config.study import resolve
-from melanoma.report.costs import costs, gpus
+from melanoma.report.training_tables import copies, costs, gpus
 from minimal_config import with_
 
 
@@ -25,6 +25,21 @@ def test_jobs_are_summed_by_kind_and_trainings_count_their_gpus(tmp_path: Path) 
     assert rows["train"] == pytest.approx([2, 3, 1.5, 6, 300])
     assert rows["evaluate"] == pytest.approx([1, 0.1, 0.05, 0, 50])
     assert rows["all"] == pytest.approx([3, 3.1, 1.55, 6, 300])
+
+
+@pytest.mark.parametrize(
+    ("method", "weights", "copied"),
+    [
+        ("weighted", {"cnn": 3.6e-17, "joint": 1.0, "mlp": 0.0}, {"blend": "joint"}),
+        ("weighted", {"cnn": 0.01, "joint": 0.99}, {}),
+        ("logistic", {"logit cnn": 0.0, "age": 0.7}, {}),
+        ("gradient_boosting", {}, {}),
+    ],
+)
+def test_a_fusion_with_all_weight_on_one_member_is_a_copy_of_it(
+    method: str, weights: dict[str, float], copied: dict[str, str]
+) -> None:
+    assert copies({"blend": {"method": method, "weights": weights}}) == copied
 
 
 def test_without_benchmarks_there_are_no_costs(tmp_path: Path) -> None:
