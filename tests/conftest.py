@@ -1,11 +1,12 @@
 """Settings that every test shares."""
 
 import os
+import shutil
 
 import pytest
 from hypothesis import settings
 
-from workflow import LABELS, TINY_EXTERNAL, clone, failing, snakemake, unreadable
+from workflow import LABELS, TINY_EXTERNAL, USER, clone, failing, planted_user, snakemake, unreadable
 
 # Tests run side by side, one on each core: more threads than one would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,16 +20,25 @@ settings.load_profile("workflow in CI" if "CI" in os.environ else "workflow")
 
 @pytest.fixture(scope="session")
 def blind(tmp_path_factory):
-    """A clone in which the tiny study has run as far as it can while nobody can read the labels of the test."""
-    folder = clone(tmp_path_factory.mktemp("finished"))
-    snakemake(folder, LABELS, "--cores", 2, *TINY_EXTERNAL)
-    with unreadable(folder / LABELS):
-        return folder, failing(folder, "--cores", 2, "--keep-going", *TINY_EXTERNAL)
+    """A clone in the home of USER in which the tiny study has run as far as it can without the labels of the test."""
+    folder = tmp_path_factory.mktemp(USER) / "project"
+    folder.mkdir()
+    with planted_user(folder.parent):
+        snakemake(clone(folder), LABELS, "--cores", 2, *TINY_EXTERNAL)
+        with unreadable(folder / LABELS):
+            return folder, failing(folder, "--cores", 2, "--keep-going", *TINY_EXTERNAL)
 
 
 @pytest.fixture(scope="session")
 def finished(blind):
-    """A clone in which the tiny study has run to its report."""
+    """A clone in which the tiny study has run to its report, and what was printed. No test changes it."""
     folder, _ = blind
-    printed = snakemake(folder, "--cores", 2, *TINY_EXTERNAL)
+    with planted_user(folder.parent):
+        printed = snakemake(folder, "--cores", 2, *TINY_EXTERNAL)
     return folder, printed
+
+
+@pytest.fixture
+def finished_copy(finished, tmp_path):
+    """A copy of the finished study, for a test that changes it."""
+    return shutil.copytree(finished[0], tmp_path / "copy", symlinks=True)

@@ -27,13 +27,15 @@ from on_cluster import (
 from workflow import clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("grid_engine"), pytest.mark.usefixtures("grid_engine")]
+# Waits less for files that are on the same disk, and looks more often at jobs that are few.
 QUICK = ("--latency-wait", 20)
+OFTEN = ("--seconds-between-status-checks", 3)
 HERE = Path(__file__).parent
 STATE = Path(os.environ.get("SGE_STATE", "/tmp/sge-local"))
 
 
 def started(folder: Path, models: list[str], *options: object) -> Snakemake:
-    return training(folder, models, *QUICK, *options, profile="hoffman2")
+    return training(folder, models, *QUICK, *OFTEN, *options, profile="hoffman2")
 
 
 def numbers(folder: Path, model: str) -> list[str]:

@@ -32,8 +32,8 @@ STATE = Path(os.environ.get("SLURM_ROOT", "/tmp/slurm-local"))
 QUICK = ("--slurm-init-seconds-before-status-checks", 5, "--latency-wait", 20)
 
 
-def started(folder: Path, models: list[str], *options: object) -> Snakemake:
-    return training(folder, models, *QUICK, *options, profile="slurm")
+def started(folder: Path, models: list[str], *options: object, steady: bool = True) -> Snakemake:
+    return training(folder, models, *QUICK, *options, profile="slurm", steady=steady)
 
 
 def numbers(run: Snakemake, model: str) -> list[str]:
@@ -56,7 +56,7 @@ def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(de
     """With the code in one folder and the run in another, as in a home folder and on scratch."""
     code, scratch = tmp_path / "code", tmp_path / "scratch"
     code.mkdir()
-    run = Snakemake(clone(code), "--directory", scratch, *QUICK, profile="slurm")
+    run = Snakemake(clone(code), "--directory", scratch, *QUICK, profile="slurm", steady=True)
     assert "report.html" in run.succeeded(1400)
     assert_same_study(scratch, demo)
     assert not (code / "results").exists()
@@ -83,7 +83,7 @@ def test_a_time_limit_a_cancelling_and_a_requeueing_end_in_the_same_bits(referen
 
 @pytest.mark.timeout(300)
 def test_a_cancelled_job_is_submitted_again_where_only_the_accounting_knows_of_it(reference, project):
-    run = started(project, ["cancelled"], "--slurm-status-command", "sacct")
+    run = started(project, ["cancelled"], "--slurm-status-command", "sacct", steady=False)
     wait_until_it_trains(project, "cancelled")
     called("scancel", job(run, "cancelled"))
     run.succeeded(240)

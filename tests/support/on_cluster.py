@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 
 from melanoma.config.facts import training_name
 from melanoma.config.study import resolve
+from project import ROOT
 from workflow import SNAKEMAKE, clone
 
 TINY = "tests/studies/tiny.yaml"
@@ -109,13 +111,17 @@ def copied(prepared: Path, folder: Path) -> Path:
 
 
 class Snakemake:
-    """One run of snakemake in a folder, as from a shell without an activated environment, its output kept in a file."""
+    """One run of snakemake in a folder, as from a shell without an activated environment, its output kept in a file.
 
-    def __init__(self, folder: Path, *options: object, profile: str | None = None) -> None:
+    A `steady` one looks at Slurm's jobs at equal intervals.
+    """
+
+    def __init__(self, folder: Path, *options: object, profile: str | None = None, steady: bool = False) -> None:
         self.folder = folder
         self.file = folder / f"snakemake-{time.monotonic_ns()}.txt"
         path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if Path(p) != SNAKEMAKE.parent)
-        command = [str(SNAKEMAKE), *map(str, options), *(("--profile", profile) if profile else ())]
+        program = [sys.executable, str(ROOT / "tests/support/steady_slurm.py")] if steady else [str(SNAKEMAKE)]
+        command = [*program, *map(str, options), *(("--profile", profile) if profile else ())]
         with self.file.open("w") as output:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=os.environ | {"PATH": path}, stdout=output, stderr=subprocess.STDOUT
@@ -148,9 +154,10 @@ class Snakemake:
         self.process.wait()
 
 
-def training(folder: Path, models: list[str], *options: object, profile: str) -> Snakemake:
+def training(folder: Path, models: list[str], *options: object, profile: str, steady: bool = False) -> Snakemake:
     """Start Snakemake on these models of the faults study."""
-    return Snakemake(folder, *weights(folder, *models), "--configfile", FAULTS, *options, profile=profile)
+    targets = (*weights(folder, *models), "--configfile", FAULTS)
+    return Snakemake(folder, *targets, *options, profile=profile, steady=steady)
 
 
 def called(*command: object) -> str:

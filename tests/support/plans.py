@@ -1,8 +1,10 @@
-"""Dry runs of Snakemake in forks of one process that has imported slow libraries: each saves a second or two.
+"""Dry runs of Snakemake in forks of one process that has imported slow libraries and parsed the code: quick ones.
 
 The process ends with the tests that started it. It imports nothing of Snakemake and of the workflow: a fork does that.
 """
 
+import ast
+import gc
 import json
 import os
 import subprocess
@@ -39,11 +41,21 @@ def _serve() -> None:
     sys.path[0] = str(Path(sys.executable).parent)  # as for the command `snakemake`
     for name in IMPORTS:
         __import__(name)
+    _keep_trees()
     for line in sys.stdin:
         child = os.fork()
         if not child:
             _run(**json.loads(line))
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _keep_trees() -> None:
+    """Let forks have the syntax trees of the project's modules by their text: each plan would parse all of them."""
+    parse = ast.parse
+    texts = (path.read_text() for path in Path(__file__).parents[2].glob("scripts/**/*.py"))
+    trees = {text: parse(text) for text in texts}
+    ast.parse = lambda source, *arguments, **options: trees.get(source) or parse(source, *arguments, **options)
+    gc.freeze()
 
 
 def _run(folder: str, options: list[str], environment: dict[str, str], output: str) -> None:

@@ -18,7 +18,8 @@ from pathlib import Path
 from project import SCRIPTS
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["melanoma.training.trainer", "imblearn.over_sampling"])
+# Trainings in several processes import torch._dynamo, each of them.
+_server.set_forkserver_preload(["melanoma.training.trainer", "imblearn.over_sampling", "torch._dynamo"])
 
 
 def _start_server() -> None:
@@ -43,11 +44,14 @@ def start(
 
     `environment` is added to its own; writing a file beyond `largest_file` bytes fails, as it does on a full disk.
     """
-    _start_server()
     added = {name: str(value) for name, value in (environment or {}).items()}
-    process = _server.Process(
-        target=_run, args=(script, [str(option) for option in options], added, largest_file, folder)
-    )
+    return fork(_run, script, [str(option) for option in options], added, largest_file, folder)
+
+
+def fork(function: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Start a process that has nothing of this one but `function`, a module's, and `arguments`; return it."""
+    _start_server()
+    process = _server.Process(target=function, args=arguments)
     process.start()
     return process
 

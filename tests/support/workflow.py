@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import yaml
 
 from melanoma.config.study import resolve
@@ -19,6 +20,8 @@ from project import ROOT
 TINY = ("--configfile", "tests/studies/tiny.yaml")
 TINY_EXTERNAL = (*TINY, "tests/studies/tiny_external.yaml")
 LABELS = Path("results/tiny/split/test_labels.parquet")
+# The user in whose home folder the finished study is.
+USER = "gretaplanted"
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 PROJECT = (
     "Snakefile",
@@ -62,6 +65,17 @@ def unreadable(path: Path) -> Iterator[None]:
     finally:
         path.write_bytes(content)
         os.utime(path, ns=(made, made))
+
+
+@contextmanager
+def planted_user(home: Path) -> Iterator[None]:
+    """Be USER with the home folder `home` for as long as it takes; caches of libraries stay where they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")))
+        patch.setenv("HOME", str(home))
+        for name in ("USER", "LOGNAME"):
+            patch.setenv(name, USER)
+        yield
 
 
 def put_kaggle_tables(folder: Path, rows: int = 40) -> None:

@@ -17,6 +17,8 @@ from melanoma.config.study import resolve
 from project import ROOT
 from workflow import clone, snakemake
 
+pytestmark = pytest.mark.xdist_group("launch")  # one worker plans the commands for all tests
+
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory):

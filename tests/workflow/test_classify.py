@@ -12,11 +12,15 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
+import bundle as bundle_script
+import classify as classify_script
 import quick
+from in_process import call
+from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_json
 from melanoma.config.data import Images
 from melanoma.images.shards import prepare_file
-from project import ROOT, SCRIPTS
+from project import ROOT
 
 pytestmark = pytest.mark.xdist_group("finished")
 FOLDERS = {"cnn": "predict", "joint": "predict", "boosting": "predict", "mean": "fuse", "stacked": "fuse"}
@@ -154,18 +158,15 @@ def test_another_prevalence_shifts_every_log_odds_alike(bundles):
 
 
 def test_external_predictions_have_no_bundle_and_a_changed_bundle_is_refused(finished, bundles, tmp_path):
-    script = [sys.executable, str(SCRIPTS / "bundle.py"), "--results", str(finished[0] / "results/tiny")]
-    done = subprocess.run([*script, "--model", "theirs", "--output", tmp_path / "x"], capture_output=True, text=True)
-    assert done.returncode == 1 and "theirs has external predictions and no weights" in done.stderr
-    done = subprocess.run([*script, "--model", "nobody", "--output", tmp_path / "x"], capture_output=True, text=True)
-    assert done.returncode == 1 and "no model nobody. Its models are boosted, boosting, cnn" in done.stderr
+    options = ("--results", finished[0] / "results/tiny", "--output", tmp_path / "x", "--model")
+    with pytest.raises(InputError, match="theirs has external predictions and no weights"):
+        call(bundle_script, *options, "theirs")
+    with pytest.raises(InputError, match=r"no model nobody\. Its models are boosted, boosting, cnn"):
+        call(bundle_script, *options, "nobody")
     shutil.copytree(bundles / "cnn", tmp_path / "cnn")
     next((tmp_path / "cnn" / "models" / "cnn").iterdir()).write_bytes(b"other")
-    script = [sys.executable, str(SCRIPTS / "classify.py"), "--bundle", str(tmp_path / "cnn")]
-    done = subprocess.run(
-        [*script, "--output", str(tmp_path / "out.csv"), str(bundles / "images")], capture_output=True, text=True
-    )
-    assert done.returncode == 1 and "the file has changed. Copy the bundle again" in done.stderr
+    with pytest.raises(InputError, match=r"the file has changed\. Copy the bundle again"):
+        call(classify_script, "--bundle", tmp_path / "cnn", "--output", tmp_path / "out.csv", bundles / "images")
 
 
 def test_the_readmes_commands_need_only_the_bundle_and_a_folder_of_images(finished, photographs, tmp_path):

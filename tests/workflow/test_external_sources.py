@@ -1,8 +1,6 @@
 """External sources: never trained on, predicted by the models of the study, evaluated as tests of their own."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -22,7 +20,6 @@ import split_study
 from in_process import call
 from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, write_yaml
-from project import SCRIPTS
 
 pytestmark = pytest.mark.xdist_group("finished")
 MODELS = {"cnn", "joint", "logistic", "boosting", "mean", "stacked", "stacked_without_context", "boosted"}
@@ -138,10 +135,9 @@ def test_a_bundle_is_not_evaluated_on_a_file_without_images(results, tmp_path):
     quick.run("bundle", "--results", results, "--model", "logistic", "--output", tmp_path / "bundle")
     table = str(results / "demo/clinic/train.csv")
     write_yaml(tmp_path / "data.yaml", {"data": {"sources": [{"name": "a", "table": table, "images": None}]}})
-    command = [sys.executable, str(SCRIPTS / "evaluate_bundle.py"), "--bundle", str(tmp_path / "bundle")]
-    command += ["--configfile", str(tmp_path / "data.yaml"), "--output", str(tmp_path / "x.json")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "sources without images: a" in done.stderr
+    options = ("--bundle", tmp_path / "bundle", "--configfile", tmp_path / "data.yaml", "--output", tmp_path / "x.json")
+    with pytest.raises(InputError, match="sources without images: a"):
+        call(evaluate_bundle, *options)
 
 
 @pytest.fixture(scope="module")

@@ -60,17 +60,15 @@ def jobs_in(folder: Path) -> list[psutil.Process]:
 
 
 @pytest.fixture
-def untrained(finished, tmp_path):
+def untrained(finished_copy):
     """A finished study that lacks one training, its weights, and the content that these must have."""
-    folder = tmp_path / "untrained"
-    shutil.copytree(finished[0], folder, symlinks=True)
-    weights = min(folder.glob("results/tiny/train/baseline_cnn-*/fold-0/weights.safetensors"))
+    weights = min(finished_copy.glob("results/tiny/train/baseline_cnn-*/fold-0/weights.safetensors"))
     content = weights.read_bytes()
     shutil.rmtree(weights.parent)
-    return folder, weights, content
+    return finished_copy, weights, content
 
 
-def test_a_training_whose_snakemake_was_killed_goes_on_by_the_same_command(untrained):
+def test_a_training_whose_snakemake_was_killed_ends_and_goes_on_by_the_same_command(untrained):
     folder, weights, content = untrained
     target = weights.relative_to(folder)
     log = folder / "logs/tiny" / target.relative_to("results/tiny").parent.with_suffix(".log")
@@ -78,22 +76,16 @@ def test_a_training_whose_snakemake_was_killed_goes_on_by_the_same_command(untra
     first = started(folder, target, *LOCAL, *TINY_EXTERNAL)
     while not log.exists():
         time.sleep(0.05)
+    orphans = jobs_in(folder)
+    assert orphans
     killed(first)
     printed = snakemake(folder, target, *LOCAL, *TINY_EXTERNAL)
+    assert not psutil.wait_procs(orphans, timeout=120)[1]
     assert re.search(
         rf"A Snakemake was killed here \(\S+ process {first.pid} since \S+\). Its lock is removed", printed
     )
     assert weights.read_bytes() == content
     assert not (weights.parent / "resume").exists() and not list((folder / ".snakemake/locks").glob("*"))
-
-
-def test_the_jobs_of_a_killed_snakemake_end(untrained):
-    folder, weights, _ = untrained
-    first = started(folder, weights.relative_to(folder), *LOCAL, *TINY_EXTERNAL)
-    while not (orphans := jobs_in(folder)):
-        time.sleep(0.05)
-    killed(first)
-    assert not psutil.wait_procs(orphans, timeout=120)[1]
 
 
 def test_a_folder_in_which_a_snakemake_runs_is_refused_by_its_name(untrained):

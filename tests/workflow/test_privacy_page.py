@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from project import ROOT
-from workflow import TINY, clone, snakemake
+from workflow import USER
 
 PAGE = (ROOT / "docs" / "privacy.md").read_text()
-USER = "gretaplanted"
 
 
 def kinds(heading: str) -> list[re.Pattern[str]]:
@@ -41,16 +40,12 @@ def test_a_new_kind_of_file_is_not_on_the_page(tmp_path):
     assert unknown(tmp_path, "`results/<study>/`") == ["patients.parquet", "predict/cnn.csv"]
 
 
-def test_neither_logs_nor_records_have_the_user_or_the_home_folder(tmp_path, monkeypatch):
+@pytest.mark.xdist_group("finished")
+def test_neither_logs_nor_records_have_the_user_or_the_home_folder(finished):
     """The project is in the home folder, so each full path would show it."""
-    home = tmp_path / USER
-    monkeypatch.setenv("HOME", str(home))
-    for name in ("USER", "LOGNAME"):
-        monkeypatch.setenv(name, USER)
-    home.mkdir()
-    project = clone(home)
-    snakemake(project, "results/tiny/demo/drawn/train.csv", "--cores", 2, *TINY)
+    project, _ = finished
+    assert USER in project.parts[-2]
     files = [path for name in ("results", "logs") for path in (project / name).rglob("*") if path.is_file()]
     names = {path.name for path in files}
-    assert {"record.json", "plan.json", "drawn.log", "drawn.tsv"} <= names
+    assert {"record.json", "plan.json", "drawn.log", "drawn.tsv", "report.html"} <= names
     assert [path for path in files if USER.encode() in path.read_bytes()] == []

@@ -43,7 +43,7 @@ def test_each_job_is_one_line_with_its_log_and_snakemakes_log_has_the_rest(tmp_p
     assert "rule build_catalog:" in log.read_text() and "Finished jobid" in log.read_text()
 
 
-def test_a_failed_job_is_shown_with_its_message_and_its_log(tmp_path):
+def test_a_failed_job_is_shown_with_its_message_and_the_log_where_a_profile_asks_for_it(tmp_path):
     folder = clone(tmp_path)
     (folder / "tests/studies/theirs.csv").write_text("image_name,prob\nunknown,0.5\n")
     code, lines = shown(folder, "results/tiny/predict/theirs.parquet")
@@ -53,10 +53,6 @@ def test_a_failed_job_is_shown_with_its_message_and_its_log(tmp_path):
     assert any(line.startswith("logs/tiny/import_predictions/theirs.log: tests/studies/theirs.csv") for line in lines)
     assert not any("Traceback" in line for line in lines) and max(map(len, lines)) < 400
 
-
-def test_the_log_of_a_failed_job_is_shown_where_a_profile_asks_for_it(tmp_path):
-    folder = clone(tmp_path)
-    (folder / "tests/studies/theirs.csv").write_text("image_name,prob\nunknown,0.5\n")
     code, lines = shown(folder, "results/tiny/predict/theirs.parquet", "--show-failed-logs")
     assert code == 1 and not any("Traceback" in line for line in lines)
     start = lines.index("Logfile logs/tiny/import_predictions/theirs.log:")

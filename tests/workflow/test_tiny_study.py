@@ -141,16 +141,15 @@ def test_without_test_labels_only_the_evaluation_fails(blind):
 
 
 @on_finished
-def test_figures_and_report_need_no_test_labels(finished):
-    folder, _ = finished
-    with unreadable(folder / LABELS):
-        printed = snakemake(folder, "--cores", 2, *TINY_EXTERNAL, "--forcerun", "plot_evaluation", "plot_data")
+def test_figures_and_report_need_no_test_labels(finished_copy):
+    with unreadable(finished_copy / LABELS):
+        printed = snakemake(finished_copy, "--cores", 2, *TINY_EXTERNAL, "--forcerun", "plot_evaluation", "plot_data")
     assert finished_rules(printed) == {"plot_evaluation", "plot_data", "write_report", "all"}
 
 
 @on_finished
-def test_every_access_to_test_labels_is_in_the_log_and_none_is_lost_by_a_rerun(finished):
-    folder, _ = finished
+def test_every_access_to_test_labels_is_in_the_log_and_none_is_lost_by_a_rerun(finished_copy):
+    folder = finished_copy
     path = folder / "results/tiny/test_access_log.jsonl"
     before = path.read_bytes()
     entries = [json.loads(line) for line in before.splitlines()]

@@ -1,5 +1,6 @@
 """Image stores are written, merged, read and drawn on a file system that refuses every lock."""
 
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,14 @@ from small_store import SETTINGS, build, catalog
 REFUSALS = {"ENOLCK": 37, "ENOTSUPP": 524}
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 SHARDS = [f"shard-{shard}" for shard in range(2)]
+# One Python for all scripts: each would import the same libraries.
+ONE_AFTER_THE_OTHER = """
+import json, runpy, sys
+from pathlib import Path
+for sys.argv in json.loads(sys.argv[1]):
+    sys.path[0] = str(Path(sys.argv[0]).parent)
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 Python = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -77,9 +86,10 @@ def test_a_store_is_written_joined_read_and_drawn_without_a_lock(python: Python,
     write_yaml(tmp_path / "images.yaml", SETTINGS.dump())
     tiny.write_recipe(tmp_path / "cnn.yaml")
 
-    def run(script: str, *options: object) -> None:
-        done = python(ROOT / "scripts" / f"{script}.py", *options)
-        assert done.returncode == 0, done.stderr
+    scripts: list[list[str]] = []
+
+    def add(script: str, *options: object) -> None:
+        scripts.append([str(ROOT / "scripts" / f"{script}.py"), *map(str, options)])
 
     for number, shard in enumerate(SHARDS):
         options = (
@@ -92,14 +102,16 @@ def test_a_store_is_written_joined_read_and_drawn_without_a_lock(python: Python,
             "--shards",
             len(SHARDS),
         )
-        run("prepare_shard", *options, "--output", f"{shard}.h5", "--quality", f"{shard}.parquet")
+        add("prepare_shard", *options, "--output", f"{shard}.h5", "--quality", f"{shard}.parquet")
     shards = ("--shards", *(f"{shard}.h5" for shard in SHARDS))
     qualities = ("--qualities", *(f"{shard}.parquet" for shard in SHARDS))
     files = ("--output", "images.h5", "--quality", "quality.parquet", "--shard-count", "shards.txt")
-    run("merge_shards", *shards, *qualities, *files)
+    add("merge_shards", *shards, *qualities, *files)
     common = ("--train", "train.parquet", "--images", "images.h5", "--output", ".")
-    run("plot", "data", *common, "--audit", "audit.json")
-    run("plot", "training", *common, "--histories", "cnn:fold-0=history.csv", "--recipes", "cnn=cnn.yaml")
+    add("plot", "data", *common, "--audit", "audit.json")
+    add("plot", "training", *common, "--histories", "cnn:fold-0=history.csv", "--recipes", "cnn=cnn.yaml")
+    done = python("-c", ONE_AFTER_THE_OTHER, json.dumps(scripts))
+    assert done.returncode == 0, done.stderr
 
     elsewhere = ImageStore(build(tmp_path / "elsewhere", table, len(SHARDS)))
     np.testing.assert_array_equal(ImageStore(tmp_path / "images.h5").read(range(10)), elsewhere.read(range(10)))

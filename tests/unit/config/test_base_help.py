@@ -1,14 +1,13 @@
 """An option that a script and a study share has one description."""
 
-import subprocess
-import sys
+import argparse
+from importlib import import_module
 
 import pytest
 
 from melanoma.config.base import help_text
 from melanoma.config.data import Download, Images
 from melanoma.config.recipe import Recipe, Resources
-from project import SCRIPTS
 
 SHARED = {
     "fetch": [(Download, "url"), (Download, "bytes"), (Download, "sha256"), (Download, "unzip")],
@@ -20,7 +19,8 @@ SHARED = {
 
 @pytest.mark.parametrize("script", SHARED)
 def test_the_help_of_a_script_has_the_description_of_the_option(script: str) -> None:
-    shown = subprocess.run([sys.executable, SCRIPTS / f"{script}.py", "--help"], capture_output=True, text=True)
-    words = " ".join(shown.stdout.split())
+    parser = argparse.ArgumentParser()
+    import_module(script).describe(parser)
+    words = " ".join(parser.format_help().split())
     for section, name in SHARED[script]:
         assert help_text(section, name) in words

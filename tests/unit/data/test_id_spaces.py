@@ -40,22 +40,34 @@ def clinic(patients: list[Any], letter: str = "A", sex: str | None = None, **col
     return table.assign(sex=sex) if sex else table
 
 
-def test_certain_respellings_of_500_tables_never_change_the_groups(tmp_path: Path) -> None:
+def respelled_tables(folder: Path, count: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]], pd.DataFrame]:
+    """Return sources of random tables, the same with respelled names and ids, and the ids that both must have."""
     random = np.random.default_rng(0)
-    plain, respelled = [], []
-    for number in range(500):
-        count = int(random.integers(2, 9))
-        ids = random.integers(1, 10, (2, count)).astype(str)
-        table = clinic(list(ids[0]), f"{number}-", lesion=list(ids[1]))
+    plain, respelled, ids = [], [], []
+    for number in range(count):
+        drawn = random.integers(1, 10, (2, int(random.integers(2, 9)))).astype(str)
+        table = clinic(list(drawn[0]), f"{number}-", lesion=list(drawn[1]))
         other = table.assign(image=[f"x/{name}.jpg" if random.random() < 0.5 else name for name in table["image"]])
         for kind in ("patient", "lesion"):
             other[kind] = [CERTAIN[random.integers(len(CERTAIN))](text) for text in table[kind]]
-        plain.append(source(tmp_path, table, f"s{number}", ids="source"))
-        respelled.append(source(tmp_path, other, f"s{number}_", ids="source") | {"name": f"s{number}"})
-    one, two = build(*plain)[0], build(*respelled)[0]
-    pd.testing.assert_frame_equal(one, two)
-    groups = [group_images(each, ("patient", "lesion"), NO_PAIRS) for each in (one, two)]
+        plain.append(source(folder, table, f"s{number}", ids="source"))
+        respelled.append(source(folder, other, f"s{number}_", ids="source") | {"name": f"s{number}"})
+        ids.append(table.assign(patient=f"s{number}:" + table["patient"], lesion=f"s{number}:" + table["lesion"]))
+    return plain, respelled, pd.concat(ids, ignore_index=True)
+
+
+def test_certain_respellings_of_500_tables_never_change_the_groups(tmp_path: Path) -> None:
+    _, respelled, ids = respelled_tables(tmp_path, 500)
+    catalog = build(*respelled)[0]
+    for column in ("image", "patient", "lesion"):
+        assert catalog[column].tolist() == ids[column].tolist()
+    groups = [group_images(each, ("patient", "lesion"), NO_PAIRS) for each in (catalog, catalog.assign(**ids))]
     np.testing.assert_array_equal(*groups)
+
+
+def test_certain_respellings_change_nothing_else_of_a_catalog(tmp_path: Path) -> None:
+    plain, respelled, _ = respelled_tables(tmp_path, 20)
+    pd.testing.assert_frame_equal(build(*plain)[0], build(*respelled)[0])
 
 
 def doubts(issues: pd.DataFrame) -> pd.DataFrame:

@@ -41,6 +41,10 @@ def catalog_of(files: dict[str, Path]) -> pd.DataFrame:
     return pd.DataFrame({"image": list(files), "file": [str(path) for path in files.values()]})
 
 
+# One worker has the tests of the corpus, so that it is prepared once.
+on_corpus = pytest.mark.xdist_group("corpus")
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, int, Path]:
     """Prepare the corpus in a new process; return the quality table, the peak memory in bytes, and the shard."""
@@ -60,6 +64,7 @@ def test_the_corpus_has_enough_files_that_are_bad() -> None:
     assert sum(outcome is not FINE for _, outcome in CORPUS.values()) >= 40
 
 
+@on_corpus
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_file_has_its_documented_outcome(prepared: tuple[pd.DataFrame, int, Path], name: str) -> None:
     row, outcome = prepared[0].loc[name], CORPUS[name][1]
@@ -72,15 +77,18 @@ def test_a_file_has_its_documented_outcome(prepared: tuple[pd.DataFrame, int, Pa
     assert len(row["sha256"]) == 64 and row["bytes"] == len(CORPUS[name][0])
 
 
+@on_corpus
 def test_what_is_no_file_has_its_documented_outcome(prepared: tuple[pd.DataFrame, int, Path], tmp_path: Path) -> None:
     for name, (_, problem) in write_special(tmp_path).items():
         assert prepared[0].loc[name, "problem"] == problem
 
 
+@on_corpus
 def test_the_whole_corpus_is_prepared_in_less_than_a_gigabyte(prepared: tuple[pd.DataFrame, int, Path]) -> None:
     assert prepared[1] < 10**9
 
 
+@on_corpus
 def test_the_shard_holds_the_readable_images_of_the_corpus(prepared: tuple[pd.DataFrame, int, Path]) -> None:
     quality, _, shard = prepared
     with h5py.File(shard) as file:
