@@ -1,8 +1,6 @@
 """Splits images into test and folds. With method grouped, no patient is in two of them."""
 
-import hashlib
 import math
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,16 +15,15 @@ from melanoma.common.cli import log
 from melanoma.common.errors import InputError, listing
 from melanoma.config.split import Split as SplitSettings
 from melanoma.data.units import unit
+from melanoma.split.balanced_cuts import assign
 from melanoma.split.given import LEFT_OUT, TEST, UNPLACED, predefined, saved
-from melanoma.split.strata import Strata, find_strata
+from melanoma.split.strata import find_strata
 from melanoma.tables.identifiers import image_names
 from melanoma.tables.tables import read_frame, row_name
 
 TEST_COLUMNS = ["row", "image", "patient", "unit", "lesion", "sex", "age", "site", "width", "height", "source"]
 TRAIN_COLUMNS = [*TEST_COLUMNS[:-1], "diagnosis", "source", "target", "fold"]
 EXTRA = -1  # fold of the images that train in every fold
-SMALL = 0.6  # share of the images that are in the strata of small units, which even out the others
-LARGER_FIRST = 1.2  # how much of an excess a stratum makes up for, as a multiple of its share of the images left
 
 
 class Split(NamedTuple):
@@ -135,142 +132,6 @@ def find_units(images: pd.DataFrame, keys: Sequence[str]) -> tuple[NDArray[np.in
         name = (f"{key} " + images[key]).fillna(name)
     unit, names = pd.factorize(name)
     return unit, list(names)
-
-
-class _Stratum(NamedTuple):
-    """The `members` of a stratum in the order of their hashes, and `weight`, their images of class `side`.
-
-    Strata of one `size` class and `side` even out each other's errors. `start`, from 0 to 1, says which image of a unit
-    must be before a cut. It is random, so large units are in test as often as others.
-    """
-
-    members: NDArray[np.int64]
-    weight: NDArray[np.int64]
-    side: int
-    size: int
-    start: float
-
-    def cut(self, goals: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the part of each member: the number of `goals`, in images, that are reached before it."""
-        reached = self.weight.cumsum() - (1 - self.start) * self.weight
-        cut = np.maximum.accumulate(np.searchsorted(reached, goals))
-        return np.searchsorted(cut, np.arange(len(reached)), side="right")
-
-
-def assign(
-    names: Sequence[str], group: NDArray[np.integer], strata: Strata, cuts: Sequence[float], seed: int
-) -> NDArray[np.int64]:
-    """Divide groups of units at `cuts`, which rise from 0 to 1, into parts 0 to len(cuts); return these parts, (g,).
-
-    `names`, `group`, from 0 to g - 1, and `strata` are those of the units. The units of a stratum are in the order of a
-    hash of the seed and their names. Each stratum is cut where its share of images is reached: of images of the rarer
-    class, if its units have any, else of the others. A group of several units is where its unit with the most images
-    is. Then the strata of small units are cut again, so that they make up for what a part has too much.
-
-    So another image or link moves few units: those next to a cut of a stratum, and small ones. A greedy assignment is
-    as even, but each group's place depends on all groups before it.
-    """
-    hashes = np.array([_fraction(f"{seed} {name}") for name in names])
-    counts, share = np.column_stack([strata.rare, strata.common]), np.array(cuts)
-    divided = _divide(strata, counts, hashes, seed)
-    parts = np.empty(len(hashes), np.int64)
-    for stratum in divided:
-        parts[stratum.members] = stratum.cut(share * stratum.weight.sum())
-    by_group = np.lexsort((hashes, -counts.sum(axis=1), group))
-    largest = by_group[np.unique(group[by_group], return_index=True)[1]]
-    parts = np.asarray(parts[largest][group], np.int64)
-    _even_out(parts, _small(divided, np.bincount(group)[group] == 1), counts, strata.stratum[:, 0], share)
-    parts, counts = parts[largest], np.column_stack([np.bincount(group, side) for side in counts.T]).astype(np.int64)
-    for side in (0, 1):
-        _fill_empty(parts, counts[:, side], counts[:, 1 - side], hashes[largest], len(cuts) + 1)
-    return parts
-
-
-def _divide(strata: Strata, counts: NDArray[np.int64], hashes: NDArray[np.float64], seed: int) -> list[_Stratum]:
-    """Return the strata, by size class; in each, those of large units come first."""
-    size, rarer, number = strata.stratum.T
-    order = np.lexsort((hashes, -number, -rarer, size))
-    ends = np.flatnonzero(np.diff(strata.stratum[order], axis=0).any(axis=1)) + 1
-    divided = []
-    for members in np.split(order, ends):
-        kind = strata.stratum[members[0]].tolist()
-        side = int(kind[1] == 0)
-        start = _fraction(f"{seed} stratum {kind}")
-        divided.append(_Stratum(members, counts[members, side], side, kind[0], start))
-    return divided
-
-
-def _small(divided: list[_Stratum], single: NDArray[np.bool_]) -> list[_Stratum]:
-    """Return the strata of the smallest units that have `SMALL` of the images of a size class and side.
-
-    Their members are the units of `single` only, which are groups of their own.
-    """
-    images, smaller = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
-    for stratum in divided:
-        images[stratum.size, stratum.side] += stratum.weight.sum()
-    small = []
-    for stratum in reversed(divided):
-        kind, alone = (stratum.size, stratum.side), single[stratum.members]
-        if smaller[kind] < SMALL * images[kind] and alone.any():
-            small.append(stratum._replace(members=stratum.members[alone], weight=stratum.weight[alone]))
-        smaller[kind] += stratum.weight.sum()
-    return small[::-1]
-
-
-def _even_out(
-    parts: NDArray[np.int64],
-    small: list[_Stratum],
-    counts: NDArray[np.int64],
-    size: NDArray[np.int64],
-    share: NDArray[np.float64],
-) -> None:
-    """Cut the strata `small` again, so that they make up for the excess of all others.
-
-    The strata of larger units come first and make up for more than their share. So fewer units move, and the number of
-    patients stays even, too. The last ones make up for what is left.
-    """
-    fixed = np.ones(len(parts), bool)
-    left = Counter[tuple[int, int]]()
-    for stratum in small:
-        fixed[stratum.members] = False
-        left[stratum.size, stratum.side] += stratum.weight.sum()
-    excess = np.zeros((len(share), 2))  # images before each cut that are more than its share, by class
-    for size_class in np.unique(size):
-        chosen = fixed & (size == size_class)
-        excess += _excess(counts[chosen], parts[chosen], share)
-        for stratum in small:
-            if stratum.size == size_class:
-                kind, weight = (size_class, stratum.side), stratum.weight.sum()
-                part = min(1, LARGER_FIRST * weight / left[kind])
-                parts[stratum.members] = stratum.cut(share * weight - part * excess[:, stratum.side])
-                left[kind] -= weight
-                excess += _excess(counts[stratum.members], parts[stratum.members], share)
-
-
-def _excess(counts: NDArray[np.int64], parts: NDArray[np.int64], share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how many of `counts`, (units, 2), are before each cut, less the share of them all: (cuts, 2)."""
-    before = np.array([counts[parts <= cut].sum(axis=0) for cut in range(len(share))])
-    return np.asarray(before - share[:, None] * counts.sum(axis=0))
-
-
-def _fill_empty(
-    parts: NDArray[np.int64],
-    count: NDArray[np.int64],
-    others: NDArray[np.int64],
-    hashes: NDArray[np.float64],
-    number: int,
-) -> None:
-    """Give each part without images of a class the smallest group that has some, of the part with most such groups."""
-    for empty in range(number):
-        groups = np.bincount(parts[count > 0], minlength=number)
-        if groups[empty] == 0 and groups.max() > 1:
-            members = np.flatnonzero((count > 0) & (parts == groups.argmax()))
-            parts[members[np.lexsort((hashes[members], others[members], count[members]))[0]]] = empty
-
-
-def _fraction(text: str) -> float:
-    """Return a hash of a text, from 0 to 1."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
 
 
 def log_split(split: Split, pairs: pd.DataFrame) -> None:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from calls import count_calls
 from melanoma.common.errors import InputError
 from melanoma.config.split import Split
-from melanoma.split.assign import assign, group_images, read_pairs, usable_images
+from melanoma.split.assign import group_images, read_pairs, usable_images
 from melanoma.split.assign import split_images as split_study
+from melanoma.split.balanced_cuts import assign
 from melanoma.split.leakage import Tables, check, require_no_leaks
 from melanoma.split.strata import Strata
 from project import ROOT
@@ -400,6 +401,7 @@ def test_the_official_table_is_split_into_even_fifths_and_no_listed_pair_ever_is
     for _, part in split.groupby("fold"):
         assert 115 <= part["target"].sum() <= 118
         assert abs(len(part) - 33126 / 5) < 20
+        assert abs(part["patient"].nunique() - 2056 / 5) < 10
     assert leakage(split, pairs)["findings"] == []
 
 

@@ -7,7 +7,7 @@ from melanoma.config.split import Split
 from melanoma.split.assign import split_images
 
 SETTINGS = Split()
-WORST = (27, 36, 71, 106, 123, 177, 256, 260, 378, 394)
+WORST = (130, 142, 177, 219, 221, 242, 256, 259, 260, 367)
 NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype="str")
 
 
