@@ -18,7 +18,6 @@ from melanoma.fusion.stacking import Stack
 from melanoma.models.tabular import MetadataModel
 from melanoma.stats.calibration import NONE, Calibrator, calibrator_from
 from melanoma.stats.conformal import p_values
-from melanoma.stats.log_odds import logit, sigmoid
 from melanoma.stats.metrics import Floats
 from melanoma.training.saved_network import NetworkModel, from_safetensors
 
@@ -110,8 +109,9 @@ class BundledModel:
         result = calibrator.apply(probability)
         if prevalence is None:
             return result
-        shift = logit(np.array(prevalence)) - logit(np.array(self.about["prevalence"]))
-        return np.asarray(sigmoid(logit(result) + shift))
+        # The odds are multiplied without a logarithm: 0 and 1, which an isotonic calibrator gives, stay as they are.
+        factor = _odds(prevalence) / _odds(self.about["prevalence"])
+        return np.asarray(result * factor / (result * factor + 1.0 - result))
 
     def conformal_classes(self, probability: Floats, error_rate: float) -> list[str]:
         """Return for each calibrated probability, (n,), the classes that are not excluded at the error rate.
@@ -124,6 +124,10 @@ class BundledModel:
         words = {(True, False): "benign", (False, True): "melanoma", (True, True): "benign or melanoma"}
         kept = zip((as_benign > error_rate).tolist(), (as_melanoma > error_rate).tolist(), strict=True)
         return [words.get(pair, "neither") for pair in kept]
+
+
+def _odds(share: float) -> float:
+    return share / (1.0 - share)
 
 
 def _network(name: str, values: dict[str, Any], files: dict[str, bytes]) -> NetworkModel:

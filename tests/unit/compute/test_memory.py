@@ -5,18 +5,18 @@ import sys
 
 from project import ROOT
 
-# Prints how many new pages each of the last ten of 60 equal tensors takes, on average. The first ones may take new
+# Prints how many new pages each of the last five of 30 equal tensors takes, on average. The first ones may take new
 # pages, because glibc keeps a few small blocks between them.
 LAST = """
 import resource, torch
 from melanoma.compute.memory import keep_freed_memory
 {first}
-for number in range(60):
-    if number == 50:
+for number in range(30):
+    if number == 25:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     tensor = torch.zeros(2**24)
     del tensor
-print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 10)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 5)
 """
 
 
