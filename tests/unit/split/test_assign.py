@@ -17,9 +17,7 @@ from melanoma.common.errors import InputError
 from melanoma.config.split import Split
 from melanoma.split.assign import group_images, read_pairs, usable_images
 from melanoma.split.assign import split_images as split_study
-from melanoma.split.balanced_cuts import assign
 from melanoma.split.leakage import Tables, check, require_no_leaks
-from melanoma.split.strata import Strata
 from project import ROOT
 from real_data import real_data
 
@@ -164,20 +162,6 @@ def test_the_seed_alone_changes_who_is_in_test() -> None:
     assert tests[0] == tests[1] and len(set(tests)) == 3
     largest = images["patient"].value_counts().index[:60]
     assert len(set(largest) & set.union(*map(set, tests))) > 20, "the largest patients are drawn, too"
-
-
-@given(
-    rare=st.lists(st.integers(1, 9), min_size=6, max_size=12),
-    common=st.lists(st.integers(1, 60), min_size=6, max_size=12),
-)
-def test_equal_parts_all_get_a_class_that_has_a_group_for_each(rare: list[int], common: list[int]) -> None:
-    rares, commons = np.array([[size, 0] for size in rare] + [[0, size] for size in common]).T
-    stratum = np.column_stack([np.zeros_like(rares), np.frexp(rares)[1], np.frexp(rares + commons)[1]])
-    names = [str(number) for number in range(len(rares))]
-    group = np.arange(len(rares))
-    parts = assign(names, group, Strata(rares, commons, stratum), [part / 6 for part in range(1, 6)], seed=0)
-    for part in range(6):
-        assert rares[parts == part].sum() > 0 and commons[parts == part].sum() > 0
 
 
 def test_on_request_each_size_of_each_class_is_shared_out() -> None:
