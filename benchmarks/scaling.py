@@ -155,7 +155,7 @@ def compare(args: argparse.Namespace, cases: list[Case], folder: Path) -> None:
         conditions("one GPU for each process" if args.gpu else "one CPU thread for each process, data by gloo"),
         "The processes share each batch. In a step, they move images only if each holds a part of them. torch warps the"
         " images. The rates are those of the clock, after the first steps. The CPU seconds are"
-        " those of all processes together, so other work on the machine hardly changes them. The load is the machine's"
+        " those of all processes together, so other work on the machine changes them less. The load is the machine's"
         " average before the measurement, in processes that want a core.\n",
         markdown(HEADER, rows),
     )
