@@ -1,91 +1,76 @@
-"""No step waits for its GPU. This is checked on tensors without values that say that they are on a GPU.
+"""A step never waits for its device: Python reads no value of a tensor, and copies none to or from the device.
 
-The backward pass of such tensors needs a GPU. test_graphs.py records it, and a recording forbids waiting.
+It is checked on the CPU, by the functions of torch that a step calls.
 """
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.overrides import TorchFunctionMode
 
 import tiny
 from melanoma.compute.distributed import Processes
 from melanoma.data.metadata_encoder import MetadataEncoder
 from melanoma.training import learner as module
 from melanoma.training.learner import Learner
-from melanoma.training.loader import DeviceBatch, EpochBatches, Examples
+from melanoma.training.loader import EpochBatches, Examples, to_device
+from recorded_calls import Recorder
+from small_training import fuse_optimizers
 
-GPU = torch.device("cuda", 0)
-RECIPES = [{"ema": 0.9, "optimizer": {"max_grad_norm": 0.1}, "dropout": 0.5}, {"optimizer": {"name": "sgd"}}]
+CPU = torch.device("cpu")
+WAITS = {
+    *(getattr(torch.Tensor, name) for name in ("item", "tolist", "numpy", "cpu", "new_tensor", "nonzero")),
+    *(getattr(torch.Tensor, f"__{name}__") for name in ("bool", "int", "float", "index")),
+    *(getattr(torch, name) for name in ("tensor", "as_tensor", "nonzero", "equal", "allclose")),
+}
+RECIPES = [
+    {"ema": 0.9, "optimizer": {"max_grad_norm": 0.1}, "dropout": 0.5, "gradient_accumulation_steps": 2},
+    {"optimizer": {"name": "sgd"}, "aux_loss_weight": 0.5},
+]
 
 
-class NoCopies(TorchDispatchMode):
-    """Forbids copies between host and GPU. A value that Python reads is an error of tensors without values."""
+class NoWaits(TorchFunctionMode):
+    """Forbids to wait for a device in the body of a `with`."""
 
-    def __torch_dispatch__(self, kernel, types, args=(), kwargs=None):
-        result = kernel(*args, **(kwargs or {}))
-        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
-        if "copy" in str(kernel) and len({tensor.device.type for tensor in tensors}) > 1:
-            raise RuntimeError(f"{kernel} between host and GPU")
-        return result
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in WAITS:
+            raise AssertionError(f"{function.__name__} waits for the device")
+        return function(*args, **(kwargs or {}))
+
+
+def cannot(call):
+    raise RuntimeError("nothing can be recorded")
 
 
 @pytest.fixture
-def examples(tmp_path):
+def second_step(tmp_path, monkeypatch):
+    """Return a function that takes two steps, after the first of which a step must not wait."""
     rows = tiny.table(20)
-    return Examples.of(rows, MetadataEncoder.fit(rows), tiny.write_store(tmp_path / "images.h5", rows), None)
+    examples = Examples.of(rows, MetadataEncoder.fit(rows), tiny.write_store(tmp_path / "images.h5", rows), None)
+    fuse_optimizers(monkeypatch)
 
-
-def step(examples, recipe, monkeypatch, change=lambda learner: None) -> Learner:
-    """Take a step of a learner on a GPU that records nothing. The batch is on the GPU."""
-
-    def on_gpu(part, device) -> DeviceBatch:
-        count, side = len(part), examples.output_size
-        sizes = (count, 3, side, side), (count, examples.metadata.shape[1]), (count,)
-        return DeviceBatch(
-            *(torch.zeros(size, device=device) for size in sizes), torch.zeros(count, device=device).long()
-        )
-
-    def add_gradients(learner, inputs, images) -> torch.Tensor:
-        losses, logits = learner._losses(DeviceBatch._make(inputs))
-        for parameter in learner.network.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-        return torch.cat([losses.detach().sum()[None], logits.detach()])
-
-    monkeypatch.setattr(module, "to_device", on_gpu)
-    monkeypatch.setattr(Learner, "_add_gradients", add_gradients)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
-    monkeypatch.setattr(Learner, "_recorder", lambda self: None)
-    # Modules of such tensors cannot be moved, so they start on the GPU. An average starts as a copy.
-    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *args, **kwargs: self)
-    monkeypatch.setattr(torch.optim.swa_utils.AveragedModel, "update_parameters", lambda self, network: None)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        with GPU:
-            learner = Learner(recipe, examples, 0, GPU, Processes())
-        learner.update_graph = module.UpdateGraph(learner._changing, None, GPU)
-        learner.update_graph._first_call = lambda call: call() or call
-        change(learner)
-        learner.start_epoch(0)
-        batches = EpochBatches(examples, recipe, 0)
-        batch = batches[0]
-        with NoCopies():
-            loss, logits = learner.learn(batch, len(batch), 1, 0)
-    assert loss.device == logits.device == GPU
-    return learner
-
-
-@pytest.mark.parametrize("changes", RECIPES)
-def test_no_part_of_a_step_waits_for_the_gpu(examples, monkeypatch, changes):
-    learner = step(examples, tiny.recipe(gradient_accumulation_steps=2, **changes), monkeypatch)
-    assert all(group["fused"] for group in learner.optimizer.param_groups)
-    assert {value.device for state in learner.optimizer.state.values() for value in state.values()} == {GPU}
-
-
-@pytest.mark.parametrize("wait", [lambda share: share.item(), lambda share: share.cpu()])
-def test_a_wait_in_a_step_is_noticed(examples, monkeypatch, wait):
-    def add_wait(learner):
+    def start(recipe, record, wait=lambda share: None) -> None:
+        learner = Learner(recipe, examples, 2 if recipe.aux_loss_weight else 0, CPU, Processes())
+        learner._recorder = lambda: record
+        learner._start_recordings()
         learner._update = lambda share, update=learner._update: update(share) or wait(share)
+        learner.start_epoch(0)
+        batch = EpochBatches(examples, recipe, 0)[0]
+        parts = {len(part): to_device(part, CPU) for part in batch.parts(recipe.gradient_accumulation_steps)}
+        monkeypatch.setattr(module, "to_device", lambda part, device: parts[len(part)])
+        learner.learn(batch, len(batch), 1, 0)
+        with NoWaits():
+            learner.learn(batch, len(batch), 2, 0)
 
-    with pytest.raises(RuntimeError, match=r"_local_scalar_dense|between host and GPU"):
-        step(examples, tiny.recipe(**RECIPES[0]), monkeypatch, add_wait)
+    return start
+
+
+@pytest.mark.parametrize("record", [Recorder(), cannot])
+@pytest.mark.parametrize("changes", RECIPES)
+def test_neither_a_recorded_step_nor_a_plain_one_waits(second_step, changes, record):
+    second_step(tiny.recipe(**changes), record)
+
+
+@pytest.mark.parametrize("wait", [torch.Tensor.item, float, torch.Tensor.cpu, lambda share: share.new_tensor(1)])
+def test_a_wait_in_a_step_is_noticed(second_step, wait):
+    with pytest.raises(AssertionError, match="waits for the device"):
+        second_step(tiny.recipe(), cannot, wait)
