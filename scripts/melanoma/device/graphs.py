@@ -135,6 +135,7 @@ class UpdateGraph:
     def __init__(self, changing: Callable[[], Iterable[Tensor]], record: Record, device: torch.device) -> None:
         self.changing, self.record, self.device = changing, record, device
         self.numbers: list[Tensor] = []
+        self.is_possible = True
         self._call: Call | None = None
 
     def __call__(self, function: Callable[[Sequence[Tensor]], None], numbers: Sequence[float]) -> None:
@@ -163,6 +164,7 @@ class UpdateGraph:
             if all(map(_same, expected, _on_host(tensors))):
                 return replay
             _warn("the update of the weights", "it is not that of the step itself")
+        self.is_possible = False
         _restore(tensors, expected)
         return call
 

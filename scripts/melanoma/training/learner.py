@@ -69,7 +69,7 @@ class Learner:
         self.average = None if recipe.ema is None else WeightAverage(self.network, recipe.ema)
         self.compiled = CompiledCode(compiled if recipe.compile else None, self._use())
         self.forward = self._parallel_network()
-        self._start_recordings()
+        self.start_recordings(self._recorder())
 
     @property
     def evaluation_network(self) -> Classifier:
@@ -81,7 +81,7 @@ class Learner:
         self.network.train()
         self.network.freeze(self._is_frozen(epoch))
         if self.graphs is not None and epoch > 0 and self._is_frozen(epoch) != self._is_frozen(epoch - 1):
-            self._start_recordings()
+            self.start_recordings(self._recorder())
 
     def rate_factor(self, epoch: float) -> float:
         """Return the factor of each learning rate after `epoch` epochs, which need not be whole."""
@@ -123,7 +123,17 @@ class Learner:
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
         if self.graphs is not None:
-            self._start_recordings()  # the state of the optimizer has other memory now
+            self.start_recordings(self._recorder())  # the state of the optimizer has other memory now
+
+    def start_recordings(self, record: Record | None) -> None:
+        """Forget all recorded parts of the training step, and let `record` make new ones in the next steps.
+
+        With None, nothing is recorded.
+        """
+        self.graphs = None if record is None else StepGraphs(self.network, record)
+        self.update_graph = None if record is None else UpdateGraph(self._changing, record, self.device)
+        if record is not None or self.device.type == "cuda":
+            create_state(self.optimizer)
 
     def _parallel_network(self) -> Any:
         """Return the network as training calls it: its processes share gradients, and it is compiled if asked."""
@@ -150,14 +160,6 @@ class Learner:
 
     def _is_frozen(self, epoch: int) -> bool:
         return self.recipe.is_backbone and epoch < self.recipe.backbone.frozen_epochs
-
-    def _start_recordings(self) -> None:
-        """Forget all recorded parts of the training step, and record new ones at the next step where it can be."""
-        record = self._recorder()
-        self.graphs = None if record is None else StepGraphs(self.network, record)
-        self.update_graph = None if record is None else UpdateGraph(self._changing, record, self.device)
-        if record is not None or self.device.type == "cuda":
-            create_state(self.optimizer)
 
     def _recorder(self) -> Record | None:
         """Return what records a part of the training step as a CUDA graph, or None where this cannot be."""

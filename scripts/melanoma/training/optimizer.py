@@ -48,9 +48,9 @@ class WeightAverage(AveragedModel):
         pairs = list(zip(averages, chain(network.parameters(), network.buffers()), strict=True))
         means, values = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
         torch._foreach_lerp_(means, values, [share] * len(means) if isinstance(share, Tensor) else share)
-        for average, value in pairs:
-            if not average.is_floating_point():
-                average.copy_(value)
+        integers = [pair for pair in pairs if not pair[0].is_floating_point()]
+        if integers:
+            torch._foreach_copy_(*zip(*integers, strict=True))
         self.n_averaged += 1
 
 

@@ -53,7 +53,7 @@ def learner(examples, recipe, record=None) -> Learner:
     """Return a learner whose step is recorded if `record` is given."""
     made = Learner(recipe, examples, 2 if recipe.aux_loss_weight else 0, CPU, Processes())
     made._recorder = lambda: record
-    made._start_recordings()
+    made.start_recordings(record)
     return made
 
 
@@ -167,7 +167,7 @@ def test_a_recording_with_another_effect_is_not_used(examples, caplog, part):
         return other
 
     made._recorder = lambda: record
-    made._start_recordings()
+    made.start_recordings(record)
     if part == "the update of the weights":
         made.graphs.record = Recorder()
     assert same(trained(learner(examples, recipe), examples), trained(made, examples))
@@ -187,7 +187,7 @@ def test_a_recorded_call_reads_its_numbers_from_memory_and_may_give_nan():
     graph = UpdateGraph(lambda: [total], Recorder(), CPU)
     for numbers, expected in (([1.0, 2.0], 3.0), ([4.0, 0.5], 7.5), ([float("nan"), 1.0], float("nan"))):
         graph(lambda numbers: total.add_(numbers[0]).add_(numbers[1]), numbers)
-        torch.testing.assert_close(total, torch.tensor(expected), rtol=0, atol=0, equal_nan=True)
+        assert total.item() == pytest.approx(expected, abs=0, nan_ok=True)
 
 
 def test_the_cpu_records_nothing(examples, caplog):

@@ -51,7 +51,7 @@ def second_step(tmp_path, monkeypatch):
     def start(recipe, record, wait=lambda share: None) -> None:
         learner = Learner(recipe, examples, 2 if recipe.aux_loss_weight else 0, CPU, Processes())
         learner._recorder = lambda: record
-        learner._start_recordings()
+        learner.start_recordings(record)
         learner._update = lambda share, update=learner._update: update(share) or wait(share)
         learner.start_epoch(0)
         batch = EpochBatches(examples, recipe, 0)[0]
