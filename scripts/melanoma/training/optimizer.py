@@ -50,7 +50,8 @@ class WeightAverage(AveragedModel):
         torch._foreach_lerp_(means, values, [share] * len(means) if isinstance(share, Tensor) else share)
         integers = [pair for pair in pairs if not pair[0].is_floating_point()]
         if integers:
-            torch._foreach_copy_(*zip(*integers, strict=True))
+            averaged, current = zip(*integers, strict=True)
+            torch._foreach_copy_(averaged, current)
         self.n_averaged += 1
 
 
