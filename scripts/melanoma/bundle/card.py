@@ -48,6 +48,8 @@ them.
 
 {models}
 
+Versions: {versions}. SHA-256 of each file: `bundle.json`.
+
 ## Metadata
 
 {columns}
@@ -55,8 +57,6 @@ them.
 ## Thresholds
 
 {thresholds}
-
-Versions: {versions}. SHA-256 of each file: `bundle.json`.
 """
 COVERAGE = """## Conformal sets
 

@@ -5,6 +5,7 @@ from statistics import mean
 import pandas as pd
 
 from melanoma.bundle.model import BundledModel
+from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
 
 
@@ -29,11 +30,9 @@ def without_values(bundle: BundledModel, training: pd.DataFrame) -> dict[str, st
 
 def _encoders(bundle: BundledModel) -> list[MetadataEncoder]:
     """Return the encoders of age, sex and site of all models that read any of them."""
-    networks = [
-        MetadataEncoder.from_dict(run["encoder"])
-        for network in bundle.networks.values()
-        for run in network.runs.values()
-    ]
+    runs = [run for network in bundle.networks.values() for run in network.runs.values()]
+    reading = [run for run in runs if Recipe.model_validate(run["recipe"]).metadata_inputs]
+    networks = [MetadataEncoder.from_dict(run["encoder"]) for run in reading]
     fitted = [run.encoder.metadata for model in bundle.metadata.values() for run in model.runs.values()]
     return networks + fitted + [stack.encoder.metadata for stack in bundle.stacks]
 
@@ -42,4 +41,4 @@ def _share(values: pd.Series) -> str:
     missing = int(values.isna().sum())
     if not missing:
         return ". No training image is without it, so the models have not learned this case"
-    return f", as {missing:,} of {len(values):,} training images"
+    return f". {missing:,} of {len(values):,} training images are without it"

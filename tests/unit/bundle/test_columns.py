@@ -24,7 +24,7 @@ def bundle(inputs, fusions=None):
 def test_each_column_that_is_read_has_what_no_value_counts_as():
     without = without_values(bundle(["age", "sex", "site"]), TABLE)
     assert without["age"].startswith("the mean age of the training images, 50 years")
-    assert without["age"].endswith(", as 1 of 3 training images")
+    assert without["age"].endswith(". 1 of 3 training images are without it")
     assert "the category missing" in without["sex"]
     assert without["site"].endswith("No training image is without it, so the models have not learned this case")
 
