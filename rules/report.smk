@@ -149,18 +149,3 @@ rule write_report:
         "python {params.script:q} {params.inputs} --figures {params.figures} --recipes {params.recipes}"
         " --trials {params.trials} --histories {params.histories} --test-access-log {params.access_log}"
         " --logs {params.logs} --tables {output.tables} --output {output.page} --log {log}"
-
-
-onerror:
-    keep_record(Path(RESULTS))
-    for failure in failures(workflow.scheduler.failed, STARTED):
-        print(f"\n{failure}")
-
-
-onsuccess:
-    keep_record(Path(RESULTS))
-    if os.path.exists(f"{REPORT}/report.html"):
-        shell(f"cat {RESULTS}/evaluate/summary.txt")
-        if "test" in EXTERNAL_ROLES:
-            shell(f"cat {RESULTS}/evaluate/external.txt")
-        print(f"\nThe report: {REPORT}/report.html")
