@@ -128,8 +128,15 @@ def weakest(table: Table | None, metric: str) -> Weakest | None:
     if len(known) < 2:
         return None
     lowest = min(known, key=lambda record: value_of(record[metric]) or 0.0)
-    named = {key: lowest[key] for key in ("variable", "group", "n", "melanomas")}
-    return Weakest(**named, value=lowest[metric], groups=len(known), p=lowest.get("p_heterogeneity"))
+    return {
+        "variable": lowest["variable"],
+        "group": lowest["group"],
+        "n": lowest["n"],
+        "melanomas": lowest["melanomas"],
+        "value": lowest[metric],
+        "groups": len(known),
+        "p": lowest.get("p_heterogeneity"),
+    }
 
 
 def units(entry: Metrics, model: str) -> Table | None:

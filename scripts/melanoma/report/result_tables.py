@@ -28,8 +28,8 @@ RANKING = {
     "auroc": "Test AUROC",
     "average_precision": "Average precision",
     "partial_auroc": "Partial AUROC",
-    "sensitivity_at_90_specificity": "Sens. at 90 % spec.",
-    "specificity_at_90_sensitivity": "Spec. at 90 % sens.",
+    "sensitivity_at_90_specificity": "Sens. at 90\xa0% spec.",
+    "specificity_at_90_sensitivity": "Spec. at 90\xa0% sens.",
 }
 ERRORS = {"ece": "ECE", "brier": "Brier score", "log_loss": "Log loss"}
 
@@ -295,4 +295,5 @@ def baseline(content: Mapping[str, Shortcuts] | None) -> dict[str, Any] | None:
     known = content["test"].get("baselines", {}) if content else {}
     if not known:
         return None
-    return {"inputs": " ".join(known), "auroc": list(known.values())[-1]}
+    others, _, last = " ".join(known).rpartition(" and ")
+    return {"inputs": f"{others.replace(' and ', ', ')} and {last}", "auroc": list(known.values())[-1]}
