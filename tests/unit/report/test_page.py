@@ -332,10 +332,8 @@ def test_the_headline_names_the_weakest_subgroup_with_the_numbers_of_the_metrics
     write_json(tmp_path / "metrics.json", metrics)
     page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
     sentence = re.findall(r'<p id="weakest">(.*)</p>', page)[0].replace("&nbsp;", " ")
-    assert (
-        "Of the 2 subgroups with at least 5 melanomas and 5 benign images, the AUROC of cnn is lowest in sole (site): 0.61"
-        in sentence
-    )
+    assert "Of the 2 subgroups with at least 5 melanomas and 5 benign images, the AUROC of cnn is lowest" in sentence
+    assert "in sole (site): 0.61" in sentence
     assert "(95 % confidence interval 0.50 to 0.70; 9 melanomas in 1,200 images)" in sentence and said in sentence
     assert "9,0.612,0.5,0.7," in (tmp_path / "tables" / "subgroups.csv").read_text()
     shown = whole["sensitivity"]["value"]
