@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from melanoma.common.files import write_text
 from melanoma.report.checklists import checklists
+from melanoma.report.cohort_tables import weakest
 from melanoma.report.contents import Data, contents
 from melanoma.report.privacy import redactor
 from melanoma.report.shareable import known_names, make_shareable
@@ -58,6 +59,7 @@ def render(sources: Sources) -> Page:
     content, data = contents(sources, study)
     if study.report.shareable:
         make_shareable(content, data, known_names(sources.catalog))
+    content["weakest"] = {key: weakest(content["tables"]["subgroups"], key) for key in ("auroc", "sensitivity")}
     body = environment.get_template("body.html.j2").render(content)
     body += environment.get_template("checklists.html.j2").render(checklists=checklists(body))
     html = environment.get_template("report.html.j2").render(

@@ -164,6 +164,8 @@ def test_the_numbers_of_the_page_are_those_of_the_tables_and_of_the_metrics(
     assert page.locator("#out-of-fold").inner_text() == f"{validated:.2f}"
     assert page.locator("#difference").inner_text() == f"{entry['auroc']['value'] - validated:+.3f}"
     assert page.locator("#reached").inner_text() == f"{100 * cells['sensitivity']['value']:.0f}"
+    called = 100 * cells["fp"] / (cells["fp"] + cells["tn"])
+    assert page.locator("#false-alarms").inner_text() == f"{called:.0f}"
     assert page.locator("#error-counts b").all_inner_texts() == [str(cells["fn"]), str(cells["fp"])]
     assert r"\begin{tabular}" in (report / "tables" / "models.tex").read_text()
 
@@ -192,6 +194,19 @@ def test_a_table_of_few_rows_is_shown_whole_and_a_long_one_has_a_button(page: Pa
     assert comparisons.evaluate(height) == 0
     page.get_by_role("button", name="Show fewer rows").click()
     assert comparisons.evaluate(height) > 0 and button.get_attribute("aria-expanded") == "false"
+
+
+def test_the_table_of_models_is_not_cut_with_three_decimals(page: Page) -> None:
+    cut = """(table) => {
+        const copy = table.parentNode.cloneNode(true);
+        copy.innerHTML = copy.innerHTML.replace(/(\\d\\.\\d\\d)(?=[,\\]<])/g, "$10");
+        table.parentNode.after(copy);
+        const widths = [copy.scrollWidth, copy.clientWidth, table.parentNode.scrollWidth];
+        copy.remove();
+        return widths;
+    }"""
+    widest, space, before = page.locator("#table-models").evaluate(cut)
+    assert widest <= space and before <= space
 
 
 def test_the_table_of_subgroups_is_not_cut(page: Page) -> None:
