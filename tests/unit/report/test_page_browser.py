@@ -96,6 +96,7 @@ def test_the_page_is_accessible_and_no_wider_than_the_screen(
     page = opened(browser, report, width, scheme)
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")  # draws all charts
     page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    expect(page.locator(".numbers")).to_have_count(page.locator("[data-chart]").count())
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -255,7 +256,7 @@ def test_a_curve_is_read_by_mouse_and_by_keyboard(page: Page, study: Path) -> No
     assert said.inner_text().split(", ")[0] != name
     figure.locator("summary").press("Enter")
     row = figure.locator("tbody tr").filter(has_text=name).first
-    assert row.locator("td").all_inner_texts() == [name, *(value.split()[-1] for value in values[:2])]
+    expect(row.locator("td")).to_have_text([name, *(value.split()[-1] for value in values[:2])])
     lines = drawing.locator("> g[clip-path] path")
     count = lines.count()
     page.get_by_role("checkbox", name="mlp").uncheck()
