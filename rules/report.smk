@@ -18,7 +18,7 @@ TRIAL_TABLES = {model: f"{RESULTS}/tune/{TRAININGS.names[model]}/trials.csv" for
 TEMPLATES = Path(workflow.basedir, "scripts/melanoma/report/templates")
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 TEXTS = [
-    *sorted(path.relative_to(workflow.basedir) for path in TEMPLATES.iterdir()),
+    *sorted(path.relative_to(workflow.basedir) for path in TEMPLATES.rglob("*") if path.is_file()),
     *dict.fromkeys(f"report/{name.partition(':')[0]}.rst" for name in FIGURES),
 ]
 

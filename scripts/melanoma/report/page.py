@@ -20,6 +20,8 @@ from melanoma.report.sources import Sources, read_study
 from melanoma.report.tables import as_csv, as_latex
 
 TEMPLATES = Path(__file__).with_name("templates")
+# The charts are drawn by Observable Plot, which needs D3; see vendor/README.md.
+SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "charts.js", "page.js")
 # The sections of each part of the navigation, by their ids, in the order of the page.
 PARTS = {
     "Results": ("results", "curves", "threshold-slider", "selected-model", "comparisons"),
@@ -67,7 +69,7 @@ def render(sources: Sources) -> Page:
         body=Markup(body),
         parts=navigation(body),
         style=Markup((TEMPLATES / "page.css").read_text()),
-        script=Markup((TEMPLATES / "page.js").read_text()),
+        scripts=[Markup((TEMPLATES / name).read_text()) for name in SCRIPTS],
         data=Markup(embedded(data, hide)),
     )
     tables = [*content["tables"].values(), *content["trials"], *(content["issues"] or [])]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from melanoma.report.page import PARTS, TEMPLATES, render
 from melanoma.report.sources import Sources
 from minimal_config import MINIMAL
 
+VENDOR = TEMPLATES / "vendor"
 SECTIONS = ("subgroups", "errors")  # those with rates at a threshold
 
 
@@ -47,6 +49,12 @@ class Links(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+
+
+def test_the_plotting_library_is_that_of_its_publisher():
+    listed = dict(re.findall(r"^\| `([^`]+\.js)` .*`(\w{64})` \|$", (VENDOR / "README.md").read_text(), re.M))
+    files = {path.name: sha256(path.read_bytes()).hexdigest() for path in VENDOR.glob("*.js")}
+    assert files == listed and len(files) == 2
 
 
 def test_the_report_refers_to_nothing_outside_itself(study: Path, tmp_path: Path) -> None:
