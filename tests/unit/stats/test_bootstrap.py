@@ -156,6 +156,18 @@ def test_where_sums_of_risks_are_compared_only_patients_that_make_the_variance_c
     assert made.low < plain.low < plain.high < made.high
 
 
+def test_the_lower_end_of_an_average_precision_is_further_out() -> None:
+    """A sample without the few patients whose benign images have the highest scores has too high a value."""
+    replicated, heavy = uniform([0.4] * 5 + [0.5] * 90 + [0.6] * 5)  # ten groups of the same influence
+    made = bootstrap.metric_interval("average_precision", 0.47, replicated, heavy, 0.8, 10**9)
+    assert made.high == bootstrap.interval(0.47, replicated, heavy, 0.8, 10**9).high
+    level = np.sqrt(11 / 10) * stdtrit(10, 0.9) + bootstrap.LOW_END_BIAS * 0.03 / np.hypot(1 / np.sqrt(12), 0.03)
+    assert made.low == pytest.approx(ndtr(-level), abs=1e-4)
+    few = bootstrap.metric_interval("average_precision", 0.47, replicated, heavy, 0.8, 5)
+    assert few.low < made.low < made.high < few.high  # not more patients than have the rarer class
+    assert np.isnan(bootstrap.metric_interval("average_precision", 0.47, replicated, heavy, 0.8, 1).low)
+
+
 @pytest.mark.parametrize("times", [0.7, 1.0, 1.5])
 def test_levels_are_counted_in_the_mean_of_the_bootstraps_variance_and_the_jackknifes(times: float) -> None:
     made = bootstrap.interval(0.5, *uniform([0.4, 0.6], times), 0.95, 10**9)
