@@ -51,11 +51,24 @@ class Processes:
         """Return this process's contiguous part of a slice; the lengths of the parts differ by at most one."""
         return contiguous_part(whole, self.rank, self.count)
 
+    def turns(self, count: int) -> range:
+        """Return those of `count` numbers that are this process's, if the processes take turns."""
+        return range(self.rank, count, self.count)
+
     def share_parts(self, values: Tensor) -> None:
         """Copy to every process the rows of `values` that another one has. Each has those of its `part`."""
         if self.count > 1:
             for rank in range(self.count):
                 dist.broadcast(values[contiguous_part(slice(0, len(values)), rank, self.count)], src=rank)
+
+    def exchange(self, values: Tensor, sent: list[int], received: list[int]) -> Tensor:
+        """Send the first `sent[0]` rows of `values` to process 0, the next `sent[1]` to process 1, and so on.
+
+        Return the rows from all processes in the order of their ranks, `received[p]` from process p.
+        """
+        result = values.new_empty(sum(received), *values.shape[1:])
+        dist.all_to_all_single(result, values, received, sent)
+        return result
 
     def share_buffers(self, network: nn.Module) -> None:
         """Copy the first process's buffers of a network, such as batch norm statistics, to every process."""

@@ -1,6 +1,5 @@
 """The images of a training in the memory of the GPU, where they fit, so that no epoch reads them again."""
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melanoma.common.cli import log
 from melanoma.compute.distributed import Processes
 from melanoma.images.store import ImageReader
 
-# The network, its activations and the memory that they leave in pieces need the rest.
-SHARE_OF_FREE_MEMORY = 0.4
 IMAGES_AT_ONCE = 64
 
 
@@ -41,26 +37,3 @@ class ResidentImages:
     def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the numbers of `rows`, which must be among the loaded ones, in `pixels`."""
         return np.searchsorted(self.rows, rows)
-
-
-def resident_if_they_fit(
-    store: ImageReader, rows: NDArray[np.int64], device: torch.device, free: int, processes: Processes
-) -> ResidentImages | None:
-    """Load the images of `rows` to the `device` of each of the `processes`, or return None if they do not fit.
-
-    `free` bytes are free on this device; the device with the least memory decides for all. The log says which, and why.
-    """
-    free = min(processes.gather(free))
-    count = len(np.unique(rows))
-    needed = count * store.size**2 * 3
-    sizes = (
-        f"{count} images of {store.size} pixels need {needed / 1e9:.2f} GB, {SHARE_OF_FREE_MEMORY:.0%} of the GPU's"
-        f" free memory are {SHARE_OF_FREE_MEMORY * free / 1e9:.2f} GB"
-    )
-    if needed > SHARE_OF_FREE_MEMORY * free:
-        log.info("threads read the images from the store in each epoch: %s", sizes)
-        return None
-    start = time.monotonic()
-    resident = ResidentImages.load(store, rows, device, processes)
-    log.info("the GPU holds the images, read in %.1f s: %s", time.monotonic() - start, sizes)
-    return resident

@@ -176,23 +176,24 @@ class EpochBatches:
 
     def __getitem__(self, number: int) -> Batch:
         """Return this rank's part of batch `number`."""
-        part = self._of_rank(number)
+        part = self._of_rank(number, self.rank)
         examples, indices = self.examples, self.order[part]
         source, images, transforms = examples.image_source(), None, None
         if source is not None:
             settings, seed = self.recipe.augmentation, self.recipe.seed
             places = np.arange(part.start, part.stop)
-            samples = Samples(examples.rows[indices], settings, seed, self.epoch, places)
+            by_process = [examples.rows[self.order[self._of_rank(number, rank)]] for rank in range(self.ranks)]
+            samples = Samples(examples.rows[indices], settings, seed, self.epoch, places, by_process)
             images, transforms = source.augmented(samples, examples.output_size)
         return _batch(examples, indices, images, transforms)
 
     def place(self, number: int) -> slice:
         """Return where this rank's part of batch `number` is within the batch."""
-        part, start = self._of_rank(number), self.slices[number].start
+        part, start = self._of_rank(number, self.rank), self.slices[number].start
         return slice(part.start - start, part.stop - start)
 
-    def _of_rank(self, number: int) -> slice:
-        return contiguous_part(self.slices[number], self.rank, self.ranks)
+    def _of_rank(self, number: int, rank: int) -> slice:
+        return contiguous_part(self.slices[number], rank, self.ranks)
 
 
 class PredictionBatches:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar
 
@@ -31,6 +31,7 @@ from melanoma.stats.metrics import auroc, average_precision
 from melanoma.training.early_stopping import ValidationFigures
 from melanoma.training.loader import Examples, PredictionBatches, to_device
 from melanoma.training.prefetch import Prefetch
+from melanoma.training.sampling import batch_slices
 
 VIEWS_AT_ONCE = 64
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -136,7 +137,7 @@ class Predictor:
         """
         self.network.eval()
         batches = PredictionBatches(examples.on(self.device), VIEWS_AT_ONCE, tta, self.recipe)
-        numbers = range(self.processes.rank, len(batches), self.processes.count)
+        numbers = self.processes.turns(len(batches))
         mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
         loaded = self.prefetch.stream(batches, numbers)
         for number, batch in zip(numbers, progress(loaded, "predicting", len(numbers)), strict=True):
@@ -153,6 +154,17 @@ class Predictor:
         """Return the batches of all processes, which have them by number, concatenated in their order."""
         batches = {number: batch for part in self.processes.gather(of_process) for number, batch in part.items()}
         return np.concatenate([batches[number] for number in range(len(batches))])
+
+
+def evaluated_rows(held_out: Examples | None, processes: Processes) -> list[NDArray[np.int64]]:
+    """Return the rows of the images that each process reads when all `evaluate` the validation rows, if there are any.
+
+    They are the same after each epoch.
+    """
+    rows = np.zeros(0, np.int64) if held_out is None else held_out.rows
+    slices = batch_slices(len(rows), VIEWS_AT_ONCE)
+    turns = (replace(processes, rank=rank).turns(len(slices)) for rank in range(processes.count))
+    return [np.concatenate([rows[:0], *(rows[slices[number]] for number in numbers)]) for numbers in turns]
 
 
 def _mean_of_views(embedding: Tensor, images: int) -> Readback:

@@ -39,7 +39,7 @@ from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.early_stopping import HISTORY, EpochRow, ValidationFigures, is_best, stops_early
 from melanoma.training.learner import Learner, LearnerState
 from melanoma.training.loader import Batch, EpochBatches, Examples, diagnosis_classes
-from melanoma.training.predictor import Predictor, TrainedNetwork, table_digest
+from melanoma.training.predictor import Predictor, TrainedNetwork, evaluated_rows, table_digest
 from melanoma.training.prefetch import Prefetch
 from melanoma.training.sampling import check_batch_size, epoch_order, trained_prevalence
 
@@ -253,13 +253,13 @@ class Trainer:
         return Examples.of(table, self.encoder, self.run.images, self.recipe.input_size, self.diagnoses)
 
     def _give_images_to_the_gpu(self) -> None:
-        """Let a GPU hold the images of training and validation, if they fit, and in any case warp them."""
+        """Let the GPUs hold the images of training and validation, if they fit, and in any case warp them."""
         if self.examples.store is None:
             return
-        rows = [examples.rows for examples in (self.examples, self.held_out) if examples is not None]
-        images = device_images(self.examples.store, np.concatenate(rows), self.device, self.processes)
-        self.examples = replace(self.examples, device_images=images)
-        self.held_out = None if self.held_out is None else replace(self.held_out, device_images=images)
+        validated = evaluated_rows(self.held_out, self.processes)
+        images = device_images(self.examples.store, self.examples.rows, validated, self.device, self.processes)
+        self.examples = replace(self.examples, device_images=images.training)
+        self.held_out = None if self.held_out is None else replace(self.held_out, device_images=images.validation)
 
     def _train_auroc(self, epoch: int) -> float:
         """Return the AUROC of the epoch's training images, augmented, each before the step that learned from it."""

@@ -1,6 +1,7 @@
 """Training as on a GPU, here on the CPU: images that the device warps, streamed or held by it, and recorded steps."""
 
 import logging
+import signal
 from collections import Counter
 
 import numpy as np
@@ -15,8 +16,7 @@ from melanoma.compute.device import set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.compute.preemption import Preemption
 from melanoma.device.graphs import Recording, StepGraphs
-from melanoma.device.images import DeviceImages
-from melanoma.device.resident import resident_if_they_fit
+from melanoma.device.placement import SHARE_OF_FREE_MEMORY
 from melanoma.training import trainer
 from melanoma.training.checkpoint import Checkpoints
 from melanoma.training.learner import Learner
@@ -24,6 +24,7 @@ from melanoma.training.trainer import Run, train
 from small_training import TinyStudy
 
 MEMORY = {"streamed": 0, "resident": 10**12}
+KILLED_STEP = 11  # of 16, in the second epoch
 
 
 @pytest.fixture
@@ -40,13 +41,7 @@ def as_on_a_gpu(monkeypatch):
         return Recording(lambda: result.copy_(call()), result)
 
     def start(free: int) -> None:
-        monkeypatch.setattr(
-            trainer,
-            "device_images",
-            lambda store, rows, device, processes: DeviceImages(
-                store, resident_if_they_fit(store, rows, device, free, processes)
-            ),
-        )
+        monkeypatch.setattr(trainer, "device_images", resident_training.with_memory(free))
         monkeypatch.setattr(Learner, "_graphs", lambda self: StepGraphs(self.network, record))
 
     return start
@@ -113,13 +108,27 @@ def test_the_log_tells_where_the_time_of_a_start_went(study, caplog):
 
 def test_two_processes_read_each_image_once_in_all_and_end_in_the_bits_of_streamed_images(study):
     fits = MEMORY["resident"]
-    ways = {"streamed": [0, 0], "resident": [fits, fits], "one device is too small": [fits, 0]}
-    quick.together(resident_training.train_ways, 2, study.folder, ways)
-    found = {way: [torch.load(study.folder / f"{way}-{rank}.pt") for rank in range(2)] for way in ways}
-    reads = {way: Counter(first["reads"]) + Counter(second["reads"]) for way, (first, second) in found.items()}
-    assert reads["resident"] == Counter(study.rows["row"].tolist())
-    assert reads["one device is too small"] == reads["streamed"] > reads["resident"]
+    # All 60 images do not fit; half of the 40 training images and 13 of the 20 validation images do.
+    part = int(40 * tiny.SIZE**2 * 3 / SHARE_OF_FREE_MEMORY)
+    ways = {"streamed": [0, 0], "resident": [fits, fits], "too small": [fits, 0], "sharded": [part, fits]}
+    one_killed = [
+        quick.fork(resident_training.train_ways, world, study.folder, {"killed": [part, part]}, KILLED_STEP)
+        for world in quick.worlds(2)
+    ]
+    for process in one_killed:
+        process.join()
+    assert one_killed[0].exitcode and one_killed[1].exitcode == -signal.SIGKILL
+    assert list((study.folder / "killed").glob("step-*.pt"))
+    quick.together(resident_training.train_ways, 2, study.folder, ways | {"killed": [part, part]})
+    found = {way: [torch.load(study.folder / f"{way}-{rank}.pt") for rank in range(2)] for way in (*ways, "killed")}
+    reads = {way: sum((Counter(part["reads"]) for part in parts), Counter()) for way, parts in found.items()}
+    once = Counter(study.rows["row"].tolist())
+    assert reads["resident"] == reads["sharded"] == reads["killed"] == once
+    assert reads["too small"] == reads["streamed"] > once
     expected = found["streamed"][0]
-    for result in (result for results in found.values() for result in results):
-        assert result["history"] == expected["history"]
-        torch.testing.assert_close(result["weights"], expected["weights"], rtol=0, atol=0)
+    for parts in found.values():
+        assert sum((Counter(part["reads of prediction"]) for part in parts), Counter()) == once
+        for part in parts:
+            assert part["history"] == expected["history"]
+            assert torch.equal(part["logits"], expected["logits"])
+            torch.testing.assert_close(part["weights"], expected["weights"], rtol=0, atol=0)
