@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from melanoma.stats.metrics import Confusion, Floats, NetBenefit, Outcomes, Ranking, ratio
+from melanoma.stats.metrics import Confusion, Floats, NetBenefit, Outcomes, Ranking, Steps, ratio
 
 CASE_CONTROL = 2.0  # images whose prevalence is so many times the stated one are a case-control sample
 
@@ -27,12 +27,16 @@ class RankingAt(Ranking):
 
     def metrics(self, sums: Floats) -> dict[str, Floats]:
         """Return average_precision."""
-        steps = self.steps(sums)
-        found = self.prevalence * ratio(steps.true, steps.positives)
-        wrong = (1 - self.prevalence) * ratio(steps.false, steps.negatives)
-        precision = np.nan_to_num(ratio(found, found + wrong))  # 0 before the first image of a replicate
-        average = ratio((steps.gained * precision).sum(axis=0), steps.positives)
-        return {"average_precision": np.where(steps.negatives > 0, average, np.nan)}
+        return {"average_precision": average_precision_at(self.steps(sums), self.prevalence)}
+
+
+def average_precision_at(steps: Steps, prevalence: float) -> Floats:
+    """Return the average precision at a prevalence, above 0 and below 1."""
+    found = prevalence * ratio(steps.true, steps.positives)
+    wrong = (1 - prevalence) * ratio(steps.false, steps.negatives)
+    precision = np.nan_to_num(ratio(found, found + wrong))  # 0 before the first image of a replicate
+    average = ratio((steps.gained * precision).sum(axis=0), steps.positives)
+    return np.where(steps.negatives > 0, average, np.nan)
 
 
 class OutcomesAt(Outcomes):

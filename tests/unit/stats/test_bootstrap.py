@@ -156,6 +156,24 @@ def test_where_sums_of_risks_are_compared_only_patients_that_make_the_variance_c
     assert made.low < plain.low < plain.high < made.high
 
 
+def test_both_ends_of_an_average_precision_are_further_down_where_its_replicates_are_too_high() -> None:
+    """A sample without the few patients whose benign images have the highest scores has too high a value."""
+    replicated, heavy = uniform([0.4] * 5 + [0.5] * 90 + [0.6] * 5)  # ten groups of the same influence
+    made = bootstrap.metric_interval("average_precision", 0.47, replicated, heavy, 0.8, 10**9)
+    bias, (low, high) = 0.03 / np.hypot(1 / np.sqrt(12), 0.03), bootstrap.PRECISION_BIAS
+    few, many = (np.sqrt(1 + 1 / df) * stdtrit(df, 0.9) for df in (10, 200 / 9))
+    assert made.low == pytest.approx(ndtr(-few - low * bias), abs=1e-4)
+    assert made.high == pytest.approx(ndtr(many - high * bias), abs=1e-4)
+    assert np.isnan(bootstrap.metric_interval("average_precision", 0.47, replicated, heavy, 0.8, 1).low)
+
+
+def test_too_low_replicates_of_an_average_precision_have_the_correction_of_other_metrics() -> None:
+    replicated, even = uniform([0.4, 0.6])
+    made = bootstrap.metric_interval("average_precision", 0.53, replicated, even, 0.8, 10**9)
+    few, many = (bootstrap.interval(0.53, replicated, even, 0.8, n_clusters) for n_clusters in (3, 10**9))
+    assert (made.low, made.high) == (few.low, many.high)
+
+
 @pytest.mark.parametrize("times", [0.7, 1.0, 1.5])
 def test_levels_are_counted_in_the_mean_of_the_bootstraps_variance_and_the_jackknifes(times: float) -> None:
     made = bootstrap.interval(0.5, *uniform([0.4, 0.6], times), 0.95, 10**9)
