@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kills import KILLS, assert_same_bits_after_kills
+from kills import KILLS, OPTIONS, assert_same_bits_after_kills
 from on_cluster import (
     Snakemake,
     assert_same_bits,
@@ -25,7 +25,7 @@ from on_cluster import (
     wait_until,
     wait_until_it_trains,
 )
-from workflow import TINY_EXTERNAL, clone
+from workflow import clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("grid_engine"), pytest.mark.usefixtures("grid_engine")]
 # Waits less for files that are on the same disk, and looks more often at jobs that are few.
@@ -219,7 +219,7 @@ def ends_in_the_same_bits_after_kills_at_random_moments(finished, tmp_path):
     folder = clone(tmp_path)
 
     def start():
-        run = Snakemake(folder, *TINY_EXTERNAL, *FEW, *QUICK, profile="hoffman2")
+        run = Snakemake(folder, *OPTIONS, *FEW, *QUICK, profile="hoffman2")
         return run.process, run.file
 
     assert_same_bits_after_kills(folder, start, finished[0])

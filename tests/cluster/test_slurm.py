@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from kills import KILLS, assert_same_bits_after_kills
+from kills import KILLS, OPTIONS, assert_same_bits_after_kills
 from on_cluster import (
     Snakemake,
     assert_same_bits,
@@ -25,7 +25,7 @@ from on_cluster import (
     wait_until_it_trains,
     weights,
 )
-from workflow import TINY_EXTERNAL, clone
+from workflow import clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm")]
 STATE = Path(os.environ.get("SLURM_ROOT", "/tmp/slurm-local"))
@@ -195,7 +195,7 @@ def ends_in_the_same_bits_after_kills_at_random_moments(finished, tmp_path):
     folder = clone(tmp_path)
 
     def start():
-        run = Snakemake(folder, *TINY_EXTERNAL, *FEW, *QUICK, profile="slurm", steady=True)
+        run = Snakemake(folder, *OPTIONS, *FEW, *QUICK, profile="slurm", steady=True)
         return run.process, run.file
 
     assert_same_bits_after_kills(folder, start, finished[0])

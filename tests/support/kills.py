@@ -8,6 +8,7 @@ KILL_SEED draws other moments. On a busy machine, 20 kills take an hour.
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -20,11 +21,15 @@ from pathlib import Path
 import psutil
 
 from golden import digests
+from workflow import TINY_EXTERNAL
 
 KILLS, SEED = int(os.environ.get("KILLS", 0)), int(os.environ.get("KILL_SEED", 1))
 STUDY = Path("results/tiny")
-# A kill comes when so many jobs have ended, and some seconds later: at any load, these moments are in the whole study.
-JOBS, SECONDS = 4, 6.0
+# A kill comes when so many jobs have started or ended, and some seconds later: its moment may be anywhere in the study,
+# whatever the load.
+EVENTS, SECONDS = 5, 12.0
+OPTIONS = (*TINY_EXTERNAL, "--printshellcmds")  # with it, Snakemake says when a job starts or ends
+EVENT = re.compile(r"^\[\w{3} \w{3} .*\]$", re.MULTILINE)
 LATE = ("evaluate", "report")
 Started = tuple[subprocess.Popen[bytes], Path]  # a Snakemake, and the file of what it prints
 
@@ -75,7 +80,7 @@ class TrainingWatch(threading.Thread):
 
 
 def assert_same_bits_after_kills(folder: Path, start: Callable[[], Started], finished: Path) -> None:
-    """Kill KILLS Snakemakes of the tiny study, which `start` starts in `folder`; the next one must end it.
+    """Kill KILLS Snakemakes of the tiny study, which `start` starts in `folder` with OPTIONS; the next must end it.
 
     Where the study ends before its kill, a random part of its results is deleted. In the end it must have the bits of
     the study in `finished`. No fold was trained by two processes at once, and nothing temporary is left.
@@ -85,13 +90,13 @@ def assert_same_bits_after_kills(folder: Path, start: Callable[[], Started], fin
         kills = 0
         while kills < KILLS:
             run, printed = start()
-            jobs, seconds = draw.randint(0, JOBS), draw.uniform(0, SECONDS)
-            if _runs_until(run, printed, jobs, seconds):
+            events, seconds = draw.randint(0, EVENTS), draw.uniform(0, SECONDS)
+            if _runs_until(run, printed, events, seconds):
                 run.send_signal(signal.SIGKILL)
                 run.wait()
                 kills += 1
                 files = sum(path.is_file() for path in (folder / STUDY).rglob("*"))
-                print(f"kill {kills}: {jobs} jobs and {seconds:.1f} s; {files} files of results", flush=True)
+                print(f"kill {kills}: {events} events and {seconds:.1f} s; {files} files of results", flush=True)
             else:
                 assert run.returncode == 0, printed.read_text()[-6000:]
                 print("the study has ended; deleted:", *_delete_some(folder / STUDY, draw), flush=True)
@@ -104,9 +109,9 @@ def assert_same_bits_after_kills(folder: Path, start: Callable[[], Started], fin
     assert not list(folder.rglob("*.tmp")) and not list(folder.glob("results/tiny/train/*/*/resume"))
 
 
-def _runs_until(run: subprocess.Popen[bytes], printed: Path, jobs: int, seconds: float) -> bool:
-    """Wait until so many jobs have ended, and some seconds more. Tell whether Snakemake runs still."""
-    while printed.read_text().count("Finished jobid: ") < jobs:
+def _runs_until(run: subprocess.Popen[bytes], printed: Path, events: int, seconds: float) -> bool:
+    """Wait until so many jobs have started or ended, and some seconds more. Tell whether Snakemake runs still."""
+    while len(EVENT.findall(printed.read_text())) < events:
         if run.poll() is not None:
             return False
         time.sleep(0.1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kills import KILLS, TrainingWatch, assert_same_bits_after_kills
+from kills import KILLS, OPTIONS, TrainingWatch, assert_same_bits_after_kills
 from workflow import SNAKEMAKE, TINY_EXTERNAL, clone, failing, snakemake
 
 SUBMIT = "#!/bin/sh\nsetsid sh $1 > /dev/null 2>&1 &\necho $!\n"
@@ -120,7 +120,7 @@ def ends_in_the_same_bits_after_kills_at_random_moments(finished, tmp_path, opti
     (folder / "submit").write_text(SUBMIT)
     (folder / "submit").chmod(0o755)
     printed = folder / "printed.txt"
-    assert_same_bits_after_kills(folder, lambda: (started(folder, *options, *TINY_EXTERNAL), printed), finished[0])
+    assert_same_bits_after_kills(folder, lambda: (started(folder, *options, *OPTIONS), printed), finished[0])
 
 
 if KILLS:  # hours on a busy machine
