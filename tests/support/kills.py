@@ -60,7 +60,7 @@ class TrainingWatch(threading.Thread):
             for checkpoints, trainings in self._trainings().items():
                 self.seen.add(checkpoints)
                 # One that ended during this look was not beside one that has started since.
-                alive = [process.pid for process in trainings if process.is_running()]
+                alive = [process.pid for process in trainings if _is_alive(process)]
                 if len(alive) > 1:
                     self.at_once.append((checkpoints, alive))
 
@@ -77,6 +77,13 @@ class TrainingWatch(threading.Thread):
             except psutil.Error:
                 continue
         return found
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def assert_same_bits_after_kills(folder: Path, start: Callable[[], Started], finished: Path) -> None:
