@@ -106,7 +106,7 @@ def _run(streams: list[int], arguments: list[str], folder: str, environment: dic
     os.environ.update(environment)
     sys.argv = arguments
     sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
-    runpy.run_path(str(Path(arguments[0]).resolve()), run_name="__main__")
+    runpy.run_path(arguments[0], run_name="__main__")  # sets sys.argv[0], which logs show, to this name
 
 
 if __name__ == "__main__":
