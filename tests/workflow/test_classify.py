@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -170,14 +171,19 @@ def test_external_predictions_have_no_bundle_and_a_changed_bundle_is_refused(fin
         call(classify_script, "--bundle", tmp_path / "cnn", "--output", tmp_path / "out.csv", bundles / "images")
 
 
-def test_the_readmes_commands_need_only_the_bundle_and_a_folder_of_images(bundles, tmp_path):
+def test_the_readmes_commands_need_only_the_bundle_and_a_folder_of_images(finished, bundles, tmp_path, monkeypatch):
     """The script and the job give the same answers, and both leave nothing to go on from."""
     readme = (ROOT / "README.md").read_text()
+    packing = re.search(r"^python scripts/bundle\.py (.*)$", readme, re.MULTILINE).group(1)
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    Path("results/demo").symlink_to(finished[0] / "results/tiny")
+    call(bundle_script, *packing.split())
+    Path("results/demo").unlink()
     classification = re.search(r"^python (scripts/classify\.py .*)$", readme, re.MULTILINE).group(1)
     (tmp_path / "new.yaml").write_text(
         re.search(r"^study: clinic\n.*?(?=```)", readme, re.MULTILINE | re.DOTALL).group()
     )
-    shutil.copytree(bundles / "mean", tmp_path / "bundles/demo")
     shutil.copytree(bundles / "images", tmp_path / "new_images")
     subprocess.run([sys.executable, *f"{ROOT}/{classification}".split()], cwd=tmp_path, check=True)
     snakemake(tmp_path, "--snakefile", ROOT / "Snakefile", "--cores", 1, "--configfile", "new.yaml")

@@ -39,9 +39,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Whenever a job is killed, readers see the old file or the new one, never a part. The temporary files of killed jobs
     are removed. If two jobs write one file at the same time, the one that began later succeeds, and the other raises
-    OSError. Raises InputError if the disk is full.
+    OSError. Raises InputError if `path` is a folder, or if the disk is full.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: a folder. Give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     for remains in path.parent.glob(f".{escape(path.name)}.*.tmp"):
         remains.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from melanoma.common.errors import InputError
 from melanoma.common.files import read_json, read_yaml
 from melanoma.config.study import Evaluate
 from melanoma.predictions.table import join_labels, read_labels, read_predictions
-from melanoma.predictions.test_access_log import Access, append, test_digest
+from melanoma.predictions.test_access_log import Access, append, read_access_log, test_digest
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,23 @@ def read_finished(folder: Path) -> Finished:
         )
     models = sorted(read_json(folder / "evaluate/metrics.json"))
     labels = read_labels(folder / "split/test_labels.parquet")
-    access = Access(reader="compare", test=test_digest(labels), configuration=None, models=models)
-    append(folder / "test_access_log.jsonl", access)
+    test_access_log = folder / "test_access_log.jsonl"
+    configuration = _configuration(read_access_log(test_access_log))
+    append(
+        test_access_log, Access(reader="compare", test=test_digest(labels), configuration=configuration, models=models)
+    )
     return Finished(
         folder,
         read_yaml(folder / "config/study.yaml"),
         read_json(folder / "fuse/selected_model.json")["selected_model"],
         {model: join_labels(_test_rows(folder, model), labels, model) for model in models},
     )
+
+
+def _configuration(accesses: list[Access]) -> str | None:
+    """Return the configuration of the study's newest results: a comparison of these evaluates no other one."""
+    evaluations = [access for access in accesses if access.get("reader") == "evaluate"]
+    return evaluations[-1].get("configuration") if evaluations else None
 
 
 def _test_rows(folder: Path, model: str) -> pd.DataFrame:

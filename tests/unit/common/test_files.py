@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from melanoma.common.errors import InputError
 from melanoma.common.files import atomic_path, write_bytes
 
 
@@ -23,6 +24,11 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         temporary.write_bytes(b"half of the n")
         raise ZeroDivisionError
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"{tmp_path}: a folder. Give the name of a file"):
+        write_bytes(tmp_path, b"page")
 
 
 def test_what_a_killed_job_left_is_removed_by_the_next(tmp_path: Path) -> None:

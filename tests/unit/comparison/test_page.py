@@ -15,6 +15,8 @@ from melanoma.comparison.finished import Finished, read_finished
 from melanoma.comparison.options import Difference, differences
 from melanoma.comparison.pairs import model_pairs
 from melanoma.config.study import resolve
+from melanoma.predictions import test_access_log
+from melanoma.predictions.test_access_log import Access, accesses, append, read_access_log
 from minimal_config import MINIMAL, with_
 
 IMAGES = 120
@@ -96,6 +98,14 @@ def test_the_test_set_access_log_of_both_studies_gets_a_line(tmp_path):
         read(tmp_path / name, name, {"cnn": 1})
         (line,) = (tmp_path / name / "test_access_log.jsonl").read_text().splitlines()
         assert '"reader": "compare"' in line and '"models": ["cnn"]' in line
+
+
+def test_a_comparison_counts_as_an_access_but_not_as_another_configuration(tmp_path):
+    log = tmp_path / "test_access_log.jsonl"
+    access = {"test": test_access_log.test_digest(table(0, range(0))[:60]), "models": ["cnn"]}
+    append(log, Access(reader="evaluate", configuration="c1", **access))
+    read(tmp_path, "a", {"cnn": 1}, range(60))
+    assert accesses(read_access_log(log), access["test"]) == {"accesses": 2, "configurations": 1}
 
 
 def test_studies_without_a_common_test_image_say_how_to_share_a_split(tmp_path):
