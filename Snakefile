@@ -25,22 +25,29 @@ study = given_study(config, workflow.configfiles, given, sys.argv)
 
 
 include: "rules/common.smk"
-include: "rules/settings.smk"
-include: "rules/doctor.smk"
-include: "rules/demo.smk"
-include: "rules/fetch.smk"
-include: "rules/catalog.smk"
-include: "rules/images.smk"
-include: "rules/split.smk"
-include: "rules/embed.smk"
-include: "rules/train.smk"
-include: "rules/tune.smk"
-include: "rules/predict.smk"
-include: "rules/fuse.smk"
-include: "rules/evaluate.smk"
-include: "rules/external.smk"
-include: "rules/bundle.smk"
-include: "rules/report.smk"
+
+
+if study.models:
+
+    include: "rules/settings.smk"
+    include: "rules/doctor.smk"
+    include: "rules/demo.smk"
+    include: "rules/fetch.smk"
+    include: "rules/catalog.smk"
+    include: "rules/images.smk"
+    include: "rules/split.smk"
+    include: "rules/embed.smk"
+    include: "rules/train.smk"
+    include: "rules/tune.smk"
+    include: "rules/predict.smk"
+    include: "rules/fuse.smk"
+    include: "rules/evaluate.smk"
+    include: "rules/external.smk"
+    include: "rules/bundle.smk"
+    include: "rules/report.smk"
+
+
+include: "rules/classify.smk"
 
 
 report: "report/workflow.rst"
@@ -49,7 +56,6 @@ report: "report/workflow.rst"
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/report/report.html",
-        EXPLANATIONS,
+        [f"{RESULTS}/report/report.html", EXPLANATIONS, *EXTERNAL_RESULTS] if study.models else [],
         doctor_on_a_cluster,
-        EXTERNAL_RESULTS,
+        ANSWERS,

@@ -2,10 +2,13 @@
 
 python benchmarks/gpu.py --device cuda --output benchmarks/results/gpu.md
 
-Each row compares two ways on the same device. On the CPU, a recording runs the step again.
+Each row compares two ways on the same device. On the CPU, a recording runs the step again. A step has two parts, with
+dropout, clipping and a weight average, and its learning rates change from step to step. The bits are those of weights,
+average and state of the optimizer after all steps.
 """
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +18,14 @@ import numpy as np
 import torch
 from measurement import conditions, markdown, parser, publish
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from melanoma.augment import transforms as host
 from melanoma.compute.device import compute_device, set_up_torch
 from melanoma.compute.distributed import Processes
 from melanoma.config.augmentation import Augmentation
 from melanoma.config.recipe import Recipe
-from melanoma.device.graphs import Recording, StepGraphs
+from melanoma.device.graphs import Call, Record, cuda_recorder
 from melanoma.device.warping import warp
 from melanoma.training.learner import Learner
 from melanoma.training.loader import EpochBatches, Examples
@@ -31,14 +35,20 @@ GEOMETRY = {"turns": {"affine": {"probability": 1.0, "rotate": 180, "zoom": 0.3}
 
 
 class Case(NamedTuple):
-    """A network, the side of its input, and its batch size."""
+    """A network, the side of its input, its batch size, and its optimizer."""
 
     network: str
     side: int
     batch: int
+    optimizer: str
 
 
-CASES = (Case("baseline_cnn", 512, 20), Case("efficientnet_b4", 384, 64), Case("resnest269", 416, 20))
+CASES = (
+    Case("baseline_cnn", 512, 20, "sgd"),
+    Case("efficientnet_b4", 384, 64, "adamw"),
+    Case("resnest269", 416, 20, "adam"),
+)
+REPEATS = 10
 
 
 class RandomImages:
@@ -61,7 +71,8 @@ def main(args: argparse.Namespace) -> None:
     warps = [warp_row(name, images, side, device) for name in GEOMETRY for side in args.sides]
     columns = ["transform", "sides", "largest difference, gray levels", "mean difference", "ms an image"]
     text = ["# Images and steps on the device\n", conditions(f"on {_name(device)}"), markdown(columns, warps)]
-    columns = ["network", "precision", "plain step, ms", "recorded, ms", "same bits", "recording and first step, s"]
+    columns = ["network", "precision", "plain step, ms", "recorded, ms", "Python of it, ms", "recorded parts"]
+    columns += ["same bits", "recording and first step, s"]
     steps = [step_row(case, precision, images, device) for case in args.cases for precision in args.precisions]
     publish(args.output, *text, markdown(columns, steps))
 
@@ -73,47 +84,61 @@ def warp_row(name: str, images: RandomImages, side: int, device: torch.device) -
     stored, affine = torch.from_numpy(images.pixels).to(device), torch.from_numpy(drawn.affine).to(device)
     ours = warp(stored, affine, side).cpu().numpy().astype(int)
     levels = np.abs(ours - host.warp(images.pixels, drawn.affine, side))
-    seconds = _seconds(lambda: warp(stored, affine, side), device)
+    _, seconds = _seconds(lambda: warp(stored, affine, side), device)
     figures = f"{levels.max()}", f"{levels.mean():.4f}", f"{1e3 * seconds / len(stored):.3f}"
     return [name, f"{images.size} to {side}", *figures]
 
 
 def step_row(case: Case, precision: str, images: RandomImages, device: torch.device) -> list[str]:
-    """Compare training steps as they are with recorded ones: their time, and the weights after them."""
-    plain, recorded = (_steps(case, precision, images, device, is_recorded) for is_recorded in (False, True))
-    same = "yes" if all(map(torch.equal, plain.weights, recorded.weights)) else "no"
-    figures = f"{1e3 * plain.step:.1f}", f"{1e3 * recorded.step:.1f}", same, f"{recorded.first:.1f}"
-    return [f"{case.network} at {case.side}, {case.batch} images", precision, *figures]
+    """Compare training steps as they are with recorded ones: their time, and all that they change."""
+    record = cuda_recorder(device) if device.type == "cuda" else _as_it_is
+    plain, recorded = (_steps(case, precision, images, device, way) for way in (_as_it_is, record))
+    same = "yes" if all(map(torch.equal, plain.state, recorded.state)) else "no"
+    times = [f"{1e3 * value:.1f}" for value in (plain.step, recorded.step, recorded.python)]
+    name = f"{case.network} at {case.side}, {case.batch} images, {case.optimizer}"
+    return [name, precision, *times, recorded.parts, same, f"{recorded.first:.1f}"]
 
 
 class _Steps(NamedTuple):
-    """The seconds of the first step and the mean of the later ones, and the weights after them."""
+    """The seconds of the first step, the mean of later ones, those of Python in them, the recorded parts, the state."""
 
     first: float
     step: float
-    weights: list[Tensor]
+    python: float
+    parts: str
+    state: list[Tensor]
 
 
-def _steps(case: Case, precision: str, images: RandomImages, device: torch.device, is_recorded: bool) -> _Steps:
+def _steps(case: Case, precision: str, images: RandomImages, device: torch.device, record: Record) -> _Steps:
     recipe = _recipe(case, precision, device)
     examples = _examples(case, images)
     learner = Learner(recipe, examples, 0, device, Processes())
-    if not is_recorded:
-        learner.graphs = None
-    elif device.type == "cpu":
-        learner.graphs = StepGraphs(learner.network, _repeated)
+    for group in learner.optimizer.param_groups:
+        group["fused"] = True  # on the CPU, too
+    learner.start_recordings(record)
     learner.start_epoch(0)
-    batch, start = EpochBatches(examples.on(device), recipe, 0)[0], time.perf_counter()
-    learner.learn(batch, len(batch), 1, 0)
+    batch, taken = EpochBatches(examples.on(device), recipe, 0)[0], itertools.count(1)
+
+    def step() -> None:
+        number = next(taken)
+        learner.learn(batch, len(batch), number, number / (2 + REPEATS))
+
+    start = time.perf_counter()
+    step()
     _wait(device)
     first = time.perf_counter() - start
-    mean = _seconds(lambda: learner.learn(batch, len(batch), 2, 0), device)
-    return _Steps(first, mean, [value.cpu() for value in learner.network.state_dict().values()])
+    python, mean = _seconds(step, device)
+    parts = {"gradients": learner.graphs, "update": learner.update_graph}
+    recorded = [name for name, graph in parts.items() if graph is not None and graph.is_possible]
+    state = [leaf.cpu() for leaf in tree_leaves(learner.state_dict()) if isinstance(leaf, Tensor)]
+    return _Steps(first, mean, python, ", ".join(recorded) or "none", state)
 
 
 def _recipe(case: Case, precision: str, device: torch.device) -> Recipe:
     model = {"network": case.network, "input_size": case.side, "batch_size": case.batch, "precision": precision}
-    model |= {"backbone": {"pretrained": False}, "augmentation": GEOMETRY["turns"]}
+    model |= {"backbone": {"pretrained": False}, "augmentation": GEOMETRY["turns"], "gradient_accumulation_steps": 2}
+    model |= {"optimizer": {"name": case.optimizer, "max_grad_norm": 1.0}, "ema": 0.999, "dropout": 0.3, "epochs": 1}
+    model |= {"schedule": {"name": "cosine", "per": "batch"}}
     return Recipe.model_validate(model | {"resources": {"gpus": int(device.type == "cuda")}})
 
 
@@ -124,20 +149,20 @@ def _examples(case: Case, images: RandomImages) -> Examples:
     return Examples(np.zeros((count, 0), np.float32), targets, unknown, images, rows, output_size=case.side)
 
 
-def _repeated(call: Callable[[], Tensor]) -> Recording:
-    result = call()
-    return Recording(lambda: result.copy_(call()), result)
+def _as_it_is(call: Call) -> Call:
+    return call
 
 
-def _seconds(call: Callable[[], object], device: torch.device, repeats: int = 10) -> float:
-    """Return the mean time of a call after a first one."""
+def _seconds(call: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Return the mean time of a call after a first one: that in Python, which starts kernels, and that to their end."""
     call()
     _wait(device)
     start = time.perf_counter()
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         call()
+    python = time.perf_counter() - start
     _wait(device)
-    return (time.perf_counter() - start) / repeats
+    return python / REPEATS, (time.perf_counter() - start) / REPEATS
 
 
 def _wait(device: torch.device) -> None:

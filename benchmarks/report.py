@@ -20,7 +20,8 @@ from playwright.sync_api import sync_playwright
 from melanoma.common.files import write_json, write_parquet, write_yaml
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.curves import curves
-from melanoma.evaluation.evaluate import comparisons, decide, evaluate, reliability, validate
+from melanoma.evaluation.decisions import decide
+from melanoma.evaluation.evaluate import comparisons, evaluate, reliability, validate
 from melanoma.report.page import render
 from melanoma.report.sources import Sources
 

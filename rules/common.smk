@@ -9,6 +9,7 @@ from pathlib import Path
 from melanoma.common.files import read_intact
 from melanoma.config.facts import configuration_digest, training_name, training_recipe
 from melanoma.snakefile import sources
+from melanoma.snakefile.classifications import Classifications
 from melanoma.snakefile.dependencies import code_params, file_digest, script_param
 from melanoma.snakefile.jobs import ModelJobs, growing, input_options, named, one_of
 from melanoma.snakefile.locks import go_on_after_a_kill
@@ -182,3 +183,20 @@ wildcard_constraints:
 
 onstart:
     write_plan(Path(LOGS, "plan.json"), workflow)
+
+
+onerror:
+    keep_record(Path(RESULTS))
+    for failure in failures(workflow.scheduler.failed, STARTED):
+        print(f"\n{failure}")
+
+
+onsuccess:
+    keep_record(Path(RESULTS))
+    if os.path.exists(f"{REPORT}/report.html"):
+        shell(f"cat {RESULTS}/evaluate/summary.txt")
+        if "test" in EXTERNAL_ROLES:
+            shell(f"cat {RESULTS}/evaluate/external.txt")
+        print(f"\nThe report: {REPORT}/report.html")
+    for answers in filter(os.path.exists, ANSWERS):
+        print(f"\nThe answers: {answers}")

@@ -18,7 +18,7 @@ TRIAL_TABLES = {model: f"{RESULTS}/tune/{TRAININGS.names[model]}/trials.csv" for
 TEMPLATES = Path(workflow.basedir, "scripts/melanoma/report/templates")
 TRUTHS = [f"{RESULTS}/demo/{name}/truth.json" for name in GENERATED]
 TEXTS = [
-    *sorted(path.relative_to(workflow.basedir) for path in TEMPLATES.iterdir()),
+    *sorted(path.relative_to(workflow.basedir) for path in TEMPLATES.rglob("*") if path.is_file()),
     *dict.fromkeys(f"report/{name.partition(':')[0]}.rst" for name in FIGURES),
 ]
 
@@ -149,18 +149,3 @@ rule write_report:
         "python {params.script:q} {params.inputs} --figures {params.figures} --recipes {params.recipes}"
         " --trials {params.trials} --histories {params.histories} --test-access-log {params.access_log}"
         " --logs {params.logs} --tables {output.tables} --output {output.page} --log {log}"
-
-
-onerror:
-    keep_record(Path(RESULTS))
-    for failure in failures(workflow.scheduler.failed, STARTED):
-        print(f"\n{failure}")
-
-
-onsuccess:
-    keep_record(Path(RESULTS))
-    if os.path.exists(f"{REPORT}/report.html"):
-        shell(f"cat {RESULTS}/evaluate/summary.txt")
-        if "test" in EXTERNAL_ROLES:
-            shell(f"cat {RESULTS}/evaluate/external.txt")
-        print(f"\nThe report: {REPORT}/report.html")

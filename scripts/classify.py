@@ -18,22 +18,27 @@ from melanoma.common.cli import log, run
 from melanoma.common.errors import InputError
 from melanoma.common.files import write_text
 from melanoma.config.base import help_text
+from melanoma.config.classification import Classification
 from melanoma.config.recipe import Resources
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add this script's arguments."""
     add = parser.add_argument
-    add("images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER", help="images, and folders of images")
-    add("--bundle", type=Path, required=True, metavar="FOLDER", help="folder that bundle.py wrote")
-    add("--table", type=Path, metavar="CSV", help="columns image, and any of patient, age, sex, site")
+
+    def meaning(name: str) -> str:
+        return help_text(Classification, name)
+
+    add("images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER", help=meaning("images"))
+    add("--bundle", type=Path, required=True, metavar="FOLDER", help=meaning("bundle"))
+    add("--table", type=Path, metavar="CSV", help=meaning("table"))
     add("--output", type=Path, required=True, metavar="CSV", help="table to write")
     add("--html", type=Path, metavar="HTML", help="page to write, with a thumbnail and the answer of each image")
-    add("--explain", action="store_true", help="add maps to the page: where the networks see evidence of melanoma")
-    add("--format", choices=["answers", "kaggle"], default="answers", help="kaggle has image_name and target only")
-    add("--threshold", default="youden", metavar="RULE", help="rule of the threshold; bundle.json lists them")
-    add("--prevalence", type=float, metavar="SHARE", help="prevalence of melanoma among these images, if known")
-    add("--error-rate", type=float, metavar="SHARE", help="add conformal sets that err in this share of each class")
+    add("--explain", action="store_true", help=meaning("explain"))
+    add("--format", choices=["answers", "kaggle"], default="answers", help=meaning("format"))
+    add("--threshold", default="youden", metavar="RULE", help=meaning("threshold"))
+    add("--prevalence", type=float, metavar="SHARE", help=meaning("prevalence"))
+    add("--error-rate", type=float, metavar="SHARE", help=meaning("error_rate"))
     add("--gpus", type=int, default=0, help=help_text(Resources, "gpus"))
     add("--threads", type=int, default=1, help=help_text(Resources, "threads"))
 

@@ -66,6 +66,8 @@ def main(args: argparse.Namespace) -> None:
 def configuration_schema() -> str:
     """Return the JSON schema of a study, with one line for each model."""
     schema = Study.model_json_schema(schema_generator=WithoutTitles)
+    required = schema.pop("required")
+    schema["anyOf"] = [{"required": required}, {"required": ["study", "classify"]}]
     models = [f"{json.dumps(name)}: {json.dumps(model)}" for name, model in schema.pop("$defs").items()]
     return '{"$defs": {\n' + ",\n".join(models) + "\n},\n" + json.dumps(schema)[1:] + "\n"
 
@@ -75,7 +77,7 @@ def configuration_page() -> str:
     lines = [INTRODUCTION.rstrip()]
     for name, field in Study.model_fields.items():
         section, prefix = _below(option_type(Study, name))
-        title = f"{name}.{prefix}".removesuffix(".") if name in ("models", "fusions") else name
+        title = f"{name}.{prefix}".removesuffix(".") if name in ("models", "fusions", "classify") else name
         lines += ["", f"## {title}", "", f"{field.description}"]
         if section is not None:
             table = ["| key | values | default | meaning |", "|---|---|---|---|"]

@@ -32,13 +32,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tracking-uri",
         metavar="URI",
-        help="MLflow's server or folder (default: MLFLOW_TRACKING_URI, or MLflow's own)",
+        help="MLflow's server or database, as sqlite:///mlflow.db (default: MLFLOW_TRACKING_URI, or MLflow's own)",
     )
 
 
 def main(args: argparse.Namespace) -> None:
     """Send the runs of the study and tell how many there were."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would report to MLflow's makers that it is used
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for each run
     try:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException

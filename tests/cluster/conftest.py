@@ -20,7 +20,7 @@ GRID_ENGINE = {
     "SGE_CELL": "default",
     "SGE_QMASTER_PORT": "6444",
     "SGE_EXECD_PORT": "6445",
-    "SGE_STATUS_GRACE": "20",
+    "SGE_STATUS_GRACE": "10",
     "SGE_LOST_GRACE": "10",
 }
 

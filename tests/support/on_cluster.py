@@ -23,12 +23,12 @@ from melanoma.config.study import resolve
 from project import ROOT
 from workflow import SNAKEMAKE, clone
 
+LONGEST = 500  # seconds that anything takes on a slow machine, but for whole studies
 TINY = "tests/studies/tiny.yaml"
 FAULTS = "tests/studies/faults.yaml"
 # As long as it takes to be hurt in; longer than the shortest limit a scheduler enforces, which is a minute.
-BRIEF, LONG = 30, 70
-HURT = ("cancelled", "requeued", "preempted", "evicted", "stranded")
-HURT_LONG = ("limited", "orphaned", "unattended")
+BRIEF, LONG = 20, 70
+HURT = ("cancelled", "requeued", "preempted", "evicted", "stranded", "orphaned", "unattended")
 # A network without batch norm before its last layer: only the order of sums depends on the number of processes. A
 # larger learning rate would make 1e-5 of the rounding.
 NO_BATCH_NORM = {
@@ -52,10 +52,10 @@ def write_faults_study(folder: Path, brief: int, long: int) -> None:
 
     study["study"] = "faults"
     study["models"] = {name: model(epochs=brief) for name in ("brief", *HURT)}
-    study["models"] |= {name: model(epochs=long) for name in ("long", "orphaned", "unattended")}
-    study["models"] |= {"limited": model({"runtime": 1}, epochs=long)}
+    study["models"] |= {"long": model(epochs=long), "limited": model({"runtime": 1}, epochs=long)}
     study["models"] |= {name: model({"gpus": 1}, epochs=brief) for name in ("gpu_a", "gpu_b")}
-    study["models"] |= {"alone": model(**NO_BATCH_NORM), "spanning": model({"nodes": 2}, **NO_BATCH_NORM)}
+    study["models"] |= {name: model(**NO_BATCH_NORM) for name in ("alone", "again")}
+    study["models"] |= {"spanning": model({"nodes": 2}, **NO_BATCH_NORM)}
     study["models"] |= {"greedy": model({"gpus": 8}, epochs=brief)}
     # A gradient is never so long: it changes no bit, and each model has a training of its own.
     for number, recipe in enumerate(study["models"].values()):
@@ -95,17 +95,17 @@ def _prepare(folder: Path) -> None:
     clone(folder)
     trial = 200
     write_faults_study(folder, trial, trial)
-    Snakemake(folder, *weights(folder, "brief", "alone"), "--cores", 2, "--configfile", FAULTS).succeeded(300)
+    Snakemake(folder, *weights(folder, "brief", "alone"), "--cores", 2, "--configfile", FAULTS).succeeded()
     # The most epochs within a second are what this machine does when nothing else is in its way.
     seconds = re.findall(r"^(\S+ \S+) INFO epoch", log_of(folder, "brief"), re.MULTILINE)
     ((_, speed),) = Counter(seconds).most_common(1)
     write_faults_study(folder, BRIEF * speed, LONG * speed)
-    Snakemake(folder, *weights(folder, "brief", "long"), "--cores", 2, "--configfile", FAULTS).succeeded(500)
+    Snakemake(folder, *weights(folder, "brief", "long"), "--cores", 2, "--configfile", FAULTS).succeeded()
 
 
 def copied(prepared: Path, folder: Path) -> Path:
     """Return a copy with none of the models that tests train."""
-    trained = [training_of(prepared, model) for model in ("spanning", "gpu_a", "gpu_b", *HURT, *HURT_LONG)]
+    trained = [training_of(prepared, model) for model in ("again", "spanning", "gpu_a", "gpu_b", "limited", *HURT)]
     shutil.copytree(prepared, folder, ignore=shutil.ignore_patterns(*trained, "done"), dirs_exist_ok=True)
     return folder
 
@@ -138,12 +138,12 @@ class Snakemake:
             self.process.kill()
             raise AssertionError(f"still running after {seconds} s: {self.printed()[-6000:]}") from None
 
-    def succeeded(self, seconds: float) -> str:
+    def succeeded(self, seconds: float = LONGEST) -> str:
         """Wait for its end, which must be a success, and return what it printed."""
         assert self.ended(seconds) == 0, self.printed()[-6000:]
         return self.printed()
 
-    def failed(self, seconds: float) -> str:
+    def failed(self, seconds: float = LONGEST) -> str:
         """Wait for its end, which must be a failure, and return what it printed."""
         assert self.ended(seconds) == 1, self.printed()[-6000:]
         return self.printed()
@@ -173,7 +173,7 @@ def does_not_answer(daemon: Path, seconds: float) -> None:
     os.kill(process, signal.SIGCONT)
 
 
-def wait_until(true: Callable[[], object], what: str, seconds: float = 120) -> object:
+def wait_until(true: Callable[[], object], what: str, seconds: float = LONGEST) -> object:
     """Return the first answer of `true` that is not empty."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

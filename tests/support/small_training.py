@@ -8,6 +8,9 @@ import pandas as pd
 
 import quick
 import tiny
+from melanoma.models.classifier import Classifier
+from melanoma.training import learner
+from melanoma.training.optimizer import build_optimizer
 
 
 class TinyStudy:
@@ -62,3 +65,21 @@ class TinyStudy:
         self.train("whole")
         seconds = time.monotonic() - started
         return self.results("whole"), seconds
+
+
+def fuse_optimizers(monkeypatch) -> None:
+    """Let a learner have a fused optimizer, as on a GPU."""
+
+    def fused(*arguments):
+        optimizer = build_optimizer(*arguments)
+        for group in optimizer.param_groups:
+            group["fused"] = True
+        return optimizer
+
+    monkeypatch.setattr(learner, "build_optimizer", fused)
+
+
+def freeze_first_epoch(monkeypatch) -> None:
+    """Let the network of the tiny study have a part that is frozen in the first epoch, as a backbone can be."""
+    monkeypatch.setattr(learner.Learner, "_is_frozen", lambda self, epoch: epoch < 1)
+    monkeypatch.setattr(Classifier, "freeze", lambda self, frozen: self.image.requires_grad_(not frozen))

@@ -60,3 +60,9 @@ def test_the_operations_of_a_network_are_counted(bench):
     """A convolution of 7 x 7 from 3 to 6 channels on 330 pixels takes 2 x 7 x 7 x 3 x 6 x 324 x 324 of them."""
     first = 2 * 7 * 7 * 3 * 6 * 324 * 324
     assert 2 * first < training.operations(CASE, training.compute_device(0, "float32")) < 20 * first
+
+
+def test_convolutions_in_groups_have_the_operations_of_the_literature():
+    """An EfficientNet-B0 has .39 billion multiply-adds (Tan and Le 2019); training has six operations for each."""
+    case = Case("efficientnet_b0", 224, 3, 1)
+    assert training.operations(case, training.compute_device(0, "float32")) == pytest.approx(6 * 0.39e9, rel=0.03)

@@ -21,6 +21,7 @@ from melanoma.common.files import read_json, write_json
 from melanoma.config.data import Images
 from melanoma.images.shards import prepare_file
 from project import ROOT
+from workflow import snakemake
 
 pytestmark = pytest.mark.xdist_group("finished")
 FOLDERS = {"cnn": "predict", "joint": "predict", "boosting": "predict", "mean": "fuse", "stacked": "fuse"}
@@ -169,14 +170,18 @@ def test_external_predictions_have_no_bundle_and_a_changed_bundle_is_refused(fin
         call(classify_script, "--bundle", tmp_path / "cnn", "--output", tmp_path / "out.csv", bundles / "images")
 
 
-def test_the_readmes_commands_need_only_the_bundle_and_a_folder_of_images(finished, photographs, tmp_path):
+def test_the_readmes_commands_need_only_the_bundle_and_a_folder_of_images(bundles, tmp_path):
+    """The script and the job give the same answers, and both leave nothing to go on from."""
     readme = (ROOT / "README.md").read_text()
-    bundle, classification = re.findall(r"^python (scripts/(?:bundle|classify)\.py .*)$", readme, re.MULTILINE)
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "demo").symlink_to(finished[0] / "results/tiny")
-    (tmp_path / "new_images").symlink_to(photographs / "images")
-    # The selected model of the tiny study may have external predictions, which have no weights.
-    subprocess.run([sys.executable, *f"{ROOT}/{bundle}".split(), "--model", "mean"], cwd=tmp_path, check=True)
-    (tmp_path / "results" / "demo").unlink()
+    classification = re.search(r"^python (scripts/classify\.py .*)$", readme, re.MULTILINE).group(1)
+    (tmp_path / "new.yaml").write_text(
+        re.search(r"^study: clinic\n.*?(?=```)", readme, re.MULTILINE | re.DOTALL).group()
+    )
+    shutil.copytree(bundles / "mean", tmp_path / "bundles/demo")
+    shutil.copytree(bundles / "images", tmp_path / "new_images")
     subprocess.run([sys.executable, *f"{ROOT}/{classification}".split()], cwd=tmp_path, check=True)
-    assert pd.read_csv(tmp_path / "answers.csv")["probability"].notna().all()
+    snakemake(tmp_path, "--snakefile", ROOT / "Snakefile", "--cores", 1, "--configfile", "new.yaml")
+    answers = tmp_path / "answers.csv"
+    assert pd.read_csv(answers)["probability"].notna().all()
+    assert answers.read_bytes() == (tmp_path / "results/clinic/classify/new.csv").read_bytes()
+    assert [path.name for path in tmp_path.rglob("*.resume")] == []

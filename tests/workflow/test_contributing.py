@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
+import forked_jobs
 from melanoma.common.files import read_json
 from project import ROOT
 from workflow import SNAKEMAKE, clone
@@ -61,7 +62,7 @@ def run(folder: Path, command: str) -> None:
         command,
         shell=True,
         cwd=folder,
-        env=os.environ | {"PATH": path},
+        env=os.environ | {"PATH": path} | forked_jobs.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

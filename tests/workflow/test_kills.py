@@ -1,24 +1,19 @@
-"""Snakemake is killed, as by a power loss: the same command goes on, and ends in the same bits.
+"""Snakemake is killed, as by a power loss: the same command goes on, and ends in the same bits."""
 
-KILLS=20 python -m pytest -n 0 tests/workflow/test_kills.py    kills 20 times, at random moments, of the whole study
-"""
-
-import os
-import random
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from golden import digests
+from kills import KILLS, OPTIONS, TrainingWatch, assert_same_bits_after_kills
 from workflow import SNAKEMAKE, TINY_EXTERNAL, clone, failing, snakemake
 
-KILLS, SEED = int(os.environ.get("KILLS", 0)), int(os.environ.get("KILL_SEED", 1))
 SUBMIT = "#!/bin/sh\nsetsid sh $1 > /dev/null 2>&1 &\necho $!\n"
 # The job of a scheduler has a process group of its own, and a Snakemake of its own.
 SCHEDULER = (
@@ -100,26 +95,35 @@ def test_a_folder_in_which_a_snakemake_runs_is_refused_by_its_name(untrained):
     killed(first)
 
 
-@pytest.mark.timeout(7200)
+def test_the_watch_sees_two_trainings_of_one_fold_at_once_and_not_those_of_two_folds(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/train.py").write_text("input()")
+    trainings = []
+    with TrainingWatch(tmp_path) as watch:
+        for fold in (0, 1, 1):
+            assert not watch.at_once
+            command = [sys.executable, "scripts/train.py", "--resume", f"fold-{fold}/resume"]
+            trainings.append(subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE))
+            while f"fold-{fold}/resume" not in watch.seen:
+                time.sleep(0.05)
+        while not watch.at_once:
+            time.sleep(0.05)
+    for training in trainings:
+        training.communicate(b"\n")
+    assert watch.at_once[0] == ("fold-1/resume", sorted(training.pid for training in trainings[1:]))
+
+
+@pytest.mark.timeout(14400)
 @pytest.mark.parametrize("options", [LOCAL, SCHEDULER], ids=["local", "scheduler"])
 def ends_in_the_same_bits_after_kills_at_random_moments(finished, tmp_path, options):
     folder = clone(tmp_path)
     (folder / "submit").write_text(SUBMIT)
     (folder / "submit").chmod(0o755)
-    draw = random.Random(SEED)
-    for number in range(KILLS):
-        run = started(folder, *options, *TINY_EXTERNAL)
-        try:
-            run.wait(draw.uniform(3, 40))
-            print(f"kill {number}: it had ended with {run.returncode}")
-            break
-        except subprocess.TimeoutExpired:
-            killed(run)
-            print(f"kill {number}: {(folder / 'printed.txt').read_text().splitlines()[-1:]}")
-    snakemake(folder, *options, *TINY_EXTERNAL)
-    assert digests(folder / "results/tiny") == digests(finished[0] / "results/tiny")
-    assert not list(folder.rglob("*.tmp")) and not list(folder.glob("results/tiny/train/*/*/resume"))
+    printed = folder / "printed.txt"
+    assert_same_bits_after_kills(folder, lambda: (started(folder, *options, *OPTIONS), printed), finished[0])
 
 
 if KILLS:  # hours on a busy machine
-    test_the_study_ends_in_the_same_bits = ends_in_the_same_bits_after_kills_at_random_moments
+    test_the_study_ends_in_the_same_bits_after_kills_at_random_moments = (
+        ends_in_the_same_bits_after_kills_at_random_moments
+    )

@@ -42,6 +42,7 @@ def test_a_study_with_gpus_looks_at_a_node_with_a_gpu_first_but_only_on_a_cluste
     study["models"]["cnn"]["resources"]["gpus"] = 1
     (project / "study.yaml").write_text(yaml.safe_dump(study))
     cluster = ("--executor", "cluster-generic", "--jobs", 1, "--cluster-generic-submit-cmd", "false")
+    cluster += ("--seconds-between-status-checks", 1)  # the end of a run waits for the next check
     assert "doctor" not in planned(project, "--configfile", "study.yaml")
     looked = failing(project, *cluster, "--until", "doctor", "--configfile", "study.yaml").stdout
     assert jobs(looked) == {"doctor": 1}

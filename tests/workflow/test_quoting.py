@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from file_server import serving
-from melanoma.common.files import read_json
+from melanoma.common.files import read_json, write_json
 from melanoma.config.data import Source
 from workflow import clone, snakemake
 
@@ -59,19 +59,26 @@ def test_every_free_text_of_a_study_is_one_argument_or_none(project: Path, tmp_p
         "split": split,
         "fetch": fetched,
         "evaluate": {"robustness": [1, 5]},
+        "classify": {
+            "new": {"bundle": free("b"), "images": [free("n"), free("n.jpg")], "table": free("t.csv")}
+            | {"threshold": HOSTILE}
+        },
         "models": {
             "theirs": {"network": "external_predictions", "file": free("f.csv")},
             "net": backbone | {"optimizer": {"groups": [{"match": re.escape(HOSTILE), "learning_rate": 0.1}]}},
         },
     }
     write_study(project, study)
-    for name in (".csv", "m.csv", "p.csv", "d.csv", "f.csv"):
+    for name in (".csv", "m.csv", "p.csv", "d.csv", "f.csv", "n", "n.jpg", "t.csv"):
         (project / free(name)).touch()
+    write_json(project / free("b") / "bundle.json", {"thresholds": {HOSTILE: 0.5}})
 
     given = arguments(snakemake(project, "-n", "-p", "--configfile", "study.yaml"), tmp_path / "shell")
 
     free_texts = {text for text in given if HOSTILE in text and not text.startswith("{")}
-    assert free_texts == {free("f.csv"), free("i"), free("w.pth"), f"--url={URL}", f"--sha256={HOSTILE}"}
+    fetched = {free("i"), free("w.pth"), f"--url={URL}", f"--sha256={HOSTILE}"}
+    classified = {free("n"), free("n.jpg"), f"--bundle={free('b')}", f"--table={free('t.csv')}"}
+    assert free_texts == {free("f.csv"), *fetched, *classified, f"--threshold={HOSTILE}"}
     sections = [json.loads(text) for text in given if text.startswith("{")]
     assert any(section.items() >= split.items() for section in sections)
     read = Source(**table).model_dump(mode="json", exclude={"generate"})

@@ -9,14 +9,15 @@ import yaml
 
 from fake_commands import fake_slurm
 from foreign_tables import kaggle, write, write_images
+from melanoma.common.files import write_json
 from melanoma.config.study import resolve
 from melanoma.training.schedules import rate_factor
 from project import ROOT
-from workflow import clone, put_kaggle_tables, snakemake
+from workflow import clone, jobs, put_kaggle_tables, snakemake
 
 TEXT = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
-STUDY = re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL).group(1)
+STUDY, NEW = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.fixture
@@ -28,6 +29,9 @@ def project(tmp_path, monkeypatch):
     write_images(list(kaggle()["image_name"]), mine / "jpeg")
     write(kaggle(), mine / "train.csv")
     (tmp_path / "studies" / "mine.yaml").write_text(STUDY)
+    (tmp_path / "new.yaml").write_text(NEW)
+    (tmp_path / "new_images").mkdir()
+    write_json(tmp_path / "bundles/demo/bundle.json", {"thresholds": {"youden": 0.5}})
     (tmp_path / "predictions.csv").write_text("image_name,target,prob,patient_id\na,1,.9,p\nb,0,.2,q\nc,0,.4,r\n")
     return tmp_path
 
@@ -50,7 +54,9 @@ def test_the_readmes_study_downloads_its_weights(project):
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("snakemake")])
 def test_a_snakemake_command_plans(project, command):
-    assert "train_fold" in snakemake(project, *command.split()[1:], "-n")
+    planned = jobs(snakemake(project, *command.split()[1:], "-n"))
+    expected = {"new.yaml": "classify", "studies/isic2020_tables.yaml": "predict_tabular"}
+    assert expected.get(command.split()[-1], "train_fold") in planned
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])

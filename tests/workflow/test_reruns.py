@@ -96,6 +96,11 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], set[str]]] 
     "`evaluate.threshold_probabilities`": (put("evaluate", "threshold_probabilities", value=[0.1]), set(), set()),
     "`report.identifiers`, or `report.shareable`": (put("report", "shareable", value=True), set(), set()),
     "`evaluate.prevalence`": (put("evaluate", "prevalence", value=0.02), set(), set()),
+    "a new entry of `classify` with the bundle of the study": (
+        put("classify", "new", value={"bundle": "results/tiny/bundle", "images": "results/tiny/demo/drawn/jpeg"}),
+        set(),
+        set(),
+    ),
     "`evaluate.robustness`": (put("evaluate", "robustness", value=[1]), set(), set()),
     "`fuse.significance_level`": (put("fuse", "significance_level", value=0.1), set(), set()),
     "a new name for a model": (renamed, PREDICTS | FUSES | COMPARES, TRAINS),

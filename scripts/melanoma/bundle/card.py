@@ -48,13 +48,15 @@ them.
 
 {models}
 
-It reads {needs} of each image. A value may be missing; the prediction is then less sure.
-
-| threshold | probability (not calibrated) |
-|---|---|
-{thresholds}
-
 Versions: {versions}. SHA-256 of each file: `bundle.json`.
+
+## Metadata
+
+{columns}
+
+## Thresholds
+
+{thresholds}
 """
 COVERAGE = """## Conformal sets
 
@@ -64,6 +66,15 @@ of one half of the out-of-fold patients, measured on the other half:
 {table}
 
 """
+COLUMNS = """It reads the image and {needs}. A value may be missing: `classify.py` warns of it, and the
+prediction is less sure.
+
+{table}"""
+THRESHOLDS = """Each was chosen on the out-of-fold predictions of {images:,} images with {melanomas:,} melanomas. A
+probability that is not calibrated counts as melanoma at or above it. The rates of the test have 95 % confidence
+intervals.
+
+{table}"""
 GROUPS = """Of its subgroups, with the rates at the threshold {rule}:
 
 {table}
@@ -101,8 +112,8 @@ def model_card(about: BundleFile, metrics: ModelMetrics, training: pd.DataFrame)
         data=_data(training),
         coverage=_coverage(about),
         models="\n".join(f"- `{name}`: {kind}" for name, kind in about["models"].items()),
-        needs=", ".join(about["needs"]),
-        thresholds="\n".join(f"| {rule} | {value:.4f} |" for rule, value in about["thresholds"].items()),
+        columns=_columns(about["without"]),
+        thresholds=_thresholds(about),
         versions=", ".join(f"{name} {version}" for name, version in about["versions"].items()),
     )
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{text}"
@@ -125,6 +136,29 @@ def _coverage(about: BundleFile) -> str:
         for each in about.get("coverage", [])
     ]
     return COVERAGE.format(table=_table(header, rows)) if rows else ""
+
+
+def _columns(without: dict[str, str]) -> str:
+    """Return what an image without metadata counts as, by the column."""
+    if not without:
+        return "It reads the image alone. A table is not needed, except for the rank within a patient."
+    rows = [[column, f"counts as {words}"] for column, words in without.items()]
+    return COLUMNS.format(needs=", ".join(without), table=_table(["column", "an image without a value"], rows))
+
+
+def _thresholds(about: BundleFile) -> str:
+    """Return the thresholds with what they were chosen for, and with their rates."""
+    if not about["chosen"]:
+        return "It has no threshold."
+    header = ["threshold", "probability", "chosen for", "out of fold: sensitivity", "specificity"]
+    rows = []
+    for rule, chosen in about["chosen"].items():
+        rates, test = chosen["out_of_fold"], chosen["test"]
+        out_of_fold = [f"{rates[name]:.3f}" for name in ("sensitivity", "specificity")]
+        shown = [interval_text(test[name]) for name in ("sensitivity", "specificity")]
+        rows.append([rule, f"{about['thresholds'][rule]:.4f}", chosen["purpose"], *out_of_fold, *shown])
+    table = _table([*header, "test: sensitivity", "specificity"], rows)
+    return THRESHOLDS.format(images=chosen["images"], melanomas=chosen["melanomas"], table=table)
 
 
 def _groups(metrics: ModelMetrics) -> str:

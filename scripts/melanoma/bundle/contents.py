@@ -15,6 +15,7 @@ from melanoma.bundle.coverage import Coverage
 from melanoma.bundle.onnx_export import Onnx
 from melanoma.common.errors import InputError, listing
 from melanoma.common.files import read_json, sha256, write_bytes, write_json
+from melanoma.evaluation.results import Intended, Rates
 
 FORMAT = 1
 NAME = "bundle.json"
@@ -28,6 +29,16 @@ class Range(TypedDict):
 
     low: float
     high: float
+
+
+class Chosen(TypedDict):
+    """What a threshold was chosen for, on how many out-of-fold predictions, and the rates that it reached."""
+
+    purpose: str
+    images: int
+    melanomas: int
+    out_of_fold: Intended
+    test: Rates
 
 
 class Scores(TypedDict):
@@ -58,11 +69,13 @@ class BundleFile(TypedDict):
     models: dict[str, Kind]  # each model after its members
     calibrator: dict[str, str | float | list[float]] | None  # the fields of `calibration.Affine` or `Isotonic`
     thresholds: dict[str, float]  # of uncalibrated probabilities, by rule; at or above it counts as melanoma
+    chosen: NotRequired[dict[str, Chosen]]  # by rule; missing in older bundles
     prevalence: float  # share of melanomas in the out-of-fold images
     out_of_fold: dict[Literal["benign", "melanoma"], Scores]
     coverage: NotRequired[list[Coverage]]  # of the conformal sets, measured out of fold; missing in older bundles
     training_images: dict[str, Range]  # by measure of the quality table; empty if no image is read
     needs: list[str]  # columns that are read for each image
+    without: NotRequired[dict[str, str]]  # by column of `needs`, what no value counts as; missing in older bundles
     versions: dict[str, str]
     files: dict[str, str]  # SHA-256 by path
     onnx: NotRequired[Onnx]

@@ -42,7 +42,11 @@ class BundledModel:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read a bundle. Raises InputError if it is not whole."""
-        about, files = read_bundle(folder)
+        return cls.from_files(*read_bundle(folder))
+
+    @classmethod
+    def from_files(cls, about: BundleFile, files: dict[str, bytes]) -> Self:
+        """Return the models in the files of a bundle, by their paths."""
         values = {name: json.loads(files[f"models/{name}.json"]) for name in about["models"]}
         by_kind: dict[str, dict[str, Any]] = {kind: {} for kind in get_args(Kind)}
         for name, kind in about["models"].items():
@@ -59,14 +63,22 @@ class BundledModel:
         )
 
     @property
-    def reads_metadata(self) -> bool:
-        """Tell whether any of the models reads age, sex or site."""
+    def columns_read(self) -> list[str]:
+        """The columns of a table that any of the models reads: those of age, sex, site and patient."""
         runs = [run for network in self.networks.values() for run in network.runs.values()]
         recipes = [Recipe.model_validate(run["recipe"]) for run in runs]
-        networks = any(recipe.head == "image_and_metadata" or not recipe.reads_images for recipe in recipes)
-        stacks = any(isinstance(fusion.combination, Stack) for fusion in self.fusions.values())
-        tabular = any(model.recipe.metadata_inputs for model in self.metadata.values())
-        return tabular or networks or stacks
+        recipes += [model.recipe for model in self.metadata.values()]
+        inputs = {name for recipe in recipes for name in recipe.metadata_inputs}
+        inputs |= {name for stack in self.stacks for name in stack.encoder.inputs}
+        if "images_per_patient" in inputs or any(fusion.context for fusion in self.fusions.values()):
+            inputs.add("patient")
+        return [column for column in ("age", "sex", "site", "patient") if column in inputs]
+
+    @property
+    def stacks(self) -> list[Stack]:
+        """The fusions that read metadata or patient context."""
+        combinations = [fusion.combination for fusion in self.fusions.values()]
+        return [combination for combination in combinations if isinstance(combination, Stack)]
 
     @property
     def reads_embeddings(self) -> bool:

@@ -11,8 +11,10 @@ import sklearn
 import torch
 
 from melanoma.bundle.card import model_card
-from melanoma.bundle.contents import FORMAT, FROZEN, BundleFile, Kind, Range, Scores, write_bundle
+from melanoma.bundle.columns import without_values
+from melanoma.bundle.contents import FORMAT, FROZEN, BundleFile, Chosen, Kind, Range, Scores, write_bundle
 from melanoma.bundle.coverage import measured_coverage
+from melanoma.bundle.model import BundledModel
 from melanoma.bundle.onnx_export import HOW, Onnx, OnnxNetwork, about_probe_run, about_run, probe_to_onnx, to_onnx
 from melanoma.bundle.reference import HELD_OUT, SAMPLE, Reference, colors, sample
 from melanoma.common.errors import InputError
@@ -24,6 +26,7 @@ from melanoma.config.facts import training_name
 from melanoma.config.networks import LINEAR_PROBE
 from melanoma.config.recipe import Recipe
 from melanoma.data.metadata_encoder import MetadataEncoder
+from melanoma.evaluation.results import ModelMetrics
 from melanoma.images.store import ImageStore
 from melanoma.models.embeddings import FrozenNetwork
 from melanoma.models.plain_classifiers import Linear
@@ -60,10 +63,13 @@ def pack(results: Path, model: str | None, folder: Path, onnx: bool = False, gpu
     name = model or read_json(_existing(results, "fuse/selected_model.json"))["selected_model"]
     models, files = _with_members(results, name)
     about = _describe(results, name, models)
+    about["without"] = without_values(BundledModel.from_files(about, files), _metadata(results))
+    about["needs"] = ["image", *about["without"]]
     _add_embeddings(results, about, files, gpus)
     if onnx:
         about["onnx"] = _add_onnx(results, models, files)
-    metrics = read_json(_existing(results, "evaluate/metrics.json"))[name]
+    metrics: ModelMetrics = read_json(_existing(results, "evaluate/metrics.json"))[name]
+    about["chosen"] = _chosen(about, metrics)
     files["README.md"] = model_card(about, metrics, _training_images(results)).encode()
     write_bundle(folder, about, files)
     return about
@@ -74,6 +80,26 @@ def _training_images(results: Path) -> pd.DataFrame:
     train = read_parquet(_existing(results, "split/train.parquet"), columns=["image", "source", "patient"])
     catalog = read_parquet(_existing(results, "catalog/catalog.parquet"), columns=["image", "license", "attribution"])
     return train.merge(catalog.drop_duplicates("image"), on="image", how="left", validate="1:1")
+
+
+def _metadata(results: Path) -> pd.DataFrame:
+    """Return age, sex and site of the training images."""
+    return read_parquet(_existing(results, "split/train.parquet"), columns=["age", "sex", "site"])
+
+
+def _chosen(about: BundleFile, metrics: ModelMetrics) -> dict[str, Chosen]:
+    """Return what each threshold was chosen for, and the rates that it reached out of fold and on the test."""
+    benign, melanoma = (len(about["out_of_fold"][name]["weight"]) for name in ("benign", "melanoma"))
+    return {
+        rule: Chosen(
+            purpose=thresholds.purpose(rule),
+            images=benign + melanoma,
+            melanomas=melanoma,
+            out_of_fold=rates["intended"],
+            test={"sensitivity": rates["sensitivity"], "specificity": rates["specificity"]},
+        )
+        for rule, rates in metrics["thresholds"].items()
+    }
 
 
 def _with_members(results: Path, name: str) -> tuple[dict[str, Kind], dict[str, bytes]]:
@@ -203,7 +229,7 @@ def _describe(results: Path, name: str, models: dict[str, Kind]) -> BundleFile:
         out_of_fold={"benign": _scores(rows, 0), "melanoma": _scores(rows, 1)},
         coverage=measured_coverage(rows),
         training_images=_ranges(results) if {"network", "frozen_network"} & set(models.values()) else {},
-        needs=["image", "patient", "age", "sex", "site"],
+        needs=[],
         versions={
             "python": platform.python_version(),
             "torch": torch.__version__,

@@ -117,7 +117,7 @@ def _view_deviation(bundle: BundledModel, outputs: Outputs, images: int) -> np.n
 
 
 def _warnings(bundle: BundledModel, quality: pd.DataFrame, known: pd.DataFrame) -> list[str]:
-    """Return for each image what the training images did not have, and which metadata is missing."""
+    """Return for each image what the training images did not have, and which column that a model reads is empty."""
     found: list[list[str]] = [[] for _ in range(len(known))]
     for measure, limits in bundle.about["training_images"].items():
         values = quality[measure].to_numpy(np.float64)
@@ -127,8 +127,7 @@ def _warnings(bundle: BundledModel, quality: pd.DataFrame, known: pd.DataFrame) 
     if bundle.reference is not None:
         for index in np.flatnonzero(quality["distance"].to_numpy(np.float64) > bundle.reference.limit):
             found[index].append(FAR)
-    if bundle.reads_metadata:
-        for column in ("age", "sex", "site"):
-            for index in np.flatnonzero(known[column].isna()):
-                found[index].append(f"no {column}")
+    for column in bundle.columns_read:
+        for index in np.flatnonzero(known[column].isna()):
+            found[index].append(f"no {column}")
     return ["; ".join(words) for words in found]

@@ -12,6 +12,7 @@ from melanoma.classify.maps import Mapper
 from melanoma.common.cli import progress
 from melanoma.common.files import atomic_path
 from melanoma.config.data import Images
+from melanoma.evaluation.summary import interval_text
 from melanoma.explain.overlay import data_uri, overlay, shrunk
 from melanoma.images.shards import prepare_file
 from melanoma.training.prefetch import Prefetch
@@ -47,6 +48,8 @@ def write_page(
             about=bundle.about,
             threshold=bundle.about["thresholds"][rule],
             rule=rule,
+            chosen=bundle.about.get("chosen", {}).get(rule),
+            interval=interval_text,
             images=len(rows),
             unreadable=int((~readable).sum()),
             melanomas=int((result["decision"] == "melanoma").sum()),

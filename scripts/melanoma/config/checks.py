@@ -43,6 +43,10 @@ def study_errors(study: Study) -> Iterator[str]:
     for name, fusion in study.fusions.items():
         yield from _fusion_errors(name, fusion, study)
         yield from _input_errors(f"fusions.{name}", fusion.inputs, study)
+    for name, classification in study.classify.items():
+        for key in ("gpus", "nodes"):
+            if (asked := getattr(classification.resources, key)) > 1:
+                yield f"classify.{name}.resources.{key}: {asked}, but a classification uses one; divide the images"
     for name, recipe in study.models.items():
         if recipe.reads_images and not study.has_images:
             yield f"models.{name}.network: {recipe.network} reads images; no source of this study has any"

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 from melanoma.common.errors import InputError, listing
 from melanoma.config.base import Distinct, Flag, Input, Name, Number, Section, Seed, Text, Whole, unread_if
 from melanoma.config.checks import WITHOUT_CONTEXT, study_errors
+from melanoma.config.classification import Classification
 from melanoma.config.data import KNOWN_DOWNLOADS, Data, Downloads, Images
 from melanoma.config.errors import explain, placed
 from melanoma.config.networks import GradientBoosting
@@ -217,8 +218,16 @@ class Study(Section):
     fuse: Fuse = Field(default_factory=Fuse, description=Fuse.__doc__)
     evaluate: Evaluate = Field(default_factory=Evaluate, description=Evaluate.__doc__)
     report: Report = Field(default_factory=Report, description=Report.__doc__)
+    classify: dict[Name, Classification] = Field(
+        default_factory=dict,
+        description=(
+            "Images that a bundle classifies, by name: results/<study>/classify/<name>.csv and .html. The bundle"
+            " results/<study>/bundle of the study itself is packed first. With study and classify alone, without data"
+            " and models, nothing is trained."
+        ),
+    )
 
-    @field_validator("fetch", "models", "fusions", mode="before")
+    @field_validator("fetch", "models", "fusions", "classify", mode="before")
     @classmethod
     def _without_null(cls, named: Any) -> Any:
         """Remove what a later file sets to null."""
@@ -240,17 +249,26 @@ class Study(Section):
         return fusions
 
 
+class ClassificationsAlone(Study):
+    """A study that trains nothing: its bundles come from elsewhere."""
+
+    data: Data = Data.model_construct(sources=())
+    models: dict[Name, Recipe] = Field(default_factory=dict)
+
+
 def resolve(config: Mapping[str, Any], places: Mapping[str, str] | None = None) -> Study:
     """Return the study that a configuration gives, with every default.
 
     Raises InputError that lists all unknown keys, wrong values and broken references at once, each with its file and
     line if `places` has them by the dotted name of the key (see melanoma.config.yaml_files).
     """
+    alone = bool(config.get("classify")) and not {"data", "models"} & set(config)
+    kind = ClassificationsAlone if alone else Study
     try:
-        study = Study.model_validate(config)
+        study = kind.model_validate(config)
         errors = list(study_errors(study))
     except ValidationError as error:
-        errors = explain(error, Study, config)
+        errors = explain(error, kind, config)
     if errors:
         lines = [placed(line, places or {}) for line in errors]
         raise InputError(f"The configuration has {len(errors)} error(s):\n{listing(lines, limit=30)}")

@@ -1,11 +1,15 @@
-"""A part of a training step as a CUDA graph: its kernels are recorded once, and then started by a single launch.
+"""A training step as CUDA graphs: kernels are recorded once, and then started by a single launch.
 
-A small batch is over before Python has launched the next kernel, so a GPU would wait for Python. The batches of a
-training have at most two sizes, and their parts at most four. Each gets a graph of its own, instead of one graph for
-padded batches, because rows of padding would change the statistics of batch norm.
+A small batch is over before Python has launched the next kernel, so a GPU would wait for Python. The gradients of each
+part of a batch are one launch, and the update of the weights is another. Python does little between them, so it is
+ready with the next launch long before the GPU is.
+
+The batches of a training have at most two sizes, and their parts at most four. Each gets a graph of its own, instead of
+one graph for padded batches, because rows of padding would change the statistics of batch norm. All share the graph of
+the update.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -20,21 +24,15 @@ WARM_UPS = 2
 
 Inputs = Sequence[Tensor | None]
 Function = Callable[[Inputs, int], Tensor]
-
-
-class Recording(NamedTuple):
-    """A recorded call: `replay` repeats it on what is now in the memory of its inputs, and writes `result` again."""
-
-    replay: Callable[[], None]
-    result: Tensor
-
-
-Record = Callable[[Callable[[], Tensor]], Recording]
+Call = Callable[[], None]
+# Calls a function, which has its effect any number of times, and returns what repeats it on the same memory.
+Record = Callable[[Call], Call]
 
 
 class _Static(NamedTuple):
     inputs: list[Tensor | None]
-    recording: Recording
+    result: Tensor
+    replay: Call
 
     def run(self, inputs: Inputs, seed: int) -> Tensor:
         """Repeat the recording with other inputs."""
@@ -42,8 +40,8 @@ class _Static(NamedTuple):
             if memory is not None and values is not None:
                 memory.copy_(values)
         torch.manual_seed(seed)
-        self.recording.replay()
-        return self.recording.result
+        self.replay()
+        return self.result
 
 
 class StepGraphs:
@@ -78,27 +76,28 @@ class StepGraphs:
         assert inputs[-1] is not None
         kind = len(inputs[-1]), images
         if kind not in self.recorded:
-            memory = [None if values is None else values.clone() for values in inputs]
-            try:
-                with self._without_effect():
-                    recording = self.record(lambda: function(memory, images))
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise
-                # The end of a recording raises an error of its own after the one that broke the recording.
-                self._give_up(error.__context__ or error)
-                return None
-            static = _Static(memory, recording)
             torch.manual_seed(seed)
             expected = self._outcome(lambda: function(inputs, images))
+            memory = [None if values is None else values.clone() for values in inputs]
+            result = torch.empty_like(expected[0])
+
+            def call() -> None:
+                result.copy_(function(memory, images))
+
+            with self._without_effect():
+                replay = _recorded(self.record, call, "the gradients")
+            if replay is None:
+                self._give_up()
+                return None
+            static = _Static(memory, result, replay)
             if not all(map(_agree, expected, self._outcome(lambda: static.run(inputs, seed)))):
-                self._give_up("its gradients are not those of the step itself")
+                _warn("the gradients", "they are not those of the step itself")
+                self._give_up()
                 return None
             self.recorded[kind] = static
         return self.recorded[kind]
 
-    def _give_up(self, cause: object) -> None:
-        log.warning("no CUDA graph of the training step, so a GPU may wait for Python in each step: %s", cause)
+    def _give_up(self) -> None:
         self.is_possible = False
         self.recorded.clear()
 
@@ -125,6 +124,81 @@ class StepGraphs:
                 tensor.copy_(values)
 
 
+class UpdateGraph:
+    """Calls a function of some numbers as it is, or as a recording that reads the numbers from the device.
+
+    The function changes only tensors that `changing` returns, in their memory, and draws no random numbers. After the
+    first call these must stay the same tensors. The recording is compared with the function once, before it is used.
+    If any bit differs, the function is called, with numbers on the device all the same.
+    """
+
+    def __init__(self, changing: Callable[[], Iterable[Tensor]], record: Record, device: torch.device) -> None:
+        self.changing, self.record, self.device = changing, record, device
+        self.numbers: list[Tensor] = []
+        self.is_possible = True
+        self._call: Call | None = None
+
+    def __call__(self, function: Callable[[Sequence[Tensor]], None], numbers: Sequence[float]) -> None:
+        """Call the function on the numbers, each as a float32 scalar. It must be the same in all calls."""
+        if self._call is None:
+            self.numbers = [torch.zeros((), device=self.device) for _ in numbers]
+        for memory, number in zip(self.numbers, numbers, strict=True):
+            memory.fill_(number)  # starts a kernel; a copy from the host would wait for the GPU
+        if self._call is None:
+            self._call = self._first_call(lambda: function(self.numbers))
+        else:
+            self._call()
+
+    def _first_call(self, call: Call) -> Call:
+        """Call once, and return a recording of the call, or the call itself if there is no such recording."""
+        # The copies are on the host, because a large network leaves no memory for them on a GPU.
+        tensors = [tensor.detach() for tensor in self.changing()]
+        before = _on_host(tensors)
+        call()
+        expected = _on_host(tensors)
+        _restore(tensors, before)
+        replay = _recorded(self.record, call, "the update of the weights")
+        if replay is not None:
+            _restore(tensors, before)
+            replay()
+            if all(map(_same, expected, _on_host(tensors))):
+                return replay
+            _warn("the update of the weights", "it is not that of the step itself")
+        self.is_possible = False
+        _restore(tensors, expected)
+        return call
+
+
+def _recorded(record: Record, call: Call, part: str) -> Call | None:
+    """Return a recording of the call, or None, with a warning, if it cannot be recorded."""
+    try:
+        return record(call)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        # The end of a recording raises an error of its own after the one that broke the recording.
+        _warn(part, error.__context__ or error)
+        return None
+
+
+def _warn(part: str, cause: object) -> None:
+    log.warning("no CUDA graph of %s, so a GPU may wait for Python in each training step: %s", part, cause)
+
+
+def _on_host(tensors: list[Tensor]) -> list[Tensor]:
+    return [tensor.to("cpu", copy=True) for tensor in tensors]
+
+
+def _restore(tensors: list[Tensor], values: list[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Tell whether two tensors are equal; NaN is equal to itself."""
+    return torch.equal(one, other) or torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+
+
 def _agree(one: Tensor, other: Tensor) -> bool:
     """Tell whether two tensors are equal up to the rounding of bfloat16."""
     return torch.allclose(one.double(), other.double(), rtol=0, atol=0.01 * float(one.abs().max() + 1e-6))
@@ -134,7 +208,7 @@ def cuda_recorder(device: torch.device) -> Record:
     """Return a function that warms up and records a call on a GPU. Its graphs share their memory."""
     pool = torch.cuda.graph_pool_handle()
 
-    def record(call: Callable[[], Tensor]) -> Recording:
+    def record(call: Call) -> Call:
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch lacks its types
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
@@ -149,11 +223,12 @@ def cuda_recorder(device: torch.device) -> Record:
                 torch.cuda.stream(torch.cuda.current_stream(device)),
                 torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
             ):
-                result = call()
+                call()
         except RuntimeError:
             _release_generator(device)
             raise
-        return Recording(graph.replay, result)
+        replay: Call = graph.replay
+        return replay
 
     return record
 

@@ -146,8 +146,9 @@ class MetadataModel:
 
         `table` has image, patient and the columns of the model's inputs (age, sex, site; width and height for size),
         and for frozen features embedding, those of the image by the backbone as `embeddings` computes them.
-        If it has no images_per_patient, they are counted in it. The predictions can be a member of a fusion: they are
-        those of `predictions.read_predictions`, without source and target. Raises InputError if a column or the run
+        If it has no images_per_patient, they are counted in it; an image without a patient is its only one. The
+        predictions can be a member of a fusion: they are those of `predictions.read_predictions`, without source and
+        target. Raises InputError if a column or the run
         is missing.
         """
         missing = sorted(self._read_columns() - set(table))
@@ -156,7 +157,8 @@ class MetadataModel:
         if run is not None and run not in self.runs:
             raise InputError(f"the model has no run {run}: give one of {', '.join(self.runs)}")
         if "images_per_patient" not in table:
-            table = table.assign(images_per_patient=images_per_patient(table["patient"]))
+            patients = table["patient"].fillna(table["image"])
+            table = table.assign(images_per_patient=images_per_patient(patients))
         rows = table[["image", "patient"]].assign(part="test", fold=np.int8(-1))
         rows = rows.assign(patient_distance=_distance(table, rows))
         return _scored(rows, *self.probability(table, [run] if run else self.test_runs))

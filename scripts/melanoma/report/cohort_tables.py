@@ -4,7 +4,7 @@ Each is left out where metrics.json has no such entry.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from melanoma.report.result_tables import bound, least_decimals, rule_name
 from melanoma.report.tables import Cell, Column, Table, decimals, unless_few, value_of
@@ -24,7 +24,23 @@ GROUP = {
     "calibration_slope": "Calibration slope",
     "observed_expected": "Observed / expected",
 }
+HISTOLOGY = "confirmed by histology"  # a part of the images, not one of several groups
 Metrics = Mapping[str, Any]
+
+
+class Weakest(TypedDict):
+    """The subgroup with the lowest value of a metric, of `groups` groups. `p` tests whether the AUROC differs.
+
+    `n` and `melanomas` are counts, or texts in place of counts that must not be shown.
+    """
+
+    variable: str
+    group: str
+    n: Cell
+    melanomas: Cell
+    value: Cell
+    groups: int
+    p: float | None
 
 
 def cohort_tables(metrics: Metrics, external: Metrics | None, shown: str, selected: str | None) -> dict[str, Table]:
@@ -70,7 +86,7 @@ def subgroups(entry: Metrics, model: str) -> Table | None:
         for group, values in content["groups"].items():
             rows.append([kind.replace("_", " "), group, *_group(values), p])
     if "histology" in entry:
-        rows.append(["diagnosis", "confirmed by histology", *_group(entry["histology"]), None])
+        rows.append(["diagnosis", HISTOLOGY, *_group(entry["histology"]), None])
     columns = [
         Column("variable", "Variable"),
         Column("group", "Group"),
@@ -91,6 +107,36 @@ def _group(values: Metrics) -> list[Cell]:
     images = {"sensitivity": melanomas, "specificity": benign}
     rates = [unless_few(values.get(key), images.get(key, min(melanomas, benign))) for key in GROUP]
     return [values["n"], melanomas, *rates]
+
+
+def weakest(table: Table | None, metric: str) -> Weakest | None:
+    """Return the group with the lowest `metric` in the table of subgroups; None if fewer than two groups have a value.
+
+    Images whose group is missing are not a group.
+    """
+    if table is None:
+        return None
+    keys = [column.key for column in table.columns]
+    records = [dict(zip(keys, row, strict=True)) for row in table.rows]
+    known = [
+        record
+        for record in records
+        if record["variable"] != "all"
+        and record["group"] not in (HISTOLOGY, "missing")
+        and value_of(record.get(metric)) is not None
+    ]
+    if len(known) < 2:
+        return None
+    lowest = min(known, key=lambda record: value_of(record[metric]) or 0.0)
+    return {
+        "variable": lowest["variable"],
+        "group": lowest["group"],
+        "n": lowest["n"],
+        "melanomas": lowest["melanomas"],
+        "value": lowest[metric],
+        "groups": len(known),
+        "p": lowest.get("p_heterogeneity"),
+    }
 
 
 def units(entry: Metrics, model: str) -> Table | None:

@@ -287,6 +287,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         "found": metrics[shown]["sensitivity_at_90_specificity"],
         "out_of_fold": out_of_fold(metrics[shown]),
         "threshold_name": threshold_name(rule) if rule else None,
+        "threshold_target": rule.partition("_")[2] if rule else "",
         "at_threshold": thresholds[rule] if rule else None,
         "copies": training_tables.copies(fusions),
         "selected": selected,

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from melanoma.common.files import write_text
 from melanoma.report.checklists import checklists
+from melanoma.report.cohort_tables import weakest
 from melanoma.report.contents import Data, contents
 from melanoma.report.privacy import redactor
 from melanoma.report.shareable import known_names, make_shareable
@@ -19,6 +20,8 @@ from melanoma.report.sources import Sources, read_study
 from melanoma.report.tables import as_csv, as_latex
 
 TEMPLATES = Path(__file__).with_name("templates")
+# The charts are drawn by Observable Plot, which needs D3; see vendor/README.md.
+SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "charts.js", "page.js")
 # The sections of each part of the navigation, by their ids, in the order of the page.
 PARTS = {
     "Results": ("results", "curves", "threshold-slider", "selected-model", "comparisons"),
@@ -58,6 +61,7 @@ def render(sources: Sources) -> Page:
     content, data = contents(sources, study)
     if study.report.shareable:
         make_shareable(content, data, known_names(sources.catalog))
+    content["weakest"] = {key: weakest(content["tables"]["subgroups"], key) for key in ("auroc", "sensitivity")}
     body = environment.get_template("body.html.j2").render(content)
     body += environment.get_template("checklists.html.j2").render(checklists=checklists(body))
     html = environment.get_template("report.html.j2").render(
@@ -65,7 +69,7 @@ def render(sources: Sources) -> Page:
         body=Markup(body),
         parts=navigation(body),
         style=Markup((TEMPLATES / "page.css").read_text()),
-        script=Markup((TEMPLATES / "page.js").read_text()),
+        scripts=[Markup((TEMPLATES / name).read_text()) for name in SCRIPTS],
         data=Markup(embedded(data, hide)),
     )
     tables = [*content["tables"].values(), *content["trials"], *(content["issues"] or [])]

@@ -27,9 +27,9 @@ RATES = {
 RANKING = {
     "auroc": "Test AUROC",
     "average_precision": "Average precision",
-    "partial_auroc": "Partial AUROC (sensitivity ≥ 80 %)",
-    "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",
-    "specificity_at_90_sensitivity": "Specificity at 90 % sensitivity",
+    "partial_auroc": "Partial AUROC",
+    "sensitivity_at_90_specificity": "Sens. at 90\xa0% spec.",
+    "specificity_at_90_sensitivity": "Spec. at 90\xa0% sens.",
 }
 ERRORS = {"ece": "ECE", "brier": "Brier score", "log_loss": "Log loss"}
 
@@ -47,25 +47,26 @@ def kind_of(name: str, study: Study) -> str:
 
 
 def models(metrics: Mapping[str, ModelMetrics], study: Study, selected: str | None) -> Table:
-    """Return the results of all models, the highest test AUROC first."""
+    """Return the results of all models: the selected one, then the highest test AUROC first."""
     digits = least_decimals(metrics)
     lowest = min(0.5, *(bound(entry["auroc"]) for entry in metrics.values()))
     columns = [Column("model", "Model"), Column("kind", "Kind")]
     first, *others = (Column(key, heading, "number", digits) for key, heading in RANKING.items())
     columns += [first, Column("out_of_fold_auroc", "Out-of-fold AUROC", "number", digits), *others]
-    columns += [Column("brier", "Brier score", "number", digits + 1), Column("n", "Images", "count")]
+    columns += [Column("brier", "Brier score", "number", 3), Column("n", "Images", "count")]
     columns += [Column("melanomas", "Melanomas", "count")]
     rows: list[list[Cell]] = []
-    for name, entry in sorted(metrics.items(), key=lambda item: -item[1]["auroc"]["value"]):
+    for name, entry in sorted(metrics.items(), key=lambda item: (item[0] != selected, -item[1]["auroc"]["value"])):
         values: list[Cell] = [entry[key] for key in RANKING]  # type: ignore[literal-required]
         validated = entry["validation"]["auroc"] if "validation" in entry else None
         brier = entry.get("calibrated", entry)["brier"]
         rows.append(
             [name, kind_of(name, study), values[0], validated, *values[1:], brier, entry["n"], entry["melanomas"]]
         )
+    first_row = ": the selected model, then the others" if selected in metrics else ""
     return Table(
         "models",
-        "Results of all models and fusions on the test set, the highest AUROC first.",
+        f"Results of all models and fusions on the test set{first_row}, the highest AUROC first.",
         columns,
         rows,
         selected=selected,
@@ -294,4 +295,5 @@ def baseline(content: Mapping[str, Shortcuts] | None) -> dict[str, Any] | None:
     known = content["test"].get("baselines", {}) if content else {}
     if not known:
         return None
-    return {"inputs": " ".join(known), "auroc": list(known.values())[-1]}
+    others, _, last = " ".join(known).rpartition(" and ")
+    return {"inputs": f"{others.replace(' and ', ', ')} and {last}", "auroc": list(known.values())[-1]}

@@ -15,6 +15,16 @@ def load(path: str | Path) -> dict[str, dict[str, float]]:
     return {name: {rule: rates["threshold"] for rule, rates in by_rule.items()} for name, by_rule in rules.items()}
 
 
+def purpose(rule: str) -> str:
+    """Return what the threshold of a rule of `choose_thresholds` is chosen for, in words."""
+    words = {
+        "g_mean": "highest geometric mean of sensitivity and specificity",
+        "youden": "highest sum of sensitivity and specificity",
+        "f2": "highest F2 score",
+    }
+    return words.get(rule) or f"sensitivity of at least {float(rule.removeprefix('sensitivity_')) / 100:g}"
+
+
 def choose_thresholds(target: ArrayLike, probability: ArrayLike, sensitivity: float) -> dict[str, float]:
     """Return the threshold of each rule by its name. A probability at or above the threshold counts as melanoma.
 

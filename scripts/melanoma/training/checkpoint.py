@@ -50,7 +50,7 @@ class Checkpoints(Generic[State]):
             if payload is None:
                 log.warning("%s is damaged; trying the checkpoint before it", path)
                 continue
-            content = torch.load(io.BytesIO(payload), weights_only=True)
+            content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
             if content["stamp"] != self.stamp:
                 log.warning("%s belongs to another recipe, data or split; it is not used", path)
                 continue

@@ -1,5 +1,6 @@
 """A network and all that changes its weights: loss, optimizer, learning rate and weight average."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypedDict
@@ -15,12 +16,20 @@ from melanoma.compute.compiled import CompiledCode
 from melanoma.compute.device import is_out_of_memory
 from melanoma.compute.distributed import Processes
 from melanoma.config.recipe import Recipe
-from melanoma.device.graphs import Inputs, StepGraphs, cuda_recorder
+from melanoma.device.graphs import Inputs, Record, StepGraphs, UpdateGraph, cuda_recorder
 from melanoma.models.classifier import Classifier, build_network
 from melanoma.models.pretrained import start_from_pretrained
 from melanoma.training.loader import Batch, DeviceBatch, Examples, to_device
 from melanoma.training.losses import build_loss, diagnosis_loss
-from melanoma.training.optimizer import WeightAverage, build_optimizer, clip, set_rates
+from melanoma.training.optimizer import (
+    WeightAverage,
+    build_optimizer,
+    clip,
+    create_state,
+    load_state,
+    rates_on_device,
+    set_rates,
+)
 from melanoma.training.schedules import rate_factor
 
 
@@ -60,7 +69,7 @@ class Learner:
         self.average = None if recipe.ema is None else WeightAverage(self.network, recipe.ema)
         self.compiled = CompiledCode(compiled if recipe.compile else None, self._use())
         self.forward = self._parallel_network()
-        self.graphs = self._graphs()
+        self.start_recordings(self._recorder())
 
     @property
     def evaluation_network(self) -> Classifier:
@@ -72,7 +81,7 @@ class Learner:
         self.network.train()
         self.network.freeze(self._is_frozen(epoch))
         if self.graphs is not None and epoch > 0 and self._is_frozen(epoch) != self._is_frozen(epoch - 1):
-            self.graphs = self._graphs()
+            self.start_recordings(self._recorder())
 
     def rate_factor(self, epoch: float) -> float:
         """Return the factor of each learning rate after `epoch` epochs, which need not be whole."""
@@ -85,9 +94,9 @@ class Learner:
         `batch` is this process's part of a batch of `images`. Raises InputError if memory is missing.
         """
         set_rates(self.optimizer, self.rate_factor(epoch))
-        self.optimizer.zero_grad(set_to_none=self.graphs is None)
         try:
             total, logits = self._accumulate(batch, images, step)
+            self._update_weights(step)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -97,11 +106,6 @@ class Learner:
                 " batch into more parts; or set backbone.gradient_checkpointing: true or precision: bfloat16; or lower"
                 " batch_size or input_size."
             ) from error
-        if self.recipe.optimizer.max_grad_norm is not None:
-            clip(self.network.parameters(), self.recipe.optimizer.max_grad_norm)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update(self.network, step)
         return total, logits
 
     def state_dict(self) -> LearnerState:
@@ -115,9 +119,21 @@ class Learner:
     def load_state_dict(self, state: LearnerState) -> None:
         """Continue from the state that `state_dict` returned for the same recipe."""
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_state(self.optimizer, state["optimizer"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
+        if self.graphs is not None:
+            self.start_recordings(self._recorder())  # the state of the optimizer has other memory now
+
+    def start_recordings(self, record: Record | None) -> None:
+        """Forget all recorded parts of the training step, and let `record` make new ones in the next steps.
+
+        With None, nothing is recorded.
+        """
+        self.graphs = None if record is None else StepGraphs(self.network, record)
+        self.update_graph = None if record is None else UpdateGraph(self._changing, record, self.device)
+        if record is not None or self.device.type == "cuda":
+            create_state(self.optimizer)
 
     def _parallel_network(self) -> Any:
         """Return the network as training calls it: its processes share gradients, and it is compiled if asked."""
@@ -145,8 +161,8 @@ class Learner:
     def _is_frozen(self, epoch: int) -> bool:
         return self.recipe.is_backbone and epoch < self.recipe.backbone.frozen_epochs
 
-    def _graphs(self) -> StepGraphs | None:
-        """Return what repeats the training step as CUDA graphs, or None where it cannot."""
+    def _recorder(self) -> Record | None:
+        """Return what records a part of the training step as a CUDA graph, or None where this cannot be."""
         if self.device.type == "cpu":
             return None
         obstacles = {
@@ -158,7 +174,42 @@ class Learner:
         if reasons:
             log.info("no CUDA graph of the training step: %s", ", ".join(reasons))
             return None
-        return StepGraphs(self.network, cuda_recorder(self.device))
+        return cuda_recorder(self.device)
+
+    def _update_weights(self, step: int) -> None:
+        """Take the rest of optimizer step `step`, after its gradients."""
+        share = 1.0 if self.average is None else self.average.share(step)
+        if self.update_graph is None:
+            self._update(share)
+        else:
+            rates = [group["lr"] for group in self.optimizer.param_groups]
+            self.update_graph(self._update_from_device, [*rates, share])
+
+    def _update(self, share: float | Tensor) -> None:
+        """Clip the gradients, take the optimizer's step, add it to the average with this share, clear the gradients."""
+        if self.recipe.optimizer.max_grad_norm is not None:
+            clip(self.network.parameters(), self.recipe.optimizer.max_grad_norm)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.add(self.network, share)
+        # Recordings need the gradients in the same memory.
+        self.optimizer.zero_grad(set_to_none=self.graphs is None)
+
+    def _update_from_device(self, numbers: Sequence[Tensor]) -> None:
+        """Do the same with the learning rate of each group and the share as scalars on the device."""
+        *rates, share = numbers
+        with rates_on_device(self.optimizer, rates):
+            self._update(share)
+
+    def _changing(self) -> Iterator[Tensor]:
+        """Yield all that `_update` changes."""
+        for parameter in self.network.parameters():
+            if parameter.grad is not None:
+                yield from (parameter, parameter.grad)
+        for state in self.optimizer.state.values():
+            yield from state.values()
+        if self.average is not None:
+            yield from (*self.average.parameters(), *self.average.buffers())
 
     def _accumulate(self, batch: Batch, images: int, step: int) -> tuple[Tensor, Tensor]:
         """Add the gradients of all parts of a batch; return the sum of the losses, and the logits."""

@@ -3,13 +3,14 @@
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from melanoma.common.errors import InputError, listing
 from melanoma.config.optimization import Optimizer, ParameterGroup
@@ -32,17 +33,25 @@ class WeightAverage(AveragedModel):
         self.decay = decay
         self.update_parameters(network)  # The first call only copies.
 
-    def update(self, network: Classifier, step: int) -> None:
-        """Add the weights of `network` after optimizer step `step`, counted from 1."""
+    def share(self, step: int) -> float:
+        """Return the share of the weights after optimizer step `step`, counted from 1, in the average."""
+        return 1 - min(self.decay, (1 + step) / (10 + step))
+
+    @torch.no_grad()
+    def add(self, network: Classifier, share: float | Tensor) -> None:
+        """Add the weights of `network` with this share, a number or a scalar on their device.
+
+        Buffers of integers, such as counts and indices, are copied: their mean would be rounded down.
+        """
         # torch's own update copies its number of updates to the GPU, and waits for the GPU to do so, in each step.
-        decay = min(self.decay, (1 + step) / (10 + step))
-        add = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch lacks its types
         averages = chain(self.module.parameters(), self.module.buffers())
         pairs = list(zip(averages, chain(network.parameters(), network.buffers()), strict=True))
-        for is_number in (True, False):
-            chosen = [pair for pair in pairs if pair[0].is_floating_point() is is_number]
-            if chosen:
-                add([average.detach() for average, _ in chosen], [value.detach() for _, value in chosen], None)
+        means, values = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+        torch._foreach_lerp_(means, values, [share] * len(means) if isinstance(share, Tensor) else share)
+        integers = [pair for pair in pairs if not pair[0].is_floating_point()]
+        if integers:
+            averaged, current = zip(*integers, strict=True)
+            torch._foreach_copy_(averaged, current)
         self.n_averaged += 1
 
 
@@ -82,13 +91,53 @@ def _not_compiled(kind: type[Kind]) -> type[Kind]:
     hidden = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in hidden}
     step = torch.no_grad()(inspect.unwrap(kind.step))
-    return cast(type[Kind], type(kind.__name__, (kind,), methods | {"step": step}))
+    # torch would warn in the runs that warm up a recording of the step.
+    is_warned = {"_warned_capturable_if_run_uncaptured": True}
+    return cast(type[Kind], type(kind.__name__, (kind,), methods | is_warned | {"step": step}))
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
     """Set each group's learning rate to `factor` times its base rate."""
     for group in optimizer.param_groups:
         group["lr"] = group["base_rate"] * factor
+
+
+@contextmanager
+def rates_on_device(optimizer: torch.optim.Optimizer, rates: Sequence[Tensor]) -> Iterator[None]:
+    """Let the optimizer read the learning rates of its groups from these scalars, so that its step can be recorded.
+
+    Afterwards its groups are as before: a checkpoint has the same form with and without a recording.
+    """
+    before = [dict(group) for group in optimizer.param_groups]
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group |= {"lr": rate} | ({"capturable": True} if "capturable" in group else {})
+    try:
+        yield
+    finally:
+        for group, values in zip(optimizer.param_groups, before, strict=True):
+            group.update(values)
+
+
+def create_state(optimizer: torch.optim.Optimizer) -> None:
+    """Give each parameter without a state of the optimizer that of torch before its first step, which is all 0.
+
+    A recording of the step needs it. So does a fused SGD when a backbone is released: torch expects that either all
+    parameters or none have a momentum.
+    """
+    is_adam = isinstance(optimizer, torch.optim.Adam)
+    for group in optimizer.param_groups:
+        names = ("exp_avg", "exp_avg_sq") if is_adam else ("momentum_buffer",) if group["momentum"] else ()
+        for parameter in group["params"]:
+            if names and not optimizer.state[parameter]:
+                state = {name: torch.zeros_like(parameter, memory_format=torch.preserve_format) for name in names}
+                step = {"step": torch.zeros((), device=parameter.device)} if is_adam else {}
+                optimizer.state[parameter] = step | state
+
+
+def load_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load the `state_dict` of the same optimizer, on this or another device, and keep the way of this device."""
+    groups = zip(state["param_groups"], optimizer.param_groups, strict=True)
+    optimizer.load_state_dict(state | {"param_groups": [saved | {"fused": own["fused"]} for saved, own in groups]})
 
 
 def clip(parameters: Iterable[nn.Parameter], norm: float | None) -> Tensor:

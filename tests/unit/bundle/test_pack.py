@@ -56,7 +56,9 @@ def study(tmp_path, request):
         recipe(tmp_path, request.param), train, test.drop(columns=["target", "fold"]), [0, 1], "refit", 1, embeddings
     )
     results = tmp_path / "results"
-    thresholds = {"youden": {"threshold": 0.5}}
+    intended = {"sensitivity": 0.875, "specificity": 0.5}
+    youden = {"threshold": 0.5, "sensitivity": INTERVAL, "specificity": INTERVAL, "intended": intended}
+    thresholds = {"youden": youden, "sensitivity_90": youden | {"threshold": 0.25}}
     metrics = dict.fromkeys(("auroc", "average_precision", "brier", "ece"), INTERVAL)
     counts = {"n": 6, "melanomas": 3, "unit": "patient", "units": 4}
     write_json(results / "evaluate/metrics.json", {"probe": metrics | counts | {"thresholds": thresholds}})
@@ -78,7 +80,7 @@ def test_the_bundle_predicts_as_the_study_does(tmp_path, study):
     assert pack(results, "probe", tmp_path / "bundle")["training_images"]
     (tmp_path / "weights.pth").unlink()
     bundle = BundledModel.read(tmp_path / "bundle")
-    assert not bundle.reads_metadata
+    assert bundle.columns_read == []
     found = answers(bundle, compute(bundle, test, tmp_path / "resume", 0, 1), test, "youden").set_index("image")
     expected = predictions.set_index("image").loc[found.index]
     np.testing.assert_allclose(found["logit"], expected["logit"], rtol=0, atol=1e-4)
@@ -125,6 +127,20 @@ def test_the_card_states_the_sources_with_their_licenses_and_the_subgroups(tmp_p
     card = (tmp_path / "bundle/README.md").read_text()
     assert "| s | CC-BY | not stated | 24 | 12 |" in card
     assert "| sex: male | 3 | 1 | 0.8000 [0.7000, 0.9000] |" in card
+
+
+def test_bundle_and_card_state_what_each_threshold_was_chosen_for_and_that_the_image_is_all_that_is_read(
+    tmp_path, study
+):
+    about = pack(study[0], "probe", tmp_path / "bundle")
+    chosen = about["chosen"]["sensitivity_90"]
+    assert (chosen["purpose"], chosen["images"], chosen["melanomas"]) == ("sensitivity of at least 0.9", 24, 12)
+    assert about["needs"] == ["image"] and about["without"] == {}
+    card = (tmp_path / "bundle/README.md").read_text()
+    rates = "0.875 | 0.500 | 0.8000 [0.7000, 0.9000] | 0.8000 [0.7000, 0.9000]"
+    assert f"| sensitivity_90 | 0.2500 | sensitivity of at least 0.9 | {rates} |" in card
+    assert "the out-of-fold predictions of 24 images with 12 melanomas" in card
+    assert "It reads the image alone." in card
 
 
 def test_another_weights_file_than_that_of_the_features_is_refused(tmp_path, study):

@@ -268,3 +268,19 @@ def test_a_model_of_metadata_that_no_source_names_is_refused_before_anything_is_
         resolve(study)
     columns["site"] = "where"
     resolve(study)
+
+
+def test_classifications_need_no_data_and_no_models():
+    new = {"bundle": "b", "images": "i"}
+    alone = resolve({"study": "s", "classify": {"new": new}})
+    assert not alone.models and not alone.data.sources and alone.classify["new"].threshold == "youden"
+    for without in (
+        {"study": "s"},
+        {"study": "s", "classify": {}},
+        {"study": "s", "classify": {"new": new}, "data": {}},
+    ):
+        with pytest.raises(InputError, match="missing 'models'"):
+            resolve(without)
+    two = {"new": new | {"resources": {"gpus": 2, "nodes": 3}}}
+    with pytest.raises(InputError, match=r"resources.gpus: 2, but .* uses one(.|\n)*resources.nodes: 3"):
+        resolve({"study": "s", "classify": two})

@@ -156,3 +156,12 @@ def test_a_probe_compares_an_image_with_the_others_of_its_patient():
     shown = predictions[predictions["part"] == "test"]
     expected = patient_distance(features(train, test).values[90:], test["patient"])
     np.testing.assert_array_equal(shown["patient_distance"], expected)
+
+
+def test_images_without_a_patient_are_not_images_of_one_patient():
+    chosen = recipe("logistic_regression", inputs=["images_per_patient"])
+    test = unseen(6).drop(columns="target")
+    _, model = out_of_fold_and_test(chosen, informative(90), test, [0], "refit", 1)
+    test = test.drop(columns="images_per_patient", errors="ignore")
+    alone = [model.predict(test[test["image"] == image])["logit"].item() for image in test["image"]]
+    assert model.predict(test.assign(patient=None))["logit"].tolist() == alone

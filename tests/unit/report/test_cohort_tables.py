@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from melanoma.report.cohort_tables import cohort_tables, robustness
-from melanoma.report.tables import as_csv
+from melanoma.report.cohort_tables import cohort_tables, robustness, weakest
+from melanoma.report.tables import Table, as_csv
 
 
 def area(value: float) -> dict[str, float]:
@@ -91,3 +91,33 @@ def test_the_auroc_of_each_corruption_stands_beside_that_of_the_images_as_they_a
     (line,) = as_csv(table).splitlines()[1:]
     assert line.startswith("cnn,color cast,0.8,0.7") and line.endswith(",0.75,0.65,0.85,0.5,0.4,0.6")
     assert robustness({}, "cnn", 2) is None
+
+
+def subgroups(aurocs: dict[str, tuple[int, float]], p: float | None = 0.04) -> Table:
+    """Return the table of sites, each with 50 images, some melanomas and an AUROC, and of all images of histology."""
+    groups = {name: GROUP | RATES | {"melanomas": few, "auroc": area(value)} for name, (few, value) in aurocs.items()}
+    tested = {} if p is None else {"auroc": {"p": p / 2, "p_holm": p}}
+    kinds = {"site": {"groups": groups, "heterogeneity": tested}}
+    low = GROUP | {"auroc": area(0.3)}
+    entry = FULL | {"subgroups": FULL["subgroups"] | {"kinds": kinds}, "histology": low}
+    return cohort_tables({"cnn": entry}, None, "cnn", None)["subgroups"]
+
+
+@pytest.mark.parametrize("p", [0.04, None])
+def test_the_weakest_subgroup_has_the_lowest_auroc_of_those_with_enough_images_of_each_class(p: float | None) -> None:
+    table = subgroups({"torso": (9, 0.8), "foot": (7, 0.6), "palm": (4, 0.1), "missing": (9, 0.2)}, p)
+    found = weakest(table, "auroc")
+    assert found == {
+        "variable": "site",
+        "group": "foot",
+        "n": 50,
+        "melanomas": 7,
+        "value": area(0.6),
+        "groups": 2,
+        "p": p,
+    }
+
+
+def test_one_group_is_not_the_weakest() -> None:
+    assert weakest(subgroups({"torso": (9, 0.8), "palm": (4, 0.1)}), "auroc") is None
+    assert weakest(None, "auroc") is None

@@ -2,8 +2,10 @@
 
 import json
 import re
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from melanoma.report.page import PARTS, TEMPLATES, render
 from melanoma.report.sources import Sources
 from minimal_config import MINIMAL
 
+VENDOR = TEMPLATES / "vendor"
 SECTIONS = ("subgroups", "errors")  # those with rates at a threshold
 
 
@@ -46,6 +49,12 @@ class Links(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+
+
+def test_the_plotting_library_is_that_of_its_publisher():
+    listed = dict(re.findall(r"^\| `([^`]+\.js)` .*`(\w{64})` \|$", (VENDOR / "README.md").read_text(), re.M))
+    files = {path.name: sha256(path.read_bytes()).hexdigest() for path in VENDOR.glob("*.js")}
+    assert files == listed and len(files) == 2
 
 
 def test_the_report_refers_to_nothing_outside_itself(study: Path, tmp_path: Path) -> None:
@@ -133,6 +142,7 @@ def test_the_report_says_which_model_is_selected_and_why(study: Path, tmp_path: 
     }
     write_json(tmp_path / "selected_model.json", alone)
     page = write_report(study, tmp_path, selected_model=tmp_path / "selected_model.json")
+    assert (tmp_path / "tables" / "models.csv").read_text().splitlines()[1].startswith("mlp,"), "selected, so first"
     assert "No fusion has a significantly higher" in page and ">not significantly higher</td>" in page
 
 
@@ -307,6 +317,35 @@ def test_the_test_auroc_is_beside_the_out_of_fold_auroc_and_disjoint_intervals_a
     page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
     assert re.search(r"0\.64.*\n?.*\n?.*0\.87", page)
     assert re.search(r"do not overlap for cnn\.", page)
+
+
+@pytest.mark.parametrize(
+    ("tested", "said"),
+    [
+        ({}, "The subgroups by site have too few patients to test whether their AUROCs differ."),
+        ({"auroc": {"p_holm": 0.5}}, "the AUROC does not differ significantly (p = 0.5000)"),
+        ({"auroc": {"p_holm": 0.00001}}, "the AUROC differs significantly (p &lt; 0.0001)"),
+    ],
+)
+def test_the_headline_names_the_weakest_subgroup_with_the_numbers_of_the_metrics(
+    study: Path, tmp_path: Path, tested: dict[str, Any], said: str
+) -> None:
+    metrics = read_json(study / "metrics.json")
+    entry = metrics["cnn"]
+    assert 'id="weakest"' not in write_report(study, tmp_path)
+    whole = entry["calibrated"] | entry["thresholds"]["sensitivity_90"] | entry
+    weak = whole | {"n": 1200, "melanomas": 9, "auroc": {"value": 0.612, "low": 0.5, "high": 0.7}}
+    kinds = {"site": {"groups": {"torso": whole, "sole": weak}, "heterogeneity": tested}}
+    entry["subgroups"] = {"rule": "sensitivity_90", "scale": "calibrated", "kinds": kinds}
+    write_json(tmp_path / "metrics.json", metrics)
+    page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
+    sentence = re.findall(r'<p id="weakest">(.*)</p>', page)[0].replace("&nbsp;", " ")
+    assert "Of the 2 subgroups with at least 5 melanomas and 5 benign images, the AUROC of cnn is lowest" in sentence
+    assert "in sole (site): 0.61" in sentence
+    assert "(95 % confidence interval 0.50 to 0.70; 9 melanomas in 1,200 images)" in sentence and said in sentence
+    assert "9,0.612,0.5,0.7," in (tmp_path / "tables" / "subgroups.csv").read_text()
+    shown = whole["sensitivity"]["value"]
+    assert f"the sensitivity is lowest in torso (site): {shown:.2f}" in sentence, "the first of two equal groups"
 
 
 @pytest.mark.parametrize(("test", "below"), [(0.70, True), (0.85, False)])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 import write_report as script
 from finished_study import report_options
@@ -66,12 +66,20 @@ def opened(browser: Browser, report: Path, width: int = WIDE, scheme: str = "lig
     return page
 
 
+def drawn(page: Page, name: str) -> Locator:
+    """Bring a chart into view, where it is drawn, and return its drawing."""
+    page.locator(f"[data-chart={name}]").scroll_into_view_if_needed()
+    drawing = page.locator(f"[data-chart={name}] > svg")
+    drawing.wait_for()
+    return drawing
+
+
 def test_a_shareable_page_works_without_the_charts_that_it_lacks(browser: Browser, study: Path, tmp_path: Path) -> None:
     write_yaml(tmp_path / "study.yaml", read_yaml(study / "study.yaml") | {"report": {"shareable": True}})
     changed = {"selected_model": study / "selected_model.json", "study": tmp_path / "study.yaml"}
     call(script, *report_options(study, **changed), "--output", tmp_path / "report.html")
     page = opened(browser, tmp_path)
-    assert page.locator("[data-chart=roc] svg").count() == 1 and page.locator("[data-chart=decision]").count() == 0
+    assert drawn(page, "roc").count() == 1 and page.locator("[data-chart=decision]").count() == 0
     page.context.close()
 
 
@@ -86,7 +94,9 @@ def test_the_page_is_accessible_and_no_wider_than_the_screen(
     browser: Browser, report: Path, width: int, scheme: str
 ) -> None:
     page = opened(browser, report, width, scheme)
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")  # draws all charts
     page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    expect(page.locator(".numbers")).to_have_count(page.locator("[data-chart]").count())
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -103,6 +113,19 @@ def test_a_print_is_legible_from_a_dark_screen_and_has_all_columns(browser: Brow
     assert background == "rgb(255, 255, 255)" and widest <= PAPER
     rows = page.locator("#table-comparisons")
     assert rows.evaluate("(table) => table.parentNode.clientHeight >= table.clientHeight"), "a long table has all rows"
+    page.context.close()
+
+
+def test_a_chart_is_drawn_when_it_comes_into_view_and_all_are_drawn_before_a_print(
+    browser: Browser, report: Path
+) -> None:
+    page = opened(browser, report)
+    charts, drawings = page.locator("[data-chart]"), page.locator("[data-chart] > svg")
+    assert drawings.count() == 0
+    assert drawn(page, "roc").get_attribute("aria-label") == "ROC curves. Use the arrow keys to read its points."
+    assert 0 < drawings.count() < charts.count()
+    page.pdf()
+    assert drawings.count() == charts.count() > 4
     page.context.close()
 
 
@@ -164,6 +187,8 @@ def test_the_numbers_of_the_page_are_those_of_the_tables_and_of_the_metrics(
     assert page.locator("#out-of-fold").inner_text() == f"{validated:.2f}"
     assert page.locator("#difference").inner_text() == f"{entry['auroc']['value'] - validated:+.3f}"
     assert page.locator("#reached").inner_text() == f"{100 * cells['sensitivity']['value']:.0f}"
+    called = 100 * cells["fp"] / (cells["fp"] + cells["tn"])
+    assert page.locator("#false-alarms").inner_text() == f"{called:.0f}"
     assert page.locator("#error-counts b").all_inner_texts() == [str(cells["fn"]), str(cells["fp"])]
     assert r"\begin{tabular}" in (report / "tables" / "models.tex").read_text()
 
@@ -194,6 +219,19 @@ def test_a_table_of_few_rows_is_shown_whole_and_a_long_one_has_a_button(page: Pa
     assert comparisons.evaluate(height) > 0 and button.get_attribute("aria-expanded") == "false"
 
 
+def test_the_table_of_models_is_not_cut_with_three_decimals(page: Page) -> None:
+    cut = """(table) => {
+        const copy = table.parentNode.cloneNode(true);
+        copy.innerHTML = copy.innerHTML.replace(/(\\d\\.\\d\\d)(?=[,\\]<])/g, "$10");
+        table.parentNode.after(copy);
+        const widths = [copy.scrollWidth, copy.clientWidth, table.parentNode.scrollWidth];
+        copy.remove();
+        return widths;
+    }"""
+    widest, space, before = page.locator("#table-models").evaluate(cut)
+    assert widest <= space and before <= space
+
+
 def test_the_table_of_subgroups_is_not_cut(page: Page) -> None:
     assert page.locator("#table-subgroups").evaluate("(table) => table.scrollWidth <= table.parentNode.clientWidth")
 
@@ -209,18 +247,35 @@ def test_the_navigation_opens_by_keyboard_and_leads_to_a_section(page: Page) -> 
     assert not link.is_visible(), "one part is open at a time"
 
 
-def test_a_curve_is_read_by_mouse_and_by_keyboard(page: Page) -> None:
-    figure = page.locator("figure").filter(has=page.locator("[data-chart=roc]"))
-    drawing, tip = figure.locator("svg"), figure.locator(".tip")
+def test_a_curve_is_read_by_mouse_and_by_keyboard(page: Page, study: Path) -> None:
+    drawing = drawn(page, "roc")
+    figure = page.locator("figure").filter(has=drawing)
+    said = figure.locator(".tip")
     drawing.hover(position={"x": 150, "y": 150})
-    assert "sensitivity" in tip.inner_text() and "threshold" in tip.inner_text()
-    read = tip.inner_text()
+    shown = drawing.locator("svg")
+    expect(shown).to_contain_text("threshold")
+    assert all(value in (shown.text_content() or "") for value in said.inner_text().split(", "))
+    page.mouse.move(0, 0)
+    expect(shown).to_have_count(0)
     drawing.focus()
-    drawing.press("ArrowRight")
-    assert tip.inner_text() != read
-    lines = drawing.locator("path[stroke]").count()
+    for _ in range(20):
+        drawing.press("Shift+ArrowLeft")
+    name, *values = said.inner_text().split(", ")
+    table = pd.read_parquet(study / "test_predictions.parquet")
+    cells = confusion(table["target"].to_numpy(), table[name].to_numpy(), table[name].max())
+    expected = {"False positive rate": 1 - cells.specificity, "Sensitivity": cells.sensitivity}
+    expected["threshold"] = table[name].max()
+    assert values == [f"{label} {value:.3g}" for label, value in expected.items()]
+    expect(shown).to_be_visible()
+    drawing.press("ArrowDown")
+    assert said.inner_text().split(", ")[0] != name
+    figure.locator("summary").press("Enter")
+    row = figure.locator("tbody tr").filter(has_text=name).first
+    expect(row.locator("td")).to_have_text([name, *(value.split()[-1] for value in values[:2])])
+    lines = drawing.locator("> g[clip-path] path")
+    count = lines.count()
     page.get_by_role("checkbox", name="mlp").uncheck()
-    assert figure.locator("svg path[stroke]").count() == lines - 1
+    expect(lines).to_have_count(count - 1)
 
 
 def test_pictures_and_patients_are_shown(page: Page) -> None:

@@ -94,6 +94,7 @@ def test_a_small_group_is_not_the_rest_of_the_others(written: Path, study: Path)
     assert palms["auroc"] == "" and palms["calibration_slope"] == ""
     assert (torso["n"], torso["melanomas"], torso["sensitivity"]) == ("hidden", "hidden", "")
     assert torso["auroc"] == "0.81", "an area gives no count back, in two digits"
+    assert 'id="weakest"' not in (written / "report.html").read_text(), "one group is left"
 
 
 def test_a_rate_that_gives_a_small_count_back_is_left_out(written: Path, study: Path) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from melanoma.common.errors import InputError
 from melanoma.config.optimization import Optimizer, ParameterGroup
-from melanoma.training.optimizer import build_optimizer, clip, set_rates
+from melanoma.training.optimizer import build_optimizer, clip, create_state, load_state, set_rates
 
 
 def settings(**changes) -> Optimizer:
@@ -125,6 +125,57 @@ def test_a_schedule_multiplies_every_base_rate_and_a_checkpoint_keeps_them():
     restored.load_state_dict(optimizer.state_dict())
     set_rates(restored, 1)
     assert [made["lr"] for made in restored.param_groups] == [0.3, 0.01]
+
+
+FUSED = [{}, {"name": "adamw"}, {"name": "sgd"}, {"name": "sgd", "momentum": 0}]
+
+
+def fused(model: nn.Module, **changes) -> torch.optim.Optimizer:
+    """Return an optimizer as on a GPU."""
+    optimizer = build_optimizer(model, settings(**changes))
+    for made in optimizer.param_groups:
+        made["fused"] = True
+    return optimizer
+
+
+@pytest.mark.parametrize("changes", FUSED)
+def test_the_state_before_the_first_step_is_as_torch_creates_it(changes):
+    model, reference = network(), network()
+    optimizer, torchs = fused(model, **changes), fused(reference, **changes)
+    create_state(optimizer)
+    created = optimizer.state_dict()["state"]
+    pairs = zip(train(model, optimizer), train(reference, torchs), strict=True)
+    assert all(torch.equal(left, right) for left, right in pairs)
+    forms = [
+        {key: {name: (value.dtype, value.stride()) for name, value in of_one.items()} for key, of_one in state.items()}
+        for state in (created, torchs.state_dict()["state"])
+    ]
+    assert forms[0] == forms[1]
+
+
+@pytest.mark.parametrize("changes", FUSED)
+def test_a_fused_optimizer_goes_on_when_a_backbone_is_released(changes):
+    model = network()
+    optimizer = fused(model, **changes)
+    create_state(optimizer)
+    model["image"].requires_grad_(False)
+    frozen = model["image"][0].weight.clone()
+    train(model, optimizer)
+    assert torch.equal(frozen, model["image"][0].weight)
+    model["image"].requires_grad_(True)
+    train(model, optimizer)
+    assert not torch.equal(frozen, model["image"][0].weight)
+
+
+@pytest.mark.parametrize("to_gpu", [False, True])
+def test_a_checkpoint_of_another_kind_of_device_is_loaded_in_the_way_of_this_one(to_gpu):
+    model = network()
+    on_gpu, on_cpu = fused(model), build_optimizer(model, settings())
+    one, other = (on_cpu, on_gpu) if to_gpu else (on_gpu, on_cpu)
+    train(model, one)
+    load_state(other, one.state_dict())
+    assert other.param_groups[0]["fused"] is (True if to_gpu else None)
+    train(model, other)
 
 
 def gradients(*values: list[float] | None) -> list[nn.Parameter]:

@@ -42,7 +42,7 @@ def test_the_average_is_the_weighted_mean_of_all_steps(decay, steps):
     model = network()
     average, seen = WeightAverage(model, decay), [copied(model)]
     for step in range(1, steps + 1):
-        average.update(moved(model, step), step)
+        average.add(moved(model, step), average.share(step))
         seen.append(copied(model))
     kept = [0.0] + [min(decay, (1 + step) / (10 + step)) for step in range(1, steps + 1)]
     shares = [
@@ -60,14 +60,14 @@ def test_the_decay_is_smaller_in_the_first_steps():
     nn.init.zeros_(model.weight)
     average = WeightAverage(model, 0.9999)
     nn.init.ones_(model.weight)
-    average.update(model, 1)
+    average.add(model, average.share(1))
     assert average.module.weight.item() == pytest.approx(1 - 2 / 11)
 
 
 def test_an_average_restored_from_a_file_continues_to_the_same_bits():
     model, average = network(), WeightAverage(network(), 0.9)
     for step in (1, 2):
-        average.update(moved(model, step), step)
+        average.add(moved(model, step), average.share(step))
     file = io.BytesIO()
     torch.save(average.state_dict(), file)
     file.seek(0)
@@ -75,7 +75,7 @@ def test_an_average_restored_from_a_file_continues_to_the_same_bits():
     restored.load_state_dict(torch.load(file, weights_only=True))
     moved(model, 3)
     for each in (average, restored):
-        each.update(model, 3)
+        each.add(model, each.share(3))
     assert same(copied(average.module), copied(restored.module))
 
 
@@ -85,3 +85,25 @@ def test_the_average_shares_no_memory_with_the_network_and_has_its_layout():
     own = {tensor.data_ptr() for tensor in model.state_dict().values()}
     assert own.isdisjoint(tensor.data_ptr() for tensor in average.state_dict().values())
     assert average.module[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("share", [1e-4, torch.tensor(1e-4)])
+def test_indices_and_counts_are_those_of_the_network(share):
+    """A mean of equal integers may be rounded down: .9999 * 5 + .0001 * 5 is less than 5 in float32."""
+    model = network()
+    model.register_buffer("index", torch.arange(200))
+    average = WeightAverage(model, 0.9999)
+    average.add(moved(model, 1), share)
+    assert torch.equal(average.module.index, torch.arange(200))
+    assert average.module[1].num_batches_tracked == 1 and average.n_averaged == 2
+
+
+def test_a_share_on_the_device_gives_the_bits_of_a_number():
+    model = network()
+    averages = [WeightAverage(model, 0.9) for _ in range(2)]
+    for step in range(1, 12):
+        moved(model, step)
+        share = averages[0].share(step)
+        averages[0].add(model, share)
+        averages[1].add(model, torch.tensor(share))
+    assert same(*(copied(average.module) for average in averages))

@@ -58,144 +58,56 @@
     holder.before(element("div", { class: "controls" }, element("label", {}, "Filter rows ", field), count));
   }
 
-  // Charts: lines with bands in SVG. The nearest point is read out under the mouse, or with the arrow keys.
-  const LEFT = 58, RIGHT = 12, TOP = 10, BOTTOM = 46;
-  function svg(parent, tag, attributes, text) {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    if (text !== undefined) node.textContent = text;
-    parent.append(node);
-    return node;
-  }
-  function ticks(axis) {
-    if (axis.log) {
-      const powers = [];
-      for (let power = Math.ceil(Math.log10(axis.min) - 1e-9); 10 ** power <= axis.max; power++) powers.push(10 ** power);
-      return powers;
-    }
-    const rough = (axis.max - axis.min) / 5, unit = 10 ** Math.floor(Math.log10(rough));
-    const step = Math.max(axis.whole ? 1 : 0, unit * [1, 2, 5, 10].find((each) => each * unit >= rough));
-    const places = [];
-    for (let place = Math.ceil(axis.min / step - 1e-9); place * step <= axis.max + 1e-9; place++) places.push(place * step);
-    return places;
-  }
-  function chart(holder, { x, y, series, lines = [], mark, label }) {
-    if (!holder) return; // a shareable report lacks some charts
-    const W = Math.min(Math.max(holder.clientWidth - 30, 260), 640), H = Math.round(0.78 * W);
-    const scale = (axis, from, to) => {
-      const place = axis.log ? Math.log : (value) => value;
-      const low = place(axis.min), width = place(axis.max) - low;
-      return (value) => from + ((to - from) * (place(value) - low)) / width;
-    };
-    const px = scale(x, LEFT, W - RIGHT), py = scale(y, H - BOTTOM, TOP);
-    const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${W} ${H}`, role: "img", tabindex: "0", "aria-label": `${label}. Use the arrow keys to read its points.` })) drawing.setAttribute(name, value);
-    const clip = `clip-${holder.dataset.chart}`;
-    svg(svg(drawing, "clipPath", { id: clip }), "rect", { x: LEFT, y: TOP, width: W - LEFT - RIGHT, height: H - TOP - BOTTOM });
-    for (const place of ticks(x)) {
-      svg(drawing, "line", { x1: px(place), x2: px(place), y1: TOP, y2: H - BOTTOM, class: "grid" });
-      svg(drawing, "text", { x: px(place), y: H - BOTTOM + 16, "text-anchor": "middle", class: "tick" }, +place.toPrecision(3));
-    }
-    for (const place of ticks(y)) {
-      svg(drawing, "line", { x1: LEFT, x2: W - RIGHT, y1: py(place), y2: py(place), class: "grid" });
-      svg(drawing, "text", { x: LEFT - 6, y: py(place) + 4, "text-anchor": "end", class: "tick" }, +place.toPrecision(3));
-    }
-    svg(drawing, "path", { d: `M${LEFT} ${TOP}V${H - BOTTOM}H${W - RIGHT}`, fill: "none", class: "axis" });
-    svg(drawing, "text", { x: (LEFT + W - RIGHT) / 2, y: H - 8, "text-anchor": "middle" }, x.label);
-    svg(drawing, "text", { x: 0, y: 0, transform: `translate(13 ${(TOP + H - BOTTOM) / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label);
-    const area = svg(drawing, "g", { "clip-path": `url(#${clip})` });
-    for (const points of lines) svg(area, "path", { d: "M" + points.map(([a, b]) => `${px(a)} ${py(b)}`).join("L"), fill: "none", class: "chance" });
-    for (const each of [...series].reverse()) {
-      if (each.band) {
-        const edge = (bound) => each.band.x.map((value, i) => `${px(value).toFixed(1)} ${py(each.band[bound][i]).toFixed(1)}`);
-        svg(area, "path", { d: `M${edge("low").join("L")}L${edge("high").reverse().join("L")}Z`, fill: each.color, opacity: 0.17 });
-      }
-      for (const [at, low, high] of each.bars ?? [])
-        if (low !== null) svg(area, "line", { x1: px(at), x2: px(at), y1: py(Math.max(low, y.min)), y2: py(high), stroke: each.color, "stroke-width": 2, opacity: 0.6 });
-      let path = "";
-      each.x.forEach((value, i) => {
-        const a = px(value).toFixed(1), b = py(each.y[i]).toFixed(1);
-        path += i === 0 ? `M${a} ${b}` : each.step ? `V${b}H${a}` : `L${a} ${b}`;
-      });
-      svg(area, "path", { d: path, fill: "none", stroke: each.color, "stroke-width": each.bold ? 3 : 1.6, "stroke-dasharray": each.dash ?? "none", "stroke-linejoin": "round" });
-      if (each.dots) each.x.forEach((value, i) => svg(area, "circle", { cx: px(value), cy: py(each.y[i]), r: 3.5, fill: each.color }));
-    }
-    if (mark) svg(drawing, "circle", { cx: px(mark[0]), cy: py(mark[1]), r: 6, fill: "none", stroke: "var(--ink)", "stroke-width": 2.5 });
-    const cursor = svg(drawing, "circle", { r: 5, fill: "var(--ink)", visibility: "hidden" });
-    const tip = one(".tip", holder.parentNode);
-    let current = [0, -1];
-    const read = (line, point) => {
-      current = [line, point];
-      const { name, note, x: xs, y: ys } = series[line];
-      cursor.setAttribute("cx", px(xs[point]));
-      cursor.setAttribute("cy", py(ys[point]));
-      cursor.setAttribute("visibility", "visible");
-      tip.textContent = `${name}: ${x.label.toLowerCase()} ${+xs[point].toPrecision(3)}, ${y.label.toLowerCase()} ${+ys[point].toPrecision(3)}${note ? `, ${note(point)}` : ""}`;
-    };
-    drawing.addEventListener("pointermove", (event) => {
-      const box = drawing.getBoundingClientRect();
-      const mx = ((event.clientX - box.left) * W) / box.width, my = ((event.clientY - box.top) * H) / box.height;
-      let nearest = Infinity, found;
-      series.forEach((each, line) => each.x.forEach((value, point) => {
-        const distance = (px(value) - mx) ** 2 + (py(each.y[point]) - my) ** 2;
-        if (distance < nearest) [nearest, found] = [distance, [line, point]];
-      }));
-      if (found) read(...found);
-    });
-    drawing.addEventListener("keydown", (event) => {
-      const along = { ArrowRight: 1, ArrowLeft: -1 }[event.key], over = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-      if ((!along && !over) || !series.length) return;
-      event.preventDefault();
-      const line = (current[0] + (over ?? 0) + series.length) % series.length;
-      const last = series[line].x.length - 1;
-      read(line, Math.min(Math.max(current[1] + (along ?? 0) * (event.shiftKey ? 10 : 1), 0), last));
-    });
-    holder.replaceChildren(drawing);
-  }
-
   // The curves of the models that are checked; the selected model comes first.
   const models = data.models;
   const colors = new Map(models.map((model, i) => [model.name, `var(--c${i % 7})`]));
-  const dashes = ["none", "7 3", "2 3"];
+  const dashes = [undefined, "7 3", "2 3"];
   const shown = new Set(models.filter((model) => data.shown.includes(model.name)).map((model) => model.name));
   const at = { model: models[0], step: 0 };
   const rate = (model, i) => [model.fp[i] / model.negatives, model.tp[i] / model.positives];
-  const style = (model) => ({ name: model.name, color: colors.get(model.name), bold: model.name === data.selected, dash: dashes[Math.floor(models.indexOf(model) / 7) % 3], note: (i) => (model.threshold[i] === undefined ? "" : `threshold ${+model.threshold[i].toPrecision(3)}`) });
-  function draw() {
-    const visible = models.filter((model) => shown.has(model.name));
-    const share = (label) => ({ label, min: 0, max: 1 });
-    chart(one("[data-chart=roc]"), {
-      x: share("False positive rate (1 - specificity)"), y: share("Sensitivity"), label: "ROC curves", lines: [[[0, 0], [1, 1]]],
-      mark: shown.has(at.model.name) ? rate(at.model, at.step) : undefined,
-      series: visible.map((model) => ({ ...style(model), band: model.bands?.roc, x: model.fp.map((_, i) => rate(model, i)[0]), y: model.tp.map((_, i) => rate(model, i)[1]) })),
+  const style = (model) => ({ name: model.name, color: colors.get(model.name), bold: model.name === data.selected, dash: dashes[Math.floor(models.indexOf(model) / 7) % 3], note: (i) => `threshold ${+model.threshold[i].toPrecision(3)}` });
+  const visible = () => models.filter((model) => shown.has(model.name));
+  const share = (label) => ({ label, domain: [0, 1] });
+  const prevalence = ({ positives, negatives }) => positives / (positives + negatives);
+
+  function roc() {
+    const series = visible().map((model) => ({ ...style(model), band: model.bands?.roc, x: model.fp.map((_, i) => rate(model, i)[0]), y: model.tp.map((_, i) => rate(model, i)[1]) }));
+    const mark = shown.has(at.model.name) ? rate(at.model, at.step) : undefined;
+    return { x: share("False positive rate (1 - specificity)"), y: share("Sensitivity"), label: "ROC curves", lines: [[[0, 0], [1, 1]]], mark, series };
+  }
+  function precisionRecall() {
+    const series = visible().map((model) => {
+      const kept = model.tp.map((_, i) => i).filter((i) => model.tp[i] + model.fp[i] > 0), base = style(model);
+      return { ...base, step: true, band: model.bands?.precision_recall, note: (i) => base.note(kept[i]), x: kept.map((i) => model.tp[i] / model.positives), y: kept.map((i) => model.tp[i] / (model.tp[i] + model.fp[i])) };
     });
-    chart(one("[data-chart=precision_recall]"), {
-      x: share("Recall (sensitivity)"), y: share("Precision (PPV)"), label: "Precision-recall curves",
-      lines: visible.slice(0, 1).map(({ positives, negatives }) => [[0, positives / (positives + negatives)], [1, positives / (positives + negatives)]]),
-      series: visible.map((model) => {
-        const kept = model.tp.map((_, i) => i).filter((i) => model.tp[i] + model.fp[i] > 0);
-        const base = style(model);
-        return { ...base, step: true, band: model.bands?.precision_recall, note: (i) => base.note(kept[i]), x: kept.map((i) => model.tp[i] / model.positives), y: kept.map((i) => model.tp[i] / (model.tp[i] + model.fp[i])) };
-      }),
-    });
-    const curves = visible.flatMap((model) => {
-      const scales = Object.entries(model.reliability).filter(([scale], _, every) => model.name === data.selected || scale === "calibrated" || every.length === 1);
+    const lines = visible().slice(0, 1).map(prevalence).map((chance) => [[0, chance], [1, chance]]);
+    return { x: share("Recall (sensitivity)"), y: share("Precision (PPV)"), label: "Precision-recall curves", lines, series };
+  }
+  // The selected model is shown before and after its calibration, the others after it.
+  function calibration() {
+    const series = visible().flatMap((model) => {
+      const selected = model.name === data.selected;
+      const scales = Object.entries(model.reliability).filter(([scale], _, every) => selected || scale === "calibrated" || every.length === 1);
       return scales.reverse().map(([scale, bins]) => {
         const kept = bins.filter(([predicted, observed]) => predicted > 0 && observed > 0);
-        const raw = scale === "raw" && scales.length > 1;
-        return { ...style(model), note: undefined, name: raw ? `${model.name} before calibration` : model.name, dots: true, dash: raw ? "2 3" : "none", bold: model.name === data.selected && !raw, x: kept.map((bin) => bin[0]), y: kept.map((bin) => bin[1]), bars: model.name === data.selected && !raw ? kept.map((bin) => [bin[0], bin[2], bin[3]]) : [] };
+        const raw = scale === "raw" && scales.length > 1, bold = selected && !raw;
+        // An interval from 0 starts below a logarithmic axis.
+        const intervals = kept.filter((bin) => bin[2] !== null).map(([predicted, , low, high]) => [predicted, Math.max(low, 1e-9), high]);
+        return { ...style(model), note: undefined, name: raw ? `${model.name} before calibration` : model.name, dots: true, dash: raw ? "2 3" : undefined, bold, x: kept.map((bin) => bin[0]), y: kept.map((bin) => bin[1]), bars: bold ? intervals : [] };
       });
     });
-    const least = Math.min(0.1, ...curves.flatMap((curve) => [...curve.x, ...curve.y])) / 2;
-    const log = (label) => ({ label, min: least, max: 1, log: true });
-    chart(one("[data-chart=reliability]"), { x: log("Mean predicted probability"), y: log("Observed share of melanomas"), label: "Calibration curves", lines: [[[least, least], [1, 1]]], series: curves });
-    const benefits = visible.map((model) => ({ ...style(model), note: undefined, ...model.decision, bars: model.name === data.selected ? model.benefit : [] }));
-    if (benefits.length) {
-      const { positives, negatives } = visible[0], prevalence = positives / (positives + negatives);
-      const everyone = benefits[0].x.map((t) => [t, prevalence - ((1 - prevalence) * t) / (1 - t)]);
-      const top = Math.max(prevalence, ...benefits.flatMap((curve) => curve.y)), most = Math.max(...benefits[0].x);
-      chart(one("[data-chart=decision]"), { x: { label: "Threshold probability", min: 0, max: most }, y: { label: "Net benefit per image", min: -0.2 * top, max: 1.08 * top }, label: "Decision curves", lines: [everyone, [[0, 0], [most, 0]]], series: benefits });
-    }
+    const least = Math.min(0.1, ...series.flatMap(({ x, y }) => [...x, ...y])) / 2;
+    const log = (label) => ({ label, domain: [least, 1], type: "log", ticks: Math.ceil(-Math.log10(least)), tickFormat: "~r" });
+    return { x: log("Mean predicted probability"), y: log("Observed share of melanomas"), label: "Calibration curves", lines: [[[least, least], [1, 1]]], series };
+  }
+  function decision() {
+    const series = visible().map((model) => ({ ...style(model), note: undefined, ...model.decision, bars: model.name === data.selected ? model.benefit.filter((bar) => bar[1] !== null) : [] }));
+    const chance = prevalence(models[0]), top = Math.max(chance, ...series.flatMap(({ y }) => y)), { x: thresholds } = models[0].decision;
+    const everyone = thresholds.map((t) => [t, chance - ((1 - chance) * t) / (1 - t)]), most = Math.max(...thresholds);
+    return { x: { label: "Threshold probability", domain: [0, most] }, y: { label: "Net benefit per image", domain: [-0.2 * top, 1.08 * top] }, label: "Decision curves", lines: [everyone, [[0, 0], [most, 0]]], series };
+  }
+  function draw() {
+    for (const [name, describe] of Object.entries({ roc, precision_recall: precisionRecall, reliability: calibration, decision })) showChart(name, describe);
   }
   function choices() {
     const field = one("#shown-models");
@@ -206,7 +118,7 @@
         shown[box.checked ? "add" : "delete"](model.name);
         draw();
       });
-      const swatch = element("span", { class: "swatch", style: `border-top-color:${colors.get(model.name)};border-top-style:${style(model).dash === "none" ? "solid" : style(model).dash === "7 3" ? "dashed" : "dotted"}` });
+      const swatch = element("span", { class: "swatch", style: `border-top-color:${colors.get(model.name)};border-top-style:${["solid", "dashed", "dotted"][dashes.indexOf(style(model).dash)]}` });
       field.append(element("label", {}, box, " ", swatch, model.name === data.selected ? `${model.name} (selected)` : model.name));
     }
   }
@@ -261,11 +173,9 @@
       const first = at.model.rules[data.rule];
       move(first ?? at.model.threshold[Math.floor(at.model.threshold.length / 2)]);
     };
-    let waiting = 0;
     slider.addEventListener("input", () => {
       update();
-      cancelAnimationFrame(waiting);
-      waiting = requestAnimationFrame(draw);
+      showChart("roc", roc);
     });
     share.addEventListener("input", () => {
       prevalence = share.value / 100;
@@ -278,21 +188,21 @@
   function learning() {
     const choice = one("#learning-model");
     for (const model of Object.keys(data.learning)) choice.append(element("option", {}, model));
+    const run = (column, suffix, dash) => Object.entries(data.learning[choice.value]).map(([name, history], i) => {
+      const kept = history.epoch.map((_, k) => k).filter((k) => history[column][k] !== null);
+      return { name: `${name}${suffix}`, color: `var(--c${i % 7})`, dash, x: kept.map((k) => history.epoch[k]), y: kept.map((k) => history[column][k]) };
+    }).filter((line) => line.x.length);
+    const chart = (name, label, bounds) => () => {
+      const series = [...run(`validation_${name}`, ", validation"), ...run(`train_${name}`, ", training", "4 3")];
+      const most = Math.max(2, ...Object.values(data.learning[choice.value]).flatMap(({ epoch }) => epoch));
+      const x = { label: "Epoch", domain: [1, most], ticks: Math.min(5, most - 1), tickFormat: "d" };
+      return { x, y: { label, domain: bounds(series.flatMap(({ y }) => y)) }, label: `${label} by epoch`, series };
+    };
     const show = () => {
-      const runs = Object.entries(data.learning[choice.value]);
-      const most = Math.max(2, ...runs.flatMap(([, run]) => run.epoch));
-      const lines = (column, suffix, dash) => runs.map(([run, history], i) => {
-        const kept = history.epoch.map((_, k) => k).filter((k) => history[column][k] !== null);
-        return { name: `${run}${suffix}`, color: `var(--c${i % 7})`, dash, x: kept.map((k) => history.epoch[k]), y: kept.map((k) => history[column][k]) };
-      }).filter((line) => line.x.length);
-      const losses = [...lines("validation_loss", ", validation", "none"), ...lines("train_loss", ", training", "4 3")];
-      const areas = [...lines("validation_auroc", ", validation", "none"), ...lines("train_auroc", ", training", "4 3")], values = losses.flatMap((line) => line.y), lowest = Math.min(0.9, ...areas.flatMap((line) => line.y));
-      const epochs = { label: "Epoch", min: 1, max: most, whole: true };
-      chart(one("[data-chart=loss]"), { x: epochs, y: { label: "Loss", min: 0, max: 1.05 * Math.max(...values) }, label: "Loss by epoch", series: losses });
-      chart(one("[data-chart=auroc]"), { x: epochs, y: { label: "AUROC", min: Math.floor(lowest * 10) / 10, max: 1 }, label: "AUROC by epoch", series: areas });
+      showChart("loss", chart("loss", "Loss", (values) => [0, 1.05 * Math.max(...values)]));
+      showChart("auroc", chart("auroc", "AUROC", (values) => [Math.floor(10 * Math.min(0.9, ...values)) / 10, 1]));
     };
     choice.addEventListener("change", show);
-    window.addEventListener("resize", show);
     show();
   }
 
@@ -320,7 +230,6 @@
     choices();
     thresholds();
     draw();
-    window.addEventListener("resize", draw);
   }
   if (Object.keys(data.learning).length) learning();
   fill(document);

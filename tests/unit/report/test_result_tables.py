@@ -1,0 +1,21 @@
+"""The tables of results say what the files of the evaluation hold."""
+
+import pytest
+
+from melanoma.report.result_tables import baseline
+
+INPUTS = ["age, sex and site", "and images per patient", "and image size"]
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (1, "age, sex and site"),
+        (2, "age, sex, site and images per patient"),
+        (3, "age, sex, site, images per patient and image size"),
+    ],
+)
+def test_the_inputs_of_the_baseline_are_one_list(known: int, words: str) -> None:
+    areas = {inputs: {"value": 0.1 * place, "low": None, "high": None} for place, inputs in enumerate(INPUTS[:known])}
+    found = baseline({"test": {"baselines": areas}})  # type: ignore[dict-item, typeddict-item]
+    assert found == {"inputs": words, "auroc": areas[INPUTS[known - 1]]}
