@@ -80,7 +80,7 @@ def intervals(seed: int, patients: int, shift: float, correlation: float, replic
 def main() -> None:
     """Simulate and publish."""
     options = parser(__doc__)
-    options.add_argument("--cohorts", type=int, default=2000, help="of 411 patients; fewer of more patients")
+    options.add_argument("--cohorts", type=int, default=2000)
     options.add_argument("--replicates", type=int, default=500)
     options.add_argument("--processes", type=int, default=os.cpu_count())
     args = options.parse_args()
@@ -91,7 +91,7 @@ def main() -> None:
         for patients, shift, correlation in SETTINGS:
             setting = {"patients": patients, "shift": shift, "correlation": correlation}
             one = partial(intervals, **setting, replicates=args.replicates)
-            seeds = range(FIRST_SEED, FIRST_SEED + args.cohorts * SETTINGS[0][0] // patients)
+            seeds = range(FIRST_SEED, FIRST_SEED + args.cohorts)
             low, high = np.moveaxis(np.array(list(pool.map(one, seeds, chunksize=10))), -1, 0)
             for number, (prevalence, true) in enumerate(truth(shift).items()):
                 covered = ((low <= true) & (true <= high))[:, number].mean(axis=0)

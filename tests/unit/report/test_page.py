@@ -236,7 +236,7 @@ def test_drawn_images_are_named_at_the_top(study: Path, tmp_path: Path, drawn: b
     source = {"name": "mine"} | ({"generate": {}} if drawn else {"table": "t.csv", "images": "jpeg"})
     write_yaml(tmp_path / "study.yaml", MINIMAL | {"data": {"sources": [source]}})
     page = write_report(study, tmp_path, study=tmp_path / "study.yaml")
-    assert ("The images of the source mine are drawn by this workflow" in page) is drawn
+    assert ("This workflow has drawn the images of the source “mine”" in page) is drawn
 
 
 def test_a_predefined_split_names_its_table(study: Path, tmp_path: Path) -> None:
