@@ -40,6 +40,12 @@ def written(estimate: Mapping[str, float]) -> str:
     return f"{value} [{low}, {high}]"
 
 
+def test_the_readmes_figures_are_those_of_the_page():
+    readme = re.search(r"## Published figures\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    figures = re.findall(r"[.\d]+ \[[.\d]+, [.\d]+\]", readme)
+    assert len(figures) == 4 and all(figure in TEXT for figure in figures)
+
+
 def test_the_page_has_every_model_whose_predictions_are_published():
     assert set(ROWS) == set(MODELS)
 
