@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-import forked_jobs
 from melanoma.config.study import resolve
 from plans import plan
 from project import ROOT
@@ -113,7 +112,7 @@ def failing(folder: Path, *options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [SNAKEMAKE, *arguments],
         cwd=folder,
-        env=environment | forked_jobs.environment(),
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
-import forked_jobs
 from melanoma.common.files import read_json
 from project import ROOT
 from workflow import SNAKEMAKE, clone
@@ -62,7 +61,7 @@ def run(folder: Path, command: str) -> None:
         command,
         shell=True,
         cwd=folder,
-        env=os.environ | {"PATH": path} | forked_jobs.environment(),
+        env=os.environ | {"PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

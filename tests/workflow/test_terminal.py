@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 
-import forked_jobs
 from melanoma.common.files import write_json, write_text
 from melanoma.snakefile.terminal import Estimate, OneLine, Progress
 from workflow import SNAKEMAKE, TINY, clone
@@ -24,7 +23,7 @@ def shown(folder, *options):
     done = subprocess.run(
         [SNAKEMAKE, *options, "--cores", "2", *TINY],
         cwd=folder,
-        env=os.environ | {"TERM": "dumb"} | forked_jobs.environment(),
+        env=os.environ | {"TERM": "dumb"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
