@@ -13,9 +13,8 @@ install: .venv/installed
 demo: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
-# Some tests wait, for a signal or a process: one worker more than cores leaves no core idle meanwhile.
 test: .venv/installed
-	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n $(CORES) $(PYTEST_OPTIONS)
 	@echo "tests/cluster did not run: make test-cluster runs it, as root, and apt-get installs Slurm and Grid Engine"
 
 test-slow: .venv/installed
