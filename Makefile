@@ -1,6 +1,6 @@
 # make install: the environment .venv, from the lock file; every other target makes it, too.
 # make demo: the demo study, to its report. make lint: linters and types. make test: all tests but tests/cluster.
-# make test-slow: two of these tests with many more kills and other faults, in about an hour.
+# make test-slow: those of these tests that draw random cases, with many more of them, in about an hour.
 # make test-cluster: the tests on a real Slurm and a real Grid Engine, which they install as root.
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 PYTHON ?= python3
@@ -13,13 +13,13 @@ install: .venv/installed
 demo: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
+# One worker more than cores, as some tests wait.
 test: .venv/installed
-	$(BIN)/python -m pytest -n $(CORES) $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n $(shell expr $(CORES) + 1) $(PYTEST_OPTIONS)
 	@echo "tests/cluster did not run: make test-cluster runs it, as root, and apt-get installs Slurm and Grid Engine"
 
 test-slow: .venv/installed
-	FAULTS=500 GROUP_SIGNALS=50 $(BIN)/python -m pytest -n 2 --timeout=0 $(PYTEST_OPTIONS) \
-		tests/unit/training/test_trainer_faults.py tests/unit/training/test_trainer_group_signals.py
+	SLOW=1 $(BIN)/python -m pytest -n 2 --timeout=0 -m "many_cases or hypothesis" $(PYTEST_OPTIONS)
 
 # The two schedulers are tested side by side: most tests train in one process, and wait for their scheduler.
 test-cluster: .venv/installed

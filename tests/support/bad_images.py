@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,18 @@ TOO_LARGE = r"\d+ x \d+ pixels, more than images\.max_pixels"
 CORRUPT = "cannot be decoded: "
 
 
+@cache
 def picture() -> Image.Image:
     """Return a smooth image with some noise, similar to skin."""
     random = np.random.default_rng(0)
     coarse = Image.fromarray(random.integers(64, 192, (6, 8, 3), np.uint8)).resize((WIDTH, HEIGHT), Image.BICUBIC)
     noise = random.normal(0, 4, (HEIGHT, WIDTH, 3))
     return Image.fromarray((np.asarray(coarse) + noise).clip(0, 255).astype(np.uint8))
+
+
+def of_few_colors() -> Image.Image:
+    """Return the picture with a palette."""
+    return picture().quantize(16, method=Image.Quantize.FASTOCTREE)
 
 
 def jpeg(mode: str = "RGB", image: Image.Image | None = None, **options: object) -> bytes:
@@ -84,10 +91,13 @@ def deflated(data: bytes) -> bytes:
 
 
 def deflated_zeros(count: int) -> bytes:
-    """Compress `count` zeros in little memory."""
-    packer, block = zlib.compressobj(1), bytes(2**20)
-    parts = [packer.compress(block) for _ in range(count // len(block))]
-    return b"".join([*parts, packer.compress(bytes(count % len(block))), packer.flush()])
+    """Return `count` zeros as zlib compresses them, at once: a block that starts anew is repeated."""
+    size = 2**20
+    packer = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    block = packer.compress(bytes(size)) + packer.flush(zlib.Z_FULL_FLUSH)
+    rest = packer.compress(bytes(count % size)) + packer.flush()
+    checksum = struct.pack(">I", count % 65521 << 16 | 1)
+    return b"\x78\x01" + block * (count // size) + rest + checksum
 
 
 def png_of(width: int, height: int, packed: bytes, depth: int = 8, color: int = 2) -> bytes:
@@ -197,7 +207,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "png": (still, FINE),
         "png_16_bit": (png(deep), FINE),
         "png_alpha": (png(alpha), FINE),
-        "png_palette": (png(picture().quantize(16)), FINE),
+        "png_palette": (png(of_few_colors()), FINE),
         "png_1_bit": (png(picture().convert("1")), FINE),
         "png_tail": (still + b"tail", FINE),
         "jpeg_named_as_what_it_is_not": (still, FINE),
@@ -209,7 +219,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "tiff_jpeg": (other("TIFF", compression="jpeg"), FINE),
         "tiff_of_two_pages": (other("TIFF", save_all=True, append_images=[picture()]), FINE),
         "bmp": (other("BMP"), FINE),
-        "bmp_palette": (other("BMP", picture().quantize(16)), FINE),
+        "bmp_palette": (other("BMP", of_few_colors()), FINE),
         # Truncated.
         "empty": (b"", "empty file"),
         "one_byte": (base[:1], NOT_AN_IMAGE),
@@ -255,7 +265,7 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "git_lfs_pointer": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, .* `git lfs pull`"),
         "zeros": (bytes(10_000), NOT_AN_IMAGE),
         "noise": (np.random.default_rng(2).bytes(10_000), NOT_AN_IMAGE),
-        "gif": (other("GIF"), "GIF, which is not read; it has at most 256 colors: export the original"),
+        "gif": (other("GIF", of_few_colors()), "GIF, which is not read; it has at most 256 colors: export the original"),
         "heic": (isobmff(b"heic"), "HEIC, which is not read; convert it to JPEG, PNG or TIFF"),
         "avif": (isobmff(b"avif"), "AVIF, which is not read; convert"),
         "jpeg_2000": (other("JPEG2000"), "JPEG 2000, which is not read; convert"),

@@ -12,7 +12,7 @@ from melanoma.config.recipe import Recipe
 from melanoma.images.shards import write_shard
 from real_data import real_data
 
-SIZE, IMAGES, FOLDS = 128, 180, 3
+SIZE, IMAGES, FOLDS = 112, 150, 3
 RECIPE = {
     "network": "timm/tf_efficientnet_lite0",
     "epochs": 2,

@@ -6,8 +6,9 @@ import subprocess
 
 from melanoma.common.files import write_json, write_text
 from melanoma.snakefile.terminal import Estimate, OneLine, Progress
-from workflow import SNAKEMAKE, TINY, clone
+from workflow import SNAKEMAKE, TINY, clone, put_kaggle_tables
 
+CATALOG = "results/isic2020/catalog/catalog.parquet"
 JOB_ERROR = {
     "rule_name": "train_fold",
     "rule_msg": None,
@@ -18,10 +19,10 @@ JOB_ERROR = {
 LINE = re.compile(r"^\d\d:\d\d:\d\d \[\d+ of \d+ done(?:, (?:at least )?[^,]+ left)?\] (\w+):.*\((logs/\S+\.log)\)$")
 
 
-def shown(folder, *options):
+def shown(folder, *options, study=TINY):
     """Return what Snakemake prints as a user calls it."""
     done = subprocess.run(
-        [SNAKEMAKE, *options, "--cores", "2", *TINY],
+        [SNAKEMAKE, *options, "--cores", "2", *study],
         cwd=folder,
         env=os.environ | {"TERM": "dumb"},
         stdout=subprocess.PIPE,
@@ -45,18 +46,19 @@ def test_each_job_is_one_line_with_its_log_and_snakemakes_log_has_the_rest(tmp_p
 
 def test_a_failed_job_is_shown_with_its_message_and_the_log_where_a_profile_asks_for_it(tmp_path):
     folder = clone(tmp_path)
-    (folder / "tests/studies/theirs.csv").write_text("image_name,prob\nunknown,0.5\n")
-    code, lines = shown(folder, "results/tiny/predict/theirs.parquet")
+    put_kaggle_tables(folder)
+    study, log = ("--configfile", "studies/isic2020.yaml"), "logs/isic2020/build_catalog.log"
+    code, lines = shown(folder, CATALOG, study=study)
     assert code == 1
-    (error,) = [line for line in lines if "Error in rule import_predictions:" in line]
-    assert "logs/tiny/import_predictions/theirs.log" in error
-    assert any(line.startswith("logs/tiny/import_predictions/theirs.log: tests/studies/theirs.csv") for line in lines)
+    (error,) = [line for line in lines if "Error in rule build_catalog:" in line]
+    assert log in error
+    assert f"{log}: 40 rows cannot be used:" in lines
     assert not any("Traceback" in line for line in lines) and max(map(len, lines)) < 400
 
-    code, lines = shown(folder, "results/tiny/predict/theirs.parquet", "--show-failed-logs")
+    code, lines = shown(folder, CATALOG, "--show-failed-logs", study=study)
     assert code == 1 and not any("Traceback" in line for line in lines)
-    start = lines.index("Logfile logs/tiny/import_predictions/theirs.log:")
-    assert any("ERROR tests/studies/theirs.csv" in line for line in lines[start:])
+    start = lines.index(f"Logfile {log}:")
+    assert any("ERROR 40 rows cannot be used:" in line for line in lines[start:])
 
 
 def formatter(results, total=0):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from cases import CASES, needs_cases
+from effort import drawn
 from melanoma.common.errors import InputError
 from melanoma.config.data import Data
 from melanoma.data.catalog import build_catalog
@@ -56,8 +57,9 @@ def respelled_tables(folder: Path, count: int) -> tuple[list[dict[str, Any]], li
     return plain, respelled, pd.concat(ids, ignore_index=True)
 
 
-def test_certain_respellings_of_500_tables_never_change_the_groups(tmp_path: Path) -> None:
-    _, respelled, ids = respelled_tables(tmp_path, 500)
+@pytest.mark.many_cases
+def test_certain_respellings_never_change_the_groups(tmp_path: Path) -> None:
+    _, respelled, ids = respelled_tables(tmp_path, drawn(50, 500))
     catalog = build(*respelled)[0]
     for column in ("image", "patient", "lesion"):
         assert catalog[column].tolist() == ids[column].tolist()

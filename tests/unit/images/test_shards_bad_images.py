@@ -116,7 +116,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_killed_at_any_moment_and_run_again_the_store_is_the_same_bit_for_bit(tmp_path: Path) -> None:
-    data, names = jpeg(), [f"i{number:04d}" for number in range(800)]
+    data, names = jpeg(), [f"i{number:04d}" for number in range(400)]
     (tmp_path / "image.jpg").write_bytes(data)
     catalog_of(dict.fromkeys(names, tmp_path / "image.jpg")).to_parquet(tmp_path / "catalog.parquet")
     (tmp_path / "images.yaml").write_text(yaml.safe_dump(SETTINGS | {"size": 128}))

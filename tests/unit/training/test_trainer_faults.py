@@ -8,11 +8,13 @@ import psutil
 import pytest
 
 import quick
+from effort import drawn
 from small_training import TinyStudy
 
 FAULTS = ("kill", "terminate", "truncate", "workers", "disk full")
 
 
+@pytest.mark.many_cases
 def test_after_any_faults_training_ends_in_the_same_bits(tmp_path):
     """SIGKILL, SIGTERM, a newest checkpoint cut short, another number of workers, a full disk: at random moments,
     several to a run, and then to its end. FAULTS sets how many, FAULT_SEED which.
@@ -20,7 +22,7 @@ def test_after_any_faults_training_ends_in_the_same_bits(tmp_path):
     study = TinyStudy(tmp_path, epochs=6, monitor="last")
     expected, whole = study.undisturbed()
     draw = random.Random(os.environ.get("FAULT_SEED", 1))
-    wanted, faults, runs = int(os.environ.get("FAULTS", 20)), 0, 0
+    wanted, faults, runs = int(os.environ.get("FAULTS", drawn(20, 500))), 0, 0
     while faults < wanted:
         runs += 1
         name = f"run-{runs}"

@@ -6,16 +6,20 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 import quick
+from effort import drawn
 from small_training import TinyStudy
 
 
+@pytest.mark.many_cases
 def test_signals_to_the_process_group_at_random_moments(tmp_path):
     """GROUP_SIGNALS sets how many trainings they stop, FAULT_SEED at which moments."""
     study = TinyStudy(tmp_path, epochs=15, monitor="last")
     expected, whole = study.undisturbed()
     draw = random.Random(os.environ.get("FAULT_SEED", 1))
-    wanted, stopped, runs = int(os.environ.get("GROUP_SIGNALS", 4)), 0, 0
+    wanted, stopped, runs = int(os.environ.get("GROUP_SIGNALS", drawn(4, 50))), 0, 0
     while stopped < wanted:
         runs += 1
         stopped += sum(stop(study, f"run-{runs}", draw.uniform(0, whole / 2)) for _ in range(3))
