@@ -29,9 +29,9 @@ class WeightAverage(AveragedModel):
     module: Classifier
 
     def __init__(self, network: Classifier, decay: float) -> None:
-        super().__init__(network, use_buffers=True)
+        # torch's count of updates must be on the device, too: a recording repeats only what the device does.
+        super().__init__(network, next(network.parameters()).device, use_buffers=True)
         self.decay = decay
-        self.update_parameters(network)  # The first call only copies.
 
     def share(self, step: int) -> float:
         """Return the share of the weights after optimizer step `step`, counted from 1, in the average."""
