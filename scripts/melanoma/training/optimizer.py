@@ -91,9 +91,7 @@ def _not_compiled(kind: type[Kind]) -> type[Kind]:
     hidden = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in hidden}
     step = torch.no_grad()(inspect.unwrap(kind.step))
-    # torch would warn in the runs that warm up a recording of the step.
-    is_warned = {"_warned_capturable_if_run_uncaptured": True}
-    return cast(type[Kind], type(kind.__name__, (kind,), methods | is_warned | {"step": step}))
+    return cast(type[Kind], type(kind.__name__, (kind,), methods | {"step": step}))
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
