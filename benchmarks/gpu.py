@@ -118,6 +118,7 @@ def _steps(case: Case, precision: str, images: RandomImages, device: torch.devic
     learner.start_recordings(record)
     learner.start_epoch(0)
     batch, taken = EpochBatches(examples.on(device), recipe, 0)[0], itertools.count(1)
+    batch = batch.pin_memory() if device.type == "cuda" else batch  # or else each copy waits for the step before
 
     def step() -> None:
         number = next(taken)
