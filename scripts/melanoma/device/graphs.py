@@ -218,7 +218,6 @@ def _agree(one: Tensor, other: Tensor) -> bool:
 def cuda_recorder(device: torch.device) -> Record:
     """Return a function that warms up and records a call on a GPU. Its graphs share their memory."""
     pool = torch.cuda.graph_pool_handle()
-    # One stream warms up all calls, because cuBLAS keeps memory for each stream.
     side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch lacks its types
 
     def record(call: Call) -> Call:
@@ -232,7 +231,7 @@ def cuda_recorder(device: torch.device) -> Record:
             stream.wait_stream(side)  # also if a call fails, because what it has changed is restored then
         graph = torch.cuda.CUDAGraph()
         # Threads that load batches may pin memory meanwhile, which the default mode forbids to all threads. A recording
-        # that fails may leave its own stream as the current one, and the outer context does not.
+        # that cannot start leaves its own stream as the current one, and the outer context does not.
         with torch.cuda.stream(stream), torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             call()
         replay: Call = graph.replay
