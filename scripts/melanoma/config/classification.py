@@ -1,6 +1,6 @@
 """Options of a classification: a bundle, the images that it classifies, and what the answers have."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ class Classification(Section):
         description="Folder that bundle.py wrote.",
         examples=["bundles/demo"],
     )
-    images: Text | Distinct[Text] = Field(
+    images: Text | Annotated[Distinct[Text], Field(min_length=1)] = Field(
         description="Images, and folders of images with their subfolders.", examples=["new_images"]
     )
     table: Text | None = Field(
