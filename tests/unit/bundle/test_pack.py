@@ -61,6 +61,7 @@ def study(tmp_path, request):
     thresholds = {"youden": youden, "sensitivity_90": youden | {"threshold": 0.25}}
     metrics = dict.fromkeys(("auroc", "average_precision", "brier", "ece"), INTERVAL)
     counts = {"n": 6, "melanomas": 3, "unit": "patient", "units": 4}
+    counts |= {"bootstrap": {"confidence_level": 0.9}}
     write_json(results / "evaluate/metrics.json", {"probe": metrics | counts | {"thresholds": thresholds}})
     write_json(results / "evaluate/calibration.json", {})
     write_json(results / "train/probe/model.json", model.to_dict())
@@ -134,12 +135,13 @@ def test_bundle_and_card_state_what_each_threshold_was_chosen_for_and_that_the_i
 ):
     about = pack(study[0], "probe", tmp_path / "bundle")
     chosen = about["chosen"]["sensitivity_90"]
-    assert (chosen["purpose"], chosen["images"], chosen["melanomas"]) == ("sensitivity of at least 0.9", 24, 12)
+    assert (chosen["purpose"], chosen["images"], chosen["melanomas"]) == ("a sensitivity of at least 0.9", 24, 12)
     assert about["needs"] == ["image"] and about["without"] == {}
     card = (tmp_path / "bundle/README.md").read_text()
     rates = "0.875 | 0.500 | 0.8000 [0.7000, 0.9000] | 0.8000 [0.7000, 0.9000]"
-    assert f"| sensitivity_90 | 0.2500 | sensitivity of at least 0.9 | {rates} |" in card
+    assert f"| sensitivity_90 | 0.2500 | a sensitivity of at least 0.9 | {rates} |" in card
     assert "the out-of-fold predictions of 24 images with 12 melanomas" in card
+    assert "| 90 % confidence interval |" in card and "In brackets: 90 %\nconfidence" in card and "95 %" not in card
     assert "It reads the image alone." in card
 
 
