@@ -19,7 +19,7 @@ class Classification(Section):
         description="Images, and folders of images with their subfolders.", examples=["new_images"]
     )
     table: Text | None = Field(
-        default=None, description="Table with the column image and any of patient, age, sex, site. `null` is none."
+        default=None, description="Table with the column image and any of patient, age, sex, site."
     )
     format: Literal["answers", "kaggle"] = Field(
         default="answers", description="`answers` has all columns, `kaggle` has image_name and target only."
@@ -35,14 +35,14 @@ class Classification(Section):
         default=None,
         gt=0,
         lt=1,
-        description="Prevalence of melanoma among these images. `null` is that of the training images.",
+        description="Prevalence of melanoma among these images. The default is that of the training images.",
         examples=[0.02],
     )
     error_rate: Number | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="Add conformal sets that err in this share of each class. `null` adds none.",
+        description="Add conformal sets that err in this share of each class. The default adds none.",
         examples=[0.1],
     )
     explain: Flag = Field(

@@ -1,4 +1,6 @@
-"""classify.py refuses what cannot work before it computes anything."""
+"""The command line of classify.py: its help, and what it refuses before it computes anything."""
+
+import argparse
 
 import cv2
 import numpy as np
@@ -17,3 +19,9 @@ def test_an_unknown_threshold_is_an_error_before_the_computation(tmp_path, monke
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 60, 3), np.uint8))
     with pytest.raises(InputError, match="no threshold best; its thresholds are youden, f2"):
         call(script, "--bundle", "b", "--threshold", "best", "--output", tmp_path / "a.csv", tmp_path / "a.png")
+
+
+def test_the_help_has_no_value_that_only_a_study_file_can_have():
+    parser = argparse.ArgumentParser()
+    script.describe(parser)
+    assert "null" not in parser.format_help()
