@@ -1,5 +1,6 @@
 """The bundle of a model of frozen features has its network: it predicts without the study and the weights file."""
 
+from argparse import Namespace
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+import evaluate_bundle
 import small_store
 from melanoma.augment.tta import NO_TTA
 from melanoma.bundle.model import BundledModel
@@ -116,6 +118,15 @@ def test_the_maps_of_a_probe_are_the_same_from_the_study_and_from_the_bundle_and
     other = replace(model, runs={"refit": fitted._replace(classifier=opposite)})
     evidence_of_benign = probe_heat(other, test, results / "images/images.h5").maps
     assert (evidence_of_benign != heat.maps).any(axis=(1, 2)).all()
+
+
+def test_the_bundle_alone_is_evaluated_with_the_features_that_it_reads(tmp_path, study):
+    results, test, predictions = study
+    pack(results, "probe", tmp_path / "bundle")
+    options = Namespace(output=tmp_path / "external.json", gpus=0, threads=1)
+    found, _ = evaluate_bundle.predict(BundledModel.read(tmp_path / "bundle"), test, options)
+    expected = predictions.set_index("image").loc[found["image"]]
+    np.testing.assert_allclose(found["logit"], expected["logit"], rtol=0, atol=1e-4)
 
 
 def test_the_card_states_the_sources_with_their_licenses_and_the_subgroups(tmp_path, study):
