@@ -196,7 +196,7 @@ class ModelMetrics(Counts, ProbabilityMetrics):
 
 
 class Rates(TypedDict):
-    """Differences of rates at a threshold."""
+    """Rates at a threshold, or differences of such rates."""
 
     sensitivity: Interval
     specificity: Interval

@@ -295,5 +295,5 @@ def baseline(content: Mapping[str, Shortcuts] | None) -> dict[str, Any] | None:
     known = content["test"].get("baselines", {}) if content else {}
     if not known:
         return None
-    others, _, last = " ".join(known).rpartition(" and ")
-    return {"inputs": f"{others.replace(' and ', ', ')} and {last}", "auroc": list(known.values())[-1]}
+    others, final_and, last = " ".join(known).rpartition(" and ")
+    return {"inputs": others.replace(" and ", ", ") + final_and + last, "auroc": list(known.values())[-1]}
