@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 import write_report as script
-from finished_study import report_options
+from finished_study import report_options, write_shortcuts
 from in_process import call
 from melanoma.common.files import read_json, read_yaml, write_json, write_yaml
 from melanoma.stats.metrics import confusion
@@ -39,6 +39,7 @@ def report(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(folder / "comparisons.json", comparisons | {"pairs": comparisons["pairs"] * 30})
     changed = {name: folder / f"{name}.json" for name in ("metrics", "comparisons")}
     changed |= {"selected_model": study / "selected_model.json"}
+    changed |= {"shortcuts": write_shortcuts(study, folder / "shortcuts.json")}
     call(script, *report_options(study, **changed), "--tables", folder / "tables", "--output", folder / "report.html")
     return folder
 
