@@ -28,7 +28,7 @@ class Links(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
-        if tag not in ("meta", "img", "br", "link", "hr", "input"):
+        if tag not in ("meta", "img", "br", "wbr", "link", "hr", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
