@@ -122,12 +122,12 @@ def test_the_headline_has_the_difference_to_the_baseline_without_pixels_as_the_t
 def test_the_headline_has_the_value_of_the_threshold_whose_rates_it_shows(study: Path, tmp_path: Path) -> None:
     metrics = read_json(study / "metrics.json")
     cells = metrics["cnn"]["thresholds"]["sensitivity_90"]
-    shown = f'at the threshold <span id="card-threshold">{cells["threshold"]:#.3g}</span>, which finds 90 of 100'
-    assert shown in write_report(study, tmp_path)
+    said = f"The threshold is a probability of {cells['threshold']:#.3g} ."
+    assert said in card(write_report(study, tmp_path), "On the test set, at the threshold that finds 90 of 100")
     metrics["cnn"]["thresholds"] = {"given": cells}
     write_json(tmp_path / "metrics.json", metrics)
     page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
-    assert f'at the given threshold <span id="card-threshold">{cells["threshold"]:#.3g}</span>' in page
+    assert said in card(page, "On the test set, at the given threshold")
 
 
 def test_the_head_says_once_that_the_leakage_check_passed_and_the_section_says_what_it_checked(
