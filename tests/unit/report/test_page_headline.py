@@ -81,7 +81,11 @@ def test_the_headline_names_the_weakest_subgroup_with_the_numbers_of_the_metrics
     assert "(95 % confidence interval 0.50 to 0.70; 9 melanomas in 1,200 images)" in sentence and said in sentence
     assert "9,0.612,0.5,0.7," in (tmp_path / "tables" / "subgroups.csv").read_text()
     shown = whole["sensitivity"]["value"]
-    assert f"the sensitivity is lowest in torso (site): {shown:.2f}" in sentence, "the first of two equal groups"
+    assert f"the sensitivity is lowest in torso (site): {shown:.2f} (95 %" in sentence, "the first of two equal groups"
+    weak["auroc"] |= {"low": None, "high": None}  # of a single patient
+    write_json(tmp_path / "metrics.json", metrics)
+    page = write_report(study, tmp_path, metrics=tmp_path / "metrics.json")
+    assert "in sole (site): 0.61 (9 melanomas in 1,200 images). A part" in page
 
 
 @pytest.mark.parametrize(("test", "below"), [(0.70, True), (0.85, False)])
