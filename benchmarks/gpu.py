@@ -8,6 +8,7 @@ average and state of the optimizer after all steps.
 """
 
 import argparse
+import gc
 import itertools
 import time
 from collections.abc import Callable
@@ -110,6 +111,7 @@ class _Steps(NamedTuple):
 
 
 def _steps(case: Case, precision: str, images: RandomImages, device: torch.device, record: Record) -> _Steps:
+    gc.collect()  # a plain way is a cycle of references, which holds the memory of its learner
     recipe = _recipe(case, precision, device)
     examples = _examples(case, images)
     learner = Learner(recipe, examples, 0, device, Processes())
@@ -118,6 +120,7 @@ def _steps(case: Case, precision: str, images: RandomImages, device: torch.devic
     learner.start_recordings(record)
     learner.start_epoch(0)
     batch, taken = EpochBatches(examples.on(device), recipe, 0)[0], itertools.count(1)
+    batch = batch.pin_memory() if device.type == "cuda" else batch  # or else each copy waits for the step before
 
     def step() -> None:
         number = next(taken)

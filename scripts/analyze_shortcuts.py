@@ -4,7 +4,8 @@
         --train split/train.parquet --test split/test.parquet --labels split/test_labels.parquet \\
         --output evaluate/shortcuts.json
 
-The output has baselines, models and subgroups for test and for out_of_fold (melanoma.evaluation.results.Shortcuts).
+The output has baselines, differences, models and subgroups for test and for out_of_fold
+(melanoma.evaluation.results.Shortcuts).
 """
 
 import argparse
@@ -17,7 +18,7 @@ from melanoma.common.files import read_parquet, write_json
 from melanoma.config.errors import read_settings
 from melanoma.config.study import Evaluate
 from melanoma.evaluation.results import Shortcuts
-from melanoma.evaluation.shortcuts import areas, baselines, find_shortcuts
+from melanoma.evaluation.shortcuts import areas, baselines, differences, find_shortcuts
 from melanoma.evaluation.subgroups import join_metadata
 from melanoma.predictions.table import join_labels, named_paths, read_labels, read_predictions
 from melanoma.predictions.test_access_log import describe_access_log, open_test_labels
@@ -45,13 +46,14 @@ def main(args: argparse.Namespace) -> None:
     without_pixels = baselines(train, test, args.folds, args.test_by, settings.seed)
     labels = open_test_labels(args.labels, "shortcuts", list(models), args)
     parts = {"test": ("test", test, labels), "out_of_fold": ("train", train, read_labels(args.train))}
-    shortcuts: dict[str, Shortcuts] = {
-        name: {
-            "baselines": areas(labeled(without_pixels, *part), settings),
-            **find_shortcuts(labeled(models, *part), settings),
+    shortcuts: dict[str, Shortcuts] = {}
+    for name, part in parts.items():
+        blind, tables = labeled(without_pixels, *part), labeled(models, *part)
+        shortcuts[name] = {
+            "baselines": areas(blind, settings),
+            "differences": differences(tables, blind, settings),
+            **find_shortcuts(tables, settings),
         }
-        for name, part in parts.items()
-    }
     write_json(args.output, shortcuts)
 
 

@@ -52,6 +52,7 @@ def main(args: argparse.Namespace) -> None:
     if args.explain and args.html is None:
         raise InputError("--explain adds maps to a page; give the page by --html")
     bundle = BundledModel.read(args.bundle)
+    bundle.threshold(args.threshold)  # an unknown one is an error before the computation, which may take hours
     table = with_metadata(find_images(args.images), args.table)
     unfinished = args.output.with_name(f"{args.output.name}.resume")
     outputs = compute(bundle, table, unfinished, args.gpus, args.threads)

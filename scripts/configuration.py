@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from melanoma.common.cli import run
 from melanoma.common.files import write_text
@@ -43,12 +43,19 @@ line has the name. If a file is not YAML, Snakemake names neither the file nor t
 """
 
 
-class WithoutTitles(GenerateJsonSchema):
-    """JSON schema in which no key has a title. A title would only repeat the key."""
+class EditorSchema(GenerateJsonSchema):
+    """JSON schema in which no key has a title, which would only repeat the key, and lists have their least length."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Say no."""
         return False
+
+    def generate_inner(self, schema: Any) -> JsonSchemaValue:
+        """Return the JSON schema of a part. pydantic takes the length of a list with a check of ours for a text's."""
+        made = super().generate_inner(schema)
+        if made.get("type") == "array" and "minLength" in made:
+            made["minItems"] = made.pop("minLength")
+        return made
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
 
 def configuration_schema() -> str:
     """Return the JSON schema of a study, with one line for each model."""
-    schema = Study.model_json_schema(schema_generator=WithoutTitles)
+    schema = Study.model_json_schema(schema_generator=EditorSchema)
     required = schema.pop("required")
     schema["anyOf"] = [{"required": required}, {"required": ["study", "classify"]}]
     models = [f"{json.dumps(name)}: {json.dumps(model)}" for name, model in schema.pop("$defs").items()]

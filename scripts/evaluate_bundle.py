@@ -89,7 +89,7 @@ def predict(bundle: BundledModel, catalog: pd.DataFrame, args: argparse.Namespac
         log.warning("%d images are unreadable and not evaluated:\n%s", len(bad), unreadable)
     known = catalog.assign(width=quality["width"].to_numpy(), height=quality["height"].to_numpy())
     known = known[quality["readable"].to_numpy(bool)].reset_index(drop=True)
-    predictions = bundle.predict(member_predictions(bundle, outputs, known), known)
+    predictions = bundle.predict(member_predictions(bundle, outputs, known), known, outputs.embeddings)
     shutil.rmtree(unfinished, ignore_errors=True)
     source = known["source"].to_numpy()
     return predictions.assign(source=source, part="test", fold=np.int8(-1)), known

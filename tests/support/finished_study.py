@@ -7,6 +7,7 @@ import pandas as pd
 
 import plot
 import tiny
+import write_report as report_script
 from evaluate import side_by_side
 from in_process import call
 from melanoma.common.files import write_csv, write_json, write_parquet, write_text, write_yaml
@@ -14,6 +15,7 @@ from melanoma.config.study import Evaluate
 from melanoma.evaluation.curves import curves
 from melanoma.evaluation.decisions import decide
 from melanoma.evaluation.evaluate import comparisons, evaluate, reliability, validate
+from melanoma.evaluation.shortcuts import areas, differences, find_shortcuts
 from minimal_config import MINIMAL
 
 RUNS = ("fold-0", "fold-1", "refit")
@@ -130,6 +132,18 @@ def write_study(folder: Path) -> Path:
     return folder
 
 
+def write_shortcuts(folder: Path, path: Path) -> Path:
+    """Write the shortcut analysis of the models of the study, with one random baseline, and return its path."""
+    known = {"age": 40.0, "sex": "male", "site": "torso", "source": "demo", "width": 640, "height": 480}
+    rows = pd.read_parquet(folder / "test_predictions.parquet").assign(unit="patient", **known)
+    models = {name: rows.assign(probability=rows[name]) for name in ("cnn", "mlp")}
+    blind = {"age, sex and site": rows.assign(probability=np.random.default_rng(0).random(len(rows)))}
+    settings = Evaluate(replicates=100)
+    compared = {"baselines": areas(blind, settings), "differences": differences(models, blind, settings)}
+    write_json(path, {"test": compared | find_shortcuts(models, settings), "out_of_fold": {"models": {}}})
+    return path
+
+
 def draw(folder: Path, part: str, output: Path) -> None:
     """Draw the figures of a part of the study into a folder."""
     train = ["--train", folder / "train.parquet"]
@@ -163,3 +177,10 @@ def report_options(folder: Path, **changed: Path) -> list[object]:
     drawn = folder / "figures"
     figures = [f"class_balance={drawn / 'class_balance.svg'}", f"augmentation:cnn={drawn / 'samples.png'}"]
     return [*options, *histories, "--figures", *figures]
+
+
+def write_report(finished: Path, folder: Path, **changed: Path) -> str:
+    """Write the report of a finished study, with some of its files exchanged, and return it."""
+    output = ["--tables", folder / "tables", "--output", folder / "report.html"]
+    call(report_script, *report_options(finished, **changed), *output)
+    return (folder / "report.html").read_text()

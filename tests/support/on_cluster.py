@@ -209,7 +209,7 @@ def assert_same_bits(folder: Path, model: str, expected: Path, reference: str) -
 
 
 def assert_went_on(folder: Path, expected: Path, *models: str) -> None:
-    """Each model's last job must have gone on from another's checkpoint, and have ended in the bits of its reference."""
+    """Each model's last job must have gone on from another's checkpoint and ended in the bits of its reference."""
     for model in models:
         assert_same_bits(folder, model, expected, "long" if model in HURT_LATE else "brief")
         assert "INFO continuing from" in log_of(folder, model), model

@@ -27,3 +27,11 @@ def test_an_editor_can_check_a_study_by_the_schema(epochs, valid):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["models"]["cnn"]["epochs"] = epochs
     assert Draft202012Validator(json.loads(configuration_schema())).is_valid(config) == valid
+
+
+def test_an_editor_knows_that_seeds_are_at_least_two():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    schema = Draft202012Validator(json.loads(configuration_schema()))
+    for seeds, valid in (([1, 2], True), ([1], False)):
+        config["models"]["cnn"]["seeds"] = seeds
+        assert schema.is_valid(config) == valid

@@ -30,7 +30,7 @@ A model of the study `{study}`. It gives the probability that a dermoscopic imag
 
 On {n} images with {melanomas} melanomas{patients} that no part of the training has seen:
 
-| metric | value | 95 % confidence interval |
+| metric | value | {level} confidence interval |
 |---|---|---|
 {rows}
 
@@ -70,9 +70,9 @@ COLUMNS = """It reads the image and {needs}. A value may be missing: `classify.p
 prediction is less sure.
 
 {table}"""
-THRESHOLDS = """Each was chosen on the out-of-fold predictions of {images:,} images with {melanomas:,} melanomas. A
-probability that is not calibrated counts as melanoma at or above it. The rates of the test have 95 % confidence
-intervals.
+THRESHOLDS = """Each was chosen on the out-of-fold predictions of {images:,} images with {melanomas:,} melanomas. An
+image counts as melanoma if its probability, before calibration, is at or above the threshold. In brackets: {level}
+confidence intervals.
 
 {table}"""
 GROUPS = """Of its subgroups, with the rates at the threshold {rule}:
@@ -106,6 +106,7 @@ def model_card(about: BundleFile, metrics: ModelMetrics, training: pd.DataFrame)
         n=metrics["n"],
         melanomas=metrics["melanomas"],
         patients=f" of {metrics['units']} {metrics['unit']}s" if metrics["unit"] != "image" else "",
+        level=_percent(metrics["bootstrap"]["confidence_level"]),
         rows="\n".join(rows),
         groups=_groups(metrics),
         prevalence=about["prevalence"],
@@ -158,7 +159,8 @@ def _thresholds(about: BundleFile) -> str:
         shown = [interval_text(test[name]) for name in ("sensitivity", "specificity")]
         rows.append([rule, f"{about['thresholds'][rule]:.4f}", chosen["purpose"], *out_of_fold, *shown])
     table = _table([*header, "test: sensitivity", "specificity"], rows)
-    return THRESHOLDS.format(images=chosen["images"], melanomas=chosen["melanomas"], table=table)
+    level = _percent(chosen["confidence_level"])
+    return THRESHOLDS.format(images=chosen["images"], melanomas=chosen["melanomas"], level=level, table=table)
 
 
 def _groups(metrics: ModelMetrics) -> str:
@@ -177,6 +179,10 @@ def _groups(metrics: ModelMetrics) -> str:
 def _group_intervals(group: GroupMetrics) -> list[str]:
     intervals = (group["auroc"], group.get("sensitivity"), group.get("specificity"))
     return ["unknown" if each is None or each["value"] is None else interval_text(each) for each in intervals]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,8 +14,8 @@ def without_values(bundle: BundledModel, training: pd.DataFrame) -> dict[str, st
 
     `training` has the training images with age, sex and site.
     """
-    encoders = list(_encoders(bundle))
-    years = f"{mean(encoder.age_mean for encoder in encoders):.0f} years" if encoders else ""
+    ages = [encoder.age_mean for encoder in _encoders_of_age(bundle)]
+    years = f"{mean(ages):.0f} years" if ages else ""
     counts_as = {
         "age": f"the mean age of the training images, {years}, and a mark that it is missing",
         "sex": "the category missing",
@@ -28,13 +28,14 @@ def without_values(bundle: BundledModel, training: pd.DataFrame) -> dict[str, st
     }
 
 
-def _encoders(bundle: BundledModel) -> list[MetadataEncoder]:
-    """Return the encoders of age, sex and site of all models that read any of them."""
+def _encoders_of_age(bundle: BundledModel) -> list[MetadataEncoder]:
+    """Return the encoders of all trainings and fusions that read the age."""
     runs = [run for network in bundle.networks.values() for run in network.runs.values()]
-    reading = [run for run in runs if Recipe.model_validate(run["recipe"]).metadata_inputs]
-    networks = [MetadataEncoder.from_dict(run["encoder"]) for run in reading]
-    fitted = [run.encoder.metadata for model in bundle.metadata.values() for run in model.runs.values()]
-    return networks + fitted + [stack.encoder.metadata for stack in bundle.stacks]
+    reading = [run for run in runs if "age" in Recipe.model_validate(run["recipe"]).metadata_inputs]
+    encoders = [run.encoder for model in bundle.metadata.values() for run in model.runs.values()]
+    encoders += [stack.encoder for stack in bundle.stacks]
+    fitted = [encoder.metadata for encoder in encoders if "age" in encoder.inputs]
+    return [MetadataEncoder.from_dict(run["encoder"]) for run in reading] + fitted
 
 
 def _share(values: pd.Series) -> str:

@@ -39,6 +39,7 @@ class Chosen(TypedDict):
     melanomas: int
     out_of_fold: Intended
     test: Rates
+    confidence_level: float  # of the intervals of the test
 
 
 class Scores(TypedDict):

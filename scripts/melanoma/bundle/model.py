@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from melanoma.bundle.contents import FROZEN, BundleFile, Kind, read_bundle
 from melanoma.bundle.reference import Reference
+from melanoma.common.errors import InputError
 from melanoma.config.augmentation import TTA
 from melanoma.config.recipe import Recipe
 from melanoma.fusion.saved_fusion import Fusion
@@ -113,6 +114,13 @@ class BundledModel:
         if network is None or embeddings is None:
             return table
         return table.assign(embedding=list(embeddings[network, FROZEN]))
+
+    def threshold(self, rule: str) -> float:
+        """Return the threshold of a rule. Raises InputError if the bundle has no such rule."""
+        known = self.about["thresholds"]
+        if rule not in known:
+            raise InputError(f"the bundle has no threshold {rule}; its thresholds are {', '.join(known) or 'none'}")
+        return known[rule]
 
     def calibrated(self, probability: Floats, prevalence: float | None = None) -> Floats:
         """Return calibrated probabilities, (n,), for the study's prevalence of melanoma or for another one."""

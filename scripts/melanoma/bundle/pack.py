@@ -97,6 +97,7 @@ def _chosen(about: BundleFile, metrics: ModelMetrics) -> dict[str, Chosen]:
             melanomas=melanoma,
             out_of_fold=rates["intended"],
             test={"sensitivity": rates["sensitivity"], "specificity": rates["specificity"]},
+            confidence_level=metrics["bootstrap"]["confidence_level"],
         )
         for rule, rates in metrics["thresholds"].items()
     }

@@ -58,9 +58,7 @@ def answers(
     probability over the views of a single training; warnings; problem. An unreadable image has a problem and nothing
     else; one that shows no lesion has one, too. Raises InputError if the bundle has no such rule.
     """
-    thresholds = bundle.about["thresholds"]
-    if rule not in thresholds:
-        raise InputError(f"the bundle has no threshold {rule}; its thresholds are {', '.join(thresholds) or 'none'}")
+    threshold = bundle.threshold(rule)
     quality = outputs.quality
     readable = quality["readable"].to_numpy(bool)
     known = table.assign(width=quality["width"].to_numpy(), height=quality["height"].to_numpy())
@@ -72,7 +70,7 @@ def answers(
     own = known.assign(
         probability=probability,
         logit=predictions["logit"].to_numpy(np.float64),
-        decision=np.where(raw >= thresholds[rule], "melanoma", "benign"),
+        decision=np.where(raw >= threshold, "melanoma", "benign"),
         rank=pd.Series(probability).groupby(known["patient"]).rank(method="min", ascending=False).astype("Int64"),
         deviation=_deviation(bundle, outputs, members),
         view_deviation=_view_deviation(bundle, outputs, len(known)),

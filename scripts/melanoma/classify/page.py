@@ -46,7 +46,7 @@ def write_page(
         mapper = Mapper(bundle, gpus, prefetch) if mapped else None
         page = environment.get_template("answers.html.j2").stream(
             about=bundle.about,
-            threshold=bundle.about["thresholds"][rule],
+            threshold=bundle.threshold(rule),
             rule=rule,
             chosen=bundle.about.get("chosen", {}).get(rule),
             interval=interval_text,

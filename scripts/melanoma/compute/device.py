@@ -9,6 +9,14 @@ from melanoma.common.errors import InputError
 from melanoma.compute.memory import keep_freed_memory
 from melanoma.compute.preemption import scheduler_job
 
+# What the CPU, CUDA, cuBLAS and cuDNN say where memory is missing. torch has a class for its own allocations only.
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
 
 def set_up_torch(threads: int) -> None:
     """Make torch compute the same bits each time, on `threads` CPU threads, and use memory again that it freed."""
@@ -47,4 +55,4 @@ def compute_device(gpus: int, precision: str, local_rank: int = 0) -> torch.devi
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Tell whether an error of torch means that memory is missing, on a GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in OUT_OF_MEMORY)

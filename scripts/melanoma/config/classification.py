@@ -1,6 +1,6 @@
 """Options of a classification: a bundle, the images that it classifies, and what the answers have."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,11 +15,11 @@ class Classification(Section):
         description="Folder that bundle.py wrote.",
         examples=["bundles/demo"],
     )
-    images: Text | Distinct[Text] = Field(
+    images: Text | Annotated[Distinct[Text], Field(min_length=1)] = Field(
         description="Images, and folders of images with their subfolders.", examples=["new_images"]
     )
     table: Text | None = Field(
-        default=None, description="Table with the column image and any of patient, age, sex, site. `null` is none."
+        default=None, description="Table with the column image and any of patient, age, sex, site."
     )
     format: Literal["answers", "kaggle"] = Field(
         default="answers", description="`answers` has all columns, `kaggle` has image_name and target only."
@@ -35,14 +35,14 @@ class Classification(Section):
         default=None,
         gt=0,
         lt=1,
-        description="Prevalence of melanoma among these images. `null` is that of the training images.",
+        description="Prevalence of melanoma among these images. The default is that of the training images.",
         examples=[0.02],
     )
     error_rate: Number | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="Add conformal sets that err in this share of each class. `null` adds none.",
+        description="Add conformal sets that err in this share of each class. The default adds none.",
         examples=[0.1],
     )
     explain: Flag = Field(

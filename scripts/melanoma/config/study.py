@@ -221,9 +221,9 @@ class Study(Section):
     classify: dict[Name, Classification] = Field(
         default_factory=dict,
         description=(
-            "Images that a bundle classifies, by name: results/<study>/classify/<name>.csv and .html. The bundle"
-            " results/<study>/bundle of the study itself is packed first. With study and classify alone, without data"
-            " and models, nothing is trained."
+            "Images that a bundle classifies, by name: results/<study>/classify/<name>.csv and .html. If the bundle is"
+            " that of the study itself, results/<study>/bundle, it is packed first. With study and classify alone,"
+            " without data and models, nothing is trained."
         ),
     )
 

@@ -11,13 +11,12 @@ the update.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from melanoma.common.cli import log
-from melanoma.compute.device import is_out_of_memory
 
 # cuDNN, cuBLAS and autograd set themselves up in the first runs, which a graph must not record.
 WARM_UPS = 2
@@ -27,6 +26,7 @@ Function = Callable[[Inputs, int], Tensor]
 Call = Callable[[], None]
 # Calls a function, which has its effect any number of times, and returns what repeats it on the same memory.
 Record = Callable[[Call], Call]
+Recording = TypeVar("Recording")
 
 
 class _Static(NamedTuple):
@@ -65,41 +65,40 @@ class StepGraphs:
 
         The function must be the same in all calls.
         """
-        static = self._static(function, inputs, images, seed) if self.is_possible else None
-        if static is None:
-            torch.manual_seed(seed)
-            return function(inputs, images)
-        return static.run(inputs, seed)
+        static = self._static(function, inputs, images, seed)
+        return _plain(function, inputs, images, seed) if static is None else static.run(inputs, seed)
 
     def _static(self, function: Function, inputs: Inputs, images: int, seed: int) -> _Static | None:
         """Return the recording for inputs of this kind, or None if there can be none."""
         assert inputs[-1] is not None
         kind = len(inputs[-1]), images
-        if kind not in self.recorded:
-            torch.manual_seed(seed)
-            expected = self._outcome(lambda: function(inputs, images))
-            memory = [None if values is None else values.clone() for values in inputs]
-            result = torch.empty_like(expected[0])
+        if self.is_possible and kind not in self.recorded:
+            static = _if_possible("the gradients", lambda: self._recording(function, inputs, images, seed))
+            if static is None:
+                self.is_possible = False
+                self.recorded.clear()
+            else:
+                self.recorded[kind] = static
+        return self.recorded.get(kind)
 
-            def call() -> None:
-                result.copy_(function(memory, images))
+    def _recording(self, function: Function, inputs: Inputs, images: int, seed: int) -> _Static:
+        """Return a recording for inputs of this kind. Raise RuntimeError if it differs from the function."""
 
-            with self._without_effect():
-                replay = _recorded(self.record, call, "the gradients")
-            if replay is None:
-                self._give_up()
-                return None
-            static = _Static(memory, result, replay)
-            if not all(map(_agree, expected, self._outcome(lambda: static.run(inputs, seed)))):
-                _warn("the gradients", "they are not those of the step itself")
-                self._give_up()
-                return None
-            self.recorded[kind] = static
-        return self.recorded[kind]
+        def plain() -> Tensor:
+            return _plain(function, inputs, images, seed)
 
-    def _give_up(self) -> None:
-        self.is_possible = False
-        self.recorded.clear()
+        def call() -> None:
+            result.copy_(function(memory, images))
+
+        memory = [None if values is None else values.clone() for values in inputs]
+        result = self._outcome(plain)[0]
+        with self._without_effect():
+            static = _Static(memory, result, self.record(call))
+        # A graph keeps its memory. Here there must be as much beside it, for parts of other sizes and for validation.
+        ways = plain, lambda: static.run(inputs, seed)
+        if not all(map(_agree, *map(self._outcome, ways))):
+            raise RuntimeError("they are not those of the step itself")
+        return static
 
     def _outcome(self, call: Callable[[], Tensor]) -> list[Tensor]:
         """Return the result, the gradients and the buffers that a call leaves, and restore those before it."""
@@ -127,62 +126,74 @@ class StepGraphs:
 class UpdateGraph:
     """Calls a function of some numbers as it is, or as a recording that reads the numbers from the device.
 
-    The function changes only tensors that `changing` returns, in their memory, and draws no random numbers. After the
-    first call these must stay the same tensors. The recording is compared with the function once, before it is used.
-    If any bit differs, the function is called, with numbers on the device all the same.
+    The function changes only given tensors, in their memory, and draws no random numbers. The recording is compared
+    with the function once, before it is used. If any bit differs, the function is called, with numbers on the device
+    all the same.
     """
 
-    def __init__(self, changing: Callable[[], Iterable[Tensor]], record: Record, device: torch.device) -> None:
-        self.changing, self.record, self.device = changing, record, device
+    def __init__(self, record: Record, device: torch.device) -> None:
+        self.record, self.device = record, device
         self.numbers: list[Tensor] = []
         self.is_possible = True
-        self._call: Call | None = None
+        self._replay: Call | None = None
 
-    def __call__(self, function: Callable[[Sequence[Tensor]], None], numbers: Sequence[float]) -> None:
-        """Call the function on the numbers, each as a float32 scalar. It must be the same in all calls."""
-        if self._call is None:
-            self.numbers = [torch.zeros((), device=self.device) for _ in numbers]
+    def __call__(
+        self, function: Callable[[Sequence[Tensor]], None], changing: Iterable[Tensor], numbers: Sequence[float]
+    ) -> None:
+        """Call the function on the numbers, each as a float32 scalar. It changes the tensors `changing`.
+
+        Function and tensors must be the same in all calls.
+        """
+        self.numbers = self.numbers or [torch.zeros((), device=self.device) for _ in numbers]
         for memory, number in zip(self.numbers, numbers, strict=True):
             memory.fill_(number)  # starts a kernel; a copy from the host would wait for the GPU
-        if self._call is None:
-            self._call = self._first_call(lambda: function(self.numbers))
+        if self._replay is not None:
+            self._replay()
+        elif self.is_possible:
+            self._replay = self._first_call(lambda: function(self.numbers), [tensor.detach() for tensor in changing])
+            self.is_possible = self._replay is not None
         else:
-            self._call()
+            function(self.numbers)
 
-    def _first_call(self, call: Call) -> Call:
-        """Call once, and return a recording of the call, or the call itself if there is no such recording."""
+    def _first_call(self, call: Call, tensors: list[Tensor]) -> Call | None:
+        """Call once, and return a recording of the call, or None if there can be none."""
         # The copies are on the host, because a large network leaves no memory for them on a GPU.
-        tensors = [tensor.detach() for tensor in self.changing()]
         before = _on_host(tensors)
         call()
         expected = _on_host(tensors)
-        _restore(tensors, before)
-        replay = _recorded(self.record, call, "the update of the weights")
-        if replay is not None:
+
+        def recording() -> Call:
+            replay = self.record(call)
             _restore(tensors, before)
             replay()
-            if all(map(_same, expected, _on_host(tensors))):
-                return replay
-            _warn("the update of the weights", "it is not that of the step itself")
-        self.is_possible = False
-        _restore(tensors, expected)
-        return call
+            if not all(_same(values, tensor.cpu()) for values, tensor in zip(expected, tensors, strict=True)):
+                raise RuntimeError("it is not that of the step itself")
+            return replay
+
+        replay = _if_possible("the update of the weights", recording)
+        if replay is None:
+            _restore(tensors, expected)
+        return replay
 
 
-def _recorded(record: Record, call: Call, part: str) -> Call | None:
-    """Return a recording of the call, or None, with a warning, if it cannot be recorded."""
+def _plain(function: Function, inputs: Inputs, images: int, seed: int) -> Tensor:
+    torch.manual_seed(seed)
+    return function(inputs, images)
+
+
+def _if_possible(part: str, record: Callable[[], Recording]) -> Recording | None:
+    """Return a recording, or None, with a warning, if there can be none.
+
+    Memory for it can also be missing where there is enough for the step itself.
+    """
     try:
-        return record(call)
+        return record()
     except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        # The end of a recording raises an error of its own after the one that broke the recording.
-        _warn(part, error.__context__ or error)
+        # The end of a recording raises an error of its own after the one that broke it. The log gets the text alone,
+        # because an error holds the memory of all that it has interrupted.
+        cause = str(error.__context__ or error)
+        log.warning("no CUDA graph of %s, so a GPU may wait for Python in each training step: %s", part, cause)
         return None
-
-
-def _warn(part: str, cause: object) -> None:
-    log.warning("no CUDA graph of %s, so a GPU may wait for Python in each training step: %s", part, cause)
 
 
 def _on_host(tensors: list[Tensor]) -> list[Tensor]:
@@ -207,33 +218,23 @@ def _agree(one: Tensor, other: Tensor) -> bool:
 def cuda_recorder(device: torch.device) -> Record:
     """Return a function that warms up and records a call on a GPU. Its graphs share their memory."""
     pool = torch.cuda.graph_pool_handle()
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch lacks its types
 
     def record(call: Call) -> Call:
-        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch lacks its types
-        stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UPS):
-                call()
-        torch.cuda.current_stream(device).wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
+        stream = torch.cuda.current_stream(device)
+        side.wait_stream(stream)
         try:
-            # Threads that load batches may pin memory meanwhile, which the default mode forbids to all threads. A
-            # recording that fails leaves its own stream as the current one, and the outer context does not.
-            with (
-                torch.cuda.stream(torch.cuda.current_stream(device)),
-                torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
-            ):
-                call()
-        except RuntimeError:
-            _release_generator(device)
-            raise
+            with torch.cuda.stream(side):
+                for _ in range(WARM_UPS):
+                    call()
+        finally:
+            stream.wait_stream(side)  # also if a call fails, because what it has changed is restored then
+        graph = torch.cuda.CUDAGraph()
+        # Threads that load batches may pin memory meanwhile, which the default mode forbids to all threads. A recording
+        # that cannot start leaves its own stream as the current one, and the outer context does not.
+        with torch.cuda.stream(stream), torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            call()
         replay: Call = graph.replay
         return replay
 
     return record
-
-
-def _release_generator(device: torch.device) -> None:
-    """Give torch's generator a new state: after a recording that failed, the old one still expects to be recorded."""
-    generator = torch.cuda.default_generators[device.index]
-    generator.graphsafe_set_state(torch.Generator(device).graphsafe_get_state())

@@ -72,8 +72,7 @@ def gpu(study: Study, profile: Profile | None, given: int | None) -> list[Findin
 
     On a cluster, a login node has none. So those of the study are checked in a job alone.
     """
-    asked = [recipe for recipe in study.models.values() if recipe.resources.gpus]
-    gpus = max((recipe.resources.gpus for recipe in asked), default=0) if given is None else given
+    gpus = max((job.gpus for job in study_jobs(study)), default=0) if given is None else given
     if gpus == 0:
         return []
     if profile is not None and profile.executor != "local" and given is None and scheduler_job() is None:
@@ -83,6 +82,6 @@ def gpu(study: Study, profile: Profile | None, given: int | None) -> list[Findin
     def check() -> list[Finding]:
         from melanoma.doctor.gpu import check_gpus  # CUDA must start in a process that has not started it
 
-        return check_gpus(gpus, {recipe.precision for recipe in asked})
+        return check_gpus(gpus, {recipe.precision for recipe in study.models.values() if recipe.resources.gpus})
 
     return checked("GPU", GPU_SECONDS, check)

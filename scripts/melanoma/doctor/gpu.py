@@ -18,7 +18,7 @@ SUBJECT = "GPU"
 SHARED_MEMORY = "/dev/shm"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 QUERY = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
-NODE = "run on a node with a GPU (on a cluster, inside a GPU job), or set resources.gpus of the models to 0"
+NODE = "run on a node with a GPU (on a cluster, inside a GPU job), or set resources.gpus to 0 in the study"
 
 
 def check_gpus(gpus: int, required: Collection[str]) -> list[Finding]:

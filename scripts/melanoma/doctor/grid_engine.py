@@ -69,16 +69,16 @@ def _environment(jobs: list[Job], environments: list[str]) -> Iterator[Finding]:
 
 
 def _times(profile: Profile, jobs: Iterable[Job], limits: list[str]) -> Iterator[Finding]:
-    """Report the models that run longer than a job may. A limit is a default, then [HOST=LIMIT] for hosts."""
+    """Report the jobs that run longer than a job may. A limit is a default, then [HOST=LIMIT] for hosts."""
     parts = [part.strip(" []") for limit in limits for part in limit.split(",")]
     times = [minutes(part.rpartition("=")[2]) for part in parts]
     longest = max(times, default=float("inf"))
     longest = longest if _highp(profile) else min(longest, DAY)
     for job in jobs:
         if job.runtime > longest:
-            text = f"model {job.model} asks for {job.runtime} minutes, and a job gets {longest:g}"
+            text = f"{job.name} asks for {job.runtime} minutes, and a job gets {longest:g}"
             cure = (
-                f"set resources.runtime of the model to at most {longest:g}: a training continues in the next job; or"
+                f"set its resources.runtime to at most {longest:g}: it continues in the next job; or"
                 " set highp=1 in the profile, for nodes of your group"
             )
             yield fault(SUBJECT, text, cure)

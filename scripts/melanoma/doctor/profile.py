@@ -32,9 +32,12 @@ class Profile:
 
 @dataclass(frozen=True)
 class Job:
-    """What the jobs of one model request: GPUs and threads of each node, memory (MB) and time (minutes)."""
+    """What a job requests: GPUs and threads of each node, memory (MB) and time (minutes).
 
-    model: str
+    `name` says whose job it is, as "model cnn" or "classification june".
+    """
+
+    name: str
     gpus: int
     threads: int
     mem_mb: int
@@ -56,9 +59,10 @@ def read_profile(name: str) -> Profile:
 
 
 def study_jobs(study: Study) -> list[Job]:
-    """Return what the jobs of each model request."""
-    models = ((name, recipe.resources) for name, recipe in study.models.items() if not recipe.is_external)
-    return [Job(name, asked.gpus, asked.threads, asked.mem_mb, asked.runtime) for name, asked in models]
+    """Return what the jobs of each model and of each classification request."""
+    requests = {f"model {name}": recipe.resources for name, recipe in study.models.items() if not recipe.is_external}
+    requests |= {f"classification {name}": given.resources for name, given in study.classify.items()}
+    return [Job(name, asked.gpus, asked.threads, asked.mem_mb, asked.runtime) for name, asked in requests.items()]
 
 
 def minutes(text: str) -> float:

@@ -84,16 +84,16 @@ def _partition(name: str, limits: dict[str, Any], cluster: dict[str, Partition],
 
 
 def _fits(mine: dict[str, Any], jobs: Iterable[Job], file: Path) -> Iterator[Finding]:
-    """Report the models whose jobs no partition of the file can take."""
+    """Report the jobs that no partition of the file can take."""
     for job in jobs:
         if mine and not any(_takes(limits or {}, job) for limits in mine.values()):
             text = (
-                f"model {job.model} asks for {job.runtime} minutes, {job.mem_mb} MB, {job.threads} threads and"
+                f"{job.name} asks for {job.runtime} minutes, {job.mem_mb} MB, {job.threads} threads and"
                 f" {job.gpus} GPUs, and no partition of {file.name} allows that"
             )
             cure = (
-                "lower the resources of the model (a training continues after its runtime), or raise the limits in"
-                " the file where the cluster allows more (sinfo)"
+                "lower its resources (it continues after its runtime), or raise the limits in the file where"
+                " the cluster allows more (sinfo)"
             )
             yield fault(SUBJECT, text, cure)
 

@@ -196,7 +196,7 @@ class ModelMetrics(Counts, ProbabilityMetrics):
 
 
 class Rates(TypedDict):
-    """Differences of rates at a threshold."""
+    """Rates at a threshold, or differences of such rates."""
 
     sensitivity: Interval
     specificity: Interval
@@ -314,10 +314,18 @@ class Subgroup(Counts):
     auroc: dict[str, Interval]  # by model
 
 
+class Difference(TypedDict):
+    """The AUROC of a model minus that of another one, on the same images."""
+
+    difference: Interval
+    p: float  # two-sided, of the paired test over patients
+
+
 class Shortcuts(TypedDict):
     """The shortcut analysis of the test or of the out-of-fold predictions in shortcuts.json."""
 
     baselines: NotRequired[dict[str, Interval]]  # AUROC of models without pixels
+    differences: NotRequired[dict[str, Difference]]  # by model, to the last baseline
     models: dict[str, ModelShortcuts]
     subgroups: dict[str, dict[str, Subgroup]]  # by kind and group
 

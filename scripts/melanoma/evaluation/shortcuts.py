@@ -17,7 +17,8 @@ from melanoma.config.recipe import Recipe
 from melanoma.config.study import Evaluate
 from melanoma.data.units import unit
 from melanoma.evaluation.cohorts import clusters_drawn, cohorts, count_images, resampling
-from melanoma.evaluation.results import ModelShortcuts, Shortcuts, Subgroup, WithinPatients, WithinSize
+from melanoma.evaluation.evaluate import comparisons
+from melanoma.evaluation.results import Difference, ModelShortcuts, Shortcuts, Subgroup, WithinPatients, WithinSize
 from melanoma.evaluation.subgroups import sizes, subgroups
 from melanoma.models.tabular import boosting_parameters, out_of_fold_and_test
 from melanoma.predictions.patient_context import images_per_patient
@@ -26,6 +27,7 @@ from melanoma.stats.calibration import patient_folds
 from melanoma.stats.metrics import Auroc, Floats, Measure
 from melanoma.stats.within import RSquared, WithinPatient, WithinStrata
 
+WITHOUT_PIXELS = "without pixels"  # no model has a name with a space
 ACQUISITION = ("images_per_patient", "width", "height")
 LEAF_SAMPLES, LEAF_SHARE = 50, 0.1  # least images of a leaf, and at most this share, so that few images are divided
 Key = tuple[str, str]  # a model and what is measured of it
@@ -57,6 +59,23 @@ def areas(tables: Mapping[str, pd.DataFrame], settings: Evaluate) -> dict[str, I
     measures = {name: Auroc(*_pair(table)) for name, table in tables.items()}
     estimated = estimate(measures, _pair(first)[0], clusters_drawn(first)[1], **resampling(settings))
     return {name: metrics["auroc"].bounds for name, metrics in estimated.items()}
+
+
+def differences(
+    tables: Mapping[str, pd.DataFrame], baselines: Mapping[str, pd.DataFrame], settings: Evaluate
+) -> dict[str, Difference]:
+    """Return the AUROC of each model minus that of the last baseline, which reads most, on the images of both.
+
+    There is no result without a baseline, or if the images are of one class.
+    """
+    if not baselines:
+        return {}
+    *_, last = baselines.values()
+    compared = [comparisons({name: table, WITHOUT_PIXELS: last}, settings)["pairs"] for name, table in tables.items()]
+    return {
+        pair["first"]: {"difference": pair["difference"], "p": pair["bootstrap"]["p"]}
+        for (pair,) in filter(None, compared)
+    }
 
 
 def boosting(images: int) -> GradientBoosting:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from melanoma.evaluation.results import Curves, ModelMetrics, Reliability, Robustness
 from melanoma.evaluation.summary import interval_text
-from melanoma.figures.style import CHANCE, FAINT, line, styled
+from melanoma.figures.style import CHANCE, FAINT, legend_columns, legend_width, line, styled
 from melanoma.stats.bootstrap import Interval
 
 # The line of the selected model stands out among those of many models.
@@ -22,11 +22,12 @@ OTHER: dict[str, Any] = {"linewidth": 1, "alpha": 0.8}
 @styled
 def roc(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics], selected_model: str) -> Figure:
     """Draw the ROC curve of each model, with its AUROC and confidence interval in the legend, and the chance line."""
-    figure, axes = _square("False positive rate (1 - specificity)", "True positive rate (sensitivity)", len(curves))
-    for number, (name, curve) in enumerate(curves.items()):
+    labels = [f"{name}  {interval_text(metrics[name]['auroc'])}" for name in curves]
+    figure, axes = _square("False positive rate (1 - specificity)", "True positive rate (sensitivity)", labels)
+    for number, ((name, curve), label) in enumerate(zip(curves.items(), labels, strict=True)):
         points = curve["roc"]["false_positive_rate"], curve["roc"]["true_positive_rate"]
         weight = SELECTED if name == selected_model else OTHER
-        axes.plot(*points, **line(number), **weight, label=f"{name}  {interval_text(metrics[name]['auroc'])}")
+        axes.plot(*points, **line(number), **weight, label=label)
     axes.plot([0, 1], [0, 1], **CHANCE, label="chance  0.5000")
     _legend_below(figure, f"AUROC {_interval_label(metrics)}")
     return figure
@@ -38,10 +39,10 @@ def precision_recall(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMe
 
     The area below the steps is the average precision. The chance line is the share of melanomas.
     """
-    figure, axes = _square("Recall (sensitivity)", "Precision (positive predictive value)", len(curves))
-    for number, (name, curve) in enumerate(curves.items()):
+    labels = [f"{name}  {interval_text(metrics[name]['average_precision'])}" for name in curves]
+    figure, axes = _square("Recall (sensitivity)", "Precision (positive predictive value)", labels)
+    for number, ((name, curve), label) in enumerate(zip(curves.items(), labels, strict=True)):
         recall, precision = curve["precision_recall"]["recall"], curve["precision_recall"]["precision"]
-        label = f"{name}  {interval_text(metrics[name]['average_precision'])}"
         steps = [0.0, *recall], [precision[0], *precision]
         weight = SELECTED if name == selected_model else OTHER
         axes.plot(*steps, drawstyle="steps-pre", **line(number), **weight, label=label)
@@ -81,7 +82,9 @@ def reliability(calibration: Mapping[str, Reliability], selected_model: str) -> 
     """
     scales = [s for s in ("raw", "calibrated") if any(s in entry["reliability"] for entry in calibration.values())]
     titles = {"raw": "Before calibration", "calibrated": "After calibration"}
-    figure = Figure(figsize=(4.2 * len(scales), 4.9))
+    names, width, most = ["perfect calibration", *calibration], 4.2 * len(scales), 2 * len(scales)
+    columns = legend_columns(names, width, most)
+    figure = Figure(figsize=(width, 4.9 + 0.18 * (ceil(len(names) / columns) - ceil(len(names) / most))))
     grid = figure.subplots(1, len(scales), sharex=True, sharey=True, squeeze=False)[0]
     bins = [each for entry in calibration.values() for curve in entry["reliability"].values() for each in curve]
     values = [share["value"] for each in bins for share in (each["predicted"], each["observed"])]
@@ -102,7 +105,7 @@ def reliability(calibration: Mapping[str, Reliability], selected_model: str) -> 
             axis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
             axis.set_minor_formatter(mpl.ticker.NullFormatter())
     grid[0].set_ylabel("Observed share of melanomas")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(scales))
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -112,7 +115,8 @@ def decision(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics], 
 
     Only the selected model has confidence intervals: those of all models would hide each other.
     """
-    figure = Figure(figsize=(6.4, 5.0 + 0.18 * ceil(len(curves) / 3)))
+    columns = legend_columns([*curves, "treat all", "treat none"], 6.4, most=3)
+    figure = Figure(figsize=(6.4, 5.0 + 0.18 * ceil(len(curves) / columns)))
     axes = figure.subplots()
     for number, (name, curve) in enumerate(curves.items()):
         points = curve["decision"]["threshold"], curve["decision"]["net_benefit"]
@@ -129,7 +133,7 @@ def decision(curves: Mapping[str, Curves], metrics: Mapping[str, ModelMetrics], 
     # The net benefit of treat all falls without bound. The axis shows only the beginning of the fall.
     axes.set(ylim=(max(axes.dataLim.y0 - 0.05 * most, -0.35 * most), axes.dataLim.y1 + 0.05 * most), xlim=(0, None))
     axes.set(xlabel="Threshold probability", ylabel="Net benefit per image")
-    figure.legend(loc="outside lower center", ncols=3)
+    figure.legend(loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -141,7 +145,8 @@ def robustness(results: Mapping[str, Robustness]) -> Figure:
     """
     corruptions = list(next(iter(results.values()))["corrupted"])
     rows = ceil(len(corruptions) / 3)
-    figure = Figure(figsize=(8.4, 0.5 + 2.3 * rows + 0.18 * ceil(len(results) / 3)))
+    columns = legend_columns(list(results), 8.4, most=3)
+    figure = Figure(figsize=(8.4, 0.5 + 2.3 * rows + 0.18 * ceil(len(results) / columns)))
     grid = figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False)
     for axes, corruption in zip(grid.flat, corruptions, strict=False):
         for number, (name, entry) in enumerate(results.items()):
@@ -155,13 +160,13 @@ def robustness(results: Mapping[str, Robustness]) -> Figure:
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
     figure.supxlabel("Severity (0: the images as they are)", fontsize=9)
     figure.supylabel("Test AUROC", fontsize=9)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=columns)
     return figure
 
 
-def _square(xlabel: str, ylabel: str, curves: int) -> tuple[Figure, Axes]:
-    """Return a square plot. The figure is high enough for a legend with a row for each of `curves` curves."""
-    figure = Figure(figsize=(5.0, 5.2 + 0.2 * (curves + 1)))
+def _square(xlabel: str, ylabel: str, labels: Sequence[str]) -> tuple[Figure, Axes]:
+    """Return a square plot. The figure has place for a legend with a row for each of `labels`."""
+    figure = Figure(figsize=(max(5.0, legend_width(labels, 1)), 5.2 + 0.2 * (len(labels) + 1)))
     axes = figure.subplots()
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=xlabel, ylabel=ylabel, aspect="equal")
     return figure, axes

@@ -1,6 +1,9 @@
 """The style that all figures share. Equal data give equal files, byte for byte."""
 
 import io
+import re
+from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -17,6 +20,8 @@ DASHES: list[Dashes] = ["-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1
 BENIGN, MELANOMA = "#A9C6DC", "#B3382C"
 INK, FAINT = "#222222", "#8A8A8A"
 CHANCE: dict[str, Any] = {"color": FAINT, "linewidth": 1, "linestyle": (0, (2, 2)), "zorder": 1}
+# Inches of a line with its margins, and of a character, in a legend.
+SAMPLE, CHARACTER = 0.57, 0.072
 FORMATS = {".svg": ("svg", "png", "pdf"), ".png": ("png",)}
 UNDATED: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
@@ -61,6 +66,23 @@ class Line(TypedDict):
 def line(number: int) -> Line:
     """Return the line of the model, run or parameter group with this number. The first 28 lines all differ."""
     return {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number // len(PALETTE) % len(DASHES)]}
+
+
+def legend_width(texts: Sequence[str], columns: int) -> float:
+    """Return how many inches a legend of these texts is wide."""
+    rows = ceil(len(texts) / columns)
+    longest = [max(map(len, texts[start : start + rows])) for start in range(0, len(texts), rows)]
+    return sum(SAMPLE + CHARACTER * length for length in longest)
+
+
+def legend_columns(texts: Sequence[str], inches: float, most: int) -> int:
+    """Return the number of columns, at most `most`, in which a legend of these texts fits so many inches."""
+    return next((count for count in range(most, 1, -1) if legend_width(texts, count) <= inches), 1)
+
+
+def broken(name: str, most: int) -> str:
+    """Return a name in lines of at most so many characters, broken after an underscore where it has one."""
+    return "\n".join(re.findall(f".{{1,{most}}}(?:_|$)|.{{1,{most}}}", name))
 
 
 @styled

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from melanoma.config.optimization import Optimizer
 from melanoma.config.recipe import Recipe
-from melanoma.figures.style import BENIGN, DASHES, FAINT, INK, MELANOMA, PALETTE, line, styled
+from melanoma.figures.style import BENIGN, DASHES, FAINT, INK, MELANOMA, PALETTE, broken, line, styled
 from melanoma.training.early_stopping import Monitor, best_epoch
 from melanoma.training.schedules import rate_factor
 
@@ -79,7 +79,9 @@ def schedules(recipes: Mapping[str, Recipe]) -> Figure:
         factors = np.array([rate_factor(recipe.schedule, recipe.epochs, epoch) for epoch in epochs.tolist()])
         for number, (parameters, rate) in enumerate(rates[model].items()):
             axes.plot(epochs, rate * factors, drawstyle="steps-post", **line(number), label=parameters)
-        axes.set(title=model, yscale="log", ylim=(min(every) / 3000, 2 * max(every)), xlim=(0, recipe.epochs))
+        axes.set(
+            title=broken(model, 26), yscale="log", ylim=(min(every) / 3000, 2 * max(every)), xlim=(0, recipe.epochs)
+        )
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True))
         axes.yaxis.set_minor_locator(mpl.ticker.NullLocator())
         if len(rates[model]) > 1:

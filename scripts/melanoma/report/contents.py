@@ -301,7 +301,7 @@ def contents(sources: Sources, study: Study) -> tuple[dict[str, Any], Data]:
         "comparisons": comparisons,
         "selected_model": selected_model,
         "shortcuts": shortcuts,
-        "baseline": result_tables.baseline(shortcuts),
+        "baseline": result_tables.baseline(shortcuts, shown),
         "figures": {name: figure(name, path) for name, path in permitted(sources, study, frames).items()},
         "truth": best_possible(sources.truths),
         "leakage": leakage,

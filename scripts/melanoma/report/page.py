@@ -50,6 +50,10 @@ def render(sources: Sources) -> Page:
         plain = isinstance(value, str | Path) and not isinstance(value, Markup)
         return hide(str(value)) if plain else value
 
+    def breakable(text: object) -> Markup:
+        """Return a text that may be broken after an underscore. Long names of models would be broken anywhere."""
+        return Markup("_<wbr>").join(hide(str(text)).split("_"))
+
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -58,6 +62,7 @@ def render(sources: Sources) -> Page:
         lstrip_blocks=True,
         finalize=hidden,
     )
+    environment.filters["breakable"] = breakable
     content, data = contents(sources, study)
     if study.report.shareable:
         make_shareable(content, data, known_names(sources.catalog))

@@ -177,12 +177,15 @@ def shortcuts(part: Shortcuts, name: str, selected: str | None) -> Table:
     """Return the shortcut analysis of all models on the test set or out of fold."""
     rows: list[list[Cell]] = []
     digits = 2 if name == "shortcuts" else 3
+    differences = part.get("differences", {})
     for model, entry in part["models"].items():
-        size, patient = entry["within_size"], entry["within_patient"]
+        size, patient, beyond = entry["within_size"], entry["within_patient"], differences.get(model)
         rows.append(
             [
                 model,
                 entry["auroc"],
+                beyond["difference"] if beyond else None,
+                beyond["p"] if beyond else None,
                 size["auroc"] if size else None,
                 patient["auroc"] if patient else None,
                 patient["first"] if patient and patient["ranked"] else None,
@@ -195,6 +198,8 @@ def shortcuts(part: Shortcuts, name: str, selected: str | None) -> Table:
     columns = [
         Column("model", "Model"),
         Column("auroc", "AUROC", "number", digits),
+        Column("difference", "Minus AUROC without pixels", "signed", digits + 1),
+        Column("p", "p", "p"),
         Column("within_size", "Within size", "number", digits),
         Column("within_patient", "Within patient", "number", digits),
         Column("ranked_first", "Ranked first", "number", 2),
@@ -290,10 +295,14 @@ def shortcut_tables(content: Mapping[str, Shortcuts], shown: str, selected: str 
     return tables
 
 
-def baseline(content: Mapping[str, Shortcuts] | None) -> dict[str, Any] | None:
-    """Return the AUROC of the model without pixels that reads most, and its inputs in words."""
+def baseline(content: Mapping[str, Shortcuts] | None, shown: str) -> dict[str, Any] | None:
+    """Return the AUROC of the model without pixels that reads most, its inputs in words, and how `shown` differs."""
     known = content["test"].get("baselines", {}) if content else {}
-    if not known:
+    if not content or not known:
         return None
-    others, _, last = " ".join(known).rpartition(" and ")
-    return {"inputs": f"{others.replace(' and ', ', ')} and {last}", "auroc": list(known.values())[-1]}
+    others, final_and, last = " ".join(known).rpartition(" and ")
+    return {
+        "inputs": others.replace(" and ", ", ") + final_and + last,
+        "auroc": list(known.values())[-1],
+        "beyond": content["test"].get("differences", {}).get(shown),
+    }

@@ -65,11 +65,12 @@ class Classifications:
 
     def _errors(self, name: str) -> Iterator[str]:
         given, bundle = self.by_name[name], Path(self.bundle(name))
-        for key, path in [("images", path) for path in self.images(name)] + [
-            ("table", path) for path in self.table(name)
-        ]:
-            if not Path(path).exists():
+        named = [("images", path) for path in self.images(name)] + [("table", path) for path in self.table(name)]
+        for key, path in named:
+            if not path or not Path(path).exists():
                 yield f"{key}: {path}: no such file or folder{nearest_path(Path(path))}"
+            elif key == "table" and Path(path).is_dir():
+                yield f"table: {path}: a folder; give the file of a table"
         if str(bundle) == self.own_bundle:
             return
         if not bundle.is_file():

@@ -18,11 +18,11 @@ def load(path: str | Path) -> dict[str, dict[str, float]]:
 def purpose(rule: str) -> str:
     """Return what the threshold of a rule of `choose_thresholds` is chosen for, in words."""
     words = {
-        "g_mean": "highest geometric mean of sensitivity and specificity",
-        "youden": "highest sum of sensitivity and specificity",
-        "f2": "highest F2 score",
+        "g_mean": "the highest geometric mean of sensitivity and specificity",
+        "youden": "the highest sum of sensitivity and specificity",
+        "f2": "the highest F2 score",
     }
-    return words.get(rule) or f"sensitivity of at least {float(rule.removeprefix('sensitivity_')) / 100:g}"
+    return words.get(rule) or f"a sensitivity of at least {float(rule.removeprefix('sensitivity_')) / 100:g}"
 
 
 def choose_thresholds(target: ArrayLike, probability: ArrayLike, sensitivity: float) -> dict[str, float]:

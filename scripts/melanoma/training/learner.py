@@ -131,7 +131,7 @@ class Learner:
         With None, nothing is recorded.
         """
         self.graphs = None if record is None else StepGraphs(self.network, record)
-        self.update_graph = None if record is None else UpdateGraph(self._changing, record, self.device)
+        self.update_graph = None if record is None else UpdateGraph(record, self.device)
         if record is not None or self.device.type == "cuda":
             create_state(self.optimizer)
 
@@ -183,7 +183,7 @@ class Learner:
             self._update(share)
         else:
             rates = [group["lr"] for group in self.optimizer.param_groups]
-            self.update_graph(self._update_from_device, [*rates, share])
+            self.update_graph(self._update_from_device, self._changing(), [*rates, share])
 
     def _update(self, share: float | Tensor) -> None:
         """Clip the gradients, take the optimizer's step, add it to the average with this share, clear the gradients."""

@@ -29,9 +29,9 @@ class WeightAverage(AveragedModel):
     module: Classifier
 
     def __init__(self, network: Classifier, decay: float) -> None:
-        super().__init__(network, use_buffers=True)
+        # torch's count of updates must be on the device, too: a recording repeats only what the device does.
+        super().__init__(network, next(network.parameters()).device, use_buffers=True)
         self.decay = decay
-        self.update_parameters(network)  # The first call only copies.
 
     def share(self, step: int) -> float:
         """Return the share of the weights after optimizer step `step`, counted from 1, in the average."""
@@ -91,9 +91,7 @@ def _not_compiled(kind: type[Kind]) -> type[Kind]:
     hidden = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in hidden}
     step = torch.no_grad()(inspect.unwrap(kind.step))
-    # torch would warn in the runs that warm up a recording of the step.
-    is_warned = {"_warned_capturable_if_run_uncaptured": True}
-    return cast(type[Kind], type(kind.__name__, (kind,), methods | is_warned | {"step": step}))
+    return cast(type[Kind], type(kind.__name__, (kind,), methods | {"step": step}))
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -29,6 +29,12 @@ def test_each_column_that_is_read_has_what_no_value_counts_as():
     assert without["site"].endswith("No training image is without it, so the models have not learned this case")
 
 
+def test_the_mean_age_is_that_of_the_models_that_read_it():
+    old = InputEncoder.fit(TABLE.assign(age=90.0), ["sex"])
+    fusions = {"both": Fusion("logistic", ["bayes"], combination=Stack(("logit bayes",), old, None))}
+    assert "50 years" in without_values(bundle(["age"], fusions), TABLE)["age"]
+
+
 @pytest.mark.parametrize(
     ("inputs", "columns"), [(["sex"], ["sex"]), (["images_per_patient", "age"], ["age", "patient"])]
 )

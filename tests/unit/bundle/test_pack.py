@@ -1,5 +1,6 @@
 """The bundle of a model of frozen features has its network: it predicts without the study and the weights file."""
 
+from argparse import Namespace
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+import evaluate_bundle
 import small_store
 from melanoma.augment.tta import NO_TTA
 from melanoma.bundle.model import BundledModel
@@ -61,6 +63,7 @@ def study(tmp_path, request):
     thresholds = {"youden": youden, "sensitivity_90": youden | {"threshold": 0.25}}
     metrics = dict.fromkeys(("auroc", "average_precision", "brier", "ece"), INTERVAL)
     counts = {"n": 6, "melanomas": 3, "unit": "patient", "units": 4}
+    counts |= {"bootstrap": {"confidence_level": 0.9}}
     write_json(results / "evaluate/metrics.json", {"probe": metrics | counts | {"thresholds": thresholds}})
     write_json(results / "evaluate/calibration.json", {})
     write_json(results / "train/probe/model.json", model.to_dict())
@@ -117,6 +120,15 @@ def test_the_maps_of_a_probe_are_the_same_from_the_study_and_from_the_bundle_and
     assert (evidence_of_benign != heat.maps).any(axis=(1, 2)).all()
 
 
+def test_the_bundle_alone_is_evaluated_with_the_features_that_it_reads(tmp_path, study):
+    results, test, predictions = study
+    pack(results, "probe", tmp_path / "bundle")
+    options = Namespace(output=tmp_path / "external.json", gpus=0, threads=1)
+    found, _ = evaluate_bundle.predict(BundledModel.read(tmp_path / "bundle"), test, options)
+    expected = predictions.set_index("image").loc[found["image"]]
+    np.testing.assert_allclose(found["logit"], expected["logit"], rtol=0, atol=1e-4)
+
+
 def test_the_card_states_the_sources_with_their_licenses_and_the_subgroups(tmp_path, study):
     results, _, _ = study
     group = {"n": 3, "melanomas": 1, "auroc": INTERVAL, "sensitivity": INTERVAL, "specificity": INTERVAL}
@@ -134,12 +146,13 @@ def test_bundle_and_card_state_what_each_threshold_was_chosen_for_and_that_the_i
 ):
     about = pack(study[0], "probe", tmp_path / "bundle")
     chosen = about["chosen"]["sensitivity_90"]
-    assert (chosen["purpose"], chosen["images"], chosen["melanomas"]) == ("sensitivity of at least 0.9", 24, 12)
+    assert (chosen["purpose"], chosen["images"], chosen["melanomas"]) == ("a sensitivity of at least 0.9", 24, 12)
     assert about["needs"] == ["image"] and about["without"] == {}
     card = (tmp_path / "bundle/README.md").read_text()
     rates = "0.875 | 0.500 | 0.8000 [0.7000, 0.9000] | 0.8000 [0.7000, 0.9000]"
-    assert f"| sensitivity_90 | 0.2500 | sensitivity of at least 0.9 | {rates} |" in card
+    assert f"| sensitivity_90 | 0.2500 | a sensitivity of at least 0.9 | {rates} |" in card
     assert "the out-of-fold predictions of 24 images with 12 melanomas" in card
+    assert "| 90 % confidence interval |" in card and "In brackets: 90 %\nconfidence" in card and "95 %" not in card
     assert "It reads the image alone." in card
 
 

@@ -1,6 +1,7 @@
 """The page of answers: a row for each image, self-contained, with pictures for a limited number of images."""
 
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from melanoma.bundle.model import BundledModel
 from melanoma.classify import page
 from melanoma.classify.page import write_page
+from melanoma.stats import thresholds
 
 BUNDLE = BundledModel({"name": "forest", "study": "s", "thresholds": {"youden": 0.5}}, {}, {}, {}, {})
 
@@ -31,8 +33,8 @@ def answers(tmp_path):
     return result.assign(problem=[None] * 20 + ["no image"]), table
 
 
-def written(folder, answers) -> str:
-    write_page(folder / "page.html", BUNDLE, *answers, "youden", False, 0)
+def written(folder, answers, bundle=BUNDLE) -> str:
+    write_page(folder / "page.html", bundle, *answers, "youden", False, 0)
     return (folder / "page.html").read_text()
 
 
@@ -49,6 +51,16 @@ def test_names_are_escaped_and_nothing_is_loaded_from_elsewhere(tmp_path, answer
     text = written(tmp_path, answers)
     assert "<b>" not in text and "&lt;b&gt;0" in text
     assert not re.search(r'(?:src|href)="(?!data:)', text)
+
+
+def test_the_page_says_what_the_threshold_was_chosen_for_and_the_level_of_its_confidence_intervals(tmp_path, answers):
+    interval = {"value": 0.8, "low": 0.7, "high": 0.9}
+    chosen = {"purpose": thresholds.purpose("sensitivity_97.5"), "images": 1600, "melanomas": 42}
+    chosen |= {"test": {"sensitivity": interval, "specificity": interval}, "confidence_level": 0.9}
+    bundle = replace(BUNDLE, about=BUNDLE.about | {"chosen": {"youden": chosen}})
+    text = written(tmp_path, answers, bundle)
+    assert "for a sensitivity of at least 0.975, on 1,600 out-of-fold predictions" in text
+    assert "a sensitivity of 0.8000 [0.7000, 0.9000]" in text and "In brackets: 90 % confidence intervals." in text
 
 
 def test_many_images_have_rows_but_few_have_pictures_and_the_page_says_so(tmp_path, answers, monkeypatch):

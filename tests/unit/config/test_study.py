@@ -281,6 +281,8 @@ def test_classifications_need_no_data_and_no_models():
     ):
         with pytest.raises(InputError, match="missing 'models'"):
             resolve(without)
+    with pytest.raises(InputError, match=r"classify.new.images: must have a length of at least 1, got \[\]"):
+        resolve({"study": "s", "classify": {"new": new | {"images": []}}})
     two = {"new": new | {"resources": {"gpus": 2, "nodes": 3}}}
     with pytest.raises(InputError, match=r"resources.gpus: 2, but .* uses one(.|\n)*resources.nodes: 3"):
         resolve({"study": "s", "classify": two})

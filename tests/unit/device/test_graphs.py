@@ -1,7 +1,9 @@
 """A step from recordings is the step itself: here a recording starts the kernels again, as a CUDA graph does."""
 
+import gc
 import io
 import logging
+import weakref
 
 import numpy as np
 import pytest
@@ -175,18 +177,71 @@ def test_a_recording_with_another_effect_is_not_used(examples, caplog, part):
     assert message.startswith(f"no CUDA graph of {part}") and "of the step itself" in message
 
 
-@pytest.mark.parametrize("fails", [1, 2])
-def test_a_lack_of_memory_in_a_recording_is_the_error_of_every_step(examples, fails):
-    record = Recorder(torch.OutOfMemoryError("CUDA out of memory"), fails)
+@pytest.mark.parametrize(
+    ("fails", "part"), [(1, "the gradients"), (2, "the update of the weights"), (3, "the gradients")]
+)
+def test_where_memory_is_missing_for_a_recording_the_step_is_done_as_it_is(examples, caplog, fails, part):
+    """A graph keeps its memory, so a step that fits may have no memory for a recording."""
+    recipe, record = recipe_of("sgd, dropout"), Recorder(torch.OutOfMemoryError("CUDA out of memory"), fails)
+    assert same(trained(learner(examples, recipe), examples), trained(learner(examples, recipe, record), examples))
+    (message,) = [each.getMessage() for each in caplog.records]
+    assert message.startswith(f"no CUDA graph of {part}") and message.endswith("CUDA out of memory")
+
+
+def test_a_step_is_recorded_only_where_its_recording_leaves_memory_for_the_step_itself(examples, caplog):
+    """Otherwise memory would be missing later: for a batch of another size, or for validation."""
+    recipe = recipe_of("sgd, dropout")
+    made, recorded = learner(examples, recipe), []
+
+    def record(call):
+        recorded.append(Recorder()(call))
+        return recorded[-1]
+
+    def gradients(inputs, images, add=made._add_gradients):
+        if made.graphs.is_possible and recorded:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return add(inputs, images)
+
+    made._add_gradients = gradients
+    made.start_recordings(record)
+    assert same(trained(learner(examples, recipe), examples), trained(made, examples))
+    (message,) = [each.getMessage() for each in caplog.records]
+    assert message.startswith("no CUDA graph of the gradients") and message.endswith("CUDA out of memory")
+
+
+def test_a_lack_of_memory_in_the_step_itself_is_an_error(examples, monkeypatch):
+    def cannot(inputs, images):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    made = learner(examples, recipe_of("adam"), Recorder())
+    monkeypatch.setattr(made, "_add_gradients", cannot)
     with pytest.raises(InputError, match=r"not enough memory on the device for 8 images"):
-        trained(learner(examples, recipe_of("adam"), record), examples)
+        trained(made, examples)
+
+
+def cannot_record(call):
+    raise RuntimeError("operation not permitted")
+
+
+@pytest.mark.parametrize("record", [Recorder(), cannot_record])
+def test_a_learner_gives_its_memory_back_when_its_last_name_is_gone(examples, record):
+    """A cycle of references would keep it, with its graphs, until Python looks for cycles: maybe in a recording."""
+    made = learner(examples, recipe_of("sgd, dropout"), record)
+    trained(made, examples, epochs=range(1))
+    network = weakref.ref(made.network)
+    gc.disable()
+    try:
+        del made
+        assert network() is None
+    finally:
+        gc.enable()
 
 
 def test_a_recorded_call_reads_its_numbers_from_memory_and_may_give_nan():
     total = torch.zeros(())
-    graph = UpdateGraph(lambda: [total], Recorder(), CPU)
+    graph = UpdateGraph(Recorder(), CPU)
     for numbers, expected in (([1.0, 2.0], 3.0), ([4.0, 0.5], 7.5), ([float("nan"), 1.0], float("nan"))):
-        graph(lambda numbers: total.add_(numbers[0]).add_(numbers[1]), numbers)
+        graph(lambda numbers: total.add_(numbers[0]).add_(numbers[1]), [total], numbers)
         assert total.item() == pytest.approx(expected, abs=0, nan_ok=True)
 
 

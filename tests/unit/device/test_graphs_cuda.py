@@ -3,6 +3,7 @@
 import inspect
 from contextlib import contextmanager
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
@@ -13,13 +14,12 @@ DEVICE = torch.device("cuda", 0)
 
 
 class FakeCuda:
-    """Streams by name, the current one, and what the generator of random numbers was given."""
+    """Streams by name, the current one, and for which other ones streams have waited."""
 
     def __init__(self, monkeypatch, breaks: bool = False) -> None:
-        self.waits, self.generator, self.breaks = [], None, breaks
+        self.waits, self.breaks = [], breaks
         self.current = self.stream("main")
         arguments = inspect.signature(torch.cuda.graph)
-        state = SimpleNamespace(graphsafe_get_state=lambda: "new state")
         fakes = {
             "Stream": lambda device: self.stream("warm-up"),
             "stream": self.on_stream,
@@ -27,11 +27,9 @@ class FakeCuda:
             "CUDAGraph": lambda: SimpleNamespace(replay=lambda: "replayed"),
             "graph": lambda *args, **kwargs: arguments.bind(*args, **kwargs) and self.recording(),
             "graph_pool_handle": lambda: "pool",
-            "default_generators": [SimpleNamespace(graphsafe_set_state=lambda new: setattr(self, "generator", new))],
         }
         for name, fake in fakes.items():
             monkeypatch.setattr(torch.cuda, name, fake)
-        monkeypatch.setattr(torch, "Generator", lambda device: state)
 
     def stream(self, name: str) -> SimpleNamespace:
         return SimpleNamespace(name=name, wait_stream=lambda other: self.waits.append(other.name))
@@ -46,7 +44,7 @@ class FakeCuda:
 
     @contextmanager
     def recording(self):
-        """As torch does, leave the stream of the recording only if it succeeds."""
+        """Leave the stream of the recording only if it succeeds, as torch does where a recording cannot start."""
         before, self.current = self.current, self.stream("recording")
         yield
         if self.breaks:
@@ -58,12 +56,35 @@ def test_a_step_is_warmed_up_on_a_stream_of_its_own_and_then_recorded(monkeypatc
     cuda, streams = FakeCuda(monkeypatch), []
     replay = cuda_recorder(DEVICE)(lambda: streams.append(cuda.current.name))
     assert streams == [*["warm-up"] * WARM_UPS, "recording"]
-    assert cuda.waits == ["main", "warm-up"] and cuda.current.name == "main" and cuda.generator is None
+    assert cuda.waits == ["main", "warm-up"] and cuda.current.name == "main"
     assert replay() == "replayed"
 
 
-def test_after_a_recording_that_fails_stream_and_generator_are_as_before(monkeypatch):
+def test_after_a_recording_that_fails_the_stream_is_as_before(monkeypatch):
     cuda = FakeCuda(monkeypatch, breaks=True)
     with pytest.raises(RuntimeError, match="during capture"):
         cuda_recorder(DEVICE)(lambda: None)
-    assert cuda.current.name == "main" and cuda.generator == "new state"
+    assert cuda.current.name == "main"
+
+
+def test_a_failure_leaves_the_random_numbers_of_earlier_recordings_alone(monkeypatch):
+    """A recording draws by the state that torch's generator had then: in another state it would not see the seeds."""
+    FakeCuda(monkeypatch, breaks=True)
+    generator = mock.Mock(spec=torch.Generator)
+    monkeypatch.setattr(torch.cuda, "default_generators", [generator])
+    monkeypatch.setattr(torch, "Generator", mock.Mock())
+    with pytest.raises(RuntimeError, match="during capture"):
+        cuda_recorder(DEVICE)(lambda: None)
+    assert not generator.method_calls
+
+
+def test_after_a_warm_up_that_fails_the_gpu_first_ends_its_work(monkeypatch):
+    """What the warm-up has changed is restored next, which must not run beside it."""
+    cuda = FakeCuda(monkeypatch)
+
+    def cannot() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        cuda_recorder(DEVICE)(cannot)
+    assert cuda.waits == ["main", "warm-up"] and cuda.current.name == "main"

@@ -46,6 +46,12 @@ def test_a_login_node_is_not_asked_for_a_gpu_but_a_job_is(checks, monkeypatch):
     assert checks.count("scheduler") == 2 and checks[-1] == "GPU"
 
 
+def test_the_gpu_of_a_classification_is_checked(checks):
+    new = {"bundle": "b", "images": "i", "resources": {"gpus": 1}}
+    examine(resolve({"study": "s", "classify": {"new": new}}), None, None)
+    assert checks[-1] == "GPU"
+
+
 def test_a_check_that_hangs_is_a_fault():
     (finding,) = checked("file system", 0.1, lambda: time.sleep(60))
     assert finding.level == "FAULT" and "no answer within 0.1 s" in finding.text and "another node" in finding.cure

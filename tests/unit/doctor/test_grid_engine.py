@@ -15,7 +15,7 @@ cuda   cuda   INT    <= YES JOB 0 0
 highp  highp  BOOL   == YES NO  FALSE 0
 """
 QUEUES = "qname all.q\nh_rt  24:00:00, \\\n      [node1=336:00:00]\nqname short.q\nh_rt  2:00:00\n"
-JOB = Job("cnn", gpus=1, threads=8, mem_mb=32000, runtime=720)
+JOB = Job("model cnn", gpus=1, threads=8, mem_mb=32000, runtime=720)
 
 
 @pytest.fixture

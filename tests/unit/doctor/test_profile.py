@@ -25,13 +25,15 @@ def test_a_profile_that_does_not_exist_is_an_error_with_those_that_do():
         read_profile("no-such-profile")
 
 
-def test_the_jobs_are_those_of_the_models_that_are_trained():
+def test_the_jobs_are_those_of_the_models_that_are_trained_and_of_the_classifications():
     models = {
         "cnn": {"network": "baseline_cnn", "resources": {"gpus": 2, "threads": 8, "mem_mb": 9000, "runtime": 60}},
         "theirs": {"network": "external_predictions", "file": "theirs.csv"},
     }
-    study = resolve({"study": "s", "data": {"sources": [{"name": "d", "generate": {}}]}, "models": models})
-    assert study_jobs(study) == [Job("cnn", 2, 8, 9000, 60)]
+    new = {"bundle": "b", "images": "i", "resources": {"gpus": 1, "threads": 4, "mem_mb": 8000, "runtime": 90}}
+    data = {"sources": [{"name": "d", "generate": {}}]}
+    study = resolve({"study": "s", "data": data, "models": models, "classify": {"new": new}})
+    assert study_jobs(study) == [Job("model cnn", 2, 8, 9000, 60), Job("classification new", 1, 4, 8000, 90)]
 
 
 @pytest.mark.parametrize(

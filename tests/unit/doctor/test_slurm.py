@@ -14,7 +14,7 @@ PARTITIONS = """partitions:
   cpu: {max_runtime: 1440, max_mem_mb: 128000, max_threads: 64}
   gpu: {max_runtime: 1440, max_mem_mb: 512000, max_threads: 64, max_gpu: 8}
 """
-JOB = Job("cnn", gpus=1, threads=8, mem_mb=32000, runtime=720)
+JOB = Job("model cnn", gpus=1, threads=8, mem_mb=32000, runtime=720)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_partition_that_is_down_is_a_warning(cluster, tmp_path):
 @pytest.mark.parametrize("asked", [{"runtime": 2000}, {"mem_mb": 10**6}, {"threads": 128}, {"gpus": 9}])
 def test_a_model_that_no_partition_takes(cluster, tmp_path, asked):
     (finding,) = check(tmp_path, Job(**{**vars(JOB), **asked}))
-    assert "model cnn asks for" in finding.text and "lower the resources" in finding.cure
+    assert "model cnn asks for" in finding.text and "lower its resources" in finding.cure
 
 
 def test_an_account_of_somebody_else(cluster, tmp_path):

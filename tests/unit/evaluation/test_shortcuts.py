@@ -11,7 +11,8 @@ import tiny
 from in_process import call
 from melanoma.common.files import read_json, write_parquet, write_yaml
 from melanoma.config.study import Evaluate
-from melanoma.evaluation.shortcuts import acquisition_score, baselines, find_shortcuts
+from melanoma.evaluation.evaluate import comparisons
+from melanoma.evaluation.shortcuts import acquisition_score, baselines, differences, find_shortcuts
 from melanoma.evaluation.subgroups import subgroups
 from melanoma.predictions.table import read_predictions
 from real_data import real_data
@@ -79,6 +80,21 @@ def test_baselines_without_sizes_leave_them_out() -> None:
     assert list(baselines(*unsized, [0], "refit", 1))[-1] == "and images per patient"
 
 
+def test_each_model_is_compared_with_the_last_baseline_on_the_images_of_both() -> None:
+    rows = table()
+    blind, other = (rows.assign(probability=np.random.default_rng(seed).random(len(rows))) for seed in (2, 3))
+    right = rows.assign(probability=rows["target"] + blind["probability"])
+    known = {"age": other, "and image size": blind}
+    found = differences({"some": right.iloc[:300], "same": blind, "benign": rows[rows["target"] == 0]}, known, FAST)
+    (pair,) = comparisons({"some": right.iloc[:300], "blind": blind.sample(frac=1, random_state=1)}, FAST)["pairs"]
+    assert found == {
+        "some": {"difference": pair["difference"], "p": pair["bootstrap"]["p"]},
+        "same": {"difference": {"value": 0, "low": 0, "high": 0}, "p": 1},
+    }
+    assert found["some"]["difference"]["low"] > 0 and found["some"]["p"] < 0.001
+    assert differences({"some": right}, {}, FAST) == {}
+
+
 def test_baselines_of_few_images_are_still_divided_into_leaves() -> None:
     rows = table(60)
     test = rows.iloc[:20].assign(image=[f"T{n}" for n in range(20)]).drop(columns=["target", "fold"])
@@ -105,6 +121,8 @@ def test_the_script_analyzes_test_and_out_of_fold(tmp_path: Path) -> None:
     for part, images in (("test", 50), ("out_of_fold", (train["fold"] == 0).sum())):
         assert sum(group["n"] for group in found[part]["subgroups"]["sex"].values()) == images
         assert len(found[part]["baselines"]) == 3 and set(found[part]["models"]) == {"cnn"}
+        beyond = found[part]["models"]["cnn"]["auroc"]["value"] - found[part]["baselines"]["and image size"]["value"]
+        assert found[part]["differences"]["cnn"]["difference"]["value"] == pytest.approx(beyond)
 
 
 @pytest.mark.real_data

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from melanoma.common.files import read_json
-from melanoma.figures.evaluation import decision, folds, reliability, robustness, roc
+from melanoma.figures.evaluation import decision, folds, precision_recall, reliability, robustness, roc
+from melanoma.figures.style import save
 
 
 def test_the_roc_legend_holds_the_auroc_with_its_interval(study: Path) -> None:
@@ -56,3 +57,24 @@ def test_each_corruption_has_a_panel_with_the_auroc_from_severity_0_on() -> None
         drawn = [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "o"]
         shown = [[[round(x), y] for x, y in points] for points in drawn]
         assert shown == [[[0, 0.9], [1, 0.8], [5, 0.6]]] * 2 and drawn[0] != drawn[1]
+
+
+def test_legends_of_long_names_are_within_their_figures(study: Path, tmp_path: Path) -> None:
+    names = [f"swin_tiny_patch4_window7_224_and_mlp_{number:03}" for number in range(15)]
+    entries, curves, metrics = (
+        dict.fromkeys(names, read_json(study / f"{name}.json")["cnn"]) for name in ("calibration", "curves", "metrics")
+    )
+    area = metrics[names[0]]["auroc"]
+    corrupted = {"original": area, "corrupted": {name: {"1": area} for name in ("blur", "jpeg", "hair")}}
+    drawings = {
+        "roc": roc(curves, metrics, names[0]),
+        "precision_recall": precision_recall(curves, metrics, names[0]),
+        "reliability": reliability(entries, names[0]),
+        "decision": decision(curves, metrics, names[0]),
+        "robustness": robustness(dict.fromkeys(names, corrupted)),
+    }
+    for name, figure in drawings.items():
+        save(figure, tmp_path / f"{name}.png")
+        legend = figure.legends[0].get_window_extent()
+        assert legend.x0 >= 0 and legend.y0 >= 0, name
+        assert legend.x1 <= figure.bbox.x1 and legend.y1 <= figure.bbox.y1, name

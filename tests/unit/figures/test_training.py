@@ -69,3 +69,16 @@ def test_schedules_show_each_learning_rate_of_a_model_over_its_epochs() -> None:
 def test_schedules_have_a_panel_for_each_model_and_no_empty_one(count: int) -> None:
     recipes = {f"model_{number}": recipe() for number in range(count)}
     assert [axes.get_title(loc="left") for axes in schedules(recipes).axes] == list(recipes)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("cnn", ["cnn"]),
+        ("swin_tiny_patch4_window7_224_and_mlp_mix", ["swin_tiny_patch4_window7_", "224_and_mlp_mix"]),
+        ("efficientnetv2smallwithoutanyunderscores", ["efficientnetv2smallwithout", "anyunderscores"]),
+    ],
+)
+def test_a_long_name_above_a_panel_is_broken_after_an_underscore(name: str, lines: list[str]) -> None:
+    (panel,) = schedules({name: recipe()}).axes
+    assert panel.get_title(loc="left").splitlines() == lines

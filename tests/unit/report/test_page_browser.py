@@ -1,6 +1,7 @@
 """The report in a browser: it loads nothing, works by mouse and keyboard, and shows the numbers of the evaluation."""
 
 import csv
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 import write_report as script
-from finished_study import report_options
+from finished_study import report_options, write_shortcuts
 from in_process import call
-from melanoma.common.files import read_json, read_yaml, write_json, write_yaml
+from melanoma.common.files import read_json, read_yaml, write_json, write_parquet, write_yaml
 from melanoma.stats.metrics import confusion
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -23,6 +24,8 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
 ]
 WIDE, PHONE, PAPER = 1440, 390, 703
+CUT = "(table) => table.scrollWidth > table.parentNode.clientWidth"
+LONG = "swin_tiny_patch4_window7_224_and_mlp_mix"
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,7 @@ def report(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(folder / "comparisons.json", comparisons | {"pairs": comparisons["pairs"] * 30})
     changed = {name: folder / f"{name}.json" for name in ("metrics", "comparisons")}
     changed |= {"selected_model": study / "selected_model.json"}
+    changed |= {"shortcuts": write_shortcuts(study, folder / "shortcuts.json")}
     call(script, *report_options(study, **changed), "--tables", folder / "tables", "--output", folder / "report.html")
     return folder
 
@@ -49,6 +53,23 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def long_names(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a report whose selected model has a name of 40 characters."""
+    folder = tmp_path_factory.mktemp("long")
+    write_shortcuts(study, folder / "shortcuts.json")
+    changed = {"shortcuts": folder / "shortcuts.json"}
+    for name in ("metrics", "comparisons", "calibration", "curves", "selected_model", "shortcuts"):
+        content = read_json(changed.get(name, study / f"{name}.json"))
+        changed[name] = folder / f"{name}.json"
+        write_json(changed[name], json.loads(json.dumps(content).replace('"cnn"', f'"{LONG}"')))
+    changed["test_predictions"] = folder / "test_predictions.parquet"
+    predictions = pd.read_parquet(study / "test_predictions.parquet")
+    write_parquet(changed["test_predictions"], predictions.rename(columns={"cnn": LONG}))
+    call(script, *report_options(study, **changed), "--output", folder / "report.html")
+    return folder
 
 
 def opened(browser: Browser, report: Path, width: int = WIDE, scheme: str = "light") -> Page:
@@ -234,6 +255,25 @@ def test_the_table_of_models_is_not_cut_with_three_decimals(page: Page) -> None:
 
 def test_the_table_of_subgroups_is_not_cut(page: Page) -> None:
     assert page.locator("#table-subgroups").evaluate("(table) => table.scrollWidth <= table.parentNode.clientWidth")
+
+
+@pytest.mark.parametrize("width", [WIDE, PHONE])
+def test_a_long_name_of_a_model_is_shown_whole_and_cuts_no_table_of_a_wide_screen(
+    browser: Browser, long_names: Path, width: int
+) -> None:
+    page = opened(browser, long_names, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for place in ("#selected", "#shown-models label >> nth=0", "#table-comparisons tbody th >> nth=0"):
+        cut = page.locator(place).evaluate("(each) => each.scrollWidth > each.clientWidth")
+        assert LONG in (page.locator(place).text_content() or "") and not cut
+    page.get_by_role("checkbox", name="mlp", exact=True).uncheck()
+    drawn(page, "roc").hover(position={"x": 150, "y": 120})
+    read = page.locator("[data-chart=roc] > svg svg").text_content() or ""
+    assert LONG in read.replace("\u200b", "")
+    if width == WIDE:
+        tables = page.locator("table[id]").all()
+        assert [table.get_attribute("id") for table in tables if table.evaluate(CUT)] == []
+    page.context.close()
 
 
 def test_the_navigation_opens_by_keyboard_and_leads_to_a_section(page: Page) -> None:

@@ -49,3 +49,7 @@ def test_all_that_is_missing_is_listed_before_any_job():
     assert "classify.new.bundle: bundles/c/bundle.json: no such file; give a folder" in str(error.value)
     with pytest.raises(InputError, match=r"bundles/b/bundle.json has no best; it has youden, f2"):
         classifications(threshold="best")
+    with pytest.raises(InputError, match="table: photographs: a folder; give the file of a table"):
+        classifications(table="photographs")
+    with pytest.raises(InputError, match="images: : no such file or folder"):
+        classifications(images="")

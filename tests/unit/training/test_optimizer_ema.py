@@ -95,7 +95,7 @@ def test_indices_and_counts_are_those_of_the_network(share):
     average = WeightAverage(model, 0.9999)
     average.add(moved(model, 1), share)
     assert torch.equal(average.module.index, torch.arange(200))
-    assert average.module[1].num_batches_tracked == 1 and average.n_averaged == 2
+    assert average.module[1].num_batches_tracked == 1 and average.n_averaged == 1
 
 
 def test_a_share_on_the_device_gives_the_bits_of_a_number():
@@ -107,3 +107,9 @@ def test_a_share_on_the_device_gives_the_bits_of_a_number():
         averages[0].add(model, share)
         averages[1].add(model, torch.tensor(share))
     assert same(*(copied(average.module) for average in averages))
+
+
+def test_the_whole_average_is_on_the_device_of_the_network():
+    """A GPU that repeats a recorded step changes nothing on the host."""
+    average = WeightAverage(network().to("meta"), 0.9)
+    assert {tensor.device.type for tensor in average.state_dict().values()} == {"meta"}

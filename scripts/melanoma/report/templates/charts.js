@@ -1,6 +1,10 @@
 "use strict";
 // Charts by Observable Plot. A chart is drawn when it comes near the view or before a print. Its points are read with the
 // mouse, with the arrow keys, or in a table.
+
+// The parts of a text that may be broken after an underscore. Long names of models would be broken anywhere.
+const breakable = (text) => text.split(/(?<=_)/).flatMap((part, i) => (i ? [document.createElement("wbr"), part] : [part]));
+
 const showChart = (() => {
   const known = new Map(); // by holder: the function that describes its chart
   const waiting = new Set(); // holders whose chart has changed since it was drawn
@@ -67,7 +71,9 @@ const showChart = (() => {
       at = point;
       const { name, note } = series[point.line];
       const text = [name, `${short(x)} ${round(point.x)}`, `${short(y)} ${round(point.y)}`, ...(note ? [note(point.place)] : [])];
-      const tip = { x: "x", y: "y", title: () => text.join("\n"), lineWidth: frame.width / 28 };
+      const lineWidth = frame.width / 28, most = Math.floor(1.6 * lineWidth); // em, and about as many characters
+      const lines = [...name.match(new RegExp(`.{1,${most}}(?:[_ ]|$)|.{1,${most}}`, "g")), ...text.slice(1)];
+      const tip = { x: "x", y: "y", title: () => lines.join("\n"), lineWidth };
       shown = Plot.plot({ ...frame, ...scales, marks: [Plot.dot([point], { x: "x", y: "y", r: 5, fill: "currentColor" }), Plot.tip([point], tip)] });
       plot.append(shown);
       unlabel(plot);
@@ -93,7 +99,9 @@ const showChart = (() => {
       details.select("div").remove();
       const table = details.append("div").attr("class", "scroll numbers").attr("role", "region").attr("tabindex", 0).attr("aria-label", label).append("table");
       table.append("thead").append("tr").selectAll("th").data(["Curve", x.label, y.label]).join("th").attr("scope", "col").text(String);
-      table.append("tbody").selectAll("tr").data(points).join("tr").selectAll("td").data((point) => [series[point.line].name, round(point.x), round(point.y)]).join("td").text(String);
+      table.append("tbody").selectAll("tr").data(points).join("tr").selectAll("td").data((point) => [series[point.line].name, round(point.x), round(point.y)]).join("td").each(function (value) {
+        this.append(...breakable(String(value)));
+      });
     });
     if (before) before.replaceWith(details.node());
     else figure.append(details.node());

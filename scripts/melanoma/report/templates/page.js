@@ -119,7 +119,8 @@
         draw();
       });
       const swatch = element("span", { class: "swatch", style: `border-top-color:${colors.get(model.name)};border-top-style:${["solid", "dashed", "dotted"][dashes.indexOf(style(model).dash)]}` });
-      field.append(element("label", {}, box, " ", swatch, model.name === data.selected ? `${model.name} (selected)` : model.name));
+      const name = model.name === data.selected ? `${model.name} (selected)` : model.name;
+      field.append(element("label", {}, box, swatch, element("span", {}, ...breakable(name))));
     }
   }
 
