@@ -1,7 +1,8 @@
 """The benchmark of starts knows the script of every rule that has a job to measure."""
 
-from project import ROOT
 from starts import bodies_of, scripts_of
+
+from project import ROOT
 
 
 def test_the_script_of_each_measured_rule_is_known():
