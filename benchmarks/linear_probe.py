@@ -166,8 +166,8 @@ def main() -> None:
         ),
         "## Beside a fine-tuned network\n",
         f"The images of {len(FINE_TUNED_FOLDS)} folds: {described(train[some])}. The fine-tuning is short:"
-        f" {FINE_TUNING['epochs']} epochs, the last of which predicts, as a mean over 8 views. Its trainings took"
-        f" {' and '.join(f'{training:.0f}' for _, training in tuned.values())} seconds.\n",
+        f" {FINE_TUNING['epochs']} epochs, the last of which predicts, as a mean over 8 views. The trainings took"
+        f" {' and '.join(f'{took:.0f} seconds for Lite{number}' for number, (_, took) in tuned.items())}.\n",
         markdown(
             ["model", "AUROC", f"difference from {next(iter(fine))}"], compared(train[some], beside, next(iter(fine)))
         ),

@@ -60,7 +60,7 @@ def scripts_of(rules: Path) -> dict[str, tuple[str, int]]:
     """Return the script of each rule in a folder of rules, and how many processes of it a job starts in turn."""
     found = {}
     for rule, body in bodies_of(rules).items():
-        named = re.search(r"\b(?:code|script)\(\"(\w+)\"\)", body)
+        named = re.search(r"\b(?:code|code_and_log|script)\(\"(\w+)\"", body)
         if named:
             found[rule] = (named[1], 1 + body.count("&& "))
     return found
