@@ -1,22 +1,25 @@
 # make install: the environment .venv, from the lock file; every other target makes it, too.
-# make demo: the demo study, to its report. make lint: linters and types. make test: all tests but tests/cluster.
+# make demo: the demo study, to its report. make lint: linters and types.
+# make test: all tests but the large ones, which make test-large runs, and tests/cluster.
 # make test-slow: those of these tests that draw random cases, with many more of them, in about an hour.
 # make test-cluster: the tests on a real Slurm and a real Grid Engine, which they install as root.
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow test-cluster lint docs lock clean
+.PHONY: install demo test test-large test-slow test-cluster lint docs lock clean
 
 install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
-# One worker more than cores, as some tests wait.
 test: .venv/installed
-	$(BIN)/python -m pytest -n $(shell expr $(CORES) + 1) $(PYTEST_OPTIONS)
-	@echo "tests/cluster did not run: make test-cluster runs it, as root, and apt-get installs Slurm and Grid Engine"
+	$(BIN)/python -m pytest -n $(CORES) -m "not large" $(PYTEST_OPTIONS)
+	@echo "make test-large runs the large tests, and make test-cluster, as root, those on a real Slurm and Grid Engine"
+
+test-large: .venv/installed
+	$(BIN)/python -m pytest -n $(CORES) -m large $(PYTEST_OPTIONS)
 
 test-slow: .venv/installed
 	SLOW=1 $(BIN)/python -m pytest -n 2 --timeout=0 -m "many_cases or hypothesis" $(PYTEST_OPTIONS)

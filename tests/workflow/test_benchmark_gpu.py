@@ -3,8 +3,10 @@
 from argparse import Namespace
 
 import gpu
+import pytest
 
 
+@pytest.mark.large
 def test_on_the_cpu_both_ways_agree(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu, "REPEATS", 2)
     page = tmp_path / "gpu.md"

@@ -76,6 +76,7 @@ def project(tmp_path):
     return clone(tmp_path)
 
 
+@pytest.mark.large
 def test_a_network_is_added_and_a_study_trains_it(project):
     follow(project, "Add a network")
     predictions = pd.read_parquet(project / "results" / "mean_color" / "predict" / "color.parquet")

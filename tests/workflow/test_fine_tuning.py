@@ -61,6 +61,7 @@ def validation_auroc(study, name, backbone):
     return pd.read_csv(study / f"{name}.csv")["validation_auroc"].iloc[-1]
 
 
+@pytest.mark.large
 @pytest.mark.real_data
 def test_imagenet_weights_are_a_better_start_than_random_ones(study):
     write_lite_weights(0, study / "weights.pth")

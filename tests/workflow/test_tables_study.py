@@ -18,6 +18,7 @@ from real_data import real_data
 STUDY = ROOT / "studies" / "isic2020_tables.yaml"
 
 
+@pytest.mark.large
 @pytest.mark.real_data
 def test_the_tables_of_isic_2020_give_their_known_auroc() -> None:
     config = resolve(yaml.safe_load(STUDY.read_text()))

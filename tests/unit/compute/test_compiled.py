@@ -30,6 +30,7 @@ for name in ('first', 'second'):
 """
 
 
+@pytest.mark.large
 def test_a_job_on_another_node_compiles_nothing_again(tmp_path):
     command = [sys.executable, "-c", JOBS, str(tmp_path)]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout

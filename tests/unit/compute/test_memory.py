@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from project import ROOT
 
 # Prints how many new pages each of the last five of 30 equal tensors takes, on average. The first ones may take new
@@ -25,6 +27,7 @@ def pages_of_the_last_tensors(first: str) -> int:
     return int(subprocess.run(run, cwd=ROOT / "scripts", check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.large
 def test_later_tensors_take_no_new_pages_where_freed_memory_is_kept() -> None:
     # 64 MiB have 16,384 pages of 4 KiB, or 32 of 2 MiB.
     assert pages_of_the_last_tensors("keep_freed_memory()") < 10 < pages_of_the_last_tensors("")

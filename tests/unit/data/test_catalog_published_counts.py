@@ -66,6 +66,7 @@ def test_ham10000() -> None:
     assert counted(source | {"images": str(images(Path("jpeg"), table["image_id"]))}) == (10015, 1113, 7470)
 
 
+@pytest.mark.large
 def test_isic2019() -> None:
     names = pd.Series([f"ISIC_{n:07d}" for n in range(sum(ISIC2019.values()))])
     names[1::12] += "_downsampled"

@@ -8,6 +8,7 @@ import transport as benchmark
 from melanoma.evaluation.transport import equated, local_means, transported
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("test_by", ["fold_mean", "refit"])
 def test_the_intended_sensitivity_is_achieved_in_the_mean_of_simulated_studies(test_by: str) -> None:
     seeds = range(1000, 1030)

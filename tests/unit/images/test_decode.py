@@ -101,6 +101,7 @@ def test_color_constancy_is_applied_on_request_alone() -> None:
     assert not (shades_of_gray(plain) == plain).all()
 
 
+@pytest.mark.large
 @pytest.mark.real_data
 def test_at_24_megapixels_a_reduced_decode_is_the_full_one_within_a_gray_level_and_a_half() -> None:
     for number, path in enumerate(sorted(real_data("isic2020-subset/jpeg/train").iterdir())[::300]):

@@ -168,6 +168,7 @@ def test_few_shards_are_open_at_a_time_however_many_there_are(tmp_path: Path) ->
     assert sum(str(tmp_path) in name for name in held) == 3
 
 
+@pytest.mark.large
 def test_thousands_of_shards_are_joined(tmp_path: Path) -> None:
     """The list of so many shards is larger than the 64 kB that an HDF5 attribute can hold."""
     first = build(tmp_path, catalog(tmp_path, 1), shards=1).parent / "shards" / "shard-000.h5"

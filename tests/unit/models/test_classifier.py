@@ -28,6 +28,7 @@ from project import SCRIPTS
 COLUMNS = 5
 SMALL = ("resnest50", "efficientnet_b0", "timm/resnet18")
 WIDE = {"channels": [32, 64], "kernels": [3, 3], "padding": "same", "hidden": [64]}
+DEEP = ("resnest101", "resnest200", "resnest269", *(f"efficientnet_b{number}" for number in range(4, 8)))
 POOLINGS = ("avgpool", "global_pool", "head.global_pool")
 TRANSFORMER = "timm/vit_tiny_patch16_224"
 
@@ -70,7 +71,11 @@ def library_network(name: str, size: int, weights: dict[str, torch.Tensor]) -> n
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    "name", [*OFFICIAL_WEIGHTS, "timm/resnet18", "timm/convnext_atto", "timm/swin_tiny_patch4_window7_224"]
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.large) if name in DEEP else name for name in OFFICIAL_WEIGHTS),
+        *("timm/resnet18", "timm/convnext_atto", "timm/swin_tiny_patch4_window7_224"),
+    ],
 )
 def test_the_logits_are_those_of_the_library(name):
     """With the classes as features and a last layer that passes one of them on."""
@@ -274,6 +279,7 @@ def test_gradient_checkpointing_keeps_less_for_the_backward_pass(name):
     assert kept_bytes(built(name, 32, backbone={"gradient_checkpointing": True})) < 0.7 * kept_bytes(built(name, 32))
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("name", [*SMALL, "timm/convnext_atto", "baseline_cnn"])
 def test_a_network_can_memorize_random_images(name):
     model = built(name, 32, baseline_cnn=WIDE)
@@ -290,6 +296,7 @@ def test_a_network_can_memorize_random_images(name):
     pytest.fail("the network has not learned them in 40 steps")
 
 
+@pytest.mark.large
 def test_resnest269_takes_a_training_step():
     """At 224 pixels; benchmarks/steps.py takes larger ones."""
     model = built("resnest269", 224, head="image_and_metadata", backbone={"features": "classes"})

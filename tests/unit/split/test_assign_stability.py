@@ -115,6 +115,7 @@ def test_the_number_of_folds_does_not_change_the_test() -> None:
     assert few.tolist() == many.tolist()
 
 
+@pytest.mark.large
 def test_a_patient_with_many_images_is_in_test_as_often_as_others() -> None:
     patient = ["IP_large"] * 100 + [f"IP_{each}" for each in range(2000)]
     images = table(patient, (np.arange(2100) % 10 == 0).astype(np.int8))

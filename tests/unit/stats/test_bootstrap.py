@@ -291,6 +291,7 @@ def test_one_patient_of_one_class_gives_a_value_without_an_interval() -> None:
     assert np.isnan(made["a"]["auroc"].low) and np.isnan(made["a"]["auroc"].high)
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("correlation", [0.0, 0.7])
 def test_intervals_hold_the_truth_as_often_as_they_promise(correlation: float) -> None:
     """benchmarks/coverage.py does so with 2,000 cohorts, and publishes the figures of all metrics."""
@@ -303,6 +304,7 @@ def test_intervals_hold_the_truth_as_often_as_they_promise(correlation: float) -
     assert held / 200 == pytest.approx(0.95, abs=0.04)
 
 
+@pytest.mark.large
 def test_intervals_hold_the_average_precision_where_few_patients_tell_much_of_it() -> None:
     """It is curved and has a long tail: percentiles alone hold it in 90 % of such cohorts."""
     truth = float(metrics.average_precision(*cohort(10**6, 40_000, 10, 0.7, shift=2.0)[:2]))
