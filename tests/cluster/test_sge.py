@@ -107,15 +107,15 @@ def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(de
 
 @pytest.mark.timeout(1200)
 def test_a_time_limit_a_deletion_and_a_requeueing_end_in_the_same_bits(reference, project):
-    run = started(project, ["limited", "cancelled", "requeued"])
+    run = started(project, ["limited", "cancelled", "rescheduled"])
     wait_until_it_trains(project, "cancelled")
     called("qdel", numbers(project, "cancelled")[0])
-    wait_until_it_trains(project, "requeued")
-    (requeued,) = numbers(project, "requeued")
-    wait_until(lambda: runs(requeued), "Grid Engine knows that requeued runs")
+    wait_until_it_trains(project, "rescheduled")
+    (rescheduled,) = numbers(project, "rescheduled")
+    wait_until(lambda: runs(rescheduled), "Grid Engine knows that it runs")
     # Grid Engine does not end a job that it requeues within seconds of its start.
-    wait_until(lambda: age(requeued) > 10, "requeued runs for 10 s")
-    called("qmod", "-rj", requeued)
+    wait_until(lambda: age(rescheduled) > 10, "it runs for 10 s")
+    called("qmod", "-rj", rescheduled)
     run.succeeded()
 
     assert_went_on_within_its_limit(project, reference, run.printed())
@@ -123,10 +123,12 @@ def test_a_time_limit_a_deletion_and_a_requeueing_end_in_the_same_bits(reference
     assert first["failed"] == "0", "Grid Engine must not have had to end it"
     assert len(numbers(project, "limited")) >= 2
 
-    assert_went_on(project, reference, "cancelled", "requeued")
+    assert_went_on(project, reference, "cancelled", "rescheduled")
     first, second = numbers(project, "cancelled")
     assert record(first)["failed"].startswith("100") and record(second)["failed"] == "0"
-    assert numbers(project, "requeued") == [requeued], "Grid Engine runs the same job again, and no retry is spent"
+    assert numbers(project, "rescheduled") == [rescheduled], (
+        "Grid Engine runs the same job again, and no retry is spent"
+    )
 
 
 def test_a_job_that_is_suspended_for_a_more_urgent_one_goes_on_where_it_was(reference, project):

@@ -28,8 +28,8 @@ TINY = "tests/studies/tiny.yaml"
 FAULTS = "tests/studies/faults.yaml"
 # As long as it takes to be hurt in; longer than the shortest limit a scheduler enforces, which is a minute.
 BRIEF, LONG = 20, 70
-HURT = ("cancelled", "preempted", "evicted", "stranded", "orphaned", "unattended")
-HURT_LATE = ("limited", "requeued")  # these train as long as `long`: what is done to them takes its time
+HURT = ("cancelled", "requeued", "preempted", "evicted", "stranded", "orphaned", "unattended")
+HURT_LATE = ("limited", "rescheduled")  # these train as long as `long`: what is done to them takes its time
 # A network without batch norm before its last layer: only the order of sums depends on the number of processes. A
 # larger learning rate would make 1e-5 of the rounding.
 NO_BATCH_NORM = {
@@ -53,7 +53,7 @@ def write_faults_study(folder: Path, brief: int, long: int) -> None:
 
     study["study"] = "faults"
     study["models"] = {name: model(epochs=brief) for name in ("brief", *HURT)}
-    study["models"] |= {name: model(epochs=long) for name in ("long", "requeued")}
+    study["models"] |= {name: model(epochs=long) for name in ("long", "rescheduled")}
     study["models"] |= {"limited": model({"runtime": 1}, epochs=long)}
     study["models"] |= {name: model({"gpus": 1}, epochs=brief) for name in ("gpu_a", "gpu_b")}
     study["models"] |= {name: model(**NO_BATCH_NORM) for name in ("alone", "again")}
