@@ -65,18 +65,24 @@ def test_the_demo_study_runs_to_its_report_in_the_same_bits_as_on_one_machine(de
 
 
 @pytest.mark.timeout(1200)
-def test_a_time_limit_a_cancelling_and_a_requeueing_end_in_the_same_bits(reference, project):
-    run = started(project, ["limited", "cancelled", "requeued"])
+def test_a_job_that_reaches_its_time_limit_is_submitted_again_and_goes_on(reference, project):
+    """Alone: where many jobs start at once, the start of one may take a third of its minute."""
+    run = started(project, ["limited"])
+    run.succeeded()
+    assert_went_on_within_its_limit(project, reference, run.printed())
+    assert state(numbers(run, "limited")[0]) == "FAILED", "Slurm must not have had to end it"
+    assert len(numbers(run, "limited")) >= 2
+
+
+@pytest.mark.timeout(1200)
+def test_a_cancelling_and_a_requeueing_end_in_the_same_bits(reference, project):
+    run = started(project, ["cancelled", "requeued"])
     wait_until_it_trains(project, "cancelled")
     called("scancel", job(run, "cancelled"))
     wait_until_it_trains(project, "requeued")
     requeued = job(run, "requeued")
     called("scontrol", "requeue", requeued)
     run.succeeded()
-
-    assert_went_on_within_its_limit(project, reference, run.printed())
-    assert state(numbers(run, "limited")[0]) == "FAILED", "Slurm must not have had to end it"
-    assert len(numbers(run, "limited")) >= 2
 
     assert_went_on(project, reference, "cancelled", "requeued")
     assert len(numbers(run, "cancelled")) == 2 and state(numbers(run, "cancelled")[0]) == "CANCELLED"
