@@ -265,7 +265,10 @@ def corpus() -> dict[str, tuple[bytes, str | None]]:
         "git_lfs_pointer": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, .* `git lfs pull`"),
         "zeros": (bytes(10_000), NOT_AN_IMAGE),
         "noise": (np.random.default_rng(2).bytes(10_000), NOT_AN_IMAGE),
-        "gif": (other("GIF", of_few_colors()), "GIF, which is not read; it has at most 256 colors: export"),
+        "gif": (
+            other("GIF", of_few_colors()),
+            "GIF, which is not read; it has at most 256 colors: export the original",
+        ),
         "heic": (isobmff(b"heic"), "HEIC, which is not read; convert it to JPEG, PNG or TIFF"),
         "avif": (isobmff(b"avif"), "AVIF, which is not read; convert"),
         "jpeg_2000": (other("JPEG2000"), "JPEG 2000, which is not read; convert"),

@@ -53,6 +53,7 @@ def test_a_failed_job_is_shown_with_its_message_and_the_log_where_a_profile_asks
     (error,) = [line for line in lines if "Error in rule build_catalog:" in line]
     assert log in error
     assert f"{log}: 40 rows cannot be used:" in lines
+    assert any(line.startswith("data/isic2020/train.csv: image_name: no such image file in ") for line in lines)
     assert not any("Traceback" in line for line in lines) and max(map(len, lines)) < 400
 
     code, lines = shown(folder, CATALOG, "--show-failed-logs", study=study)
