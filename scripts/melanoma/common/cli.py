@@ -1,6 +1,7 @@
 """The command line of all scripts: option --log, log lines with the time, plain error messages, progress."""
 
 import argparse
+import gc
 import logging
 import os
 import shlex
@@ -42,6 +43,7 @@ def run(
     start_logging(args.log)
     log.debug("python %s", shlex.join(sys.argv))
     end_with_snakemake()
+    gc.freeze()  # modules are never garbage: to search them again at the exit takes up to half a second
     try:
         main(args)
     except InputError as error:

@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from typing import Any, TypedDict
@@ -93,7 +94,17 @@ def save(figure: Figure, path: Path) -> None:
     """
     if path.suffix not in FORMATS:
         raise InputError(f"{path}: a figure is written as .svg or .png; use one of these endings")
-    for kind in FORMATS[path.suffix]:
-        content = io.BytesIO()
-        figure.savefig(content, format=kind, metadata=UNDATED[kind])
-        write_checked(path.with_suffix(f".{kind}"), content.getvalue())
+    with _laid_out(figure):
+        for kind in FORMATS[path.suffix]:
+            content = io.BytesIO()
+            figure.savefig(content, format=kind, metadata=UNDATED[kind])
+            write_checked(path.with_suffix(f".{kind}"), content.getvalue())
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Place the parts of a figure once. Each format would otherwise do it again, and draw the figure twice."""
+    figure.draw_without_rendering()
+    with mpl.rc_context({"figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
+        yield

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from melanoma.common.files import sha256
 
 # Modules that decide messages, and when a job stops, but no result.
-WITHOUT_RESULTS = {"causes", "cli", "errors", "preemption", "job_logs"}
+WITHOUT_RESULTS = {"causes", "cli", "compiled_code", "errors", "preemption", "job_logs"}
 # Keywords of argparse and pydantic whose values are texts for people.
 TEXTS = {"help", "description", "examples", "metavar", "epilog"}
 # The params of a rule, as functions of its wildcards and output.
