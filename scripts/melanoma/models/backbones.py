@@ -5,8 +5,7 @@ pooling and the classifier are replaced. Each library has a module here, which i
 because the three together take longer to import than torch.
 """
 
-from collections.abc import Callable
-from functools import partial
+from functools import cache
 from types import ModuleType
 
 import torch
@@ -99,9 +98,8 @@ def build_backbone(name: str, size: int, settings: options.Backbone) -> Backbone
     Raises InputError for a name that timm does not have, for a size that the network cannot take, and for GeM if the
     network has no feature map to pool.
     """
-    build = partial(_library(name).build, name, size, settings)
-    width = _width(build, name, size)
-    network = build()
+    width = _width(name, size, settings)
+    network = _library(name).build(name, size, settings)
     kind = CheckpointedBackbone if settings.gradient_checkpointing else Backbone
     return kind(network, width, _normalization(network))
 
@@ -126,11 +124,13 @@ def _library(name: str) -> ModuleType:
     return torchvision_networks
 
 
-def _width(build: Callable[[], nn.Module], name: str, size: int) -> int:
+@cache  # a prediction builds the same network for each fold and seed
+def _width(name: str, size: int, settings: options.Backbone) -> int:
     """Return the number of features, from a forward pass on torch's meta device, which computes shapes only."""
     try:
         with torch.device("meta"), torch.no_grad():
-            features: Tensor = build().eval()(torch.zeros(2, 3, size, size))
+            network = _library(name).build(name, size, settings)
+            features: Tensor = network.eval()(torch.zeros(2, 3, size, size))
     except InputError:
         raise
     except Exception as error:  # The libraries raise exceptions of any kind for a size.
