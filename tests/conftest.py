@@ -1,5 +1,6 @@
 """Settings that every test shares."""
 
+import gc
 import os
 import shutil
 
@@ -19,6 +20,11 @@ settings.register_profile("workflow", deadline=None, max_examples=drawn(25, 500)
 # In CI the examples are the same each time, so that a change fails by what it changes; elsewhere they are new ones.
 settings.register_profile("workflow in CI", settings.get_profile("workflow"), derandomize=True)
 settings.load_profile("workflow in CI" if "CI" in os.environ else "workflow")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what was imported and collected: it stays to the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -85,10 +85,12 @@ def test_a_network_is_added_and_a_study_trains_it(project):
     assert training.name.startswith("mean_color-") and "backbone" not in training.read_text()
 
 
+@pytest.mark.large
 def test_a_table_layout_is_added_and_tables_are_read_by_it(project):
     follow(project, "Add a table layout")
 
 
+@pytest.mark.large
 def test_a_metric_is_added_and_has_an_interval(project):
     follow(project, "Add a metric")
     (entry,) = read_json(project / "metrics.json").values()

@@ -145,6 +145,7 @@ def project(server: Server, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.large
 def test_a_study_is_planned_alike_from_nothing_and_with_its_data(server: Server, project: Path) -> None:
     nothing = planned(project, *CATALOG)
     assert sum(name.startswith("fetch_") for name in nothing) == 3
@@ -155,6 +156,7 @@ def test_a_study_is_planned_alike_from_nothing_and_with_its_data(server: Server,
     assert {path.name for path in (project / "data" / "x").iterdir()} == {"truth.csv", "more.csv", "jpeg"}
 
 
+@pytest.mark.large
 def test_no_run_deletes_or_replaces_what_the_user_has(server: Server, project: Path) -> None:
     mine = project / "data" / "x" / "truth.csv"
     mine.parent.mkdir(parents=True)
@@ -167,6 +169,7 @@ def test_no_run_deletes_or_replaces_what_the_user_has(server: Server, project: P
     assert not [path for path in server.asked if path is not None] and len(server.asked) == 2
 
 
+@pytest.mark.large
 def test_the_official_study_is_planned_from_nothing(project: Path) -> None:
     counts = planned(project, "--configfile", "studies/isic2020.yaml")
     assert sum(name.startswith("fetch_data_isic2020") for name in counts) == 3 and counts["prepare_shard"] == 8
@@ -182,6 +185,7 @@ def test_the_official_study_is_planned_from_nothing(project: Path) -> None:
     assert "fetch_data_weights_resnest269_0cc87c48_pth" not in planned(project, "--configfile", "studies/isic2020.yaml")
 
 
+@pytest.mark.large
 def test_offline_the_workflow_says_what_to_put_where(server: Server, project: Path) -> None:
     study = yaml.safe_load((project / "study.yaml").read_text())
     study["fetch"]["data/x/jpeg"]["url"] = f"{server.url}/nowhere.zip"

@@ -37,6 +37,7 @@ def test_every_profile_plans_every_study_without_a_scheduler(project, profile, s
     assert counts["all"] == 1 and counts["train_fold"] >= 1
 
 
+@pytest.mark.large
 def test_a_study_with_gpus_looks_at_a_node_with_a_gpu_first_but_only_on_a_cluster(project):
     study = yaml.safe_load((project / "tests/studies/tiny.yaml").read_text())
     study["models"]["cnn"]["resources"]["gpus"] = 1
@@ -49,6 +50,7 @@ def test_a_study_with_gpus_looks_at_a_node_with_a_gpu_first_but_only_on_a_cluste
     assert "doctor" not in jobs(failing(project, *cluster, "--until", "draw_lesions", *TINY).stdout)
 
 
+@pytest.mark.large
 def test_every_profile_plans_runs_in_another_folder(project, tmp_path_factory):
     """The code in one folder, the results in another: from the code's folder, from the results', from a third."""
     run, elsewhere = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("elsewhere")
@@ -61,6 +63,7 @@ def test_every_profile_plans_runs_in_another_folder(project, tmp_path_factory):
     assert planned(elsewhere, *snakefile, "--directory", run) == expected
 
 
+@pytest.mark.large
 def test_a_run_in_another_folder_writes_there_and_nowhere_else(project, tmp_path_factory):
     run, elsewhere = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("elsewhere")
     before = {path for path in project.rglob("*") if "__pycache__" not in path.parts}

@@ -86,6 +86,7 @@ def test_every_free_text_of_a_study_is_one_argument_or_none(project: Path, tmp_p
     assert not list((tmp_path / "shell").iterdir())
 
 
+@pytest.mark.large
 def test_a_study_of_such_paths_runs_and_runs_nothing_else(project: Path) -> None:
     images = [f"I_{number}" for number in range(60)]
     with serving() as server:

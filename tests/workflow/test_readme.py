@@ -65,7 +65,14 @@ def test_a_make_target_exists_and_is_run_by_ci(command):
     assert re.search(rf"^{command}\b", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python") and "bundle" not in c])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, marks=pytest.mark.large if "doctor" in command else ())
+        for command in COMMANDS
+        if command.startswith("python") and "bundle" not in command
+    ],
+)
 def test_a_python_command_runs(project, command):
     subprocess.run(command.replace("python", sys.executable, 1), shell=True, cwd=project, check=True)
 

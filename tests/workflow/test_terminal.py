@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 
+import pytest
+
 from melanoma.common.files import write_json, write_text
 from melanoma.snakefile.terminal import Estimate, OneLine, Progress
 from workflow import SNAKEMAKE, TINY, clone, put_kaggle_tables
@@ -32,6 +34,7 @@ def shown(folder, *options, study=TINY):
     return done.returncode, done.stdout.splitlines()
 
 
+@pytest.mark.large
 def test_each_job_is_one_line_with_its_log_and_snakemakes_log_has_the_rest(tmp_path):
     folder = clone(tmp_path)
     code, lines = shown(folder, "results/tiny/catalog/catalog.parquet")
@@ -44,6 +47,7 @@ def test_each_job_is_one_line_with_its_log_and_snakemakes_log_has_the_rest(tmp_p
     assert "rule build_catalog:" in log.read_text() and "Finished jobid" in log.read_text()
 
 
+@pytest.mark.large
 def test_a_failed_job_is_shown_with_its_message_and_the_log_where_a_profile_asks_for_it(tmp_path):
     folder = clone(tmp_path)
     put_kaggle_tables(folder)

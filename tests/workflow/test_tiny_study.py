@@ -44,6 +44,7 @@ def trained_as(results: Path, model: str) -> tuple[Path, Path]:
     return results / "tune" / name, results / "train" / name
 
 
+@pytest.mark.large
 def test_bad_input_stops_with_its_message_last_on_the_screen_and_in_the_log(tmp_path):
     project = clone(tmp_path)
     put_kaggle_tables(project)
@@ -53,6 +54,7 @@ def test_bad_input_stops_with_its_message_last_on_the_screen_and_in_the_log(tmp_
     assert "data/isic2020/jpeg/train" in (project / "logs/isic2020/build_catalog.log").read_text()
 
 
+@pytest.mark.large
 def test_a_configuration_larger_than_a_command_line_is_written_in_parts(tmp_path):
     project = clone(tmp_path)
     study = yaml.safe_load((project / "tests/studies/tiny.yaml").read_text())

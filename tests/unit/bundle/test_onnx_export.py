@@ -36,6 +36,7 @@ def trained(folder, kind: str) -> tuple[TrainedNetwork, Examples]:
     return {**about, "weights": network.state_dict(), "images": images}, examples
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("kind", READ)
 def test_the_logits_are_those_of_torch_for_any_number_of_images(tmp_path, kind):
     network, examples = trained(tmp_path, kind)

@@ -90,6 +90,7 @@ def test_the_bundle_predicts_as_the_study_does(tmp_path, study):
     assert expected["logit"].nunique() == len(test)
 
 
+@pytest.mark.large
 def test_the_onnx_model_of_a_probe_gives_its_logits_from_pixels_and_metadata(tmp_path, study):
     results, test, predictions = study
     about = pack(results, "probe", tmp_path / "bundle", onnx=True)

@@ -70,6 +70,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.large
 def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(study: Path, tmp_path: Path) -> None:
     assert files(study) == files(made(tmp_path, "--processes", "1"))
 

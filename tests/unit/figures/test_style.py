@@ -16,7 +16,12 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("part", PARTS)
+LARGE = pytest.mark.large
+
+
+@pytest.mark.parametrize(
+    "part", [pytest.param("evaluation", marks=LARGE), pytest.param("training", marks=LARGE), "data"]
+)
 def test_equal_data_give_equal_bytes_without_a_date(study: Path, tmp_path: Path, part: str) -> None:
     drawings = []
     for folder in (tmp_path / "first", tmp_path / "second"):

@@ -122,6 +122,7 @@ def test_copies_are_merged_whatever_was_done_to_them(originals: dict[str, np.nda
     assert (found["verdict"] == "merged").all() and (found["chance_pairs"] < 0.1).all()
 
 
+@pytest.mark.large
 @pytest.mark.real_data
 def test_the_near_duplicates_of_the_real_subset_are_its_listed_pairs() -> None:
     paths = sorted(real_data("isic2020-subset/jpeg/train").glob("*.jpg"))

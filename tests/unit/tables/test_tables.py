@@ -144,6 +144,7 @@ def test_duplicates_are_found_by_the_same_names(tmp_path: Path) -> None:
     assert read_pairs(tmp_path / "pairs.csv").shape == (0, 2)
 
 
+@pytest.mark.large
 def test_two_tables_of_the_same_patients_leak_nothing(tmp_path: Path) -> None:
     """80 patients have two images in each year; one patient of the second table is missing."""
     folder = workflow.clone(tmp_path)
