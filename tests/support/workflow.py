@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from melanoma.config.study import resolve
+from melanoma.snakefile.dependencies import MODULES
 from plans import plan
 from project import ROOT
 
@@ -42,7 +43,7 @@ PROJECT = (
 
 
 def clone(folder: Path) -> Path:
-    """Copy the project's files to `folder`, as a clone would."""
+    """Copy the project's files to `folder`, as a clone would, and what earlier runs know of its modules."""
     for name in PROJECT:
         source = ROOT / name
         if source.is_symlink():
@@ -51,6 +52,9 @@ def clone(folder: Path) -> Path:
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
+    if (ROOT / MODULES).is_file():
+        (folder / MODULES).parent.mkdir(parents=True)
+        shutil.copy(ROOT / MODULES, folder / MODULES)
     return folder
 
 

@@ -2,16 +2,20 @@
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from melanoma.common.files import sha256
+from melanoma.common.errors import InputError
+from melanoma.common.files import read_json, sha256, write_json
 
 # Modules that decide messages, and when a job stops, but no result.
 WITHOUT_RESULTS = {"causes", "cli", "compiled_code", "errors", "preemption", "job_logs"}
 # Keywords of argparse and pydantic whose values are texts for people.
 TEXTS = {"help", "description", "examples", "metavar", "epilog"}
+# What earlier runs of Snakemake in this folder have read of modules. Without it, a dry run takes half as long again.
+MODULES = Path(".snakemake/melanoma/modules.json")
 # The params of a rule, as functions of its wildcards and output.
 Params = dict[str, Callable[..., str]]
 
@@ -34,7 +38,9 @@ def code_digest(script: str) -> str:
     docstrings, messages and the modules of WITHOUT_RESULTS, which change no result.
     """
     files = [file for file in local_imports(Path(script)) if file.stem not in WITHOUT_RESULTS]
-    return sha256("".join(_read_module(file).digest for file in files).encode())[:16]
+    digests = "".join(_module(file).digest for file in files)
+    _known().keep()
+    return sha256(digests.encode())[:16]
 
 
 def file_digest(files: Iterable[Path]) -> str:
@@ -59,7 +65,7 @@ def local_imports(script: Path) -> list[Path]:
 
 @cache
 def _imports(file: Path, root: Path) -> tuple[Path, ...]:
-    names = [name.split(".") for name in _read_module(file).imported]
+    names = [name.split(".") for name in _module(file).imported]
     candidates = (root.joinpath(*name) for name in names if name[0] in _local_names(root))
     return tuple(path for candidate in candidates for path in _module_files(candidate))
 
@@ -86,16 +92,52 @@ class _Module(NamedTuple):
     """The hash of a module's name and of its code without texts for people, and the names that it imports."""
 
     digest: str
-    imported: frozenset[str]
+    imported: list[str]
+
+
+class _Known:
+    """The modules that were read before, by their names and contents, and by the code that read them."""
+
+    def __init__(self) -> None:
+        self.modules: dict[str, _Module] = {}
+        self.new = False
+        self.reader = sha256(Path(__file__).read_bytes())
+        with suppress(OSError, InputError, KeyError, TypeError):
+            kept = read_json(MODULES)
+            if kept["reader"] == self.reader:
+                self.modules = {key: _Module(*module) for key, module in kept["modules"].items()}
+
+    def module(self, file: Path) -> _Module:
+        """Return what there is to know about the module in `file`."""
+        text = file.read_text()
+        key = f"{file.stem} {sha256(text.encode())}"
+        if key not in self.modules:
+            self.modules[key], self.new = _read_module(file.stem, ast.parse(text, filename=str(file))), True
+        return self.modules[key]
+
+    def keep(self) -> None:
+        """Write what is new to MODULES, if that can be written."""
+        if self.new:
+            with suppress(OSError, InputError):
+                write_json(MODULES, {"reader": self.reader, "modules": self.modules})
+            self.new = False
 
 
 @cache
-def _read_module(file: Path) -> _Module:
-    tree = ast.parse(file.read_text(), filename=str(file))
-    parts = [file.stem]
+def _known() -> _Known:
+    return _Known()
+
+
+@cache
+def _module(file: Path) -> _Module:
+    return _known().module(file)
+
+
+def _read_module(name: str, tree: ast.Module) -> _Module:
+    parts = [name]
     _write_meaning(tree, parts)
-    imported = frozenset(name for statement in _statements(tree) for name in _imported_names(statement))
-    return _Module(sha256("\0".join(parts).encode()), imported)
+    imported = {name for statement in _statements(tree) for name in _imported_names(statement)}
+    return _Module(sha256("\0".join(parts).encode()), sorted(imported))
 
 
 def _write_meaning(node: Any, parts: list[str]) -> None:
