@@ -25,6 +25,12 @@ def scheduler_job() -> str | None:
     return next((os.environ[name] for name in JOB_NUMBERS if name in os.environ), None)
 
 
+def scheduled_end() -> float | None:
+    """Return when Slurm (22.05 or later) ends this job, in seconds since the epoch; None where that is not known."""
+    end = os.environ.get("SLURM_JOB_END_TIME", "")
+    return float(end) if end.isdecimal() else None
+
+
 class Preempted(Exception):
     """Training stopped before its end, after a checkpoint. The same command continues it."""
 
@@ -33,11 +39,12 @@ class Preemption:
     """Watches for signals, and for the end of `limit` seconds since this process started; None is no limit.
 
     A scheduler kills a job at the end of its time, often without a signal. So training stops by its own clock, `margin`
-    seconds and the time of its longest step before the end.
+    seconds and the time of its longest step before the end. Where Slurm tells the end of the job, the earlier one
+    counts: the job began before this process, on a busy node by half a minute.
     """
 
     def __init__(self, limit: float | None) -> None:
-        self.limit = limit
+        self.limit, self.end = limit, scheduled_end()
         self.signal: signal.Signals | None = None
         self._longest, self._last = 0.0, time.monotonic()
 
@@ -59,8 +66,11 @@ class Preemption:
             return f"signal {self.signal.name}"
         if self.limit is None:
             return None
-        remaining = self.limit - (now - _imported) - margin(self.limit) - self._longest
-        return f"the end of its {self.limit / 60:g} minutes" if remaining < 0 else None
+        left = self.limit - (now - _imported)
+        if self.end is not None:
+            left = min(left, self.end - time.time())
+        stop = left < margin(self.limit) + self._longest
+        return f"the end of its {self.limit / 60:g} minutes" if stop else None
 
     def _remember(self, number: int, _frame: object) -> None:
         self.signal = signal.Signals(number)

@@ -15,10 +15,14 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
+    def time(self) -> float:
+        return 1.7e9 + self.now
+
 
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
     monkeypatch.setattr(preemption, "time", clock)
     monkeypatch.setattr(preemption, "_imported", clock.now)
     return clock
@@ -49,6 +53,19 @@ def test_it_stops_early_enough_for_another_longest_step(clock):
         assert watch.reason() is None
     clock.now += 101
     assert watch.reason() is not None
+
+
+@pytest.mark.parametrize(
+    ("end", "stops_after"), [("1700001060", 40), ("1700001034", 14), ("1700009999", 40), ("", 40), ("soon", 40)]
+)
+def test_of_its_limit_and_the_end_that_slurm_tells_the_earlier_one_counts(clock, monkeypatch, end, stops_after):
+    monkeypatch.setenv("SLURM_JOB_END_TIME", end)
+    watch = Preemption(60)
+    seconds = 0
+    while watch.reason() is None:
+        clock.now += 0.5
+        seconds += 0.5
+    assert seconds == pytest.approx(stops_after, abs=1)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
