@@ -27,6 +27,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """Let the collector find all again: some libraries report what it does not find at the end as a leak."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def blind(tmp_path_factory):
     """A clone in the home of USER in which the tiny study has run as far as it can without the labels of the test."""

@@ -9,7 +9,9 @@ import starts
 
 from project import ROOT
 
-BACKBONES = {"timm", "torchvision", "resnest", "torch._dynamo", "sklearn", "imblearn"}
+# What is loaded before a script runs is never collected as garbage. Of these, that would be reported as a leak.
+REPORTED = {"onnx", "triton"}
+BACKBONES = REPORTED | {"timm", "torchvision", "resnest", "torch._dynamo", "sklearn", "imblearn"}
 
 
 @pytest.mark.parametrize(
@@ -17,6 +19,7 @@ BACKBONES = {"timm", "torchvision", "resnest", "torch._dynamo", "sklearn", "imbl
     [
         ("train", BACKBONES),
         ("predict", BACKBONES),
+        ("bundle", REPORTED),
         ("evaluate", {"scipy.stats", "sklearn", "torch"}),
         ("select_model", {"scipy.stats", "sklearn", "torch"}),
         ("plot", {"scipy.stats", "sklearn", "torch", "matplotlib.pyplot"}),
