@@ -26,7 +26,7 @@ def scheduler_job() -> str | None:
 
 
 def scheduled_end() -> float | None:
-    """Return when Slurm (22.05 or later) ends this job, in seconds since the epoch; None where that is not known."""
+    """Return when Slurm ends this job, in seconds since the epoch; None where it does not tell, as Slurm 22.05."""
     end = os.environ.get("SLURM_JOB_END_TIME", "")
     return float(end) if end.isdecimal() else None
 
