@@ -14,7 +14,7 @@ from melanoma.common.files import read_json, sha256, write_json
 WITHOUT_RESULTS = {"causes", "cli", "compiled_code", "errors", "preemption", "job_logs"}
 # Keywords of argparse and pydantic whose values are texts for people.
 TEXTS = {"help", "description", "examples", "metavar", "epilog"}
-# What earlier runs of Snakemake in this folder have read of modules. Without it, a dry run takes half as long again.
+# What earlier runs of Snakemake in this folder have read of modules. Without it, a dry run takes a fifth longer.
 MODULES = Path(".snakemake/melanoma/modules.json")
 # The params of a rule, as functions of its wildcards and output.
 Params = dict[str, Callable[..., str]]
